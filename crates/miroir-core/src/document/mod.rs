@@ -1,0 +1,28 @@
+//! Documents on their way in and out: what a client sent is checked once ([`payload`]), judged as a whole when its turn
+//! in the log comes ([`judge`]), cut into one body per node ([`splice`]) with the field that says a document's shard
+//! ([`marker`]), and freed of that field, and of fields nobody asked for ([`fields`]), on the way out.
+//!
+//! Documents stay bytes throughout: no step builds a tree of one, except to print it in an error.
+
+pub mod fields;
+pub mod id;
+pub mod judge;
+pub mod marker;
+pub mod payload;
+pub mod splice;
+
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+
+pub use id::canonical_id;
+pub use judge::{BatchError, JudgedBatch, judge_batch, partition};
+pub use payload::{Payload, PayloadError, PayloadFormat, check_payload};
+pub use splice::splice;
+
+/// The name of a field, borrowed from the document's bytes unless it is written with escapes.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+struct FieldName<'a>(#[serde(borrow)] Cow<'a, str>);

@@ -1,0 +1,167 @@
+//! What arrives with a documents route, checked before it is accepted.
+//!
+//! A payload is read with the parser that Meilisearch uses and in the same steps, because its answers to broken bodies
+//! follow from them: an array may have anything after its end, one object may not, and an array whose *last* element is
+//! no object is an internal error while one with such an element further in front is a malformed payload.
+//!
+//! What is accepted is kept as bytes, with the place of every document in them.
+
+mod csv;
+mod json;
+
+use std::fmt;
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use super::marker;
+use crate::error::{ErrorCode, ResponseError};
+
+/// How much of the beginning and the end of a parser's message a client sees: it may quote the client's own text.
+const KEPT_OF_A_MESSAGE: (usize, usize) = (50, 85);
+const ELLIPSIS: &str = "...";
+
+/// The formats in which documents may arrive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PayloadFormat {
+    /// An array of objects, or one object.
+    Json,
+    /// A stream of objects; line breaks between them are usual but not needed.
+    Ndjson,
+    /// A header line, then one document per record.
+    Csv {
+        /// The byte between two fields.
+        delimiter: u8,
+    },
+}
+
+impl fmt::Display for PayloadFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Json => "json",
+            Self::Ndjson => "ndjson",
+            Self::Csv { .. } => "csv",
+        })
+    }
+}
+
+/// Checked documents: every range is one JSON object, braces included, in valid UTF-8.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Payload {
+    /// The bytes that hold the documents: the client's own where possible.
+    pub bytes: Bytes,
+    /// The place of each document, in the client's order.
+    pub documents: Vec<Range<usize>>,
+}
+
+impl Payload {
+    /// Finds the documents again in the bytes of a payload that was accepted before.
+    pub fn restore(bytes: Bytes) -> Result<Self, PayloadError> {
+        match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
+            Some(b'[') => json::split_json(bytes),
+            _ => json::split_stream(bytes),
+        }
+    }
+
+    /// The documents as they stand in the bytes.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.documents.iter().map(|place| &self.bytes[place.clone()])
+    }
+
+    /// How many documents there are, repeated ids counted each time.
+    pub fn len(&self) -> usize {
+        self.documents.len()
+    }
+
+    /// Whether there is no document at all, which Meilisearch accepts.
+    pub fn is_empty(&self) -> bool {
+        self.documents.is_empty()
+    }
+}
+
+/// Why a payload is refused. The client's fault each time; sending it again does not help.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PayloadError {
+    /// No body.
+    #[error("A {0} payload is missing.")]
+    Missing(PayloadFormat),
+    /// Not JSON, or JSON that holds no documents.
+    #[error("The `{format}` payload provided is malformed. `Couldn't serialize document value: {reason}`.")]
+    MalformedJson {
+        /// What the client said it sends.
+        format: PayloadFormat,
+        /// The parser's message, cut to a bounded length.
+        reason: String,
+    },
+    /// Not CSV, or a value that is not of its column's type.
+    #[error("The `csv` payload provided is malformed: `{0}`.")]
+    MalformedCsv(String),
+    /// A document that is no object. Meilisearch calls this an internal error.
+    #[error("{0}")]
+    NotAnObject(String),
+    /// A field under the prefix that Miroir keeps for itself.
+    #[error("Field `{0}` is reserved: names of document fields can't begin with `{prefix}`.", prefix = marker::RESERVED_PREFIX)]
+    ReservedField(String),
+}
+
+impl PayloadError {
+    /// The code that clients see.
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::Missing(_) => ErrorCode::MissingPayload,
+            Self::MalformedJson { .. } | Self::MalformedCsv(_) => ErrorCode::MalformedPayload,
+            Self::NotAnObject(_) => ErrorCode::Internal,
+            Self::ReservedField(_) => ErrorCode::BadRequest,
+        }
+    }
+
+    fn malformed_json(format: PayloadFormat, error: &serde_json::Error) -> Self {
+        let reason = if error.is_data() {
+            "data are neither an object nor a list of objects".to_owned()
+        } else {
+            shortened(error.to_string())
+        };
+        Self::MalformedJson { format, reason }
+    }
+
+    /// For an element that was well-formed JSON by itself.
+    fn bad_element(format: PayloadFormat, error: &serde_json::Error) -> Self {
+        if error.is_data() {
+            Self::NotAnObject(error.to_string())
+        } else {
+            Self::malformed_json(format, error)
+        }
+    }
+}
+
+impl From<PayloadError> for ResponseError {
+    fn from(error: PayloadError) -> Self {
+        Self::new(error.code(), error.to_string())
+    }
+}
+
+/// Checks a body and finds its documents. One Meilisearch would answer the same to all it refuses, except that it has
+/// no reserved fields.
+pub fn check_payload(format: PayloadFormat, body: Bytes) -> Result<Payload, PayloadError> {
+    if body.is_empty() {
+        return Err(PayloadError::Missing(format));
+    }
+    match format {
+        PayloadFormat::Json => json::split_json(body),
+        PayloadFormat::Ndjson => json::split_stream(body),
+        PayloadFormat::Csv { delimiter } => csv::convert(delimiter, &body),
+    }
+}
+
+fn shortened(message: String) -> String {
+    let (head, tail) = KEPT_OF_A_MESSAGE;
+    if message.len() <= head + tail + ELLIPSIS.len() {
+        return message;
+    }
+    let head = message.floor_char_boundary(head);
+    let tail = message.ceil_char_boundary(message.len() - tail);
+    format!("{}{ELLIPSIS}{}", &message[..head], &message[tail..])
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,81 @@
+//! Taking Miroir's own names out of what a node says.
+//!
+//! The sentences are those of Meilisearch 1.50 (`crates/milli/src/error.rs`): attribute lists stand in one pair of
+//! backticks, separated by commas; rules of `filterableAttributes` are counted from 0, and Miroir's rule is the first.
+
+use crate::document::marker;
+use crate::ids::{IndexUid, PhysicalUid};
+
+const NOTHING_FILTERABLE: &str = "This index does not have configured filterable attributes.";
+
+/// A node's message as one Meilisearch would have put it to the client.
+pub fn scrub_message(message: &str, physical: &PhysicalUid, uid: &IndexUid) -> String {
+    let only_marker = format!("Available filterable attributes patterns are: `{}`.", marker::PATTERN);
+    let message = message
+        .replace(&only_marker, NOTHING_FILTERABLE)
+        .replace(&format!("{}, ", marker::PATTERN), "")
+        .replace(&format!(", {}", marker::PATTERN), "");
+    let message = count_rules_without_marker(&message);
+    if physical.as_str() == uid.as_str() {
+        message
+    } else {
+        message.replace(&format!("`{physical}`"), &format!("`{uid}`"))
+    }
+}
+
+/// `rule #3` on a node is the client's rule #2.
+fn count_rules_without_marker(message: &str) -> String {
+    const RULE: &str = "rule #";
+    let mut pieces = message.split(RULE);
+    let mut counted = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let digits = piece.bytes().take_while(u8::is_ascii_digit).count();
+        counted.push_str(RULE);
+        match piece[..digits].parse::<u64>() {
+            Ok(number) => {
+                counted.push_str(&number.saturating_sub(1).to_string());
+                counted.push_str(&piece[digits..]);
+            }
+            Err(_) => counted.push_str(piece),
+        }
+    }
+    counted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scrubbed(message: &str) -> String {
+        scrub_message(message, &PhysicalUid::new("books-2"), &IndexUid::new("books"))
+    }
+
+    #[test]
+    fn an_index_whose_only_filterable_pattern_is_the_marker_has_none() {
+        let message = "Attribute `x` is not filterable. Available filterable attributes patterns are: `_miroir_shard_*`.";
+        let expected =
+            "Attribute `x` is not filterable. This index does not have configured filterable attributes.";
+        assert_eq!(scrubbed(message), expected);
+    }
+
+    #[test]
+    fn the_marker_leaves_a_list_wherever_it_stands() {
+        assert_eq!(scrubbed("are: `_miroir_shard_*, a, b`."), "are: `a, b`.");
+        assert_eq!(scrubbed("are: `a, _miroir_shard_*, b`."), "are: `a, b`.");
+        assert_eq!(scrubbed("are: `A, _miroir_shard_*`."), "are: `A`.");
+    }
+
+    #[test]
+    fn rules_are_counted_as_the_client_wrote_them() {
+        let message = "matched rule #3 in filterableAttributes; modify rule #12, not rule #x";
+        assert_eq!(
+            scrubbed(message),
+            "matched rule #2 in filterableAttributes; modify rule #11, not rule #x"
+        );
+    }
+
+    #[test]
+    fn the_index_has_the_name_that_the_client_gave_it() {
+        assert_eq!(scrubbed("Index `books-2`: Attribute"), "Index `books`: Attribute");
+    }
+}

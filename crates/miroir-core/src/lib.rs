@@ -1,0 +1,13 @@
+//! What Miroir decides, without doing any of it: no clock, no randomness, no input or output. Everything here is a pure
+//! function of its arguments, so that every decision can be tested as a value.
+
+pub mod cover;
+pub mod document;
+pub mod error;
+pub mod hash;
+pub mod ids;
+pub mod placement;
+pub mod search;
+pub mod settings;
+pub mod task;
+pub mod view;

@@ -1,0 +1,64 @@
+//! Counting when only one hit per value counts, and one value can have a hit on several nodes.
+//!
+//! A node counts one hit per value among its own. What the cluster counts is what is left when the same is done among
+//! the nodes' winners. The merge sees all winners unless there are more than `maxTotalHits` on a node; then the total
+//! is taken from the distinct attribute's facet: the number of values, plus the hits that have none.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::{Map, Value};
+
+use super::hits::RankedHit;
+use super::normal::normalize;
+use super::reply_total;
+use crate::search::MergePlan;
+
+/// What was counted by some node but does not count, since a better hit has the same distinct value.
+#[derive(Debug, Default)]
+pub(super) struct Dropped {
+    hits: u64,
+    values: HashMap<String, HashMap<String, u64>>,
+}
+
+impl Dropped {
+    /// Takes note of a dropped hit and of its values in the facets asked for.
+    pub(super) fn push(&mut self, plan: &MergePlan, hit: &RankedHit) {
+        self.hits += 1;
+        for facet in &plan.node_facets {
+            let counts = self.values.entry(facet.clone()).or_default();
+            for value in hit.values(facet) {
+                *counts.entry(value.key()).or_default() += 1;
+            }
+        }
+    }
+
+    /// How often a value of a facet was counted by a hit that does not count; the value in its normal form.
+    pub(super) fn count(&self, facet: &str, value: &str) -> u64 {
+        self.values.get(facet).and_then(|counts| counts.get(value)).copied().unwrap_or(0)
+    }
+}
+
+/// The number of hits that count.
+pub(super) fn distinct_total(
+    plan: &MergePlan,
+    replies: &[Map<String, Value>],
+    dropped: &Dropped,
+    sum: u64,
+) -> u64 {
+    let all_seen = replies.iter().all(|reply| reply_total(reply) <= plan.hits_per_node as u64);
+    match &plan.distinct {
+        Some(attribute) if !all_seen => union(attribute, replies, sum),
+        _ => sum - dropped.hits,
+    }
+}
+
+fn union(attribute: &str, replies: &[Map<String, Value>], sum: u64) -> u64 {
+    let facets =
+        replies.iter().filter_map(|reply| reply.get("facetDistribution")?.get(attribute)?.as_object());
+    let (mut counted, mut values) = (0, HashSet::new());
+    for (value, count) in facets.flatten() {
+        counted += count.as_u64().unwrap_or(0);
+        values.insert(normalize(value));
+    }
+    values.len() as u64 + sum.saturating_sub(counted)
+}

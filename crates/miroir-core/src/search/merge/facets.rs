@@ -1,0 +1,134 @@
+//! Adding facets over nodes, then ordering and cutting them as one Meilisearch would.
+//!
+//! Order (Meilisearch 1.50, `facet_distribution.rs`): numbers before strings. By name: numbers as text up to
+//! [`TEXT_ORDER_CANDIDATES`] candidates and by value above, strings by their normal form. By count: more first, the
+//! larger value first among equals.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use super::distinct::Dropped;
+use super::normal::normalize;
+use crate::document::marker;
+use crate::search::MergePlan;
+
+/// Up to so many candidates Meilisearch orders the numbers of a facet as text.
+const TEXT_ORDER_CANDIDATES: u64 = 3_000;
+
+/// The facet part of an answer.
+#[derive(Debug, Default)]
+pub(super) struct Facets {
+    pub(super) distribution: Map<String, Value>,
+    pub(super) stats: Map<String, Value>,
+}
+
+/// One value of a facet over all nodes.
+#[derive(Debug, Clone)]
+struct Counted {
+    spelling: String,
+    normal: String,
+    number: Option<f64>,
+    count: u64,
+}
+
+/// Adds the nodes' facets; `candidates` is the number of hits that they are counted over.
+pub(super) fn merge_facets(
+    plan: &MergePlan,
+    replies: &[Map<String, Value>],
+    dropped: &Dropped,
+    candidates: u64,
+) -> Facets {
+    let mut ranges = node_ranges(replies);
+    let mut distribution = BTreeMap::new();
+    for (facet, values) in objects(replies, "facetDistribution") {
+        if marker::is_reserved(facet) || plan.hidden_facet.as_deref() == Some(facet) {
+            continue;
+        }
+        distribution.entry(facet.as_str()).or_insert_with(Vec::new).extend(values.as_object());
+    }
+    let mut facets = Facets::default();
+    for (facet, nodes) in distribution {
+        let range = ranges.remove(facet);
+        let values = add(&nodes, range.is_some(), |value| dropped.count(facet, value));
+        // A hit that does not count may have held a node's extreme value.
+        let range = if plan.distinct.is_some() { range.and_then(|_| value_range(&values)) } else { range };
+        facets.stats.extend(range.map(|(min, max)| (facet.to_owned(), json!({ "min": min, "max": max }))));
+        facets.distribution.insert(facet.to_owned(), Value::Object(arrange(plan, facet, values, candidates)));
+    }
+    facets
+}
+
+fn objects<'a>(
+    replies: &'a [Map<String, Value>],
+    key: &str,
+) -> impl Iterator<Item = (&'a String, &'a Value)> {
+    replies.iter().filter_map(move |reply| reply.get(key)?.as_object()).flatten()
+}
+
+/// Values that normalise alike are one; of their spellings the smallest is shown, whichever node it comes from.
+fn add(nodes: &[&Map<String, Value>], has_numbers: bool, dropped: impl Fn(&str) -> u64) -> Vec<Counted> {
+    let mut values: BTreeMap<String, Counted> = BTreeMap::new();
+    for (spelling, count) in nodes.iter().copied().flatten() {
+        let number = if has_numbers { spelling.parse::<f64>().ok() } else { None };
+        let normal = if number.is_some() { spelling.clone() } else { normalize(spelling) };
+        let value = values.entry(normal.clone()).or_insert_with(|| Counted {
+            spelling: spelling.clone(),
+            normal,
+            number,
+            count: 0,
+        });
+        value.count += count.as_u64().unwrap_or(0);
+        if *spelling < value.spelling {
+            value.spelling.clone_from(spelling);
+        }
+    }
+    for value in values.values_mut() {
+        value.count = value.count.saturating_sub(dropped(&value.normal));
+    }
+    values.into_values().filter(|value| value.count > 0).collect()
+}
+
+fn arrange(plan: &MergePlan, facet: &str, values: Vec<Counted>, candidates: u64) -> Map<String, Value> {
+    let mut values = values;
+    let by_count = plan.facet_order.is_by_count(facet);
+    values.sort_by(|a, b| {
+        let by_kind = a.number.is_none().cmp(&b.number.is_none());
+        by_kind.then_with(|| {
+            if by_count {
+                b.count.cmp(&a.count).then_with(|| by_value(b, a))
+            } else if candidates <= TEXT_ORDER_CANDIDATES {
+                a.normal.cmp(&b.normal)
+            } else {
+                by_value(a, b)
+            }
+        })
+    });
+    values.truncate(plan.max_values_per_facet);
+    values.into_iter().map(|value| (value.spelling, json!(value.count))).collect()
+}
+
+fn by_value(a: &Counted, b: &Counted) -> Ordering {
+    match (a.number, b.number) {
+        (Some(a), Some(b)) => a.total_cmp(&b),
+        _ => a.normal.cmp(&b.normal),
+    }
+}
+
+/// The smallest and the largest number of each facet, as the nodes say it.
+fn node_ranges(replies: &[Map<String, Value>]) -> BTreeMap<String, (f64, f64)> {
+    let mut ranges: BTreeMap<String, (f64, f64)> = BTreeMap::new();
+    for (facet, range) in objects(replies, "facetStats") {
+        let (Some(min), Some(max)) = (range["min"].as_f64(), range["max"].as_f64()) else { continue };
+        let merged = ranges.entry(facet.clone()).or_insert((min, max));
+        *merged = (merged.0.min(min), merged.1.max(max));
+    }
+    ranges
+}
+
+/// The same, from the values that count.
+fn value_range(values: &[Counted]) -> Option<(f64, f64)> {
+    let numbers = values.iter().filter_map(|value| value.number);
+    numbers.map(|number| (number, number)).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+}

@@ -1,0 +1,112 @@
+//! The k-way merge of ordered lists of hits.
+
+use std::cmp::Ordering;
+use std::collections::{HashSet, VecDeque};
+
+use serde_json::{Map, Value};
+
+use super::details::{RuleScore, read_details};
+use super::distinct::Dropped;
+use super::value::FacetValue;
+use crate::search::MergePlan;
+
+/// A hit with what decides its place.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct RankedHit {
+    object: Map<String, Value>,
+    rules: Vec<RuleScore>,
+    /// For a hybrid search the score, weighted by the hit's kind; it goes before the rules.
+    weight: Option<f64>,
+}
+
+impl RankedHit {
+    /// Whether a vector found this hit.
+    pub(super) fn is_semantic(&self) -> bool {
+        self.rules.iter().any(|rule| matches!(rule, RuleScore::Vector(Some(_))))
+    }
+
+    /// Whether the node ran out of time before it had ranked this hit.
+    pub(super) fn is_cut_off(&self) -> bool {
+        self.rules.contains(&RuleScore::Skipped)
+    }
+
+    /// The hit as the node sent it.
+    pub(super) fn into_object(self) -> Map<String, Value> {
+        self.object
+    }
+
+    /// The values of an attribute by which hits are told apart.
+    pub(super) fn values(&self, attribute: &str) -> Vec<FacetValue> {
+        // A path begins at the top level of the document, which the hit is.
+        FacetValue::of_attribute(&Value::Object(self.object.clone()), attribute)
+    }
+
+    fn order(&self, other: &Self) -> Ordering {
+        let by_weight = match (self.weight, other.weight) {
+            (Some(a), Some(b)) => b.total_cmp(&a),
+            _ => Ordering::Equal,
+        };
+        let rules = self.rules.iter().zip(&other.rules);
+        rules.fold(by_weight, |decided, (a, b)| decided.then_with(|| a.order(b)))
+    }
+}
+
+/// Takes the hits out of a node's answer.
+pub(super) fn read_hits(plan: &MergePlan, reply: &mut Map<String, Value>) -> Vec<RankedHit> {
+    let Some(Value::Array(hits)) = reply.shift_remove("hits") else { return Vec::new() };
+    hits.into_iter()
+        .filter_map(|hit| match hit {
+            Value::Object(object) => Some(object),
+            _ => None,
+        })
+        .map(|object| {
+            let rules = read_details(&object);
+            let hit = RankedHit { object, rules, weight: None };
+            match plan.hybrid_ratio {
+                Some(ratio) => weigh(hit, ratio),
+                None => hit,
+            }
+        })
+        .collect()
+}
+
+/// Meilisearch compares the two halves of a hybrid search by score times weight: the ratio for hits that a vector
+/// found, the rest for keyword hits.
+fn weigh(hit: RankedHit, ratio: f64) -> RankedHit {
+    let score = hit.object.get("_rankingScore").and_then(Value::as_f64).unwrap_or(0.0);
+    let weight = if hit.is_semantic() { ratio } else { 1.0 - ratio };
+    RankedHit { weight: Some(score * weight), ..hit }
+}
+
+/// The hits of the client's window, in order, and those dropped because a better one has the same distinct value.
+/// Each node's own order is kept; where nothing tells two nodes' hits apart the earlier node goes first.
+pub(super) fn merge_hits(plan: &MergePlan, lists: Vec<Vec<RankedHit>>) -> (Vec<RankedHit>, Dropped) {
+    let window = plan.window.range();
+    let end = window.end.min(plan.max_total_hits);
+    let mut lists: Vec<VecDeque<RankedHit>> = lists.into_iter().map(VecDeque::from).collect();
+    let (mut place, mut hits) = (0, Vec::new());
+    let (mut seen, mut dropped) = (HashSet::new(), Dropped::default());
+    // With a distinct attribute all candidates are walked, to count each value once.
+    while place < end || plan.distinct.is_some() {
+        let Some(hit) = take_best(&mut lists) else { break };
+        if let Some(attribute) = &plan.distinct {
+            let values = hit.values(attribute);
+            if values.iter().any(|value| seen.contains(value)) {
+                dropped.push(plan, &hit);
+                continue;
+            }
+            seen.extend(values);
+        }
+        if place >= window.start && place < end {
+            hits.push(hit);
+        }
+        place += 1;
+    }
+    (hits, dropped)
+}
+
+fn take_best(lists: &mut [VecDeque<RankedHit>]) -> Option<RankedHit> {
+    let heads = lists.iter().enumerate().filter_map(|(list, hits)| Some((list, hits.front()?)));
+    let (best, _) = heads.reduce(|best, head| if head.1.order(best.1).is_lt() { head } else { best })?;
+    lists[best].pop_front()
+}

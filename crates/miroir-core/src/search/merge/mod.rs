@@ -1,0 +1,121 @@
+//! One answer out of several nodes' answers to the same query, each over its own shards.
+//!
+//! Nodes answer over disjoint shards, so totals and facet counts add up, and the ordered hits are a k-way merge of the
+//! nodes' ordered hits. Only `distinct` needs more: one value can win on two nodes, so hits are dropped and the counts
+//! corrected for them.
+
+mod details;
+mod distinct;
+mod facets;
+mod hits;
+mod normal;
+mod value;
+
+use serde_json::{Map, Value, json};
+
+pub(super) use self::details::metres_to;
+use self::distinct::{Dropped, distinct_total};
+use self::hits::{RankedHit, merge_hits, read_hits};
+pub(super) use self::value::SortValue;
+use super::{MergePlan, Window};
+use crate::document::marker;
+
+/// A search answer as the client gets it, but for the time that it took and its identity.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Merged {
+    /// The answer's body.
+    pub body: Map<String, Value>,
+    /// Some node gave up at its time limit: hits may be missing.
+    pub cut_off: bool,
+}
+
+/// Merges the nodes' answers, in the order of the plan's parts.
+pub fn merge_replies(plan: &MergePlan, replies: Vec<Map<String, Value>>) -> Merged {
+    let mut replies = replies;
+    let lists: Vec<Vec<RankedHit>> = replies.iter_mut().map(|reply| read_hits(plan, reply)).collect();
+    let cut_off = lists.iter().flatten().any(RankedHit::is_cut_off);
+    let (hits, dropped) = merge_hits(plan, lists);
+    let total = total(plan, &replies, &dropped);
+    let semantic = semantic_hits(&replies, &hits);
+    let facets = plan_has_facets(plan).then(|| facets::merge_facets(plan, &replies, &dropped, total));
+    let shown: Vec<Value> = hits.into_iter().map(|hit| Value::Object(present(plan, hit))).collect();
+
+    let mut body = replies.into_iter().next().unwrap_or_default();
+    body.insert("hits".to_owned(), Value::Array(shown));
+    write_window(&mut body, plan, total);
+    if let Some(facets) = facets {
+        body.insert("facetDistribution".to_owned(), Value::Object(facets.distribution));
+        body.insert("facetStats".to_owned(), Value::Object(facets.stats));
+    } else {
+        body.shift_remove("facetDistribution");
+        body.shift_remove("facetStats");
+    }
+    if let Some(semantic) = semantic {
+        body.insert("semanticHitCount".to_owned(), json!(semantic));
+    }
+    Merged { body, cut_off }
+}
+
+/// Whether the client asked for facets; the merge's own one does not count.
+fn plan_has_facets(plan: &MergePlan) -> bool {
+    plan.node_facets.len() > usize::from(plan.hidden_facet.is_some())
+}
+
+fn total(plan: &MergePlan, replies: &[Map<String, Value>], dropped: &Dropped) -> u64 {
+    let sum = replies.iter().map(reply_total).sum();
+    if plan.distinct.is_some() { distinct_total(plan, replies, dropped, sum) } else { sum }
+}
+
+/// A node's total, whichever kind of window it was asked for.
+fn reply_total(reply: &Map<String, Value>) -> u64 {
+    ["totalHits", "estimatedTotalHits"].iter().find_map(|key| reply.get(*key)?.as_u64()).unwrap_or(0)
+}
+
+/// Hits on this page that were found by their vectors; nothing when no node speaks of them.
+fn semantic_hits(replies: &[Map<String, Value>], hits: &[RankedHit]) -> Option<usize> {
+    replies
+        .iter()
+        .any(|reply| reply.contains_key("semanticHitCount"))
+        .then(|| hits.iter().filter(|hit| hit.is_semantic()).count())
+}
+
+/// The fields of the answer that describe the window, in Meilisearch's order.
+fn write_window(body: &mut Map<String, Value>, plan: &MergePlan, total: u64) {
+    for key in ["limit", "offset", "estimatedTotalHits", "hitsPerPage", "page", "totalPages", "totalHits"] {
+        body.shift_remove(key);
+    }
+    let described = match plan.window {
+        Window::Offset { offset, limit } => {
+            vec![("limit", json!(limit)), ("offset", json!(offset)), ("estimatedTotalHits", json!(total))]
+        }
+        Window::Page { page, hits_per_page } => {
+            let pages =
+                total.checked_div(hits_per_page as u64).map_or(0, |_| total.div_ceil(hits_per_page as u64));
+            vec![
+                ("hitsPerPage", json!(hits_per_page)),
+                ("page", json!(page)),
+                ("totalPages", json!(pages)),
+                ("totalHits", json!(total)),
+            ]
+        }
+    };
+    body.extend(described.into_iter().map(|(key, value)| (key.to_owned(), value)));
+}
+
+/// A hit as the client sees it.
+fn present(plan: &MergePlan, hit: RankedHit) -> Map<String, Value> {
+    let mut hit = hit.into_object();
+    marker::strip_document(&mut hit);
+    plan.shown.trim(&mut hit);
+    if !plan.show_score {
+        hit.shift_remove("_rankingScore");
+    }
+    if !plan.show_details {
+        hit.shift_remove("_rankingScoreDetails");
+    } else if let (Some(tie), Some(Value::Object(details))) =
+        (&plan.tie_rule, hit.get_mut("_rankingScoreDetails"))
+    {
+        details.shift_remove(tie);
+    }
+    hit
+}

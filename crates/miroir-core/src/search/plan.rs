@@ -1,0 +1,187 @@
+//! Which nodes are asked what, and how their answers become one. A plan is a value: planning is pure, executing it is
+//! somebody else's business.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+use xxhash_rust::xxh64::xxh64;
+
+use super::{SearchRequest, Shown, Window, rewrite};
+use crate::cover::{Cover, CoverPart};
+use crate::document::marker;
+use crate::ids::{NodeId, PhysicalUid, ShardId};
+use crate::settings::{ClientSettings, tie_rule, values_per_facet};
+use crate::view::{IndexEntry, View};
+
+/// Meilisearch's default for `pagination.maxTotalHits`.
+const DEFAULT_MAX_TOTAL_HITS: usize = 1_000;
+
+/// One search, decided.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SearchPlan {
+    /// The index on the nodes.
+    pub physical: PhysicalUid,
+    /// Who is asked what; together they search every shard once, but for the missing ones.
+    pub parts: Vec<PartPlan>,
+    /// Shards that no readable node holds.
+    pub missing: Vec<ShardId>,
+    /// How the answers become one.
+    pub merge: MergePlan,
+}
+
+/// What one node is asked.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PartPlan {
+    /// The choice of node and shards.
+    pub cover: CoverPart,
+    /// The search body for that node.
+    pub body: Map<String, Value>,
+}
+
+impl PartPlan {
+    /// Who is asked.
+    pub fn node(&self) -> &NodeId {
+        &self.cover.node
+    }
+}
+
+/// What the merge must know besides the answers.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MergePlan {
+    /// The client's window.
+    pub window: Window,
+    /// Hits beyond this place are never shown, whatever the totals say (`pagination.maxTotalHits`).
+    pub max_total_hits: usize,
+    /// How many hits each node is asked for.
+    pub hits_per_node: usize,
+    /// The attribute of which only one hit per value is kept.
+    pub distinct: Option<String>,
+    /// The facets that nodes are asked for: the client's, and the distinct attribute to count its values.
+    pub node_facets: Vec<String>,
+    /// The facet that only the merge asked for.
+    pub hidden_facet: Option<String>,
+    /// The client's cap on the values of a facet.
+    pub max_values_per_facet: usize,
+    /// Facets whose values are ordered by count; the others are ordered by name.
+    pub facet_order: FacetOrder,
+    /// The key of the tie rule in the score details, where it is Miroir's and not the client's.
+    pub tie_rule: Option<String>,
+    /// Whether the client asked for the score details.
+    pub show_details: bool,
+    /// Whether the client asked for the score.
+    pub show_score: bool,
+    /// How much a semantic hit weighs against a keyword hit, for a hybrid search.
+    pub hybrid_ratio: Option<f64>,
+    /// The attributes that the client sees.
+    pub shown: Shown,
+}
+
+/// `faceting.sortFacetValuesBy` as the client set it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct FacetOrder(Map<String, Value>);
+
+impl FacetOrder {
+    /// Whether this facet's values come by descending count rather than by name.
+    pub fn is_by_count(&self, facet: &str) -> bool {
+        self.0.get(facet).or_else(|| self.0.get("*")).and_then(Value::as_str) == Some("count")
+    }
+}
+
+/// Decides a search against one view.
+pub fn plan_search(request: &SearchRequest, entry: &IndexEntry, view: &View) -> SearchPlan {
+    let cover = crate::cover::plan_cover(&entry.placement, &view.readable, query_seed(request));
+    plan_with_cover(request, entry, cover)
+}
+
+/// The seed that decides between equally good covers: the same for all pages of one query, so that they agree.
+fn query_seed(request: &SearchRequest) -> u64 {
+    let query = Value::Object(request.without_window()).to_string();
+    xxh64(query.as_bytes(), 0)
+}
+
+/// A plan over a given cover: the whole index, or the shards that another node failed to answer for.
+pub fn plan_with_cover(request: &SearchRequest, entry: &IndexEntry, cover: Cover) -> SearchPlan {
+    let mut merge = plan_merge(request, entry);
+    for attribute in merge_reads(request, &merge) {
+        merge.shown.also_read(&attribute);
+    }
+    let parts = cover.parts.into_iter().map(|part| plan_part(request, entry, &merge, part)).collect();
+    SearchPlan { physical: entry.physical.clone(), parts, missing: cover.missing, merge }
+}
+
+fn plan_part(request: &SearchRequest, entry: &IndexEntry, merge: &MergePlan, part: CoverPart) -> PartPlan {
+    let mut body = request.body.clone();
+    if !part.holds_exactly
+        && let Some(shards) = marker::selection_filter(part.shards.iter().copied(), entry.shards)
+    {
+        rewrite::confine(&mut body, shards);
+    }
+    if entry.placement.is_scattered() {
+        rewrite::widen(&mut body, request, &merge.shown, merge);
+    }
+    PartPlan { cover: part, body }
+}
+
+fn plan_merge(request: &SearchRequest, entry: &IndexEntry) -> MergePlan {
+    let settings = &entry.settings;
+    let max_total_hits = max_total_hits(settings);
+    let wanted = request.window.range().end.min(max_total_hits);
+    let distinct = request
+        .distinct
+        .clone()
+        .or_else(|| settings.get("distinctAttribute").and_then(Value::as_str).map(str::to_owned));
+    let mut node_facets = request.facets.clone();
+    let hidden_facet =
+        distinct.clone().filter(|field| !node_facets.iter().any(|facet| facet == field || facet == "*"));
+    node_facets.extend(hidden_facet.clone());
+    MergePlan {
+        window: request.window,
+        max_total_hits,
+        // The same value can win on two nodes; to count it once, all candidates must be seen.
+        hits_per_node: if distinct.is_some() { max_total_hits } else { wanted },
+        distinct,
+        node_facets,
+        hidden_facet,
+        max_values_per_facet: usize::try_from(values_per_facet(settings)).unwrap_or(usize::MAX),
+        facet_order: facet_order(settings),
+        tie_rule: own_tie_rule(request, entry),
+        show_details: request.show_ranking_score_details,
+        show_score: request.show_ranking_score,
+        hybrid_ratio: request.hybrid_ratio,
+        shown: Shown::new(request, settings),
+    }
+}
+
+/// Miroir's rule has an effect, and so a key, only if nothing before it orders by the primary key.
+fn own_tie_rule(request: &SearchRequest, entry: &IndexEntry) -> Option<String> {
+    if !entry.placement.is_scattered() {
+        return None;
+    }
+    let key = entry.primary_key.as_deref()?;
+    let sorted = request.sort.iter().any(|sort| sort.rsplit_once(':').is_some_and(|(field, _)| field == key));
+    tie_rule(&entry.settings, Some(key)).filter(|_| !sorted)
+}
+
+/// The attributes that the merge reads from the hits themselves.
+fn merge_reads(request: &SearchRequest, merge: &MergePlan) -> Vec<String> {
+    let by_distance = request.sort.iter().any(|sort| sort.starts_with("_geoPoint"));
+    let mut names: Vec<String> = merge.distinct.iter().cloned().collect();
+    if merge.distinct.is_some() {
+        names.extend(request.facets.iter().cloned());
+    }
+    names.extend(by_distance.then(|| "_geo".to_owned()));
+    names
+}
+
+fn max_total_hits(settings: &ClientSettings) -> usize {
+    settings
+        .get("pagination")
+        .and_then(|pagination| pagination.get("maxTotalHits"))
+        .and_then(Value::as_u64)
+        .and_then(|hits| usize::try_from(hits).ok())
+        .unwrap_or(DEFAULT_MAX_TOTAL_HITS)
+}
+
+fn facet_order(settings: &ClientSettings) -> FacetOrder {
+    let orders = settings.get("faceting").and_then(|faceting| faceting.get("sortFacetValuesBy"));
+    FacetOrder(orders.and_then(Value::as_object).cloned().unwrap_or_default())
+}

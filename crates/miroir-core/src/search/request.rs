@@ -1,0 +1,155 @@
+//! What of a search body concerns sharding.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+/// Meilisearch's default for `limit` and `hitsPerPage`.
+const DEFAULT_LIMIT: usize = 20;
+
+/// Which stretch of the ordered hits the client asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Window {
+    /// `offset` and `limit`: the total may be an estimate.
+    Offset {
+        /// Hits to skip.
+        offset: usize,
+        /// Hits to return.
+        limit: usize,
+    },
+    /// `page` and `hitsPerPage`: the total is exact.
+    Page {
+        /// Counted from 1; page 0 has no hits.
+        page: usize,
+        /// Hits on a page.
+        hits_per_page: usize,
+    },
+}
+
+impl Window {
+    /// The hits to skip and the place behind the last hit wanted.
+    pub fn range(self) -> std::ops::Range<usize> {
+        match self {
+            Self::Offset { offset, limit } => offset..offset.saturating_add(limit),
+            Self::Page { page, hits_per_page } => match page.checked_sub(1) {
+                Some(before) => {
+                    let start = before.saturating_mul(hits_per_page);
+                    start..start.saturating_add(hits_per_page)
+                }
+                None => 0..0,
+            },
+        }
+    }
+}
+
+/// A value that is not of the form that Meilisearch accepts. A node knows best how to say so: it is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("`{0}` is not of the expected form")]
+pub struct NotUnderstood(pub &'static str);
+
+/// A search as the client sent it, with the parts that sharding depends on read out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SearchRequest {
+    /// The client's whole body.
+    pub body: Map<String, Value>,
+    /// Which hits.
+    pub window: Window,
+    /// `None` stands for all displayed attributes.
+    pub attributes_to_retrieve: Option<Vec<String>>,
+    /// The facets asked for; empty for none.
+    pub facets: Vec<String>,
+    /// The `distinct` parameter.
+    pub distinct: Option<String>,
+    /// The `sort` parameter.
+    pub sort: Vec<String>,
+    /// Whether details are for the client too, not only for the merge.
+    pub show_ranking_score_details: bool,
+    /// Whether scores are for the client too.
+    pub show_ranking_score: bool,
+    /// A threshold is set: what a node counts then depends on how many hits it is asked for.
+    pub has_threshold: bool,
+    /// How much a semantic hit weighs against a keyword hit; `None` for a search of one kind.
+    pub hybrid_ratio: Option<f64>,
+}
+
+impl SearchRequest {
+    /// Reads a search body. `Err` names a value that Meilisearch would refuse; nothing else is checked here, nodes do.
+    pub fn parse(body: Map<String, Value>) -> Result<Self, NotUnderstood> {
+        let window = parse_window(&body)?;
+        let attributes = strings(&body, "attributesToRetrieve")?;
+        Ok(Self {
+            window,
+            attributes_to_retrieve: attributes.filter(|list| !list.iter().any(|name| name == "*")),
+            facets: strings(&body, "facets")?.unwrap_or_default(),
+            distinct: string(&body, "distinct")?,
+            sort: strings(&body, "sort")?.unwrap_or_default(),
+            show_ranking_score_details: flag(&body, "showRankingScoreDetails")?,
+            show_ranking_score: flag(&body, "showRankingScore")?,
+            has_threshold: present(&body, "rankingScoreThreshold").is_some(),
+            hybrid_ratio: parse_hybrid(&body)?,
+            body,
+        })
+    }
+
+    /// The body without what only moves the window: equal for all pages of one query.
+    pub fn without_window(&self) -> Map<String, Value> {
+        let mut body = self.body.clone();
+        for key in ["offset", "limit", "page", "hitsPerPage"] {
+            body.shift_remove(key);
+        }
+        body
+    }
+
+    /// The facets asked for, the same ones once.
+    pub fn asks_for_facets(&self) -> bool {
+        !self.facets.is_empty()
+    }
+}
+
+fn present<'a>(body: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
+    body.get(key).filter(|value| !value.is_null())
+}
+
+fn parse_window(body: &Map<String, Value>) -> Result<Window, NotUnderstood> {
+    let page = count(body, "page")?;
+    let hits_per_page = count(body, "hitsPerPage")?;
+    let offset = count(body, "offset")?;
+    let limit = count(body, "limit")?;
+    if page.is_some() || hits_per_page.is_some() {
+        let hits_per_page = hits_per_page.unwrap_or(DEFAULT_LIMIT);
+        return Ok(Window::Page { page: page.unwrap_or(1), hits_per_page });
+    }
+    Ok(Window::Offset { offset: offset.unwrap_or(0), limit: limit.unwrap_or(DEFAULT_LIMIT) })
+}
+
+fn parse_hybrid(body: &Map<String, Value>) -> Result<Option<f64>, NotUnderstood> {
+    let Some(hybrid) = present(body, "hybrid") else { return Ok(None) };
+    let ratio = match hybrid.as_object().ok_or(NotUnderstood("hybrid"))?.get("semanticRatio") {
+        None | Some(Value::Null) => 0.5,
+        Some(ratio) => ratio.as_f64().ok_or(NotUnderstood("hybrid"))?,
+    };
+    Ok((ratio > 0.0 && ratio < 1.0 && present(body, "q").is_some()).then_some(ratio))
+}
+
+fn count(body: &Map<String, Value>, key: &'static str) -> Result<Option<usize>, NotUnderstood> {
+    present(body, key)
+        .map(|value| value.as_u64().and_then(|count| usize::try_from(count).ok()).ok_or(NotUnderstood(key)))
+        .transpose()
+}
+
+fn string(body: &Map<String, Value>, key: &'static str) -> Result<Option<String>, NotUnderstood> {
+    present(body, key).map(|value| value.as_str().map(str::to_owned).ok_or(NotUnderstood(key))).transpose()
+}
+
+fn flag(body: &Map<String, Value>, key: &'static str) -> Result<bool, NotUnderstood> {
+    present(body, key).map_or(Ok(false), |value| value.as_bool().ok_or(NotUnderstood(key)))
+}
+
+fn strings(body: &Map<String, Value>, key: &'static str) -> Result<Option<Vec<String>>, NotUnderstood> {
+    let Some(list) = present(body, key) else { return Ok(None) };
+    let list = list.as_array().ok_or(NotUnderstood(key))?;
+    list.iter()
+        .map(|item| item.as_str().map(str::to_owned).ok_or(NotUnderstood(key)))
+        .collect::<Result<_, _>>()
+        .map(Some)
+}

@@ -1,0 +1,58 @@
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// The settings of one index that differ from Meilisearch's defaults because a client set them, in the shape of
+/// `PATCH /indexes/{uid}/settings`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ClientSettings(Map<String, Value>);
+
+/// Settings whose parts are set one by one; all others are replaced as a whole (Meilisearch 1.50).
+const MERGED: [&str; 5] = ["typoTolerance", "faceting", "pagination", "embedders", "chat"];
+
+/// How deep merging goes: `typoTolerance.minWordSizeForTypos.oneTypo` and `embedders.<name>.<field>`.
+const MERGE_DEPTH: usize = 2;
+
+impl ClientSettings {
+    /// What a client set for this key, if it is not the default.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.0.get(key)
+    }
+
+    /// The strings of a list setting; nothing when the client did not set it.
+    pub fn list(&self, key: &str) -> Option<Vec<&str>> {
+        Some(self.0.get(key)?.as_array()?.iter().filter_map(Value::as_str).collect())
+    }
+
+    /// Applies a settings change: `null` resets a key, objects of some settings are merged, everything else replaces.
+    pub fn apply(&mut self, patch: &Map<String, Value>) {
+        for (key, value) in patch {
+            if value.is_null() {
+                self.0.remove(key);
+            } else if MERGED.contains(&key.as_str()) {
+                merge(
+                    self.0.entry(key.clone()).or_insert_with(|| Value::Object(Map::new())),
+                    value,
+                    MERGE_DEPTH,
+                );
+            } else {
+                self.0.insert(key.clone(), value.clone());
+            }
+        }
+    }
+}
+
+fn merge(old: &mut Value, new: &Value, depth: usize) {
+    match (old, new) {
+        (Value::Object(old), Value::Object(new)) if depth > 0 => {
+            for (key, value) in new {
+                if value.is_null() {
+                    old.remove(key);
+                } else {
+                    merge(old.entry(key.clone()).or_insert(Value::Null), value, depth - 1);
+                }
+            }
+        }
+        (old, new) => *old = new.clone(),
+    }
+}

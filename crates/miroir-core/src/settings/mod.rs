@@ -1,0 +1,16 @@
+//! What a client set, and what a node must be told because of it.
+//!
+//! Miroir is the authority on settings. It keeps what clients set ([`ClientSettings`]) and gives nodes a translation:
+//! the same settings plus what Miroir needs (see [`translate`]). Whatever a node reports is turned back into what the
+//! client would see on one Meilisearch (see [`client_view`]).
+
+mod client;
+mod translate;
+mod view;
+
+pub use client::ClientSettings;
+pub use translate::{NodeContext, node_settings, tie_rule, values_per_facet};
+pub use view::client_view;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,160 @@
+//! The node's settings: the client's, plus
+//! - a filterable pattern for the shard markers, *first*, since the first matching rule decides;
+//! - a last ranking rule on the primary key, so that documents which nothing else tells apart come in one order on all
+//!   nodes, whichever replicas answer;
+//! - the attributes that the merge reads from hits, where the client restricted what is displayed;
+//! - more values per facet, since a node's first hundred are not the cluster's.
+//!
+//! The last three matter only where an answer is merged from several nodes.
+
+use serde_json::{Map, Value, json};
+
+use super::ClientSettings;
+use crate::document::marker;
+
+/// What the translation depends on besides the settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NodeContext<'a> {
+    /// The index's primary key, once known.
+    pub primary_key: Option<&'a str>,
+    /// Whether some node holds only a part of the index, so that answers are merged.
+    pub scattered: bool,
+}
+
+/// The ranking rules of an index whose client set none (Meilisearch 1.50).
+const DEFAULT_RANKING_RULES: [&str; 7] =
+    ["words", "typo", "proximity", "attributeRank", "sort", "wordPosition", "exactness"];
+
+/// Meilisearch's own default for `faceting.maxValuesPerFacet`.
+pub(crate) const DEFAULT_VALUES_PER_FACET: u64 = 100;
+
+/// Up to this many values of a facet sorted by name, a node sends all of them. Up to 3,000 values Meilisearch orders
+/// numbers as text, above by value, so shorter lists from two nodes could be cut in two different orders.
+const NODE_VALUES_PER_FACET: u64 = 3_000;
+
+/// Up to this many distinct values, counts of a facet sorted by count are exact.
+const NODE_VALUES_PER_COUNTED_FACET: u64 = 10_000;
+
+/// The change to send to a node so that its settings become the translation of `client`: the keys that the client's
+/// `patch` touched (`null` where they are now the default) and those that Miroir adds to.
+pub fn node_settings(
+    client: &ClientSettings,
+    patch: &Map<String, Value>,
+    context: NodeContext<'_>,
+) -> Map<String, Value> {
+    let mut settings = Map::new();
+    for key in patch.keys() {
+        settings.insert(key.clone(), client.get(key).cloned().unwrap_or(Value::Null));
+    }
+    settings.insert("filterableAttributes".to_owned(), filterable(client));
+    if context.scattered {
+        settings.insert("rankingRules".to_owned(), ranking_rules(client, context.primary_key));
+        settings.insert("displayedAttributes".to_owned(), displayed(client, context.primary_key));
+        settings.insert("faceting".to_owned(), faceting(client));
+    }
+    settings
+}
+
+fn filterable(client: &ClientSettings) -> Value {
+    let mut rules = vec![json!({
+        "attributePatterns": [marker::PATTERN],
+        "features": { "facetSearch": false, "filter": { "equality": true, "comparison": false } },
+    })];
+    if let Some(Value::Array(client)) = client.get("filterableAttributes") {
+        rules.extend(client.iter().cloned());
+    }
+    Value::Array(rules)
+}
+
+/// The tie rule that Miroir appends, unless a rule of the client already orders by the primary key.
+pub fn tie_rule(client: &ClientSettings, primary_key: Option<&str>) -> Option<String> {
+    let key = primary_key?;
+    let ordered = custom_rules(client).any(|field| field == key);
+    (!ordered).then(|| format!("{key}:asc"))
+}
+
+/// The fields of the client's `field:asc` and `field:desc` ranking rules.
+fn custom_rules(client: &ClientSettings) -> impl Iterator<Item = &str> {
+    client
+        .list("rankingRules")
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|rule| rule.strip_suffix(":asc").or_else(|| rule.strip_suffix(":desc")))
+}
+
+/// The client's ranking rules, or Meilisearch's.
+pub(crate) fn ranking_rules_of(client: &ClientSettings) -> Vec<&str> {
+    client.list("rankingRules").unwrap_or_else(|| DEFAULT_RANKING_RULES.to_vec())
+}
+
+fn ranking_rules(client: &ClientSettings, primary_key: Option<&str>) -> Value {
+    let mut rules: Vec<String> = ranking_rules_of(client).into_iter().map(str::to_owned).collect();
+    rules.extend(tie_rule(client, primary_key));
+    json!(rules)
+}
+
+/// The client's list with the primary key and every attribute that can order hits or make them distinct: their values
+/// are hidden from the score details unless they are displayed.
+fn displayed(client: &ClientSettings, primary_key: Option<&str>) -> Value {
+    let Some(shown) = client.list("displayedAttributes").filter(|list| !list.contains(&"*")) else {
+        return Value::Null;
+    };
+    let filterable = filterable_names(client);
+    if filterable.contains(&"*") {
+        return Value::Null;
+    }
+    let mut list: Vec<&str> = shown;
+    let needed = primary_key
+        .into_iter()
+        .chain(custom_rules(client))
+        .chain(client.list("sortableAttributes").unwrap_or_default())
+        .chain(client.get("distinctAttribute").and_then(Value::as_str))
+        .chain(filterable);
+    for attribute in needed {
+        if !list.contains(&attribute) {
+            list.push(attribute);
+        }
+    }
+    json!(list)
+}
+
+/// Attribute names that may serve as a `distinct` parameter. A pattern other than `*` can't be displayed, so an
+/// attribute that only a pattern makes filterable counts as `*` here.
+fn filterable_names(client: &ClientSettings) -> Vec<&str> {
+    let Some(Value::Array(rules)) = client.get("filterableAttributes") else {
+        return Vec::new();
+    };
+    rules
+        .iter()
+        .flat_map(|rule| match rule {
+            Value::String(name) => vec![name.as_str()],
+            rule => rule["attributePatterns"]
+                .as_array()
+                .map_or_else(Vec::new, |patterns| patterns.iter().filter_map(Value::as_str).collect()),
+        })
+        .map(|name| if name.contains('*') { "*" } else { name })
+        .collect()
+}
+
+fn faceting(client: &ClientSettings) -> Value {
+    let set = client.get("faceting");
+    let wanted = values_per_facet(client);
+    let orders = set.and_then(|faceting| faceting.get("sortFacetValuesBy"));
+    let counted = orders
+        .and_then(Value::as_object)
+        .is_some_and(|orders| orders.values().any(|order| order.as_str() == Some("count")));
+    let floor = if counted { NODE_VALUES_PER_COUNTED_FACET } else { NODE_VALUES_PER_FACET };
+    json!({
+        "maxValuesPerFacet": wanted.max(floor),
+        "sortFacetValuesBy": orders.cloned().unwrap_or(Value::Null),
+    })
+}
+
+/// The client's cap on the values of a facet.
+pub fn values_per_facet(client: &ClientSettings) -> u64 {
+    client
+        .get("faceting")
+        .and_then(|faceting| faceting.get("maxValuesPerFacet"))
+        .and_then(Value::as_u64)
+        .unwrap_or(DEFAULT_VALUES_PER_FACET)
+}

@@ -1,0 +1,202 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use time::OffsetDateTime;
+
+use super::WriteMethod;
+use crate::error::ResponseError;
+use crate::ids::{IndexUid, NodeId, PhysicalUid, ShardCount, ShardId};
+use crate::placement::{IndexPlacement, Members, PlacementError, ReplicationFactor, assign};
+use crate::settings::ClientSettings;
+use crate::view::IndexEntry;
+
+/// What was decided about one entry of the log, when its turn came. It is stored before any node hears of it, and never
+/// changed: whoever delivers after a restart delivers the same.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    /// Whether the write is taken.
+    pub verdict: Verdict,
+    /// Where its index lies; none where there is no index and none is made.
+    pub target: Option<Target>,
+    /// What the nodes have to do, in order.
+    pub steps: Vec<Step>,
+    /// What is true afterwards, in order.
+    pub effects: Vec<Effect>,
+    /// How many different documents are written.
+    pub indexed_documents: u64,
+}
+
+/// Whether a write is taken.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Verdict {
+    /// It is.
+    Accepted,
+    /// It is not, as a whole. It may still create its index, as it would on one Meilisearch.
+    Refused(ResponseError),
+}
+
+/// An index as the nodes know it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Target {
+    /// Its name on the nodes.
+    pub physical: PhysicalUid,
+    /// Who holds which shard.
+    pub placement: IndexPlacement,
+}
+
+/// One thing to do on the nodes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "camelCase")]
+pub enum Step {
+    /// Make the index, on all its nodes.
+    CreateIndex {
+        /// Only if the client chose one: a key that documents bring is sent with them.
+        primary_key: Option<String>,
+    },
+    /// Give the index another primary key, on all its nodes.
+    UpdateIndex {
+        /// The new key.
+        primary_key: String,
+    },
+    /// Drop the index, on all its nodes.
+    DeleteIndex,
+    /// Change settings on all its nodes.
+    Settings {
+        /// The change, translated for nodes.
+        patch: Map<String, Value>,
+    },
+    /// Send each node the documents of its shards.
+    AddDocuments {
+        /// What happens to a document that is there.
+        method: WriteMethod,
+        /// The index's primary key.
+        primary_key: String,
+        /// Leave out documents that are not there yet.
+        skip_creation: bool,
+        /// The shards of the payload's documents.
+        shards: BTreeSet<ShardId>,
+    },
+    /// Delete the documents with the mutation's ids.
+    DeleteByIds {
+        /// The one replica of each shard whose count of deleted documents counts. Shards without an id are not here.
+        counting: BTreeMap<ShardId, NodeId>,
+    },
+    /// Delete the documents that match.
+    DeleteByFilter {
+        /// The client's filter.
+        filter: Value,
+        /// The one replica of each shard whose count of deleted documents counts.
+        counting: BTreeMap<ShardId, NodeId>,
+    },
+    /// Delete all documents.
+    Clear,
+}
+
+/// A change of the catalog.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "effect", rename_all = "camelCase")]
+pub enum Effect {
+    /// The index is there. True also when the rest of the write is refused.
+    Create {
+        /// The index, as it is before the rest of the write.
+        entry: Box<IndexEntry>,
+    },
+    /// The client's settings have changed.
+    Settings {
+        /// The client's change.
+        patch: Map<String, Value>,
+    },
+    /// The primary key is known.
+    PrimaryKey {
+        /// The key.
+        primary_key: String,
+    },
+    /// Documents have changed.
+    Touch,
+    /// The index is gone.
+    Remove,
+}
+
+impl Effect {
+    /// Whether it holds even if the write it belongs to was refused.
+    pub const fn survives_refusal(&self) -> bool {
+        matches!(self, Self::Create { .. })
+    }
+}
+
+/// The index after an effect that became true at `now`.
+pub fn apply_effect(index: Option<IndexEntry>, effect: &Effect, now: OffsetDateTime) -> Option<IndexEntry> {
+    match effect {
+        Effect::Create { entry } => {
+            return Some(IndexEntry { created_at: now, updated_at: now, ..IndexEntry::clone(entry) });
+        }
+        Effect::Remove => return None,
+        Effect::Settings { .. } | Effect::PrimaryKey { .. } | Effect::Touch => {}
+    }
+    let mut index = index?;
+    index.updated_at = now;
+    match effect {
+        Effect::Settings { patch } => index.settings.apply(patch),
+        Effect::PrimaryKey { primary_key } => index.primary_key = Some(primary_key.clone()),
+        Effect::Touch | Effect::Create { .. } | Effect::Remove => {}
+    }
+    Some(index)
+}
+
+/// How many shards a new index gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShardRules {
+    /// Where no pattern matches.
+    pub default: ShardCount,
+    /// By name: a whole name, or its beginning followed by `*`. The first match decides.
+    pub patterns: Vec<(String, ShardCount)>,
+}
+
+impl ShardRules {
+    /// The number of shards of a new index of this name.
+    pub fn shards_for(&self, index: &IndexUid) -> ShardCount {
+        let matches = |pattern: &str| match pattern.strip_suffix('*') {
+            Some(beginning) => index.as_str().starts_with(beginning),
+            None => index.as_str() == pattern,
+        };
+        let found = self.patterns.iter().find(|(pattern, _)| matches(pattern));
+        found.map_or(self.default, |(_, shards)| *shards)
+    }
+}
+
+/// What a new index is like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewIndexRules {
+    /// How many shards it has.
+    pub shards: ShardRules,
+    /// How many copies of each shard a group keeps.
+    pub factor: ReplicationFactor,
+    /// The nodes to place it on.
+    pub members: Members,
+}
+
+impl NewIndexRules {
+    /// A new index of this name.
+    pub fn entry(
+        &self,
+        uid: &IndexUid,
+        primary_key: Option<String>,
+        now: OffsetDateTime,
+    ) -> Result<IndexEntry, PlacementError> {
+        let physical = PhysicalUid::new(uid.as_str());
+        let shards = self.shards.shards_for(uid);
+        let placement = assign(&physical, shards, self.factor, &self.members)?;
+        Ok(IndexEntry {
+            uid: uid.clone(),
+            physical,
+            primary_key,
+            shards,
+            placement,
+            settings: ClientSettings::default(),
+            created_at: now,
+            updated_at: now,
+        })
+    }
+}

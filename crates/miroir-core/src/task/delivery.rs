@@ -1,0 +1,141 @@
+//! What one node gets of a decision. The same decision gives a node the same list for ever, so that a place in the list
+//! names a request, across restarts too.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value};
+
+use super::decision::Target;
+use super::{Decision, Step, WriteMethod};
+use crate::document::marker::selection_filter;
+use crate::ids::{NodeId, ShardId};
+
+/// One request to a node, without the documents or ids that go into it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Op<'a> {
+    /// `POST /indexes`.
+    CreateIndex {
+        /// Only if the client chose one.
+        primary_key: Option<&'a str>,
+    },
+    /// `PATCH /indexes/{uid}`.
+    UpdateIndex {
+        /// The new key.
+        primary_key: &'a str,
+    },
+    /// `DELETE /indexes/{uid}`.
+    DeleteIndex,
+    /// `PATCH /indexes/{uid}/settings`.
+    Settings {
+        /// The body.
+        patch: &'a Map<String, Value>,
+    },
+    /// `POST` or `PUT /indexes/{uid}/documents`.
+    AddDocuments {
+        /// Which of the two.
+        method: WriteMethod,
+        /// The index's primary key.
+        primary_key: &'a str,
+        /// The query parameter.
+        skip_creation: bool,
+        /// Documents of these shards.
+        shards: BTreeSet<ShardId>,
+    },
+    /// `POST /indexes/{uid}/documents/delete-batch`.
+    DeleteByIds {
+        /// Ids of these shards.
+        shards: BTreeSet<ShardId>,
+        /// Whether this node's count of deleted documents counts.
+        counts: Counts,
+    },
+    /// `POST /indexes/{uid}/documents/delete`.
+    DeleteByFilter {
+        /// The filter, with the selection of shards.
+        filter: Value,
+        /// Whether this node's count of deleted documents counts.
+        counts: Counts,
+    },
+    /// `DELETE /indexes/{uid}/documents`.
+    Clear,
+}
+
+/// Whether a node's count of deleted documents goes into the task, or only another replica's does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counts {
+    /// It does.
+    Yes,
+    /// It does not.
+    No,
+}
+
+impl Op<'_> {
+    /// Whether doing it twice, with nothing in between, is not the same as once for what is reported of it.
+    pub const fn must_not_repeat(&self) -> bool {
+        matches!(self, Self::DeleteByIds { .. } | Self::DeleteByFilter { .. } | Self::Clear)
+    }
+}
+
+/// The requests that `node` gets, in order; none if it holds nothing that the write is about.
+pub fn ops_for<'a>(decision: &'a Decision, node: &NodeId) -> Vec<Op<'a>> {
+    let Some(target) = &decision.target else { return Vec::new() };
+    let held = target.placement.shards_of(node);
+    if held.is_empty() {
+        return Vec::new();
+    }
+    decision.steps.iter().flat_map(|step| ops_of_step(step, target, node, &held)).collect()
+}
+
+fn ops_of_step<'a>(step: &'a Step, target: &Target, node: &NodeId, held: &BTreeSet<ShardId>) -> Vec<Op<'a>> {
+    match step {
+        Step::CreateIndex { primary_key } => vec![Op::CreateIndex { primary_key: primary_key.as_deref() }],
+        Step::UpdateIndex { primary_key } => vec![Op::UpdateIndex { primary_key }],
+        Step::DeleteIndex => vec![Op::DeleteIndex],
+        Step::Settings { patch } => vec![Op::Settings { patch }],
+        Step::Clear => vec![Op::Clear],
+        &Step::AddDocuments { method, ref primary_key, skip_creation, ref shards } => {
+            let shards: BTreeSet<_> = shards.intersection(held).copied().collect();
+            if shards.is_empty() {
+                return Vec::new();
+            }
+            vec![Op::AddDocuments { method, primary_key, skip_creation, shards }]
+        }
+        Step::DeleteByIds { counting } => counted_apart(counting, node, held)
+            .map(|(shards, counts)| Op::DeleteByIds { shards, counts })
+            .collect(),
+        Step::DeleteByFilter { filter, counting } => counted_apart(counting, node, held)
+            .map(|(shards, counts)| {
+                let filter = select(&shards, held, target, filter);
+                Op::DeleteByFilter { filter, counts }
+            })
+            .collect(),
+    }
+}
+
+/// The node's shards that it counts, and those that another replica counts, if there are any.
+fn counted_apart(
+    counting: &BTreeMap<ShardId, NodeId>,
+    node: &NodeId,
+    held: &BTreeSet<ShardId>,
+) -> impl Iterator<Item = (BTreeSet<ShardId>, Counts)> {
+    let concerned = counting.iter().filter(|(shard, _)| held.contains(shard));
+    let (own, others): (Vec<_>, Vec<_>) = concerned.partition(|(_, counter)| *counter == node);
+    let shards =
+        |list: Vec<(&ShardId, &NodeId)>| list.into_iter().map(|(shard, _)| *shard).collect::<BTreeSet<_>>();
+    [(shards(own), Counts::Yes), (shards(others), Counts::No)]
+        .into_iter()
+        .filter(|(shards, _)| !shards.is_empty())
+}
+
+/// The client's filter, restricted to these shards unless they are all that the node holds.
+fn select(shards: &BTreeSet<ShardId>, held: &BTreeSet<ShardId>, target: &Target, filter: &Value) -> Value {
+    if shards == held {
+        return filter.clone();
+    }
+    let mut all: Vec<Value> =
+        selection_filter(shards.iter().copied(), target.placement.shard_count()).into_iter().collect();
+    match filter {
+        Value::Array(items) => all.extend(items.iter().cloned()),
+        one => all.push(one.clone()),
+    }
+    Value::Array(all)
+}

@@ -1,0 +1,91 @@
+//! The `details` of a task: what is known when it is accepted, and what its end adds.
+
+use serde_json::{Map, Value, json};
+
+use super::{Deletion, Mutation, TaskStatus};
+
+/// Settings keys whose reset is shown as what they are reset to.
+const SHOWN_AS_EVERYTHING: [&str; 2] = ["displayedAttributes", "searchableAttributes"];
+
+/// The details of a task that has just been accepted.
+pub fn details_at_start(mutation: &Mutation) -> Map<String, Value> {
+    let details = match mutation {
+        Mutation::AddDocuments { received, .. } => {
+            json!({ "receivedDocuments": received, "indexedDocuments": null })
+        }
+        Mutation::DeleteDocuments { deletion } => match deletion {
+            Deletion::ByIds(ids) => {
+                json!({ "providedIds": ids.len(), "deletedDocuments": null, "originalFilter": null })
+            }
+            Deletion::ByFilter(filter) => {
+                json!({ "providedIds": 0, "deletedDocuments": null, "originalFilter": filter.to_string() })
+            }
+            Deletion::All => json!({ "deletedDocuments": null }),
+        },
+        Mutation::Settings { patch, .. } => return settings(patch),
+        Mutation::CreateIndex { primary_key } | Mutation::UpdateIndex { primary_key } => {
+            json!({ "primaryKey": primary_key })
+        }
+        Mutation::DeleteIndex => json!({ "deletedDocuments": null }),
+    };
+    match details {
+        Value::Object(details) => details,
+        other => unreachable!("details are an object, not {other}"),
+    }
+}
+
+/// The details of a task that has ended with `status`, after it wrote or deleted `count` documents.
+pub fn details_at_end(
+    mut details: Map<String, Value>,
+    mutation: &Mutation,
+    status: TaskStatus,
+    count: u64,
+) -> Map<String, Value> {
+    let counted = match mutation {
+        Mutation::AddDocuments { .. } => "indexedDocuments",
+        Mutation::DeleteDocuments { .. } | Mutation::DeleteIndex => "deletedDocuments",
+        Mutation::Settings { .. } | Mutation::CreateIndex { .. } | Mutation::UpdateIndex { .. } => {
+            return details;
+        }
+    };
+    let count = if status == TaskStatus::Succeeded { count } else { 0 };
+    details.insert(counted.to_owned(), count.into());
+    details
+}
+
+fn settings(patch: &Map<String, Value>) -> Map<String, Value> {
+    let mut shown = patch.clone();
+    for key in SHOWN_AS_EVERYTHING {
+        if let Some(value) = shown.get_mut(key)
+            && (value.is_null() || value.as_array().is_some_and(|list| list.contains(&json!("*"))))
+        {
+            *value = json!(["*"]);
+        }
+    }
+    if let Some(Value::Object(embedders)) = shown.get_mut("embedders") {
+        embedders.values_mut().for_each(mask_keys);
+    }
+    shown
+}
+
+/// Hides the `apiKey` of an embedder and of the embedders in it.
+fn mask_keys(embedder: &mut Value) {
+    let Value::Object(fields) = embedder else { return };
+    for (name, value) in fields {
+        match value {
+            Value::String(secret) if name == "apiKey" => *secret = mask(secret),
+            other => mask_keys(other),
+        }
+    }
+}
+
+/// The first characters of a secret, more of a longer one, none of a short one.
+fn mask(secret: &str) -> String {
+    let (shown, hidden) = match secret.len() {
+        0..10 => (0, "XXX..."),
+        10..20 => (2, "XXXX..."),
+        20..30 => (3, "XXXXX..."),
+        _ => (5, "XXXXXX..."),
+    };
+    secret.chars().take(shown).chain(hidden.chars()).collect()
+}

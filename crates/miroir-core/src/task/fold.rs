@@ -1,0 +1,175 @@
+//! What the nodes' answers amount to: the end of the client's task, and which nodes can't be trusted any more.
+//!
+//! A node *did* its part if each of its requests succeeded and none was skipped. A shard is *kept* if a node that did its
+//! part holds it. A node that failed where all its shards are kept by others has failed alone: it leaves the in-sync
+//! set, and the task is none the worse. A failure of a shard that nobody keeps is the failure of the task.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Counts, Decision, Op, Step, TaskStatus, Verdict, ops_for, scrub};
+use crate::error::{ErrorCode, ErrorType, ResponseError};
+use crate::ids::{GroupId, NodeId, ShardId};
+use crate::placement::IndexPlacement;
+
+/// How one request ended on a node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "result", content = "value", rename_all = "camelCase")]
+pub enum OpResult {
+    /// The node did it.
+    Done {
+        /// How many documents it deleted, if it says so.
+        deleted: Option<u64>,
+    },
+    /// The node reports success without having looked: it dropped the work because a later deletion made it pointless.
+    Skipped,
+    /// The node refused it, now or when it came to it.
+    Failed(ResponseError),
+}
+
+/// How the requests of one decision ended on a node, in order.
+pub type NodeReport = Vec<OpResult>;
+
+/// The end of a task.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Folded {
+    /// Succeeded or failed.
+    pub status: TaskStatus,
+    /// Why it failed.
+    pub error: Option<ResponseError>,
+    /// How many documents were written or deleted.
+    pub count: u64,
+    /// Whether an index that the decision creates is there now.
+    pub created: bool,
+    /// Nodes that failed alone.
+    pub failed_alone: BTreeSet<NodeId>,
+}
+
+/// The end of the task with this decision, from the reports of the nodes that had to do something and were waited for.
+pub fn fold(decision: &Decision, index: &str, reports: &BTreeMap<NodeId, NodeReport>) -> Folded {
+    let Some(target) = &decision.target else {
+        return Folded::of(&decision.verdict, 0);
+    };
+    let failures: BTreeMap<&NodeId, Failure> = reports
+        .iter()
+        .filter_map(|(node, report)| Some((node, failure_of(decision, node, report)?)))
+        .collect();
+    let kept: BTreeSet<ShardId> = reports
+        .iter()
+        .filter(|(node, report)| !failures.contains_key(node) && !report.contains(&OpResult::Skipped))
+        .flat_map(|(node, _)| target.placement.shards_of(node))
+        .collect();
+    let (alone, shared): (Vec<_>, Vec<_>) =
+        failures.into_iter().partition(|(node, _)| target.placement.shards_of(node).is_subset(&kept));
+    let failed_alone = alone.into_iter().map(|(node, _)| node.clone()).collect();
+    let verdict = shared.iter().map(|(_, failure)| failure).min_by_key(|failure| failure.fault).map_or_else(
+        || decision.verdict.clone(),
+        |failure| {
+            let message = scrub(&failure.error.message, target.physical.as_str(), index);
+            Verdict::Refused(ResponseError::new(failure.error.code, message))
+        },
+    );
+    let created = shared.iter().all(|(_, failure)| !failure.in_creation);
+    let count = count_documents(decision, &target.placement, reports);
+    Folded { failed_alone, created, ..Folded::of(&verdict, count) }
+}
+
+impl Folded {
+    fn of(verdict: &Verdict, count: u64) -> Self {
+        let (status, error) = match verdict {
+            Verdict::Accepted => (TaskStatus::Succeeded, None),
+            Verdict::Refused(error) => (TaskStatus::Failed, Some(error.clone())),
+        };
+        Self { status, error, count, created: true, failed_alone: BTreeSet::new() }
+    }
+}
+
+/// Whose fault a failure is; the client's counts before the node's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fault {
+    Client,
+    Node,
+}
+
+#[derive(Debug)]
+struct Failure {
+    error: ResponseError,
+    fault: Fault,
+    in_creation: bool,
+}
+
+fn failure_of(decision: &Decision, node: &NodeId, report: &NodeReport) -> Option<Failure> {
+    let ops = ops_for(decision, node);
+    ops.iter().zip(report).find_map(|(op, result)| {
+        let OpResult::Failed(error) = result else { return None };
+        if was_done_before(op, error.code) {
+            return None;
+        }
+        let fault = match error.code.family() {
+            ErrorType::InvalidRequest => Fault::Client,
+            ErrorType::Internal | ErrorType::System | ErrorType::Auth => Fault::Node,
+        };
+        let in_creation = matches!(op, Op::CreateIndex { .. });
+        Some(Failure { error: error.clone(), fault, in_creation })
+    })
+}
+
+/// A request that was sent again because its answer was lost finds its own work done.
+fn was_done_before(op: &Op<'_>, code: ErrorCode) -> bool {
+    match op {
+        Op::CreateIndex { .. } => code == ErrorCode::IndexAlreadyExists,
+        Op::DeleteIndex => code == ErrorCode::IndexNotFound,
+        _ => false,
+    }
+}
+
+fn count_documents(
+    decision: &Decision,
+    placement: &IndexPlacement,
+    reports: &BTreeMap<NodeId, NodeReport>,
+) -> u64 {
+    let whole = decision.steps.iter().any(|step| matches!(step, Step::Clear | Step::DeleteIndex));
+    if whole {
+        return count_whole(placement, reports);
+    }
+    let counted = reports.iter().flat_map(|(node, report)| {
+        let counts = |op: &Op<'_>| {
+            matches!(op, Op::DeleteByIds { counts, .. } | Op::DeleteByFilter { counts, .. } if *counts == Counts::Yes)
+        };
+        ops_for(decision, node)
+            .into_iter()
+            .zip(report)
+            .filter(move |(op, _)| counts(op))
+            .filter_map(|(_, result)| deleted(result))
+            .collect::<Vec<_>>()
+    });
+    decision.indexed_documents + counted.sum::<u64>()
+}
+
+/// The documents of an index of which every node says how many it had. Each document is in a group as often as the group
+/// keeps copies, so one group of which every node answered tells it. Without such a group the best one is taken.
+fn count_whole(placement: &IndexPlacement, reports: &BTreeMap<NodeId, NodeReport>) -> u64 {
+    let of_group = |group: GroupId| {
+        let rows: Vec<&[NodeId]> =
+            placement.shard_count().shards().map(|shard| placement.replicas(group, shard)).collect();
+        let nodes: BTreeSet<&NodeId> = rows.iter().copied().flatten().collect();
+        let copies = rows.iter().map(|row| row.len()).max().unwrap_or(0).max(1) as u64;
+        let counts: Vec<u64> = nodes
+            .iter()
+            .filter_map(|node| reports.get(*node)?.iter().filter_map(deleted).next_back())
+            .collect();
+        let sum = counts.iter().sum::<u64>();
+        // Missing nodes are taken to be like the others.
+        let all = sum * nodes.len() as u64 / (counts.len() as u64).max(1);
+        (counts.len() == nodes.len(), all.div_ceil(copies))
+    };
+    placement.groups().map(|(group, _)| of_group(group)).max().map_or(0, |(_, count)| count)
+}
+
+fn deleted(result: &OpResult) -> Option<u64> {
+    match result {
+        OpResult::Done { deleted } => *deleted,
+        OpResult::Skipped | OpResult::Failed(_) => None,
+    }
+}

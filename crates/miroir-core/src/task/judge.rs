@@ -1,0 +1,295 @@
+//! The decision about one entry of the log.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value};
+use time::OffsetDateTime;
+
+use super::decision::Target;
+use super::{
+    Decision, Deletion, Effect, LogEntry, MissingIndex, Mutation, NewIndexRules, SettingsOrigin, Step,
+    Verdict,
+};
+use crate::document::{Payload, judge_batch, partition};
+use crate::error::{ErrorCode, ResponseError};
+use crate::hash::shard_of;
+use crate::ids::{NodeId, ShardId};
+use crate::placement::{IndexPlacement, PlacementError};
+use crate::settings::{NodeContext, node_settings};
+use crate::view::IndexEntry;
+
+/// What is known when an entry's turn comes.
+#[derive(Debug, Clone, Copy)]
+pub struct Circumstances<'a> {
+    /// The index after everything that stands before the entry in the log.
+    pub index: Option<&'a IndexEntry>,
+    /// How many documents the index holds by then. Only asked for when a primary key is to be changed.
+    pub documents: u64,
+    /// Nodes that may be trusted to answer: their counts are preferred.
+    pub readable: &'a BTreeSet<NodeId>,
+    /// What a new index is like.
+    pub rules: &'a NewIndexRules,
+    /// The time.
+    pub now: OffsetDateTime,
+}
+
+/// A decision, and what was found out about the payload on the way.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judgement {
+    /// What to do.
+    pub decision: Decision,
+    /// The shard of each document of the payload; empty without one.
+    pub shards_of_documents: Vec<ShardId>,
+}
+
+/// Decides about one entry. `payload` is there for documents to add.
+///
+/// # Errors
+/// When a new index can't be placed on the configured nodes.
+pub fn judge(
+    entry: &LogEntry,
+    payload: Option<&Payload>,
+    circumstances: Circumstances<'_>,
+) -> Result<Judgement, PlacementError> {
+    let mut draft = match Draft::open(entry, circumstances)? {
+        Ok(draft) => draft,
+        Err(error) => return Ok(Judgement::without_documents(Decision::refused(error))),
+    };
+    let mut shards_of_documents = Vec::new();
+    let verdict = match &entry.mutation {
+        Mutation::AddDocuments { .. } => {
+            draft.add_documents(&entry.mutation, payload, &mut shards_of_documents)
+        }
+        Mutation::DeleteDocuments { deletion } => draft.delete_documents(deletion),
+        Mutation::Settings { patch, .. } => draft.change_settings(patch),
+        Mutation::CreateIndex { .. } => draft.create_index(),
+        Mutation::UpdateIndex { primary_key } => draft.update_index(primary_key.as_deref()),
+        Mutation::DeleteIndex => draft.delete_index(),
+    };
+    Ok(Judgement { decision: draft.close(verdict), shards_of_documents })
+}
+
+impl Judgement {
+    fn without_documents(decision: Decision) -> Self {
+        Self { decision, shards_of_documents: Vec::new() }
+    }
+}
+
+impl Decision {
+    fn refused(error: ResponseError) -> Self {
+        Self {
+            verdict: Verdict::Refused(error),
+            target: None,
+            steps: Vec::new(),
+            effects: Vec::new(),
+            indexed_documents: 0,
+        }
+    }
+}
+
+/// A decision in the making: the index as it will be, and what leads there.
+struct Draft<'a> {
+    circumstances: Circumstances<'a>,
+    index: IndexEntry,
+    is_new: bool,
+    steps: Vec<Step>,
+    effects: Vec<Effect>,
+    indexed_documents: u64,
+}
+
+impl<'a> Draft<'a> {
+    /// Finds the index or makes it. The inner error is the client's: no such index.
+    fn open(
+        entry: &LogEntry,
+        circumstances: Circumstances<'a>,
+    ) -> Result<Result<Self, ResponseError>, PlacementError> {
+        let (index, is_new) = match circumstances.index {
+            Some(index) => (index.clone(), false),
+            None if creates_missing_index(&entry.mutation) => {
+                let primary_key = match &entry.mutation {
+                    Mutation::CreateIndex { primary_key } => primary_key.clone(),
+                    _ => None,
+                };
+                (circumstances.rules.entry(&entry.index_uid, primary_key, circumstances.now)?, true)
+            }
+            None => {
+                let message = format!("Index `{}` not found.", entry.index_uid);
+                return Ok(Err(ResponseError::new(ErrorCode::IndexNotFound, message)));
+            }
+        };
+        let mut draft = Self {
+            circumstances,
+            index,
+            is_new,
+            steps: Vec::new(),
+            effects: Vec::new(),
+            indexed_documents: 0,
+        };
+        if is_new {
+            draft.effects.push(Effect::Create { entry: Box::new(draft.index.clone()) });
+            draft.steps.push(Step::CreateIndex { primary_key: draft.index.primary_key.clone() });
+        }
+        Ok(Ok(draft))
+    }
+
+    fn add_documents(
+        &mut self,
+        mutation: &Mutation,
+        payload: Option<&Payload>,
+        shards_of_documents: &mut Vec<ShardId>,
+    ) -> Verdict {
+        let Mutation::AddDocuments { method, primary_key: requested, skip_creation, .. } = mutation else {
+            unreachable!("only called for documents")
+        };
+        let nothing = Payload { bytes: bytes::Bytes::new(), documents: Vec::new() };
+        let payload = payload.unwrap_or(&nothing);
+        let known = self.index.primary_key.clone();
+        let batch = match judge_batch(payload, known.as_deref(), requested.as_deref(), &self.index.uid) {
+            Ok(batch) => batch,
+            Err(error) => {
+                self.settle_new_index();
+                return Verdict::Refused(error.into());
+            }
+        };
+        let Some(primary_key) = batch.primary_key.clone().filter(|_| !batch.ids.is_empty()) else {
+            self.settle_new_index();
+            return Verdict::Accepted;
+        };
+        if known.is_none() {
+            self.learn_primary_key(&primary_key);
+        }
+        self.settle_new_index();
+        *shards_of_documents = partition(&batch, self.index.shards);
+        self.steps.push(Step::AddDocuments {
+            method: *method,
+            primary_key,
+            skip_creation: *skip_creation,
+            shards: shards_of_documents.iter().copied().collect(),
+        });
+        self.effects.push(Effect::Touch);
+        self.indexed_documents = batch.distinct_ids;
+        Verdict::Accepted
+    }
+
+    fn delete_documents(&mut self, deletion: &Deletion) -> Verdict {
+        let step = match deletion {
+            Deletion::ByIds(ids) => {
+                let shards: BTreeSet<_> = ids.iter().map(|id| shard_of(id, self.index.shards)).collect();
+                Step::DeleteByIds { counting: self.counting(shards) }
+            }
+            Deletion::ByFilter(filter) => Step::DeleteByFilter {
+                filter: filter.clone(),
+                counting: self.counting(self.index.shards.shards()),
+            },
+            Deletion::All => Step::Clear,
+        };
+        self.steps.push(step);
+        self.effects.push(Effect::Touch);
+        Verdict::Accepted
+    }
+
+    fn change_settings(&mut self, patch: &Map<String, Value>) -> Verdict {
+        self.index.settings.apply(patch);
+        self.push_settings(patch);
+        self.effects.push(Effect::Settings { patch: patch.clone() });
+        Verdict::Accepted
+    }
+
+    fn create_index(&mut self) -> Verdict {
+        if self.is_new {
+            self.settle_new_index();
+            return Verdict::Accepted;
+        }
+        let message = format!("Index `{}` already exists.", self.index.uid);
+        Verdict::Refused(ResponseError::new(ErrorCode::IndexAlreadyExists, message))
+    }
+
+    fn update_index(&mut self, requested: Option<&str>) -> Verdict {
+        let Some(requested) = requested else { return Verdict::Accepted };
+        match &self.index.primary_key {
+            Some(known) if known == requested => Verdict::Accepted,
+            Some(known) if self.circumstances.documents > 0 => {
+                let uid = &self.index.uid;
+                let message = format!("Index `{uid}`: Index already has a primary key: `{known}`.");
+                Verdict::Refused(ResponseError::new(ErrorCode::IndexPrimaryKeyAlreadyExists, message))
+            }
+            _ => {
+                self.steps.push(Step::UpdateIndex { primary_key: requested.to_owned() });
+                self.learn_primary_key(requested);
+                Verdict::Accepted
+            }
+        }
+    }
+
+    fn delete_index(&mut self) -> Verdict {
+        self.steps.push(Step::DeleteIndex);
+        self.effects.push(Effect::Remove);
+        Verdict::Accepted
+    }
+
+    /// Gives a new index the settings that Miroir needs on every node.
+    fn settle_new_index(&mut self) {
+        if self.is_new && !self.steps.iter().any(|step| matches!(step, Step::Settings { .. })) {
+            self.push_settings(&Map::new());
+        }
+    }
+
+    /// The tie rule names the primary key, so it must be there before documents are.
+    fn learn_primary_key(&mut self, primary_key: &str) {
+        self.index.primary_key = Some(primary_key.to_owned());
+        self.effects.push(Effect::PrimaryKey { primary_key: primary_key.to_owned() });
+        if self.index.placement.is_scattered() {
+            self.push_settings(&Map::new());
+        }
+    }
+
+    fn push_settings(&mut self, patch: &Map<String, Value>) {
+        let context = NodeContext {
+            primary_key: self.index.primary_key.as_deref(),
+            scattered: self.index.placement.is_scattered(),
+        };
+        let patch = node_settings(&self.index.settings, patch, context);
+        self.steps.push(Step::Settings { patch });
+    }
+
+    fn counting(&self, shards: impl IntoIterator<Item = ShardId>) -> BTreeMap<ShardId, NodeId> {
+        let counter = |shard| counting_replica(&self.index.placement, shard, self.circumstances.readable);
+        shards.into_iter().filter_map(|shard| Some((shard, counter(shard)?))).collect()
+    }
+
+    fn close(self, verdict: Verdict) -> Decision {
+        let target =
+            Target { physical: self.index.physical.clone(), placement: self.index.placement.clone() };
+        Decision {
+            verdict,
+            target: Some(target),
+            steps: self.steps,
+            effects: self.effects,
+            indexed_documents: self.indexed_documents,
+        }
+    }
+}
+
+fn creates_missing_index(mutation: &Mutation) -> bool {
+    match mutation {
+        Mutation::AddDocuments { missing_index, .. }
+        | Mutation::Settings { missing_index, origin: SettingsOrigin::Update, .. } => {
+            *missing_index == MissingIndex::Create
+        }
+        Mutation::CreateIndex { .. } => true,
+        Mutation::Settings { origin: SettingsOrigin::Reset, .. }
+        | Mutation::DeleteDocuments { .. }
+        | Mutation::UpdateIndex { .. }
+        | Mutation::DeleteIndex => false,
+    }
+}
+
+/// The first replica that can be trusted to answer, or the first of all.
+fn counting_replica(
+    placement: &IndexPlacement,
+    shard: ShardId,
+    readable: &BTreeSet<NodeId>,
+) -> Option<NodeId> {
+    let trusted = placement.all_replicas(shard).find(|node| readable.contains(node));
+    trusted.or_else(|| placement.all_replicas(shard).next()).cloned()
+}

@@ -1,0 +1,39 @@
+//! A write from the moment it is accepted to its last word: what the log keeps of it ([`Mutation`]), what is decided when
+//! its turn comes ([`judge()`]), what each node gets of it ([`ops_for`]), what the nodes' answers amount to ([`fold()`]),
+//! and what clients see of it all the while ([`Task`]).
+//!
+//! ```text
+//! Mutation --judge--> Decision --ops_for(node)--> [Op] --(nodes work)--> [OpResult] --fold--> Folded --> Task
+//! ```
+//!
+//! One Meilisearch decides such things while it works; here many nodes work on parts of one write, so the decision comes
+//! first, once, and nodes only carry it out.
+
+mod decision;
+mod delivery;
+mod details;
+mod filter;
+mod fold;
+mod judge;
+mod kind;
+mod mutation;
+mod report;
+mod scrub;
+mod status;
+mod sync;
+
+pub use decision::{Decision, Effect, NewIndexRules, ShardRules, Step, Target, Verdict, apply_effect};
+pub use delivery::{Counts, Op, ops_for};
+pub use details::{details_at_end, details_at_start};
+pub use filter::{TaskFilter, TaskList, TaskPage};
+pub use fold::{Folded, NodeReport, OpResult, fold};
+pub use judge::{Circumstances, Judgement, judge};
+pub use kind::TaskKind;
+pub use mutation::{Deletion, LogEntry, MissingIndex, Mutation, SettingsOrigin, WriteMethod};
+pub use report::{Task, TaskSummary};
+pub use scrub::scrub;
+pub use status::{TaskEvent, TaskStatus};
+pub use sync::{SyncEvent, SyncState};
+
+#[cfg(test)]
+mod tests;

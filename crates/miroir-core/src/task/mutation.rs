@@ -1,0 +1,136 @@
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use time::OffsetDateTime;
+
+use super::TaskKind;
+use crate::ids::{IndexUid, TaskUid};
+
+/// What a client asked for, as the log keeps it. The documents themselves lie beside it, as bytes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Mutation {
+    /// Documents to add, replace or change.
+    AddDocuments {
+        /// What happens to a document that is there.
+        method: WriteMethod,
+        /// The key that the client named.
+        primary_key: Option<String>,
+        /// Leave out documents that are not there yet.
+        skip_creation: bool,
+        /// How many documents the payload holds.
+        received: u64,
+        /// What to do when there is no such index.
+        missing_index: MissingIndex,
+    },
+    /// Documents to delete.
+    DeleteDocuments {
+        /// Which.
+        deletion: Deletion,
+    },
+    /// Settings to change.
+    Settings {
+        /// The change, in the shape of `PATCH /settings`; `null` resets.
+        patch: Map<String, Value>,
+        /// Whether the client changes or resets.
+        origin: SettingsOrigin,
+        /// What to do when there is no such index.
+        missing_index: MissingIndex,
+    },
+    /// An index to create.
+    CreateIndex {
+        /// Its primary key, if the client chose one.
+        primary_key: Option<String>,
+    },
+    /// An index to change.
+    UpdateIndex {
+        /// Its new primary key.
+        primary_key: Option<String>,
+    },
+    /// An index to delete.
+    DeleteIndex,
+}
+
+/// What happens to a document that is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum WriteMethod {
+    /// It is replaced (`POST`).
+    Replace,
+    /// Its top-level fields are replaced one by one (`PUT`).
+    Update,
+}
+
+/// What a write does that finds no index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum MissingIndex {
+    /// It creates the index.
+    Create,
+    /// It fails: the client's key may not create indexes.
+    Refuse,
+}
+
+/// How a settings change came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum SettingsOrigin {
+    /// `PATCH` or `PUT`.
+    Update,
+    /// `DELETE`, which never creates an index.
+    Reset,
+}
+
+/// Which documents to delete.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Deletion {
+    /// Those with these ids, in canonical form.
+    ByIds(Vec<String>),
+    /// Those that match this filter, in the client's own form.
+    ByFilter(Value),
+    /// All of them.
+    All,
+}
+
+impl Mutation {
+    /// The type of the task that it makes.
+    pub const fn kind(&self) -> TaskKind {
+        match self {
+            Self::AddDocuments { .. } => TaskKind::DocumentAdditionOrUpdate,
+            Self::DeleteDocuments { .. } => TaskKind::DocumentDeletion,
+            Self::Settings { .. } => TaskKind::SettingsUpdate,
+            Self::CreateIndex { .. } => TaskKind::IndexCreation,
+            Self::UpdateIndex { .. } => TaskKind::IndexUpdate,
+            Self::DeleteIndex => TaskKind::IndexDeletion,
+        }
+    }
+
+    /// Whether the log keeps documents beside it.
+    pub const fn has_payload(&self) -> bool {
+        matches!(self, Self::AddDocuments { .. })
+    }
+
+    /// Whether nodes may find something wrong with it that can't be seen before they try: embedders that don't answer,
+    /// documents without coordinates where the settings begin to ask for some. A node puts neighbouring settings
+    /// changes into one batch that succeeds or fails as one, so such a change must not have neighbours.
+    pub fn is_risky_settings(&self) -> bool {
+        let Self::Settings { patch, .. } = self else { return false };
+        let names_geo = |key: &str| patch.get(key).is_some_and(|value| value.to_string().contains("_geo"));
+        ["embedders", "chat", "foreignKeys"].iter().any(|key| patch.contains_key(*key))
+            || names_geo("filterableAttributes")
+            || names_geo("sortableAttributes")
+    }
+}
+
+/// One entry of the log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LogEntry {
+    /// Its place, and its task's number.
+    pub uid: TaskUid,
+    /// The index that it is about.
+    pub index_uid: IndexUid,
+    /// What was asked for.
+    pub mutation: Mutation,
+    /// When it was accepted.
+    pub enqueued_at: OffsetDateTime,
+}

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::decision::Target;
 use super::{Decision, Step, WriteMethod};
 use crate::document::marker::selection_filter;
+use crate::error::ErrorCode;
 use crate::ids::{NodeId, ShardId};
 
 /// One request to a node, without the documents or ids that go into it.
@@ -69,10 +70,34 @@ pub enum Counts {
 }
 
 impl Op<'_> {
-    /// Whether doing it twice, with nothing in between, is not the same as once for what is reported of it.
-    pub const fn must_not_repeat(&self) -> bool {
-        matches!(self, Self::DeleteByIds { .. } | Self::DeleteByFilter { .. } | Self::Clear)
+    /// The error with which a request that was sent again, because its answer was lost, finds its own work done.
+    pub const fn error_when_repeated(&self) -> Option<ErrorCode> {
+        match self {
+            Self::CreateIndex { .. } => Some(ErrorCode::IndexAlreadyExists),
+            Self::DeleteIndex => Some(ErrorCode::IndexNotFound),
+            Self::UpdateIndex { .. }
+            | Self::Settings { .. }
+            | Self::AddDocuments { .. }
+            | Self::DeleteByIds { .. }
+            | Self::DeleteByFilter { .. }
+            | Self::Clear => None,
+        }
     }
+}
+
+/// The shards of which some node must have done its part before the write is true.
+pub fn touched_shards(decision: &Decision) -> BTreeSet<ShardId> {
+    let Some(target) = &decision.target else { return BTreeSet::new() };
+    let of_step = |step: &Step| match step {
+        Step::AddDocuments { shards, .. } => shards.clone(),
+        Step::DeleteByIds { counting } | Step::DeleteByFilter { counting, .. } => counting.keys().copied().collect(),
+        Step::CreateIndex { .. }
+        | Step::UpdateIndex { .. }
+        | Step::DeleteIndex
+        | Step::Settings { .. }
+        | Step::Clear => target.placement.shard_count().shards().collect(),
+    };
+    decision.steps.iter().flat_map(of_step).collect()
 }
 
 /// The requests that `node` gets, in order; none if it holds nothing that the write is about.

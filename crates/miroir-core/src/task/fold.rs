@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::{Counts, Decision, Op, Step, TaskStatus, Verdict, ops_for, scrub};
-use crate::error::{ErrorCode, ErrorType, ResponseError};
+use crate::error::{ErrorType, ResponseError};
 use crate::ids::{GroupId, NodeId, ShardId};
 use crate::placement::IndexPlacement;
 
@@ -103,7 +103,7 @@ fn failure_of(decision: &Decision, node: &NodeId, report: &NodeReport) -> Option
     let ops = ops_for(decision, node);
     ops.iter().zip(report).find_map(|(op, result)| {
         let OpResult::Failed(error) = result else { return None };
-        if was_done_before(op, error.code) {
+        if op.error_when_repeated() == Some(error.code) {
             return None;
         }
         let fault = match error.code.family() {
@@ -113,15 +113,6 @@ fn failure_of(decision: &Decision, node: &NodeId, report: &NodeReport) -> Option
         let in_creation = matches!(op, Op::CreateIndex { .. });
         Some(Failure { error: error.clone(), fault, in_creation })
     })
-}
-
-/// A request that was sent again because its answer was lost finds its own work done.
-fn was_done_before(op: &Op<'_>, code: ErrorCode) -> bool {
-    match op {
-        Op::CreateIndex { .. } => code == ErrorCode::IndexAlreadyExists,
-        Op::DeleteIndex => code == ErrorCode::IndexNotFound,
-        _ => false,
-    }
 }
 
 fn count_documents(

@@ -53,7 +53,7 @@ pub fn judge(
 ) -> Result<Judgement, PlacementError> {
     let mut draft = match Draft::open(entry, circumstances)? {
         Ok(draft) => draft,
-        Err(error) => return Ok(Judgement::without_documents(Decision::refused(error))),
+        Err(error) => return Ok(Judgement::refused(error)),
     };
     let mut shards_of_documents = Vec::new();
     let verdict = match &entry.mutation {
@@ -70,20 +70,16 @@ pub fn judge(
 }
 
 impl Judgement {
-    fn without_documents(decision: Decision) -> Self {
-        Self { decision, shards_of_documents: Vec::new() }
-    }
-}
-
-impl Decision {
-    fn refused(error: ResponseError) -> Self {
-        Self {
+    /// The write is refused, and nothing else happens.
+    pub fn refused(error: ResponseError) -> Self {
+        let decision = Decision {
             verdict: Verdict::Refused(error),
             target: None,
             steps: Vec::new(),
             effects: Vec::new(),
             indexed_documents: 0,
-        }
+        };
+        Self { decision, shards_of_documents: Vec::new() }
     }
 }
 

@@ -23,7 +23,7 @@ mod status;
 mod sync;
 
 pub use decision::{Decision, Effect, NewIndexRules, ShardRules, Step, Target, Verdict, apply_effect};
-pub use delivery::{Counts, Op, ops_for};
+pub use delivery::{Counts, Op, ops_for, touched_shards};
 pub use details::{details_at_end, details_at_start};
 pub use filter::{TaskFilter, TaskList, TaskPage};
 pub use fold::{Folded, NodeReport, OpResult, fold};

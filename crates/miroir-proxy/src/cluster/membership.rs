@@ -1,0 +1,80 @@
+//! Which nodes there are, and which of them may be read.
+//!
+//! A node is *readable* when it answers health checks and its lane has applied everything that clients were told has
+//! succeeded. Two parties know one half each: the health check says whether it answers, the write path whether it is
+//! in sync. Both say it here, and the view follows at once.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use miroir_core::ids::NodeId;
+
+use super::{Node, ViewCell};
+
+/// What is known of a node's fitness to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// It answers its health checks.
+    pub reachable: bool,
+    /// It has applied everything that clients were told has succeeded.
+    pub in_sync: bool,
+}
+
+/// All nodes of the cluster with their standing.
+#[derive(Debug)]
+pub struct Membership {
+    nodes: BTreeMap<NodeId, Node>,
+    standings: Mutex<BTreeMap<NodeId, Standing>>,
+    view: Arc<ViewCell>,
+}
+
+impl Membership {
+    /// Every node begins unreachable, until its first health check, and in sync as the store remembers it.
+    pub fn new(nodes: Vec<Node>, in_sync: impl Fn(&NodeId) -> bool, view: Arc<ViewCell>) -> Self {
+        let standings = nodes
+            .iter()
+            .map(|node| (node.id().clone(), Standing { reachable: false, in_sync: in_sync(node.id()) }))
+            .collect();
+        let nodes = nodes.into_iter().map(|node| (node.id().clone(), node)).collect();
+        Self { nodes, standings: Mutex::new(standings), view }
+    }
+
+    /// The node of this id.
+    pub fn node(&self, id: &NodeId) -> Option<&Node> {
+        self.nodes.get(id)
+    }
+
+    /// Every node, by id.
+    pub fn nodes(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.values()
+    }
+
+    /// What is known of this node now.
+    pub fn standing(&self, id: &NodeId) -> Option<Standing> {
+        self.standings.lock().unwrap_or_else(PoisonError::into_inner).get(id).copied()
+    }
+
+    /// The health check's word. True if it changed anything.
+    pub fn set_reachable(&self, id: &NodeId, reachable: bool) -> bool {
+        self.change(id, |standing| standing.reachable = reachable)
+    }
+
+    /// The write path's word. True if it changed anything.
+    pub fn set_in_sync(&self, id: &NodeId, in_sync: bool) -> bool {
+        self.change(id, |standing| standing.in_sync = in_sync)
+    }
+
+    fn change(&self, id: &NodeId, change: impl FnOnce(&mut Standing)) -> bool {
+        let mut standings = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(standing) = standings.get_mut(id) else { return false };
+        let before = *standing;
+        change(standing);
+        if *standing == before {
+            return false;
+        }
+        let readable =
+            standings.iter().filter(|(_, it)| it.reachable && it.in_sync).map(|(id, _)| id.clone()).collect();
+        self.view.update(|view| view.readable = readable);
+        true
+    }
+}

@@ -1,0 +1,188 @@
+//! One node as Miroir talks to it: its address, its key, a pool of kept-alive connections.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use miroir_core::ids::NodeId;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, StatusCode};
+use thiserror::Error;
+
+/// Idle connections kept to one node: enough for a burst, few enough to hold open for nothing.
+const IDLE_CONNECTIONS: usize = 64;
+
+/// How long an idle connection is kept. Below Meilisearch's own keep-alive, so that we close first.
+const IDLE_TIME: Duration = Duration::from_secs(4);
+
+/// A request to a node.
+#[derive(Debug, Clone)]
+pub struct NodeRequest {
+    /// HTTP method.
+    pub method: Method,
+    /// Path and query, beginning with `/`.
+    pub path: String,
+    /// Headers besides the node's key.
+    pub headers: HeaderMap,
+    /// The body; empty for none.
+    pub body: Bytes,
+}
+
+impl NodeRequest {
+    /// A request without a body.
+    pub fn new(method: Method, path: impl Into<String>) -> Self {
+        Self { method, path: path.into(), headers: HeaderMap::new(), body: Bytes::new() }
+    }
+
+    /// A `GET`.
+    pub fn get(path: impl Into<String>) -> Self {
+        Self::new(Method::GET, path)
+    }
+
+    /// A `POST`.
+    pub fn post(path: impl Into<String>) -> Self {
+        Self::new(Method::POST, path)
+    }
+
+    /// The same request with a JSON body.
+    #[must_use]
+    pub fn json(self, body: impl Into<Bytes>) -> Self {
+        self.body("application/json", body)
+    }
+
+    /// The same request with a body of this content type.
+    #[must_use]
+    pub fn body(mut self, content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        self.headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        self.body = body.into();
+        self
+    }
+
+    /// The same request with one more header.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+}
+
+/// What a node answered.
+#[derive(Debug, Clone)]
+pub struct NodeReply {
+    /// HTTP status.
+    pub status: StatusCode,
+    /// `Content-Type`, to pass an answer on as it is.
+    pub content_type: Option<HeaderValue>,
+    /// The whole body.
+    pub body: Bytes,
+}
+
+/// Why there is no answer from a node.
+#[derive(Debug, Clone, Error)]
+pub enum NodeError {
+    /// No connection: the request was certainly not seen.
+    #[error("node `{node}` can't be reached: {reason}")]
+    Unreachable {
+        /// Who was asked.
+        node: NodeId,
+        /// The error's text.
+        reason: String,
+    },
+    /// The connection broke or the deadline passed after the request may have been seen.
+    #[error("node `{node}` did not answer: {reason}")]
+    NoAnswer {
+        /// Who was asked.
+        node: NodeId,
+        /// The error's text.
+        reason: String,
+    },
+}
+
+impl NodeError {
+    /// Whether the node may have acted on the request.
+    pub fn may_have_been_seen(&self) -> bool {
+        matches!(self, Self::NoAnswer { .. })
+    }
+}
+
+/// The connection to one node. Cheap to clone; all clones share the pool.
+#[derive(Debug, Clone)]
+pub struct Node {
+    id: NodeId,
+    address: String,
+    authorization: Option<HeaderValue>,
+    client: reqwest::Client,
+}
+
+impl Node {
+    /// A node at `address` (`http://host:port`), with its key.
+    ///
+    /// # Errors
+    /// When the key can't stand in a header or the TLS backend can't be loaded.
+    pub fn new(id: NodeId, address: &str, key: Option<&str>) -> anyhow::Result<Self> {
+        let authorization = key
+            .map(|key| {
+                let mut value = HeaderValue::from_str(&format!("Bearer {key}"))?;
+                value.set_sensitive(true);
+                anyhow::Ok(value)
+            })
+            .transpose()?;
+        let client = reqwest::Client::builder()
+            .pool_max_idle_per_host(IDLE_CONNECTIONS)
+            .pool_idle_timeout(IDLE_TIME)
+            .tcp_nodelay(true)
+            .connect_timeout(Duration::from_secs(2))
+            .no_proxy()
+            .build()?;
+        Ok(Self { id, address: address.trim_end_matches('/').to_owned(), authorization, client })
+    }
+
+    /// The node's id.
+    pub fn id(&self) -> &NodeId {
+        &self.id
+    }
+
+    /// The node's address, without a final slash.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Sends one request and reads the whole answer within `deadline`. Dropping the future gives the request up; the
+    /// node may still act on it.
+    pub async fn send(&self, request: NodeRequest, deadline: Duration) -> Result<NodeReply, NodeError> {
+        let mut headers = request.headers;
+        if let Some(value) = &self.authorization {
+            headers.insert(AUTHORIZATION, value.clone());
+        }
+        let response = self
+            .client
+            .request(request.method, format!("{}{}", self.address, request.path))
+            .headers(headers)
+            .timeout(deadline)
+            .body(request.body)
+            .send()
+            .await
+            .map_err(|error| self.failed(&error))?;
+        let status = response.status();
+        let content_type = response.headers().get(CONTENT_TYPE).cloned();
+        let body = response.bytes().await.map_err(|error| self.failed(&error))?;
+        Ok(NodeReply { status, content_type, body })
+    }
+
+    fn failed(&self, error: &reqwest::Error) -> NodeError {
+        let reason = innermost(error);
+        if error.is_connect() {
+            NodeError::Unreachable { node: self.id.clone(), reason }
+        } else {
+            NodeError::NoAnswer { node: self.id.clone(), reason }
+        }
+    }
+}
+
+/// The text of the cause at the bottom, which says more than "error sending request".
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}

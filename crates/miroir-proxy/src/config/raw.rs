@@ -1,0 +1,134 @@
+//! The configuration as written. Every value is still text: a file and an environment variable then take the same way,
+//! and whoever refuses a value can say where it stands.
+
+use serde::{Deserialize, Deserializer};
+use serde_saphyr::Spanned;
+
+use super::error::{Origin, Problem};
+use super::keys;
+
+/// Something written, and where.
+#[derive(Debug, Clone)]
+pub(super) struct Setting<T = String> {
+    pub value: T,
+    pub origin: Origin,
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Setting<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let written = Spanned::<T>::deserialize(deserializer)?;
+        Ok(Self { origin: Origin::Line(written.referenced.line()), value: written.value })
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Raw {
+    pub master_key: Option<Setting>,
+    pub node_master_key: Option<Setting>,
+    pub shards: Option<Setting>,
+    pub index_shards: Option<Vec<Setting<RawIndexShards>>>,
+    pub replication_factor: Option<Setting>,
+    pub replica_groups: Option<Setting>,
+    pub nodes: Option<Vec<Setting<RawNode>>>,
+    #[serde(deserialize_with = "section")]
+    pub server: RawServer,
+    #[serde(deserialize_with = "section")]
+    pub scatter: RawScatter,
+    #[serde(deserialize_with = "section")]
+    pub health: RawHealth,
+    #[serde(deserialize_with = "section")]
+    pub task_store: RawTaskStore,
+    #[serde(deserialize_with = "section")]
+    pub admin: RawAdmin,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawIndexShards {
+    pub pattern: Option<Setting>,
+    pub shards: Option<Setting>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawNode {
+    pub id: Option<Setting>,
+    pub address: Option<Setting>,
+    pub replica_group: Option<Setting>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawServer {
+    pub bind: Option<Setting>,
+    pub port: Option<Setting>,
+    pub max_body_bytes: Option<Setting>,
+    pub max_concurrent_requests: Option<Setting>,
+    pub request_timeout_ms: Option<Setting>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawScatter {
+    pub node_timeout_ms: Option<Setting>,
+    pub unavailable_shard_policy: Option<Setting>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawHealth {
+    pub interval_ms: Option<Setting>,
+    pub timeout_ms: Option<Setting>,
+    pub unhealthy_threshold: Option<Setting>,
+    pub recovery_threshold: Option<Setting>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawTaskStore {
+    pub backend: Option<Setting>,
+    pub path: Option<Setting>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawAdmin {
+    pub api_key: Option<Setting>,
+}
+
+/// A section whose keys are all commented out is null in YAML, and means its defaults.
+fn section<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// Reads a whole file. Unknown keys are all reported at once; a text that is not YAML has one problem.
+pub(super) fn read(text: &str) -> (Raw, Vec<Problem>) {
+    match read_as(text, "") {
+        Ok(raw) => (raw, Vec::new()),
+        Err(problems) => (Raw::default(), problems),
+    }
+}
+
+/// Reads a text whose keys are the known ones below `prefix`. Null means all defaults.
+pub(super) fn read_as<'de, T>(text: &'de str, prefix: &str) -> Result<T, Vec<Problem>>
+where
+    T: Deserialize<'de> + Default,
+{
+    let unknown = keys::find_unknown(text, prefix).map_err(|error| vec![syntax(&error)])?;
+    if !unknown.is_empty() {
+        return Err(unknown);
+    }
+    let read: Result<Option<T>, _> = serde_saphyr::from_str(text);
+    Ok(read.map_err(|error| vec![syntax(&error)])?.unwrap_or_default())
+}
+
+/// The parser's message without the lines around it, which may hold a key.
+fn syntax(error: &serde_saphyr::Error) -> Problem {
+    let origin = error.location().map_or(Origin::Unset, |location| Origin::Line(location.line()));
+    Problem::syntax(origin, error.without_snippet().to_string())
+}

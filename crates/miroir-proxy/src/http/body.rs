@@ -1,0 +1,135 @@
+//! Reading request bodies: their size, their content type, their JSON.
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{FromRequest, Request};
+use axum::http::HeaderMap;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use bytes::Bytes;
+use miroir_core::error::{ErrorCode, ResponseError};
+use serde_json::Value;
+
+use super::App;
+use super::error::HttpError;
+
+/// A JSON body that a node would accept as JSON; its shape is not checked.
+#[derive(Debug, Clone)]
+pub struct JsonBody {
+    /// As it came.
+    pub bytes: Bytes,
+    /// As it was understood.
+    pub value: Value,
+}
+
+impl FromRequest<App> for JsonBody {
+    type Rejection = HttpError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Self::Rejection> {
+        let (parts, body) = request.into_parts();
+        check_json_content_type(&parts.headers)?;
+        check_json_length(&parts.headers, app.max_body_bytes)?;
+        let bytes = read(body, app.max_body_bytes).await?;
+        if bytes.is_empty() {
+            return Err(HttpError::new(ErrorCode::MissingPayload, "A json payload is missing."));
+        }
+        let value = serde_json::from_slice(&bytes).map_err(|error| {
+            let message = format!("The json payload provided is malformed. `{error}`.");
+            HttpError::new(ErrorCode::MalformedPayload, message)
+        })?;
+        Ok(Self { bytes, value })
+    }
+}
+
+/// The essence of the `Content-Type` header: lower case, no parameters.
+pub fn content_type(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    Some(value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+}
+
+/// The error of a missing or unaccepted content type.
+pub fn content_type_error(given: Option<&str>, accepted: &[&str]) -> ResponseError {
+    let accepted = accepted.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    match given {
+        None => ResponseError::new(
+            ErrorCode::MissingContentType,
+            format!("A Content-Type header is missing. Accepted values for the Content-Type header are: {accepted}"),
+        ),
+        Some(given) => ResponseError::new(
+            ErrorCode::InvalidContentType,
+            format!(
+                "The Content-Type `{given}` is invalid. Accepted values for the Content-Type header are: {accepted}"
+            ),
+        ),
+    }
+}
+
+fn check_json_content_type(headers: &HeaderMap) -> Result<(), HttpError> {
+    match content_type(headers).as_deref() {
+        Some("application/json") => Ok(()),
+        // Meilisearch takes any vendor's JSON.
+        Some(name) if name.starts_with("application/") && name.ends_with("+json") => Ok(()),
+        given => Err(content_type_error(given, &["application/json"]).into()),
+    }
+}
+
+/// Meilisearch answers 500 to a JSON body whose announced length is over the limit.
+fn check_json_length(headers: &HeaderMap, limit: usize) -> Result<(), HttpError> {
+    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    match length {
+        Some(length) if length > limit => Err(HttpError::new(
+            ErrorCode::Internal,
+            format!("JSON payload ({length} bytes) is larger than allowed (limit: {limit} bytes)."),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Reads a whole body of at most `limit` bytes.
+pub async fn read(body: Body, limit: usize) -> Result<Bytes, HttpError> {
+    to_bytes(body, limit).await.map_err(|error| {
+        let mut cause: &dyn std::error::Error = &error;
+        while let Some(source) = cause.source() {
+            cause = source;
+        }
+        if cause.to_string().contains("length limit exceeded") {
+            HttpError::new(
+                ErrorCode::PayloadTooLarge,
+                format!(
+                    "The provided payload reached the size limit. The maximum accepted payload size is {}.",
+                    human_size(limit)
+                ),
+            )
+        } else {
+            HttpError::new(ErrorCode::BadRequest, "The provided payload is incomplete and cannot be parsed")
+        }
+    })
+}
+
+/// `100 MB` for a round decimal number of bytes, `100 MiB` for a round binary one, as Meilisearch prints its limit.
+fn human_size(bytes: usize) -> String {
+    let (base, names): (f64, _) = if bytes % 1024 == 0 {
+        (1024.0, ["B", "KiB", "MiB", "GiB"])
+    } else {
+        (1000.0, ["B", "KB", "MB", "GB"])
+    };
+    #[expect(clippy::cast_precision_loss, reason = "sizes are far below 2^52")]
+    let mut size = bytes as f64;
+    let mut unit = 0;
+    while size >= base && unit + 1 < names.len() {
+        size /= base;
+        unit += 1;
+    }
+    if size.fract() == 0.0 { format!("{size} {}", names[unit]) } else { format!("{size:.2} {}", names[unit]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_is_printed_in_the_unit_in_which_it_is_round() {
+        assert_eq!(human_size(100_000_000), "100 MB");
+        assert_eq!(human_size(100 * 1024 * 1024), "100 MiB");
+        assert_eq!(human_size(512), "512 B");
+        assert_eq!(human_size(1_500_000), "1.50 MB");
+    }
+}

@@ -1,0 +1,43 @@
+//! Letting a node check the form of a request without acting on it.
+//!
+//! Meilisearch reads the query and the body of a request before it looks at the index uid of the path. So the same
+//! request for an index that nobody can have ([`NOBODY`]) is refused for its form, if that is wrong, in exactly the
+//! words that one Meilisearch would use, and otherwise for the uid (seen on 1.50).
+
+use miroir_core::error::ErrorCode;
+use serde_json::Value;
+
+use super::error::HttpError;
+use crate::cluster::{Cluster, NodeReply, NodeRequest};
+
+/// No index can be called this.
+pub(super) const NOBODY: &str = "~";
+
+/// `Err` if a node finds fault with the request's form. When no node can be asked the form is taken as right: nodes
+/// judge the write again when it reaches them.
+pub(super) async fn check_form(cluster: &Cluster, request: NodeRequest) -> Result<(), HttpError> {
+    match ask_any(cluster, request).await {
+        Some(reply) if is_about_uid(&reply) || !reply.status.is_client_error() => Ok(()),
+        Some(reply) => Err(HttpError::Node(reply)),
+        None => Ok(()),
+    }
+}
+
+/// The first answer that a readable node gives.
+pub(super) async fn ask_any(cluster: &Cluster, request: NodeRequest) -> Option<NodeReply> {
+    let view = cluster.view.load();
+    for node in view.readable.iter().filter_map(|id| cluster.membership.node(id)) {
+        match node.send(request.clone(), cluster.node_timeout).await {
+            Ok(reply) if !reply.status.is_server_error() => return Some(reply),
+            Ok(reply) => tracing::warn!(node = %node.id(), status = %reply.status, "node could not check a request"),
+            Err(error) => tracing::warn!(%error, "node did not check a request; asking another one"),
+        }
+    }
+    None
+}
+
+/// The uid stands in the path; a wrong one in the body would be named `.uid`.
+fn is_about_uid(reply: &NodeReply) -> bool {
+    let Ok(body) = serde_json::from_slice::<Value>(&reply.body) else { return false };
+    body["code"] == ErrorCode::InvalidIndexUid.as_str()
+}

@@ -1,0 +1,82 @@
+//! The edge: Meilisearch's HTTP API in front of the cluster. Handlers read the request, call one function of `search/`
+//! or `write/`, and write the answer; every error becomes an answer in [`error`].
+
+mod auth;
+mod body;
+mod dry_run;
+mod error;
+mod headers;
+mod path;
+mod routes;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use tower::limit::GlobalConcurrencyLimitLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::cors::CorsLayer;
+use tower_http::decompression::RequestDecompressionLayer;
+
+use crate::cluster::Cluster;
+use crate::write::Writer;
+
+pub use error::HttpError;
+
+/// How long browsers may remember the answer to a preflight request; Meilisearch says a day.
+const PREFLIGHT_AGE: Duration = Duration::from_hours(24);
+
+/// What handlers share.
+#[derive(Debug, Clone)]
+pub struct App(Arc<Shared>);
+
+/// The parts of [`App`].
+#[derive(Debug)]
+pub struct Shared {
+    /// The nodes and the view.
+    pub cluster: Cluster,
+    /// The write path.
+    pub writer: Writer,
+    /// The one key that may do everything.
+    pub master_key: String,
+    /// The largest body that is read.
+    pub max_body_bytes: usize,
+    /// So many requests are worked on at once; more wait.
+    pub max_concurrent_requests: usize,
+    /// How long a request may take.
+    pub request_timeout: Duration,
+}
+
+impl std::ops::Deref for App {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl App {
+    /// Shares these parts between all handlers.
+    pub fn new(shared: Shared) -> Self {
+        Self(Arc::new(shared))
+    }
+}
+
+/// Every route with everything that all of them have in common.
+pub fn router(app: App) -> Router {
+    let cors = CorsLayer::permissive().max_age(PREFLIGHT_AGE);
+    routes::all()
+        .layer(from_fn_with_state(app.clone(), within_time))
+        .layer(GlobalConcurrencyLimitLayer::new(app.max_concurrent_requests))
+        .layer(RequestDecompressionLayer::new())
+        .layer(CompressionLayer::new())
+        .layer(cors)
+        .with_state(app)
+}
+
+async fn within_time(State(app): State<App>, request: Request, next: Next) -> Result<Response, HttpError> {
+    tokio::time::timeout(app.request_timeout, next.run(request)).await.map_err(|_| HttpError::TimedOut)
+}

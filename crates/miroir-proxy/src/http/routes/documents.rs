@@ -1,0 +1,212 @@
+//! `/indexes/{index}/documents`: adding, changing, deleting, reading one. Listings are in [`super::list_documents`].
+
+use axum::extract::{Path, RawQuery, Request, State};
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use bytes::Bytes;
+use miroir_core::document::{PayloadError, PayloadFormat, canonical_id, check_payload};
+use miroir_core::error::{ErrorCode, ResponseError};
+use miroir_core::ids::IndexUid;
+use miroir_core::task::{Deletion, MissingIndex, Mutation, TaskSummary, WriteMethod};
+use reqwest::Method;
+use serde_json::{Map, Value};
+
+use super::{existing, list_documents};
+use crate::cluster::NodeRequest;
+use crate::http::App;
+use crate::http::auth::{Authorized, DocumentsAdd, DocumentsDelete, DocumentsGet};
+use crate::http::body::{self, JsonBody, content_type, content_type_error};
+use crate::http::dry_run::{NOBODY, check_form};
+use crate::http::error::HttpError;
+use crate::http::path::{IndexPath, check_uid};
+use crate::read::get_document;
+use crate::write::NewWrite;
+
+const JSON: &str = "application/json";
+const NDJSON: &str = "application/x-ndjson";
+const CSV: &str = "text/csv";
+
+pub(super) fn routes() -> Router<App> {
+    let documents = get(list_documents::by_query).post(replace).put(update).delete(delete_all);
+    Router::new()
+        .route("/indexes/{index}/documents", documents)
+        .route("/indexes/{index}/documents/fetch", post(list_documents::by_body))
+        .route("/indexes/{index}/documents/delete-batch", post(delete_batch))
+        .route("/indexes/{index}/documents/delete", post(delete_by_filter))
+        .route("/indexes/{index}/documents/{id}", get(one).delete(delete_one))
+}
+
+type Accepted = Result<(StatusCode, Json<TaskSummary>), HttpError>;
+
+/// The query of a document route.
+#[derive(Debug, Default)]
+struct WriteQuery {
+    primary_key: Option<String>,
+    csv_delimiter: Option<u8>,
+    custom_metadata: Option<String>,
+    skip_creation: bool,
+}
+
+impl WriteQuery {
+    /// Anything out of the ordinary is shown to a node, which knows what to say.
+    async fn read(app: &App, method: &Method, route: &str, query: Option<&str>) -> Result<Self, HttpError> {
+        let query = query.unwrap_or_default();
+        if let Some(read) = Self::parse(query) {
+            return Ok(read);
+        }
+        let path = format!("/indexes/{NOBODY}/documents{route}?{query}");
+        check_form(&app.cluster, NodeRequest::new(method.clone(), path).json("[]")).await?;
+        Err(HttpError::new(ErrorCode::BadRequest, "The query parameters can't be read."))
+    }
+
+    fn parse(query: &str) -> Option<Self> {
+        let mut read = Self::default();
+        for (name, text) in form_pairs(query)? {
+            match name.as_str() {
+                "primaryKey" => read.primary_key = Some(text),
+                "customMetadata" => read.custom_metadata = Some(text),
+                "csvDelimiter" => match text.as_bytes() {
+                    [delimiter] if delimiter.is_ascii() => read.csv_delimiter = Some(*delimiter),
+                    _ => return None,
+                },
+                "skipCreation" => read.skip_creation = text.to_ascii_lowercase().parse().ok()?,
+                _ => return None,
+            }
+        }
+        Some(read)
+    }
+}
+
+fn form_pairs(query: &str) -> Option<Vec<(String, String)>> {
+    let uri = format!("/?{query}").parse().ok()?;
+    axum::extract::Query::try_from_uri(&uri).ok().map(|axum::extract::Query(pairs)| pairs)
+}
+
+async fn replace(
+    _: Authorized<DocumentsAdd>,
+    Path(uid): Path<String>,
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+    request: Request,
+) -> Accepted {
+    add(&app, &uid, query.as_deref(), request, WriteMethod::Replace).await
+}
+
+async fn update(
+    _: Authorized<DocumentsAdd>,
+    Path(uid): Path<String>,
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+    request: Request,
+) -> Accepted {
+    add(&app, &uid, query.as_deref(), request, WriteMethod::Update).await
+}
+
+async fn add(app: &App, uid: &str, query: Option<&str>, request: Request, method: WriteMethod) -> Accepted {
+    let query = WriteQuery::read(app, request.method(), "", query).await?;
+    let index = check_uid(uid)?;
+    let (parts, body) = request.into_parts();
+    let format = payload_format(content_type(&parts.headers).as_deref(), query.csv_delimiter)?;
+    let body = body::read(body, app.max_body_bytes).await?;
+    let checked = tokio::task::spawn_blocking(move || check_payload(format, body)).await;
+    let payload = match checked {
+        Ok(payload) => payload.map_err(|error: PayloadError| HttpError::Refused(error.into()))?,
+        Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+    };
+    let mutation = Mutation::AddDocuments {
+        method,
+        primary_key: query.primary_key,
+        skip_creation: query.skip_creation,
+        received: payload.len() as u64,
+        missing_index: MissingIndex::Create,
+    };
+    let write = NewWrite { index, mutation, payload: payload.bytes, custom_metadata: query.custom_metadata };
+    Ok((StatusCode::ACCEPTED, Json(app.writer.append(write).await?)))
+}
+
+fn payload_format(content_type: Option<&str>, delimiter: Option<u8>) -> Result<PayloadFormat, ResponseError> {
+    let format = match content_type {
+        Some(JSON) => PayloadFormat::Json,
+        Some(NDJSON) => PayloadFormat::Ndjson,
+        Some(CSV) => return Ok(PayloadFormat::Csv { delimiter: delimiter.unwrap_or(b',') }),
+        given => return Err(content_type_error(given, &[JSON, NDJSON, CSV])),
+    };
+    match (delimiter, content_type) {
+        (Some(_), Some(given)) => Err(ResponseError::new(
+            ErrorCode::InvalidContentType,
+            format!("The Content-Type `{given}` does not support the use of a csv delimiter. The csv delimiter can only be used with the Content-Type `{CSV}`."),
+        )),
+        _ => Ok(format),
+    }
+}
+
+async fn one(
+    _: Authorized<DocumentsGet>,
+    IndexPath(uid): IndexPath,
+    Path((_, id)): Path<(String, String)>,
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+    request: Request,
+) -> Result<Json<Map<String, Value>>, HttpError> {
+    let view = app.cluster.view.load();
+    let entry = existing(&view, &uid)?;
+    let encoded = request.uri().path().rsplit('/').next().unwrap_or_default();
+    let query = query.unwrap_or_default();
+    Ok(Json(get_document(&app.cluster, &view, entry, (&id, encoded, &query)).await?))
+}
+
+async fn delete_one(
+    _: Authorized<DocumentsDelete>,
+    Path((uid, id)): Path<(String, String)>,
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+) -> Accepted {
+    let query = WriteQuery::read(&app, &Method::DELETE, "/x", query.as_deref()).await?;
+    delete(&app, check_uid(&uid)?, Deletion::ByIds(vec![id]), query).await
+}
+
+async fn delete_all(
+    _: Authorized<DocumentsDelete>,
+    Path(uid): Path<String>,
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+) -> Accepted {
+    let query = WriteQuery::read(&app, &Method::DELETE, "", query.as_deref()).await?;
+    delete(&app, check_uid(&uid)?, Deletion::All, query).await
+}
+
+async fn delete_batch(
+    _: Authorized<DocumentsDelete>,
+    Path(uid): Path<String>,
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+    body: JsonBody,
+) -> Accepted {
+    let path = format!("/indexes/{NOBODY}/documents/delete-batch?{}", query.as_deref().unwrap_or_default());
+    check_form(&app.cluster, NodeRequest::post(path).json(body.bytes.clone())).await?;
+    let query = WriteQuery::read(&app, &Method::POST, "/delete-batch", query.as_deref()).await?;
+    let ids = body.value.as_array().map(Vec::as_slice).unwrap_or_default();
+    let ids = ids.iter().map(|id| canonical_id(id).unwrap_or_else(|| id.to_string())).collect();
+    delete(&app, check_uid(&uid)?, Deletion::ByIds(ids), query).await
+}
+
+async fn delete_by_filter(
+    _: Authorized<DocumentsDelete>,
+    Path(uid): Path<String>,
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+    body: JsonBody,
+) -> Accepted {
+    let path = format!("/indexes/{NOBODY}/documents/delete?{}", query.as_deref().unwrap_or_default());
+    check_form(&app.cluster, NodeRequest::post(path).json(body.bytes.clone())).await?;
+    let query = WriteQuery::read(&app, &Method::POST, "/delete", query.as_deref()).await?;
+    let filter = body.value.get("filter").cloned().unwrap_or(Value::Null);
+    delete(&app, check_uid(&uid)?, Deletion::ByFilter(filter), query).await
+}
+
+async fn delete(app: &App, index: IndexUid, deletion: Deletion, query: WriteQuery) -> Accepted {
+    let mutation = Mutation::DeleteDocuments { deletion };
+    let write = NewWrite { index, mutation, payload: Bytes::new(), custom_metadata: query.custom_metadata };
+    Ok((StatusCode::ACCEPTED, Json(app.writer.append(write).await?)))
+}

@@ -1,0 +1,165 @@
+//! `/indexes` and `/indexes/{index}`.
+
+use axum::extract::{Query, RawQuery, State};
+use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
+use bytes::Bytes;
+use miroir_core::error::ErrorCode;
+use miroir_core::ids::IndexUid;
+use miroir_core::task::{Mutation, TaskSummary};
+use miroir_core::view::IndexEntry;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use time::format_description::well_known::Rfc3339;
+
+use super::existing;
+use crate::cluster::NodeRequest;
+use crate::http::App;
+use crate::http::auth::{Authorized, IndexesCreate, IndexesDelete, IndexesGet, IndexesUpdate};
+use crate::http::body::JsonBody;
+use crate::http::dry_run::{NOBODY, ask_any, check_form};
+use crate::http::error::HttpError;
+use crate::http::path::{IndexPath, check_uid};
+use crate::write::NewWrite;
+
+/// Meilisearch's default page.
+const DEFAULT_LIMIT: usize = 20;
+
+pub(super) fn routes() -> Router<App> {
+    Router::new()
+        .route("/indexes", get(list).post(create))
+        .route("/indexes/{index}", get(one).patch(update).delete(delete))
+}
+
+/// A page of indexes.
+#[derive(Debug, Serialize)]
+struct Page {
+    results: Vec<Value>,
+    offset: usize,
+    limit: usize,
+    total: usize,
+}
+
+fn shown(entry: &IndexEntry) -> Value {
+    let date = |date: time::OffsetDateTime| date.format(&Rfc3339).unwrap_or_default();
+    json!({
+        "uid": entry.uid,
+        "createdAt": date(entry.created_at),
+        "updatedAt": date(entry.updated_at),
+        "primaryKey": entry.primary_key,
+    })
+}
+
+async fn list(
+    _: Authorized<IndexesGet>,
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+    Query(pairs): Query<Vec<(String, String)>>,
+) -> Result<Json<Page>, HttpError> {
+    let (mut offset, mut limit) = (0, DEFAULT_LIMIT);
+    for (name, text) in &pairs {
+        match (name.as_str(), text.parse()) {
+            ("offset", Ok(number)) => offset = number,
+            ("limit", Ok(number)) => limit = number,
+            _ => return Err(wrong_query(&app, "/indexes", query.as_deref()).await),
+        }
+    }
+    let view = app.cluster.view.load();
+    let results = view.indexes.values().skip(offset).take(limit).map(|entry| shown(entry)).collect();
+    Ok(Json(Page { results, offset, limit, total: view.indexes.len() }))
+}
+
+/// A node's words for a query that can't be read.
+pub(super) async fn wrong_query(app: &App, path: &str, query: Option<&str>) -> HttpError {
+    let request = NodeRequest::get(format!("{path}?{}", query.unwrap_or_default()));
+    match ask_any(&app.cluster, request).await {
+        Some(reply) if reply.status.is_client_error() => HttpError::Node(reply),
+        _ => HttpError::new(ErrorCode::BadRequest, "The query parameters can't be read."),
+    }
+}
+
+async fn one(
+    _: Authorized<IndexesGet>,
+    IndexPath(uid): IndexPath,
+    State(app): State<App>,
+) -> Result<Json<Value>, HttpError> {
+    let view = app.cluster.view.load();
+    Ok(Json(shown(existing(&view, &uid)?)))
+}
+
+async fn create(_: Authorized<IndexesCreate>, State(app): State<App>, body: JsonBody) -> Accepted {
+    let Some((uid, primary_key)) = read_creation(&body.value) else {
+        return Err(wrong_creation(&app, body).await);
+    };
+    let index = check_uid(&uid).map_err(inside_uid)?;
+    append(&app, index, Mutation::CreateIndex { primary_key }).await
+}
+
+fn read_creation(body: &Value) -> Option<(String, Option<String>)> {
+    let body = body.as_object()?;
+    let known = body.keys().all(|key| key == "uid" || key == "primaryKey");
+    let key = body.get("primaryKey").filter(|key| !key.is_null());
+    let readable = known && key.is_none_or(Value::is_string);
+    let uid = body.get("uid")?.as_str()?.to_owned();
+    readable.then(|| (uid, key.and_then(Value::as_str).map(str::to_owned)))
+}
+
+/// A node is asked with a uid that it can't accept, put last so that it finds the other fault first.
+async fn wrong_creation(app: &App, body: JsonBody) -> HttpError {
+    let mut asked = body.value;
+    if let Value::Object(fields) = &mut asked
+        && fields.get("uid").is_some_and(Value::is_string)
+    {
+        fields.shift_remove("uid");
+        fields.insert("uid".to_owned(), json!(NOBODY));
+    }
+    let request = NodeRequest::post("/indexes").json(asked.to_string());
+    match ask_any(&app.cluster, request).await {
+        Some(reply) if reply.status.is_client_error() => HttpError::Node(reply),
+        _ => HttpError::new(ErrorCode::BadRequest, "The body is not of the form `{uid, primaryKey}`."),
+    }
+}
+
+/// In a body the uid has a place that the message names.
+fn inside_uid(error: HttpError) -> HttpError {
+    match error {
+        HttpError::Refused(mut error) => {
+            error.message = format!("Invalid value at `.uid`: {}", error.message);
+            HttpError::Refused(error)
+        }
+        other => other,
+    }
+}
+
+async fn update(
+    _: Authorized<IndexesUpdate>,
+    IndexPath(index): IndexPath,
+    State(app): State<App>,
+    body: JsonBody,
+) -> Accepted {
+    check_form(&app.cluster, NodeRequest::new(reqwest::Method::PATCH, format!("/indexes/{NOBODY}")).json(body.bytes))
+        .await?;
+    let fields = body.value.as_object().cloned().unwrap_or_default();
+    refuse_rename(&fields)?;
+    let primary_key = fields.get("primaryKey").and_then(Value::as_str).map(str::to_owned);
+    append(&app, index, Mutation::UpdateIndex { primary_key }).await
+}
+
+fn refuse_rename(fields: &Map<String, Value>) -> Result<(), HttpError> {
+    match fields.get("uid") {
+        None | Some(Value::Null) => Ok(()),
+        Some(_) => Err(HttpError::new(ErrorCode::BadRequest, "Miroir can't rename an index yet: leave out `uid`.")),
+    }
+}
+
+async fn delete(_: Authorized<IndexesDelete>, IndexPath(index): IndexPath, State(app): State<App>) -> Accepted {
+    append(&app, index, Mutation::DeleteIndex).await
+}
+
+type Accepted = Result<(StatusCode, Json<TaskSummary>), HttpError>;
+
+async fn append(app: &App, index: IndexUid, mutation: Mutation) -> Accepted {
+    let write = NewWrite { index, mutation, payload: Bytes::new(), custom_metadata: None };
+    Ok((StatusCode::ACCEPTED, Json(app.writer.append(write).await?)))
+}

@@ -1,0 +1,76 @@
+//! Listing documents, by query parameters and by a body.
+
+use axum::Json;
+use axum::extract::{Query, RawQuery, State};
+use miroir_core::error::ErrorCode;
+use miroir_core::ids::IndexUid;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::existing;
+use crate::cluster::NodeRequest;
+use crate::http::App;
+use crate::http::auth::{Authorized, DocumentsGet};
+use crate::http::body::JsonBody;
+use crate::http::dry_run::{NOBODY, check_form};
+use crate::http::error::HttpError;
+use crate::http::path::IndexPath;
+use crate::read::{ListingRequest, list_documents};
+
+/// A page of documents.
+#[derive(Debug, Serialize)]
+pub(super) struct Page {
+    results: Vec<Value>,
+    offset: u64,
+    limit: u64,
+    total: u64,
+}
+
+pub(super) async fn by_query(
+    _: Authorized<DocumentsGet>,
+    IndexPath(uid): IndexPath,
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+    Query(pairs): Query<Vec<(String, String)>>,
+) -> Result<Json<Page>, HttpError> {
+    let query = query.unwrap_or_default();
+    if !query.is_empty() {
+        check_form(&app.cluster, NodeRequest::get(format!("/indexes/{NOBODY}/documents?{query}"))).await?;
+    }
+    let body = pairs.iter().filter_map(|(name, text)| Some((name.clone(), read(name, text)?))).collect();
+    list(&app, &uid, body).await
+}
+
+/// A parameter as the value that a body would hold.
+fn read(name: &str, text: &str) -> Option<Value> {
+    Some(match name {
+        "offset" | "limit" => json!(text.parse::<u64>().ok()?),
+        "retrieveVectors" => json!(text.parse::<bool>().ok()?),
+        "filter" => serde_json::from_str(text).unwrap_or_else(|_| json!(text)),
+        _ => json!(text.split(',').collect::<Vec<_>>()),
+    })
+}
+
+pub(super) async fn by_body(
+    _: Authorized<DocumentsGet>,
+    IndexPath(uid): IndexPath,
+    State(app): State<App>,
+    body: JsonBody,
+) -> Result<Json<Page>, HttpError> {
+    let request = NodeRequest::post(format!("/indexes/{NOBODY}/documents/fetch")).json(body.bytes);
+    check_form(&app.cluster, request).await?;
+    let Value::Object(body) = body.value else {
+        return Err(HttpError::new(ErrorCode::BadRequest, "The body is not an object."));
+    };
+    list(&app, &uid, body).await
+}
+
+async fn list(app: &App, uid: &IndexUid, body: Map<String, Value>) -> Result<Json<Page>, HttpError> {
+    let view = app.cluster.view.load();
+    let entry = existing(&view, uid)?;
+    let request = ListingRequest::parse(body)
+        .ok_or_else(|| HttpError::new(ErrorCode::BadRequest, "`offset` and `limit` must be positive integers."))?;
+    let listing = list_documents(&app.cluster, &view, entry, &request).await?;
+    let (offset, limit, total) = (listing.offset, listing.limit, listing.total);
+    Ok(Json(Page { results: listing.results, offset, limit, total }))
+}

@@ -1,0 +1,36 @@
+//! The routes, by what they are about.
+
+mod documents;
+mod indexes;
+mod instance;
+mod list_documents;
+mod search;
+mod settings;
+mod stats;
+mod tasks;
+
+use axum::Router;
+use miroir_core::error::ErrorCode;
+use miroir_core::ids::IndexUid;
+use miroir_core::view::{IndexEntry, View};
+
+use super::App;
+use super::error::HttpError;
+
+/// All routes.
+pub(super) fn all() -> Router<App> {
+    Router::new()
+        .merge(instance::routes())
+        .merge(indexes::routes())
+        .merge(settings::routes())
+        .merge(stats::routes())
+        .merge(documents::routes())
+        .merge(search::routes())
+        .merge(tasks::routes())
+}
+
+fn existing<'a>(view: &'a View, uid: &IndexUid) -> Result<&'a IndexEntry, HttpError> {
+    view.index(uid)
+        .map(AsRef::as_ref)
+        .ok_or_else(|| HttpError::new(ErrorCode::IndexNotFound, format!("Index `{uid}` not found.")))
+}

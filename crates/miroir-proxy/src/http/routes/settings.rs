@@ -1,0 +1,151 @@
+//! `/indexes/{index}/settings` and its sub-routes.
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::routing::{MethodRouter, get};
+use axum::{Json, Router};
+use bytes::Bytes;
+use miroir_core::ids::IndexUid;
+use miroir_core::settings::client_view;
+use miroir_core::task::{MissingIndex, Mutation, SettingsOrigin, TaskSummary};
+use reqwest::Method;
+use serde_json::{Map, Value};
+
+use super::existing;
+use crate::cluster::NodeRequest;
+use crate::http::App;
+use crate::http::auth::{Authorized, SettingsGet, SettingsUpdate};
+use crate::http::body::JsonBody;
+use crate::http::dry_run::{NOBODY, check_form};
+use crate::http::error::HttpError;
+use crate::http::path::IndexPath;
+use crate::read::read_settings;
+use crate::write::NewWrite;
+
+/// A settings sub-route.
+#[derive(Debug)]
+struct Setting {
+    /// In the path.
+    route: &'static str,
+    /// In the settings object.
+    key: &'static str,
+    /// The method that changes it.
+    changed_by: Change,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Change {
+    Put,
+    Patch,
+}
+
+const fn put(route: &'static str, key: &'static str) -> Setting {
+    Setting { route, key, changed_by: Change::Put }
+}
+
+const fn patch(route: &'static str, key: &'static str) -> Setting {
+    Setting { route, key, changed_by: Change::Patch }
+}
+
+/// Every setting of Meilisearch 1.50 that `GET /settings` shows.
+const SETTINGS: [Setting; 21] = [
+    put("displayed-attributes", "displayedAttributes"),
+    put("searchable-attributes", "searchableAttributes"),
+    put("filterable-attributes", "filterableAttributes"),
+    put("sortable-attributes", "sortableAttributes"),
+    put("foreign-keys", "foreignKeys"),
+    put("ranking-rules", "rankingRules"),
+    put("stop-words", "stopWords"),
+    put("non-separator-tokens", "nonSeparatorTokens"),
+    put("separator-tokens", "separatorTokens"),
+    put("dictionary", "dictionary"),
+    put("synonyms", "synonyms"),
+    put("distinct-attribute", "distinctAttribute"),
+    put("proximity-precision", "proximityPrecision"),
+    patch("typo-tolerance", "typoTolerance"),
+    patch("faceting", "faceting"),
+    patch("pagination", "pagination"),
+    patch("embedders", "embedders"),
+    put("search-cutoff-ms", "searchCutoffMs"),
+    put("localized-attributes", "localizedAttributes"),
+    put("facet-search", "facetSearch"),
+    put("prefix-search", "prefixSearch"),
+];
+
+pub(super) fn routes() -> Router<App> {
+    let whole = get(whole).patch(change_whole).delete(reset_whole);
+    SETTINGS.iter().fold(Router::new().route("/indexes/{index}/settings", whole), |router, setting| {
+        router.route(&format!("/indexes/{{index}}/settings/{}", setting.route), one(setting))
+    })
+}
+
+fn one(setting: &'static Setting) -> MethodRouter<App> {
+    let read = move |_: Authorized<SettingsGet>, IndexPath(uid): IndexPath, State(app): State<App>| async move {
+        Ok::<_, HttpError>(Json(settings_of(&app, &uid).await?.shift_remove(setting.key).unwrap_or(Value::Null)))
+    };
+    let change = move |_: Authorized<SettingsUpdate>, Path(uid): Path<String>, State(app): State<App>, body: JsonBody| async move {
+        let method = match setting.changed_by {
+            Change::Put => Method::PUT,
+            Change::Patch => Method::PATCH,
+        };
+        check_settings(&app, method, &format!("/{}", setting.route), body.bytes).await?;
+        append(&app, &uid, Map::from_iter([(setting.key.to_owned(), body.value)]), SettingsOrigin::Update).await
+    };
+    let reset = move |_: Authorized<SettingsUpdate>, Path(uid): Path<String>, State(app): State<App>| async move {
+        append(&app, &uid, Map::from_iter([(setting.key.to_owned(), Value::Null)]), SettingsOrigin::Reset).await
+    };
+    let router = get(read).delete(reset);
+    match setting.changed_by {
+        Change::Put => router.put(change),
+        Change::Patch => router.patch(change),
+    }
+}
+
+type Accepted = Result<(StatusCode, Json<TaskSummary>), HttpError>;
+
+async fn whole(
+    _: Authorized<SettingsGet>,
+    IndexPath(uid): IndexPath,
+    State(app): State<App>,
+) -> Result<Json<Map<String, Value>>, HttpError> {
+    Ok(Json(settings_of(&app, &uid).await?))
+}
+
+async fn change_whole(
+    _: Authorized<SettingsUpdate>,
+    Path(uid): Path<String>,
+    State(app): State<App>,
+    body: JsonBody,
+) -> Accepted {
+    check_settings(&app, Method::PATCH, "", body.bytes).await?;
+    let Value::Object(patch) = body.value else {
+        return Err(HttpError::Unreadable("settings that are no object were let through".to_owned()));
+    };
+    append(&app, &uid, patch, SettingsOrigin::Update).await
+}
+
+async fn reset_whole(_: Authorized<SettingsUpdate>, Path(uid): Path<String>, State(app): State<App>) -> Accepted {
+    let patch = SETTINGS.iter().map(|setting| (setting.key.to_owned(), Value::Null)).collect();
+    append(&app, &uid, patch, SettingsOrigin::Reset).await
+}
+
+async fn check_settings(app: &App, method: Method, route: &str, body: Bytes) -> Result<(), HttpError> {
+    let request = NodeRequest::new(method, format!("/indexes/{NOBODY}/settings{route}")).json(body);
+    check_form(&app.cluster, request).await
+}
+
+async fn append(app: &App, uid: &str, patch: Map<String, Value>, origin: SettingsOrigin) -> Accepted {
+    let index = crate::http::path::check_uid(uid)?;
+    let mutation = Mutation::Settings { patch, origin, missing_index: MissingIndex::Create };
+    let summary =
+        app.writer.append(NewWrite { index, mutation, payload: Bytes::new(), custom_metadata: None }).await?;
+    Ok((StatusCode::ACCEPTED, Json(summary)))
+}
+
+/// What the client would read on one Meilisearch.
+async fn settings_of(app: &App, uid: &IndexUid) -> Result<Map<String, Value>, HttpError> {
+    let view = app.cluster.view.load();
+    let entry = existing(&view, uid)?;
+    let node = read_settings(&app.cluster, &view, entry).await?;
+    Ok(client_view(node, &entry.settings))
+}

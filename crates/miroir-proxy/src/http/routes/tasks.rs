@@ -1,0 +1,108 @@
+//! `/tasks` and `/tasks/{uid}`.
+
+use axum::extract::{Path, Query, RawQuery, State};
+use axum::routing::get;
+use axum::{Json, Router};
+use miroir_core::error::ErrorCode;
+use miroir_core::ids::{IndexUid, TaskUid};
+use miroir_core::task::{Task, TaskFilter, TaskKind, TaskList, TaskPage, TaskStatus};
+use time::format_description::well_known::Rfc3339;
+use time::macros::format_description;
+use time::{Date, Duration, OffsetDateTime, Time};
+
+use super::indexes::wrong_query;
+use crate::http::App;
+use crate::http::auth::{Authorized, TasksGet};
+use crate::http::error::HttpError;
+
+pub(super) fn routes() -> Router<App> {
+    Router::new().route("/tasks", get(list)).route("/tasks/{uid}", get(one))
+}
+
+async fn one(
+    _: Authorized<TasksGet>,
+    Path(uid): Path<String>,
+    State(app): State<App>,
+) -> Result<Json<Task>, HttpError> {
+    let Ok(number) = uid.parse() else {
+        return Err(HttpError::new(
+            ErrorCode::InvalidTaskUids,
+            format!("Task uid `{uid}` is invalid. It should only contain numeric characters."),
+        ));
+    };
+    let task = app.writer.task(TaskUid(number)).await?;
+    task.map(Json).ok_or_else(|| HttpError::new(ErrorCode::TaskNotFound, format!("Task `{uid}` not found.")))
+}
+
+async fn list(
+    _: Authorized<TasksGet>,
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+    Query(pairs): Query<Vec<(String, String)>>,
+) -> Result<Json<TaskList>, HttpError> {
+    let Some((filter, page)) = read_query(&pairs) else {
+        return Err(wrong_query(&app, "/tasks", query.as_deref()).await);
+    };
+    Ok(Json(app.writer.tasks(filter, page).await?))
+}
+
+/// `None` for whatever Meilisearch would refuse.
+fn read_query(pairs: &[(String, String)]) -> Option<(TaskFilter, TaskPage)> {
+    let (mut filter, mut page) = (TaskFilter::default(), TaskPage::default());
+    for (name, text) in pairs {
+        match name.as_str() {
+            "limit" => page.limit = text.parse().ok()?,
+            "from" => page.from = Some(TaskUid(text.parse().ok()?)),
+            "reverse" => page.reverse = text.parse().ok()?,
+            "uids" => filter.uids = items(text, |item| item.parse().ok().map(TaskUid))?,
+            "canceledBy" => filter.canceled_by = items(text, |item| item.parse().ok().map(TaskUid))?,
+            "batchUids" => filter.batch_uids = items(text, |item| item.parse().ok())?,
+            "statuses" => filter.statuses = items(text, TaskStatus::from_name)?,
+            "types" => filter.types = items(text, TaskKind::from_name)?,
+            "indexUids" => {
+                filter.index_uids = items(text, |item| crate::http::path::check_uid(item).ok())?.map(sorted);
+            }
+            "beforeEnqueuedAt" => filter.before_enqueued_at = Some(instant(text, Edge::Before)?),
+            "afterEnqueuedAt" => filter.after_enqueued_at = Some(instant(text, Edge::After)?),
+            "beforeStartedAt" => filter.before_started_at = Some(instant(text, Edge::Before)?),
+            "afterStartedAt" => filter.after_started_at = Some(instant(text, Edge::After)?),
+            "beforeFinishedAt" => filter.before_finished_at = Some(instant(text, Edge::Before)?),
+            "afterFinishedAt" => filter.after_finished_at = Some(instant(text, Edge::After)?),
+            _ => return None,
+        }
+    }
+    Some((filter, page))
+}
+
+fn sorted(mut uids: Vec<IndexUid>) -> Vec<IndexUid> {
+    uids.sort_unstable();
+    uids.dedup();
+    uids
+}
+
+/// A comma list; `*` stands for any and sets no filter.
+fn items<T>(text: &str, read: impl Fn(&str) -> Option<T>) -> Option<Option<Vec<T>>> {
+    if text == "*" {
+        return Some(None);
+    }
+    text.split(',').map(|item| read(item.trim())).collect::<Option<Vec<T>>>().map(Some)
+}
+
+#[derive(Clone, Copy)]
+enum Edge {
+    Before,
+    After,
+}
+
+/// A full RFC 3339 time, or a date: after a date means after its last moment.
+fn instant(text: &str, edge: Edge) -> Option<OffsetDateTime> {
+    if let Ok(time) = OffsetDateTime::parse(text, &Rfc3339) {
+        return Some(time);
+    }
+    let day = Date::parse(text, format_description!("[year]-[month]-[day]")).ok()?;
+    let midnight = day.with_time(Time::MIDNIGHT).assume_utc();
+    Some(match edge {
+        Edge::Before => midnight,
+        Edge::After => midnight + Duration::DAY,
+    })
+}

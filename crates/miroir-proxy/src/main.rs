@@ -1,0 +1,145 @@
+//! The command line: `serve` runs Miroir, `check` judges a configuration, `dev` runs a development cluster.
+
+#![expect(clippy::print_stdout, reason = "a command line tool answers on its standard output")]
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, anyhow};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use miroir_proxy::config::{self, Config, Loaded};
+use miroir_proxy::dev::{self, DevArgs};
+use miroir_proxy::server;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// Several Meilisearch servers that look like one.
+#[derive(Debug, Parser)]
+#[command(version, about, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// How log lines look; `MIROIR_LOG` sets their level, such as `debug` or `miroir_proxy=trace`.
+    #[arg(long, value_enum, default_value_t = LogFormat::Human, global = true)]
+    log_format: LogFormat,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs Miroir until SIGINT or SIGTERM.
+    Serve(ConfigArgs),
+    /// Says whether a configuration is right, or everything that is wrong with it.
+    Check(ConfigArgs),
+    /// Runs a development cluster: nodes as processes of their own, and Miroir in front of them.
+    Dev(DevArgs),
+}
+
+#[derive(Debug, Args)]
+struct ConfigArgs {
+    /// The YAML file; without one, `MIROIR_…` variables alone configure Miroir.
+    #[arg(long, short, value_name = "FILE", env = "MIROIR_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+impl ConfigArgs {
+    fn load(&self) -> anyhow::Result<Loaded> {
+        // A variable that is not Unicode can't be one of ours: all our names and values are.
+        let variables = std::env::vars_os().filter_map(|(name, value)| {
+            let name = name.into_string().ok()?;
+            Some((name, value.to_string_lossy().into_owned()))
+        });
+        config::load(self.config.as_deref(), variables).map_err(|errors| {
+            anyhow!("the configuration has {} problem(s)\n{errors}", errors.problems().len())
+        })
+    }
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum LogFormat {
+    Human,
+    Json,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        Command::Check(args) => check(&args),
+        Command::Serve(args) => serve(&args, cli.log_format).await,
+        Command::Dev(args) => develop(args, cli.log_format).await,
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn check(args: &ConfigArgs) -> anyhow::Result<()> {
+    let Loaded { config, warnings } = args.load()?;
+    for warning in warnings {
+        eprintln!("warning: {warning}");
+    }
+    println!("configuration ok: {}", summary(&config));
+    Ok(())
+}
+
+fn summary(config: &Config) -> String {
+    format!(
+        "{} node(s) in {} replica group(s), {} cop{} of each shard per group, {} shard(s) per index",
+        config.nodes.len(),
+        config.replica_groups,
+        config.replication_factor,
+        if config.replication_factor == 1 { "y" } else { "ies" },
+        config.shards.get(),
+    )
+}
+
+async fn serve(args: &ConfigArgs, format: LogFormat) -> anyhow::Result<()> {
+    let Loaded { config, warnings } = args.load()?;
+    start_logging(format, "info")?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    let terminated = terminated()?;
+    tracing::info!("starting: {}", summary(&config));
+    let server = server::start(config).await?;
+    terminated.await;
+    tracing::info!("stopping");
+    server.stop().await;
+    Ok(())
+}
+
+async fn develop(args: DevArgs, format: LogFormat) -> anyhow::Result<()> {
+    // The terminal belongs to the cluster's own messages.
+    start_logging(format, "warn")?;
+    dev::run(args, terminated()?).await
+}
+
+/// Logs go to standard error, so that standard output holds nothing but what was asked for.
+fn start_logging(format: LogFormat, default_level: &str) -> anyhow::Result<()> {
+    let filter = match std::env::var("MIROIR_LOG") {
+        Ok(filter) => EnvFilter::try_new(&filter).with_context(|| format!("MIROIR_LOG is `{filter}`"))?,
+        Err(_) => EnvFilter::new(default_level),
+    };
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Human => logs.init(),
+        LogFormat::Json => logs.json().init(),
+    }
+    Ok(())
+}
+
+/// Completes at the first SIGINT or SIGTERM after the call.
+fn terminated() -> anyhow::Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}

@@ -1,0 +1,225 @@
+//! Listing documents, with a filter or without.
+
+use std::collections::BTreeMap;
+
+use axum::http::StatusCode;
+use futures_util::future::try_join_all;
+use miroir_core::cover::plan_cover;
+use miroir_core::document::{canonical_id, marker};
+use miroir_core::hash::shard_of;
+use miroir_core::ids::ShardId;
+use miroir_core::search::{order_documents, sort_criteria};
+use miroir_core::view::{IndexEntry, View};
+use serde_json::{Map, Value, json};
+
+use super::window::{Stretch, plan_stretches};
+use super::{ask_replica, object};
+use crate::cluster::{Cluster, NodeRequest};
+use crate::http::HttpError;
+use crate::search::scrub_reply;
+
+/// Meilisearch's default page.
+const DEFAULT_LIMIT: u64 = 20;
+
+/// What a client wants listed, in the shape of `POST /indexes/{uid}/documents/fetch`.
+#[derive(Debug, Clone)]
+pub struct ListingRequest {
+    body: Map<String, Value>,
+    offset: u64,
+    limit: u64,
+}
+
+impl ListingRequest {
+    /// `None` when a node must say what is wrong with the window.
+    pub fn parse(body: Map<String, Value>) -> Option<Self> {
+        let count = |key: &str, default| match body.get(key) {
+            None | Some(Value::Null) => Some(default),
+            Some(value) => value.as_u64(),
+        };
+        let (offset, limit) = (count("offset", 0)?, count("limit", DEFAULT_LIMIT)?);
+        Some(Self { body, offset, limit })
+    }
+
+    /// The client's ids; `None` for all documents.
+    fn ids(&self) -> Option<Vec<String>> {
+        Some(self.body.get("ids")?.as_array()?.iter().filter_map(canonical_id).collect())
+    }
+
+    fn is_sorted(&self) -> bool {
+        self.body.get("sort").and_then(Value::as_array).is_some_and(|sort| !sort.is_empty())
+    }
+
+    /// The request for one stretch of one shard.
+    fn to_shard(&self, entry: &IndexEntry, stretch: Stretch) -> NodeRequest {
+        let mut body = self.body.clone();
+        body.insert("offset".to_owned(), json!(stretch.offset));
+        body.insert("limit".to_owned(), json!(stretch.limit));
+        if let Some(shard) = marker::selection_filter([stretch.shard], entry.shards) {
+            miroir_core::search::confine(&mut body, shard);
+        }
+        NodeRequest::post(format!("/indexes/{}/documents/fetch", entry.physical)).json(Value::Object(body).to_string())
+    }
+}
+
+/// A page of documents.
+#[derive(Debug)]
+pub struct Listing {
+    /// The documents, without Miroir's fields.
+    pub results: Vec<Value>,
+    /// As asked for.
+    pub offset: u64,
+    /// As asked for.
+    pub limit: u64,
+    /// All documents that match.
+    pub total: u64,
+}
+
+/// Lists documents: sorted as asked, else shard by shard in each shard's order of arrival.
+pub async fn list_documents(
+    cluster: &Cluster,
+    view: &View,
+    entry: &IndexEntry,
+    request: &ListingRequest,
+) -> Result<Listing, HttpError> {
+    let (results, total) = if request.is_sorted() {
+        sorted_page(cluster, view, entry, request).await?
+    } else {
+        let counts = count_shards(cluster, view, entry, request).await?;
+        let stretches = plan_stretches(&counts, request.offset, request.limit);
+        let pages = fetch_all(cluster, view, entry, request, &stretches).await?;
+        let documents = pages.into_iter().flat_map(|page| page.documents).collect();
+        (documents, counts.iter().map(|(_, count)| count).sum())
+    };
+    let results = results.into_iter().map(without_markers).collect();
+    Ok(Listing { results, offset: request.offset, limit: request.limit, total })
+}
+
+fn without_markers(mut document: Map<String, Value>) -> Value {
+    marker::strip_document(&mut document);
+    Value::Object(document)
+}
+
+/// The first documents of every shard, merged. Its cost grows with the offset, as sorting does on one server.
+async fn sorted_page(
+    cluster: &Cluster,
+    view: &View,
+    entry: &IndexEntry,
+    request: &ListingRequest,
+) -> Result<(Vec<Map<String, Value>>, u64), HttpError> {
+    let wanted = request.offset.saturating_add(request.limit);
+    let mut request = request.clone();
+    let fields = request.body.shift_remove("fields");
+    let stretches: Vec<_> =
+        entry.shards.shards().map(|shard| Stretch { shard, offset: 0, limit: wanted }).collect();
+    let pages = fetch_all(cluster, view, entry, &request, &stretches).await?;
+    let total = pages.iter().map(|page| page.total).sum();
+    let criteria = sort_criteria(&request.body);
+    let merged = order_documents(&criteria, pages.into_iter().map(|page| page.documents).collect());
+    let window = usize::try_from(request.offset).unwrap_or(usize::MAX);
+    let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
+    let selection = miroir_core::search::listed_fields(fields.as_ref());
+    let page = merged.into_iter().skip(window).take(limit).map(|document| selection.apply(document)).collect();
+    Ok((page, total))
+}
+
+/// How many matching documents each shard has.
+async fn count_shards(
+    cluster: &Cluster,
+    view: &View,
+    entry: &IndexEntry,
+    request: &ListingRequest,
+) -> Result<Vec<(ShardId, u64)>, HttpError> {
+    let unfiltered = request.body.get("filter").is_none_or(Value::is_null);
+    let shards: Vec<ShardId> = match request.ids() {
+        Some(ids) => {
+            let mut shards: Vec<_> = ids.iter().map(|id| shard_of(id, entry.shards)).collect();
+            shards.sort_unstable();
+            shards.dedup();
+            shards
+        }
+        // A request that is wrong must fail even where the markers' counts would do.
+        None if unfiltered && !request.body.contains_key("ids") => return count_by_markers(cluster, view, entry).await,
+        None => entry.shards.shards().collect(),
+    };
+    let nothing: Vec<_> = shards.iter().map(|&shard| Stretch { shard, offset: 0, limit: 0 }).collect();
+    let pages = fetch_all(cluster, view, entry, request, &nothing).await?;
+    Ok(shards.into_iter().zip(pages.into_iter().map(|page| page.total)).collect())
+}
+
+/// Nodes count how many documents have each field, and each shard has a field of its own: one request per node tells
+/// the size of all of its shards.
+async fn count_by_markers(
+    cluster: &Cluster,
+    view: &View,
+    entry: &IndexEntry,
+) -> Result<Vec<(ShardId, u64)>, HttpError> {
+    let cover = plan_cover(&entry.placement, &view.readable, 0);
+    if !cover.missing.is_empty() {
+        return Err(HttpError::ShardsUnavailable(cover.missing));
+    }
+    let request = NodeRequest::get(format!("/indexes/{}/stats", entry.physical));
+    let counted = try_join_all(cover.parts.iter().filter_map(|part| Some((part, *part.shards.first()?))).map(
+        |(part, first)| {
+            let request = &request;
+            async move {
+                let node = cluster.membership.node(&part.node);
+                let node = node.ok_or_else(|| HttpError::ShardsUnavailable(vec![first]))?;
+                let reply = node.send(request.clone(), cluster.node_timeout).await?;
+                let stats = object(&reply)?;
+                let count = |shard: &ShardId| {
+                    let fields = stats.get("fieldDistribution");
+                    let field = marker::field_name(*shard, entry.shards);
+                    (*shard, fields.and_then(|fields| fields.get(field)).and_then(Value::as_u64).unwrap_or(0))
+                };
+                Ok::<_, HttpError>(part.shards.iter().map(count).collect::<Vec<_>>())
+            }
+        },
+    ))
+    .await?;
+    let counts: BTreeMap<_, _> = counted.into_iter().flatten().collect();
+    Ok(counts.into_iter().collect())
+}
+
+/// One shard's part of a listing.
+struct Page {
+    documents: Vec<Map<String, Value>>,
+    total: u64,
+}
+
+async fn fetch_all(
+    cluster: &Cluster,
+    view: &View,
+    entry: &IndexEntry,
+    request: &ListingRequest,
+    stretches: &[Stretch],
+) -> Result<Vec<Page>, HttpError> {
+    try_join_all(stretches.iter().map(|stretch| fetch(cluster, view, entry, request, *stretch))).await
+}
+
+async fn fetch(
+    cluster: &Cluster,
+    view: &View,
+    entry: &IndexEntry,
+    request: &ListingRequest,
+    stretch: Stretch,
+) -> Result<Page, HttpError> {
+    let request = request.to_shard(entry, stretch);
+    let (_, reply) = ask_replica(cluster, view, entry, stretch.shard, &request).await?;
+    if reply.status != StatusCode::OK {
+        return Err(HttpError::Node(scrub_reply(reply, entry)));
+    }
+    let mut page = object(&reply)?;
+    let total = page.get("total").and_then(Value::as_u64).unwrap_or(0);
+    let documents = match page.shift_remove("results") {
+        Some(Value::Array(results)) => results.into_iter().filter_map(into_object).collect(),
+        _ => Vec::new(),
+    };
+    Ok(Page { documents, total })
+}
+
+fn into_object(value: Value) -> Option<Map<String, Value>> {
+    match value {
+        Value::Object(object) => Some(object),
+        _ => None,
+    }
+}

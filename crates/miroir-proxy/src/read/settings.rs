@@ -1,0 +1,25 @@
+//! An index's settings as a node has them.
+
+use axum::http::StatusCode;
+use miroir_core::ids::ShardId;
+use miroir_core::view::{IndexEntry, View};
+use serde_json::{Map, Value};
+
+use super::{ask_replica, object};
+use crate::cluster::{Cluster, NodeRequest};
+use crate::http::HttpError;
+use crate::search::scrub_reply;
+
+/// Every node has the same settings, so one readable node that knows the index tells them.
+pub async fn read_settings(
+    cluster: &Cluster,
+    view: &View,
+    entry: &IndexEntry,
+) -> Result<Map<String, Value>, HttpError> {
+    let request = NodeRequest::get(format!("/indexes/{}/settings", entry.physical));
+    let (_, reply) = ask_replica(cluster, view, entry, ShardId(0), &request).await?;
+    if reply.status != StatusCode::OK {
+        return Err(HttpError::Node(scrub_reply(reply, entry)));
+    }
+    object(&reply)
+}

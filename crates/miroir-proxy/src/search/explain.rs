@@ -1,0 +1,79 @@
+//! Saying what is wrong with a request in Meilisearch's own words.
+//!
+//! A node's complaint about the request that Miroir made of the client's would speak of things that the client never
+//! wrote: the shard filter, its column, a longer list of attributes. So a node is asked once more, with exactly what
+//! the client sent, and its answer goes back, freed of Miroir's names.
+
+use miroir_core::error::{ErrorCode, scrub_message};
+use miroir_core::view::IndexEntry;
+use reqwest::Method;
+use serde_json::Value;
+
+use super::scatter::Refusal;
+use crate::cluster::{Cluster, NodeReply, NodeRequest};
+use crate::http::HttpError;
+
+/// A request as the client sent it, to be repeated word for word.
+#[derive(Debug, Clone)]
+pub struct Original {
+    /// The method.
+    pub method: Method,
+    /// What follows `/indexes/{uid}` in the path, with the query.
+    pub path: String,
+    /// The JSON body, if it was a `POST`.
+    pub body: Option<bytes::Bytes>,
+}
+
+impl Original {
+    fn to_request(&self, entry: &IndexEntry) -> NodeRequest {
+        let request = NodeRequest::new(self.method.clone(), format!("/indexes/{}{}", entry.physical, self.path));
+        match &self.body {
+            Some(body) => request.json(body.clone()),
+            None => request,
+        }
+    }
+}
+
+/// The error that one Meilisearch would have given. Falls back to the refusal when the node is gone meanwhile.
+pub(super) async fn explain_refusal(
+    cluster: &Cluster,
+    entry: &IndexEntry,
+    original: &Original,
+    refusal: &Refusal,
+) -> HttpError {
+    let Some(node) = cluster.membership.node(&refusal.node) else { return own_words(refusal) };
+    match node.send(original.to_request(entry), cluster.node_timeout).await {
+        Ok(reply) if reply.status.is_client_error() => HttpError::Node(scrub_reply(reply, entry)),
+        Ok(_) => {
+            tracing::error!(refusal = %String::from_utf8_lossy(&refusal.reply.body), "a node refused Miroir's form of a valid request");
+            own_words(refusal)
+        }
+        Err(error) => HttpError::NodeFailed(error),
+    }
+}
+
+/// Asks any readable node what is wrong with a request that Miroir could not even read.
+pub async fn explain(cluster: &Cluster, entry: &IndexEntry, original: &Original) -> HttpError {
+    let view = cluster.view.load();
+    for node in view.readable.iter().filter_map(|id| cluster.membership.node(id)) {
+        match node.send(original.to_request(entry), cluster.node_timeout).await {
+            Ok(reply) if reply.status.is_client_error() => return HttpError::Node(scrub_reply(reply, entry)),
+            Ok(reply) => return HttpError::Unreadable(format!("a request that Miroir can't read got {}", reply.status)),
+            Err(error) => tracing::warn!(%error, "node did not answer; asking another one"),
+        }
+    }
+    HttpError::new(ErrorCode::MiroirNodeUnavailable, "No node can be read now. Try again when a node is back.")
+}
+
+fn own_words(refusal: &Refusal) -> HttpError {
+    HttpError::Unreadable(format!("node `{}` refused Miroir's form of a valid request", refusal.node))
+}
+
+/// The same answer with Miroir's own names taken out of its message.
+pub fn scrub_reply(reply: NodeReply, entry: &IndexEntry) -> NodeReply {
+    let Ok(Value::Object(mut body)) = serde_json::from_slice(&reply.body) else { return reply };
+    if let Some(Value::String(message)) = body.get_mut("message") {
+        *message = scrub_message(message, &entry.physical, &entry.uid);
+    }
+    NodeReply { body: Value::Object(body).to_string().into(), ..reply }
+}

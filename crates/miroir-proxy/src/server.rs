@@ -1,0 +1,186 @@
+//! Starting and stopping the whole server.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::ServiceExt;
+use axum::extract::Request;
+use miroir_core::placement::ReplicationFactor;
+use miroir_core::task::ShardRules;
+use miroir_core::view::View;
+use miroir_store::{SqliteStore, StoreError};
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tower::Layer;
+use tower_http::normalize_path::NormalizePathLayer;
+
+use crate::cluster::{Cluster, HealthPolicy, Membership, Node, ViewCell, run_health_checks};
+use crate::config::{Config, TaskStoreConfig};
+use crate::http::{App, Shared, router};
+use crate::write::{self, WriteConfig, Writer};
+
+/// How long open requests may go on after the server was told to stop.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// How long a node may take to accept one write: it only has to put it on disk, but it can be a large one.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// How much longer than its peers a node may take for a task before the task succeeds without it.
+const MAX_LAG: Duration = Duration::from_secs(60);
+
+/// Why the server can't start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The address is taken or not ours.
+    #[error("can't listen on {address} (`server.bind`, `server.port`): {source}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The store can't be opened.
+    #[error("can't open the task store `{path}` (`task_store.path`): {source}")]
+    Store {
+        /// Where.
+        path: String,
+        /// Why not.
+        source: StoreError,
+    },
+    /// The log can't be continued with this configuration.
+    #[error(transparent)]
+    Write(#[from] write::StartError),
+    /// Nobody would keep any document.
+    #[error("`replication_factor` must be at least 1")]
+    NoReplication,
+    /// A node's client can't be made.
+    #[error("can't set up the connection to node `{node}`: {source}")]
+    Node {
+        /// Which node.
+        node: String,
+        /// Why not.
+        source: anyhow::Error,
+    },
+}
+
+/// A server that is running.
+#[derive(Debug)]
+pub struct RunningServer {
+    address: SocketAddr,
+    stop: watch::Sender<bool>,
+    serving: JoinHandle<std::io::Result<()>>,
+    health: JoinHandle<()>,
+    writer: Writer,
+}
+
+impl RunningServer {
+    /// Where it listens; the port is the real one, also when the configuration said 0.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops accepting, lets open requests end, then stops the write path between two steps.
+    pub async fn stop(mut self) {
+        self.stop.send_replace(true);
+        if tokio::time::timeout(GRACE, &mut self.serving).await.is_err() {
+            tracing::warn!("some requests did not end in time");
+            self.serving.abort();
+        }
+        self.health.abort();
+        self.writer.shutdown().await;
+    }
+}
+
+/// Runs until `shutdown` resolves.
+pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), StartError> {
+    let server = start(config).await?;
+    shutdown.await;
+    server.stop().await;
+    Ok(())
+}
+
+/// Starts everything: the store, the nodes' health checks, the write path, the HTTP edge.
+pub async fn start(config: Config) -> Result<RunningServer, StartError> {
+    let view = Arc::new(ViewCell::new(View::default()));
+    let membership = Arc::new(Membership::new(nodes(&config)?, |_| false, Arc::clone(&view)));
+    let store = open_store(&config)?;
+    let health = tokio::spawn(run_health_checks(Arc::clone(&membership), health_policy(&config)));
+    let writer =
+        write::start(Arc::new(store), Arc::clone(&membership), Arc::clone(&view), write_config(&config)?).await?;
+    let app = App::new(Shared {
+        cluster: Cluster {
+            membership,
+            view,
+            node_timeout: config.scatter.node_timeout,
+            unavailable_shards: config.scatter.unavailable_shard_policy,
+        },
+        writer: writer.clone(),
+        master_key: config.master_key.expose().to_owned(),
+        max_body_bytes: config.server.max_body_bytes,
+        max_concurrent_requests: config.server.max_concurrent_requests,
+        request_timeout: config.server.request_timeout,
+    });
+    let address = SocketAddr::new(config.server.bind, config.server.port);
+    let (stop, stopped) = watch::channel(false);
+    let (address, serving) = listen(address, app, stopped).await?;
+    tracing::info!(%address, nodes = config.nodes.len(), "Miroir is listening");
+    Ok(RunningServer { address, stop, serving, health, writer })
+}
+
+async fn listen(
+    address: SocketAddr,
+    app: App,
+    mut stopped: watch::Receiver<bool>,
+) -> Result<(SocketAddr, JoinHandle<std::io::Result<()>>), StartError> {
+    let failed = |source| StartError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    // Paths are normalised before they are routed, so this layer stands outside the router.
+    let service = NormalizePathLayer::trim_trailing_slash().layer(router(app));
+    let service = ServiceExt::<Request>::into_make_service(service);
+    let until_stopped = async move {
+        // An error means that the sender is gone, which is as good a reason to stop.
+        let _ = stopped.wait_for(|stop| *stop).await;
+    };
+    let serving = axum::serve(listener, service).with_graceful_shutdown(until_stopped);
+    Ok((bound, tokio::spawn(serving.into_future())))
+}
+
+fn nodes(config: &Config) -> Result<Vec<Node>, StartError> {
+    let key = config.node_master_key.as_ref().map(|key| key.expose().to_owned());
+    let node = |node: &crate::config::NodeConfig| {
+        Node::new(node.id.clone(), node.address.as_str(), key.as_deref())
+            .map_err(|source| StartError::Node { node: node.id.to_string(), source })
+    };
+    config.nodes.iter().map(node).collect()
+}
+
+fn open_store(config: &Config) -> Result<SqliteStore, StartError> {
+    let TaskStoreConfig::Sqlite { path } = &config.task_store;
+    SqliteStore::open(path).map_err(|source| StartError::Store { path: path.display().to_string(), source })
+}
+
+fn health_policy(config: &Config) -> HealthPolicy {
+    HealthPolicy {
+        interval: config.health.interval,
+        timeout: config.health.timeout,
+        unhealthy_threshold: config.health.unhealthy_threshold,
+        recovery_threshold: config.health.recovery_threshold,
+    }
+}
+
+fn write_config(config: &Config) -> Result<WriteConfig, StartError> {
+    let patterns = config.index_shards.iter().map(|rule| (rule.pattern.to_string(), rule.shards)).collect();
+    Ok(WriteConfig {
+        shards: ShardRules { default: config.shards, patterns },
+        replication_factor: ReplicationFactor::new(config.replication_factor)
+            .ok_or(StartError::NoReplication)?,
+        members: config.nodes.iter().map(|node| (node.id.clone(), node.group)).collect(),
+        node_timeout: DELIVERY_TIMEOUT,
+        max_lag: MAX_LAG,
+    })
+}

@@ -1,0 +1,19 @@
+use std::time::Duration;
+
+use miroir_core::placement::{Members, ReplicationFactor};
+use miroir_core::task::ShardRules;
+
+/// What the write path has to know of the configuration.
+#[derive(Debug, Clone)]
+pub struct WriteConfig {
+    /// How many shards a new index gets.
+    pub shards: ShardRules,
+    /// How many copies of each shard a group keeps.
+    pub replication_factor: ReplicationFactor,
+    /// The nodes that hold data, each with its group.
+    pub members: Members,
+    /// How long one request to a node may take.
+    pub node_timeout: Duration,
+    /// How much longer than its peers a node may take for a task before the task succeeds without it.
+    pub max_lag: Duration,
+}

@@ -1,0 +1,68 @@
+use miroir_core::error::{ErrorCode, ResponseError};
+use miroir_core::ids::{GroupId, IndexUid, NodeId};
+use miroir_core::placement::PlacementError;
+use miroir_store::StoreError;
+use thiserror::Error;
+
+/// Why a write was not accepted, or a task not found out about. Miroir's own fault each time; trying again may help.
+#[derive(Debug, Clone, Error)]
+pub enum WriteError {
+    /// The state store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl WriteError {
+    /// What the client sees.
+    pub fn response(&self) -> ResponseError {
+        ResponseError::new(ErrorCode::Internal, self.to_string())
+    }
+}
+
+/// Why the write path can't begin. The operator has to change something.
+#[derive(Debug, Clone, Error)]
+pub enum StartError {
+    /// The state store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The nodes can't hold an index at all.
+    #[error("no index can be placed on the configured nodes: {0}")]
+    Placement(#[from] PlacementError),
+    /// A node without data was added to a cluster with data.
+    #[error(
+        "node `{0}` is new, but there are indexes already. This version can't move shards to new nodes: take the node out \
+         of the configuration, or begin with an empty data directory"
+    )]
+    NewNode(NodeId),
+    /// A node that holds data was taken away.
+    #[error("index `{index}` has shards on node `{node}`, which is not configured in group {group}. Put it back")]
+    MissingNode {
+        /// The index.
+        index: IndexUid,
+        /// The node that holds a part of it.
+        node: NodeId,
+        /// The group for which it holds it.
+        group: GroupId,
+    },
+    /// A group has no copy of an index.
+    #[error("index `{index}` has no copy in group {group}. This version can't fill new groups: take the group out")]
+    NewGroup {
+        /// The index.
+        index: IndexUid,
+        /// The group.
+        group: GroupId,
+    },
+    /// The replication factor was changed.
+    #[error(
+        "index `{index}` keeps {found} copies of each shard in a group, but the configured replication factor is \
+         {configured}. This version can't change it for existing indexes"
+    )]
+    OtherFactor {
+        /// The index.
+        index: IndexUid,
+        /// What it has.
+        found: usize,
+        /// What is configured.
+        configured: u32,
+    },
+}

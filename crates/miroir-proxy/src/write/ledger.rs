@@ -1,0 +1,335 @@
+//! What is decided and not yet over, in memory: which node still owes what, which index looks how at the end of the log,
+//! which node's data are worth what. The store has all of it too; this is for those who can't wait for a disk.
+//!
+//! Tasks about one index end in the order of the log, though nodes finish them in any: a client that saw one succeed
+//! sees everything before it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use miroir_core::error::ErrorCode;
+use miroir_core::ids::{IndexUid, NodeId, ShardId, TaskUid};
+use miroir_core::task::{
+    Effect, Folded, LogEntry, NodeReport, OpResult, SyncEvent, SyncState, TaskStatus, apply_effect,
+    details_at_end, details_at_start, fold, ops_for, touched_shards,
+};
+use miroir_core::view::IndexEntry;
+use miroir_store::{CatalogChange, Commit, Settled};
+use time::OffsetDateTime;
+
+use super::prepared::Prepared;
+
+/// A node that is behind by at most so many tasks is waited for again. Otherwise, under steady writes, it would always
+/// be one task behind.
+const NEARLY_CAUGHT_UP: usize = 16;
+
+/// What one node owes of one task.
+#[derive(Debug)]
+struct Share {
+    results: Vec<Option<OpResult>>,
+    /// For each request, the error that means "done before".
+    forgiven: Vec<Option<ErrorCode>>,
+    shards: BTreeSet<ShardId>,
+}
+
+impl Share {
+    fn is_done(&self) -> bool {
+        self.results.iter().all(Option::is_some)
+    }
+
+    fn has_failed(&self) -> bool {
+        self.results.iter().zip(&self.forgiven).any(|(result, forgiven)| match result {
+            Some(OpResult::Failed(error)) => Some(error.code) != *forgiven,
+            _ => false,
+        })
+    }
+
+    fn report(&self) -> NodeReport {
+        self.results.iter().flatten().cloned().collect()
+    }
+}
+
+/// A decided task that some node still works on.
+#[derive(Debug)]
+struct Open {
+    index: IndexUid,
+    shares: BTreeMap<NodeId, Share>,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// The task is open. `covered_since` is when each shard had first been done by some node.
+    Unsettled { work: Arc<Prepared>, touched: BTreeSet<ShardId>, covered_since: Option<Instant> },
+    /// The task has ended; the remaining shares are of nodes that are behind.
+    Settled { status: TaskStatus },
+}
+
+#[derive(Debug)]
+struct NodeState {
+    sync: SyncState,
+    /// Ended tasks of which it still owes its share.
+    behind: usize,
+}
+
+/// What became true at once, and has to be stored and told.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    pub(super) commit: Commit,
+    /// Ended tasks, in order.
+    pub(super) ended: Vec<(TaskUid, TaskStatus)>,
+}
+
+/// What is known of the outside when tasks are settled.
+pub(super) struct Now<'a> {
+    pub(super) is_reachable: &'a dyn Fn(&NodeId) -> bool,
+    pub(super) date: OffsetDateTime,
+    pub(super) instant: Instant,
+    pub(super) max_lag: Duration,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    catalog: BTreeMap<IndexUid, IndexEntry>,
+    open: BTreeMap<TaskUid, Open>,
+    /// Unsettled tasks of each index.
+    queues: BTreeMap<IndexUid, BTreeSet<TaskUid>>,
+    nodes: BTreeMap<NodeId, NodeState>,
+    /// Ended tasks of which a node has done its share since.
+    late: BTreeSet<TaskUid>,
+}
+
+impl Ledger {
+    pub(super) fn new(catalog: Vec<IndexEntry>, nodes: impl IntoIterator<Item = (NodeId, SyncState)>) -> Self {
+        Self {
+            catalog: catalog.into_iter().map(|entry| (entry.uid.clone(), entry)).collect(),
+            open: BTreeMap::new(),
+            queues: BTreeMap::new(),
+            nodes: nodes.into_iter().map(|(id, sync)| (id, NodeState { sync, behind: 0 })).collect(),
+            late: BTreeSet::new(),
+        }
+    }
+
+    /// The index after everything decided so far and then `more`; none if there will be no such index.
+    pub(super) fn head(&self, index: &IndexUid, more: &[Arc<Prepared>], now: OffsetDateTime) -> Option<IndexEntry> {
+        let unsettled = self.queues.get(index).into_iter().flatten().filter_map(|task| self.work(*task));
+        let more = more.iter().filter(|work| work.entry.index_uid == *index);
+        unsettled.chain(more).flat_map(|work| effects(work, None)).fold(
+            self.catalog.get(index).cloned(),
+            |head, effect| apply_effect(head, effect, now),
+        )
+    }
+
+    fn work(&self, task: TaskUid) -> Option<&Arc<Prepared>> {
+        match &self.open.get(&task)?.stage {
+            Stage::Unsettled { work, .. } => Some(work),
+            Stage::Settled { .. } => None,
+        }
+    }
+
+    /// The entries of an index that are decided and whose task is not over.
+    pub(super) fn unsettled(&self, index: &IndexUid) -> impl Iterator<Item = &LogEntry> {
+        let tasks = self.queues.get(index).into_iter().flatten();
+        tasks.filter_map(|task| Some(&self.work(*task)?.entry))
+    }
+
+    /// How many tasks are not over.
+    pub(super) fn unsettled_count(&self) -> usize {
+        self.queues.values().map(BTreeSet::len).sum()
+    }
+
+    /// Takes in a decision. `has_ended` says how its task ended, when it did before a restart.
+    pub(super) fn add(&mut self, work: &Arc<Prepared>, ended: Option<TaskStatus>) {
+        let uid = work.entry.uid;
+        let nodes = work.decision.target.iter().flat_map(|target| target.placement.nodes());
+        let mut shares = BTreeMap::new();
+        for node in nodes {
+            let ops = ops_for(&work.decision, node);
+            if ops.is_empty() {
+                continue;
+            }
+            let shards = work.decision.target.as_ref().map(|target| target.placement.shards_of(node));
+            shares.insert(
+                node.clone(),
+                Share {
+                    results: vec![None; ops.len()],
+                    forgiven: ops.iter().map(miroir_core::task::Op::error_when_repeated).collect(),
+                    shards: shards.unwrap_or_default(),
+                },
+            );
+        }
+        let index = work.entry.index_uid.clone();
+        let stage = match ended {
+            Some(status) => Stage::Settled { status },
+            None => {
+                self.queues.entry(index.clone()).or_default().insert(uid);
+                let touched = touched_shards(&work.decision);
+                Stage::Unsettled { work: Arc::clone(work), touched, covered_since: None }
+            }
+        };
+        if ended.is_some() {
+            self.owe(shares.keys());
+        }
+        self.open.insert(uid, Open { index, shares, stage });
+    }
+
+    fn owe<'a>(&mut self, nodes: impl Iterator<Item = &'a NodeId>) {
+        for node in nodes {
+            if let Some(state) = self.nodes.get_mut(node) {
+                state.behind += 1;
+            }
+        }
+    }
+
+    /// Notes how a request ended. Ends of requests that nobody waits for are not news.
+    pub(super) fn note(&mut self, node: &NodeId, task: TaskUid, op: usize, result: OpResult) {
+        let Some(open) = self.open.get_mut(&task) else { return };
+        let Some(share) = open.shares.get_mut(node) else { return };
+        if let Some(slot) = share.results.get_mut(op) {
+            *slot = Some(result);
+        }
+        if share.is_done() && matches!(open.stage, Stage::Settled { .. }) {
+            self.late.insert(task);
+        }
+    }
+
+    /// Ends all tasks that can end, and finds out which nodes are behind and which have caught up.
+    pub(super) fn settle(&mut self, now: &Now<'_>) -> Outcome {
+        let mut outcome = Outcome::default();
+        let before: BTreeMap<NodeId, SyncState> =
+            self.nodes.iter().map(|(id, state)| (id.clone(), state.sync)).collect();
+        let indexes: Vec<IndexUid> = self.queues.keys().cloned().collect();
+        for index in indexes {
+            while let Some(task) = self.queues.get(&index).and_then(|queue| queue.first().copied()) {
+                if !self.settle_one(task, now, &mut outcome) {
+                    break;
+                }
+            }
+            if self.queues.get(&index).is_some_and(BTreeSet::is_empty) {
+                self.queues.remove(&index);
+            }
+        }
+        self.collect_late_shares(&mut outcome.commit);
+        for state in self.nodes.values_mut().filter(|state| state.behind == 0) {
+            state.sync = state.sync.next(SyncEvent::CaughtUp);
+        }
+        let changed = self.nodes.iter().filter(|(id, state)| before.get(*id) != Some(&state.sync));
+        outcome.commit.nodes = changed.map(|(id, state)| (id.clone(), state.sync)).collect();
+        outcome
+    }
+
+    fn settle_one(&mut self, task: TaskUid, now: &Now<'_>, outcome: &mut Outcome) -> bool {
+        let nodes = &self.nodes;
+        let Some(open) = self.open.get_mut(&task) else { return false };
+        let Stage::Unsettled { work, touched, covered_since } = &mut open.stage else { return false };
+        let trusted = |node: &NodeId| nodes.get(node).is_some_and(|state| state.sync != SyncState::Damaged);
+        let done: BTreeMap<&NodeId, &Share> =
+            open.shares.iter().filter(|(node, share)| share.is_done() && trusted(node)).collect();
+        let covered: BTreeSet<ShardId> = done.values().flat_map(|share| share.shards.iter().copied()).collect();
+        if !touched.is_subset(&covered) {
+            return false;
+        }
+        let since = *covered_since.get_or_insert(now.instant);
+        let in_time = now.instant.duration_since(since) < now.max_lag;
+        let awaited = |node: &NodeId| {
+            let Some(state) = nodes.get(node) else { return false };
+            let counts = match state.sync {
+                SyncState::InSync => true,
+                SyncState::Behind => state.behind <= NEARLY_CAUGHT_UP,
+                SyncState::Damaged => false,
+            };
+            counts && in_time && (now.is_reachable)(node)
+        };
+        if open.shares.iter().any(|(node, share)| !share.is_done() && awaited(node)) {
+            return false;
+        }
+        let reports: BTreeMap<NodeId, NodeReport> =
+            done.iter().map(|(node, share)| ((*node).clone(), share.report())).collect();
+        let folded = fold(&work.decision, open.index.as_str(), &reports);
+        let work = Arc::clone(work);
+        self.close(&work, &folded, now.date, outcome);
+        true
+    }
+
+    fn close(&mut self, work: &Prepared, folded: &Folded, date: OffsetDateTime, outcome: &mut Outcome) {
+        let uid = work.entry.uid;
+        let details = details_at_start(&work.entry.mutation);
+        outcome.ended.push((uid, folded.status));
+        outcome.commit.settled.push(Settled {
+            task: uid,
+            status: folded.status,
+            error: folded.error.clone(),
+            details: details_at_end(details, &work.entry.mutation, folded.status, folded.count),
+            finished_at: date,
+        });
+        let index = &work.entry.index_uid;
+        if effects(work, Some(folded)).next().is_some() {
+            let after = effects(work, Some(folded))
+                .fold(self.catalog.remove(index), |entry, effect| apply_effect(entry, effect, date));
+            outcome.commit.catalog.push(match after {
+                Some(entry) => {
+                    self.catalog.insert(index.clone(), entry.clone());
+                    CatalogChange::Put(Box::new(entry))
+                }
+                None => CatalogChange::Remove(index.clone()),
+            });
+        }
+        for node in &folded.failed_alone {
+            if let Some(state) = self.nodes.get_mut(node) {
+                state.sync = state.sync.next(SyncEvent::FailedAlone);
+            }
+        }
+        if let Some(queue) = self.queues.get_mut(index) {
+            queue.remove(&uid);
+        }
+        self.leave_behind(uid, folded.status, &mut outcome.commit);
+    }
+
+    /// Who has not done its share of an ended task is behind; when nobody is, the task is forgotten.
+    fn leave_behind(&mut self, task: TaskUid, status: TaskStatus, commit: &mut Commit) {
+        let Some(open) = self.open.get_mut(&task) else { return };
+        open.stage = Stage::Settled { status };
+        open.shares.retain(|_, share| !share.is_done());
+        for node in open.shares.keys() {
+            if let Some(state) = self.nodes.get_mut(node) {
+                state.behind += 1;
+                state.sync = state.sync.next(SyncEvent::LeftBehind);
+            }
+        }
+        if open.shares.is_empty() {
+            self.open.remove(&task);
+            commit.forgotten.push(task);
+        }
+    }
+
+    /// Shares of ended tasks that were done meanwhile. A node that fails what has succeeded is damaged.
+    fn collect_late_shares(&mut self, commit: &mut Commit) {
+        for task in std::mem::take(&mut self.late) {
+            let Some(open) = self.open.get_mut(&task) else { continue };
+            let Stage::Settled { status } = open.stage else { continue };
+            for (node, share) in open.shares.extract_if(.., |_, share| share.is_done()) {
+                let Some(state) = self.nodes.get_mut(&node) else { continue };
+                state.behind = state.behind.saturating_sub(1);
+                if status == TaskStatus::Succeeded && share.has_failed() {
+                    state.sync = state.sync.next(SyncEvent::FailedAlone);
+                }
+            }
+            if open.shares.is_empty() {
+                self.open.remove(&task);
+                commit.forgotten.push(task);
+            }
+        }
+    }
+}
+
+/// What is true after a task: as decided, or as it turned out.
+fn effects<'a>(work: &'a Prepared, folded: Option<&Folded>) -> impl Iterator<Item = &'a Effect> {
+    use miroir_core::task::Verdict;
+    let (succeeded, created) = match folded {
+        Some(folded) => (folded.status == TaskStatus::Succeeded, folded.created),
+        None => (work.decision.verdict == Verdict::Accepted, true),
+    };
+    work.decision.effects.iter().filter(move |effect| succeeded || (created && effect.survives_refusal()))
+}

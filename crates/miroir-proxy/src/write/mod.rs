@@ -1,0 +1,99 @@
+//! Writes: accepted into one ordered log, decided in its order, delivered to each node in its order, and reported to
+//! clients as tasks.
+//!
+//! ```text
+//!  append --> log --> sequencer --decision--> lane of node a --> node a <-- tracker of node a --\
+//!    |                    ^                   lane of node b --> node b <-- tracker of node b ---+--> committer
+//!   202                   \---------------------------- what has ended ------------------------------/    |
+//!                                                                              tasks, catalog, view, in-sync set
+//! ```
+//!
+//! Each arrow that crosses a process or a disk may be cut at any moment: what stands left of it is durable, and its
+//! reader begins again where the store says. The parts:
+//! - [`sequencer`] decides about entries, strictly in order, and stores the decision before anybody acts on it;
+//! - [`lane`] brings one node its share, in order, and tries again for ever;
+//! - [`tracker`] notices what one node has finished;
+//! - [`committer`] turns that into ends of tasks, changes of the catalog and of the in-sync set;
+//! - [`ledger`] is what they know together, in memory.
+
+mod committer;
+mod config;
+mod error;
+mod lane;
+mod ledger;
+mod prepared;
+mod receive;
+mod request;
+mod retry;
+mod sequencer;
+mod shelf;
+mod start;
+mod tracker;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use miroir_core::ids::{IndexUid, TaskUid};
+use miroir_core::task::{Mutation, Task, TaskFilter, TaskList, TaskPage, TaskSummary, details_at_start};
+use miroir_store::{NewEntry, Store};
+use time::OffsetDateTime;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+pub use config::WriteConfig;
+pub use error::{StartError, WriteError};
+pub use start::start;
+
+/// A write that was checked and may be accepted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewWrite {
+    /// The index that it is about.
+    pub index: IndexUid,
+    /// What was asked for.
+    pub mutation: Mutation,
+    /// The bytes of the checked payload; empty for everything but documents.
+    pub payload: Bytes,
+    /// The client's own text.
+    pub custom_metadata: Option<String>,
+}
+
+/// The way into the log, and to the tasks. Cheap to clone; the work in the background ends with the last clone.
+#[derive(Debug, Clone)]
+pub struct Writer {
+    store: Arc<dyn Store>,
+    appended: Arc<Notify>,
+    background: Arc<tokio::sync::Mutex<JoinSet<()>>>,
+}
+
+impl Writer {
+    /// Puts a write at the end of the log. It is durable when this returns. If the future is dropped, the write may or
+    /// may not have been accepted.
+    pub async fn append(&self, write: NewWrite) -> Result<TaskSummary, WriteError> {
+        let entry = NewEntry {
+            details: details_at_start(&write.mutation),
+            index_uid: write.index,
+            mutation: write.mutation,
+            payload: write.payload,
+            custom_metadata: write.custom_metadata,
+            enqueued_at: OffsetDateTime::now_utc(),
+        };
+        let task = self.store.append(entry).await?;
+        self.appended.notify_one();
+        Ok(task.summary())
+    }
+
+    /// A task by its number.
+    pub async fn task(&self, uid: TaskUid) -> Result<Option<Task>, WriteError> {
+        Ok(self.store.task(uid).await?)
+    }
+
+    /// The tasks that match, a page of them.
+    pub async fn tasks(&self, filter: TaskFilter, page: TaskPage) -> Result<TaskList, WriteError> {
+        Ok(self.store.tasks(filter, page).await?)
+    }
+
+    /// Stops the work in the background wherever it stands, as a crash would, and waits for that.
+    pub async fn shutdown(&self) {
+        self.background.lock().await.shutdown().await;
+    }
+}

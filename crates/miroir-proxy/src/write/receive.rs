@@ -1,0 +1,64 @@
+//! What a node's answer to a request says about it.
+
+use miroir_core::error::{ErrorCode, ErrorType, ResponseError};
+use miroir_core::task::OpResult;
+use miroir_store::Reception;
+use serde_json::Value;
+
+use crate::cluster::NodeReply;
+
+/// How to go on after an answer.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Received {
+    /// The node has the request, or will never take it.
+    Settled(Reception),
+    /// The node can't take it now, for this reason.
+    NotNow(String),
+}
+
+/// Reads the answer to a write. What the client or the request is at fault for is final; what the node, its key or its
+/// machine is at fault for is not.
+pub(super) fn reception(reply: &NodeReply) -> Received {
+    let body: Value = serde_json::from_slice(&reply.body).unwrap_or(Value::Null);
+    if reply.status.is_success() {
+        return match body["taskUid"].as_u64() {
+            Some(task) => Received::Settled(Reception::Enqueued(task)),
+            None => Received::NotNow("the answer names no task".to_owned()),
+        };
+    }
+    let error = read_error(&body);
+    let is_final = reply.status.is_client_error() && error.code.family() == ErrorType::InvalidRequest;
+    if is_final {
+        Received::Settled(Reception::Refused(error))
+    } else {
+        Received::NotNow(format!("HTTP {}: {}", reply.status.as_u16(), error.message))
+    }
+}
+
+/// An error as a node writes it. A code that Miroir does not know, or none, becomes `internal`.
+fn read_error(error: &Value) -> ResponseError {
+    let code = error["code"].as_str().and_then(ErrorCode::from_name).unwrap_or(ErrorCode::Internal);
+    ResponseError::new(code, error["message"].as_str().unwrap_or("the node gave no reason"))
+}
+
+/// The end of a node's task; `None` for one that has not ended.
+pub(super) fn op_result(task: &Value) -> Option<OpResult> {
+    match task["status"].as_str()? {
+        "succeeded" => Some(succeeded(&task["details"])),
+        "failed" => Some(OpResult::Failed(read_error(&task["error"]))),
+        "canceled" => {
+            let message = "The node's task was canceled behind Miroir's back.";
+            Some(OpResult::Failed(ResponseError::new(ErrorCode::Internal, message)))
+        }
+        _ => None,
+    }
+}
+
+fn succeeded(details: &Value) -> OpResult {
+    let received = details["receivedDocuments"].as_u64().unwrap_or(0);
+    let indexed = details["indexedDocuments"].as_u64().unwrap_or(0);
+    if received > 0 && indexed == 0 {
+        return OpResult::Skipped;
+    }
+    OpResult::Done { deleted: details["deletedDocuments"].as_u64() }
+}

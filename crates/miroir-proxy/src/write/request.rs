@@ -1,0 +1,90 @@
+//! The requests that carry the parts of a decision to a node.
+
+use miroir_core::hash::shard_of;
+use miroir_core::ids::{PhysicalUid, ShardCount, ShardId, TaskUid};
+use miroir_core::task::{Deletion, Mutation, Op, WriteMethod};
+use reqwest::{Method, Url};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+use super::prepared::Prepared;
+use crate::cluster::NodeRequest;
+
+/// The mark by which a request is found again in a node's queue: which log, which entry, which of its requests.
+pub(super) fn mark(log_id: &str, task: TaskUid, op: usize) -> String {
+    format!("miroir:{log_id}:{task}:{op}")
+}
+
+/// Whether the node keeps the mark of such a request: only the routes of documents take one.
+pub(super) const fn is_marked(op: &Op<'_>) -> bool {
+    match op {
+        Op::AddDocuments { .. } | Op::DeleteByIds { .. } | Op::DeleteByFilter { .. } | Op::Clear => true,
+        Op::CreateIndex { .. } | Op::UpdateIndex { .. } | Op::DeleteIndex | Op::Settings { .. } => false,
+    }
+}
+
+/// The request for one part of a decision. May copy a whole payload.
+pub(super) fn request(prepared: &Prepared, op: &Op<'_>, mark: &str) -> NodeRequest {
+    let target = prepared.decision.target.as_ref().expect("a decision with requests has a target");
+    let physical = &target.physical;
+    let index = |suffix: &str| format!("/indexes/{physical}{suffix}");
+    match op {
+        Op::CreateIndex { primary_key } => NodeRequest::new(Method::POST, "/indexes")
+            .json(json!({ "uid": physical, "primaryKey": primary_key }).to_string()),
+        Op::UpdateIndex { primary_key } => {
+            NodeRequest::new(Method::PATCH, index("")).json(json!({ "primaryKey": primary_key }).to_string())
+        }
+        Op::DeleteIndex => NodeRequest::new(Method::DELETE, index("")),
+        Op::Settings { patch } => {
+            let body = serde_json::to_string(patch).expect("JSON can be written");
+            NodeRequest::new(Method::PATCH, index("/settings")).json(body)
+        }
+        Op::AddDocuments { method, primary_key, skip_creation, shards } => {
+            let verb = match method {
+                WriteMethod::Replace => Method::POST,
+                WriteMethod::Update => Method::PUT,
+            };
+            let mut query = vec![("primaryKey", *primary_key), ("customMetadata", mark)];
+            if *skip_creation {
+                query.push(("skipCreation", "true"));
+            }
+            let path = with_query(physical, "/documents", &query);
+            NodeRequest::new(verb, path).body("application/x-ndjson", prepared.body(shards))
+        }
+        Op::DeleteByIds { shards, .. } => {
+            let ids = ids_of(&prepared.entry.mutation, shards, target.placement.shard_count());
+            marked(Method::POST, physical, "/documents/delete-batch", mark).json(json!(ids).to_string())
+        }
+        Op::DeleteByFilter { filter, .. } => marked(Method::POST, physical, "/documents/delete", mark)
+            .json(json!({ "filter": filter }).to_string()),
+        Op::Clear => marked(Method::DELETE, physical, "/documents", mark),
+    }
+}
+
+fn ids_of<'a>(mutation: &'a Mutation, shards: &BTreeSet<ShardId>, count: ShardCount) -> Vec<&'a str> {
+    let Mutation::DeleteDocuments { deletion: Deletion::ByIds(ids) } = mutation else { return Vec::new() };
+    ids.iter().map(String::as_str).filter(|id| shards.contains(&shard_of(id, count))).collect()
+}
+
+fn marked(method: Method, index: &PhysicalUid, suffix: &str, mark: &str) -> NodeRequest {
+    NodeRequest::new(method, with_query(index, suffix, &[("customMetadata", mark)]))
+}
+
+fn with_query(index: &PhysicalUid, suffix: &str, query: &[(&str, &str)]) -> String {
+    let url = Url::parse_with_params(&format!("http://node/indexes/{index}{suffix}"), query)
+        .expect("names of indexes are parts of addresses as they are");
+    format!("{}?{}", url.path(), url.query().unwrap_or_default())
+}
+
+/// The newest tasks of an index's documents: where a request is looked for whose answer was lost.
+pub(super) fn recent_tasks(index: &PhysicalUid, limit: usize) -> NodeRequest {
+    NodeRequest::get(format!(
+        "/tasks?indexUids={index}&types=documentAdditionOrUpdate,documentDeletion&limit={limit}"
+    ))
+}
+
+/// The number of the task with this mark in a list of tasks.
+pub(super) fn find_mark(tasks: &Value, mark: &str) -> Option<u64> {
+    let found = tasks["results"].as_array()?.iter().find(|task| task["customMetadata"] == mark)?;
+    found["uid"].as_u64()
+}

@@ -1,0 +1,40 @@
+//! Waiting between tries.
+
+use std::future::Future;
+use std::time::Duration;
+
+use miroir_store::StoreError;
+
+const SHORTEST: Duration = Duration::from_millis(50);
+const LONGEST: Duration = Duration::from_secs(2);
+
+/// Pauses that double from one to the next, up to a bound.
+#[derive(Debug)]
+pub(super) struct Backoff(Duration);
+
+impl Backoff {
+    pub(super) const fn new() -> Self {
+        Self(SHORTEST)
+    }
+
+    pub(super) async fn pause(&mut self) {
+        tokio::time::sleep(self.0).await;
+        self.0 = (self.0 * 2).min(LONGEST);
+    }
+}
+
+/// Repeats a step on the store until it is done: the work in the background has nobody to give an error to, and can't go
+/// on without.
+pub(super) async fn until_stored<T, F>(what: &str, mut step: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    let mut backoff = Backoff::new();
+    loop {
+        match step().await {
+            Ok(done) => return done,
+            Err(error) => tracing::error!(%error, what, "the state store fails; trying again"),
+        }
+        backoff.pause().await;
+    }
+}

@@ -1,0 +1,190 @@
+//! Decides about the entries of the log, one after the other, each against the indexes as everything before it leaves
+//! them. It does not wait for nodes to get there, with two exceptions (see [`must_wait`]).
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use miroir_core::document::Payload;
+use miroir_core::error::{ErrorCode, ResponseError};
+use miroir_core::ids::{NodeId, ShardId, TaskUid};
+use miroir_core::task::{Circumstances, Judgement, LogEntry, Mutation, NewIndexRules, judge};
+use miroir_core::view::IndexEntry;
+use miroir_store::Store;
+use time::OffsetDateTime;
+use tokio::sync::{Notify, mpsc, watch};
+
+use super::committer::Event;
+use super::ledger::Ledger;
+use super::prepared::Prepared;
+use super::retry::{Backoff, until_stored};
+use super::shelf::Shelf;
+use crate::cluster::{Membership, NodeRequest, ViewCell};
+
+/// Entries that are decided, and stored, together at most.
+const GROUP: usize = 64;
+
+/// Payload bytes that are decided together at most, unless one entry alone has more.
+const GROUP_BYTES: usize = 32 << 20;
+
+/// Decided tasks that are not over. Beyond that the log waits: no replica of something answers.
+const MAX_UNSETTLED: usize = 10_000;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Sequencer {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) ledger: Arc<Mutex<Ledger>>,
+    pub(super) shelf: Arc<Shelf>,
+    pub(super) membership: Arc<Membership>,
+    pub(super) view: Arc<ViewCell>,
+    pub(super) rules: Arc<NewIndexRules>,
+    pub(super) node_timeout: Duration,
+    /// Rung when entries were appended.
+    pub(super) appended: Arc<Notify>,
+    /// Rung when tasks have ended.
+    pub(super) ended: Arc<Notify>,
+    /// The first entry that is not decided: lanes go up to here.
+    pub(super) decided: watch::Sender<TaskUid>,
+    pub(super) events: mpsc::Sender<Event>,
+}
+
+impl Sequencer {
+    /// Decides until the future is dropped.
+    pub(super) async fn run(self) {
+        loop {
+            let entries = until_stored("reading the log", || self.store.undecided(GROUP)).await;
+            if entries.is_empty() {
+                self.appended.notified().await;
+            } else {
+                self.decide(entries).await;
+            }
+        }
+    }
+
+    async fn decide(&self, entries: Vec<LogEntry>) {
+        let mut group: Vec<Arc<Prepared>> = Vec::new();
+        let mut bytes = 0;
+        for entry in entries {
+            if bytes > GROUP_BYTES || self.must_wait(&entry, &group) {
+                self.publish(std::mem::take(&mut group)).await;
+                bytes = 0;
+            }
+            while self.must_wait(&entry, &[]) {
+                self.ended.notified().await;
+            }
+            let prepared = self.judge(entry, &group).await;
+            bytes += prepared.bytes();
+            group.push(Arc::new(prepared));
+        }
+        self.publish(group).await;
+    }
+
+    fn ledger(&self) -> std::sync::MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn must_wait(&self, entry: &LogEntry, group: &[Arc<Prepared>]) -> bool {
+        let ledger = self.ledger();
+        let more = group.iter().map(|work| &work.entry).filter(|other| other.index_uid == entry.index_uid);
+        ledger.unsettled_count() + group.len() >= MAX_UNSETTLED
+            || ledger.unsettled(&entry.index_uid).chain(more).any(|other| must_wait(entry, other))
+    }
+
+    async fn judge(&self, entry: LogEntry, group: &[Arc<Prepared>]) -> Prepared {
+        let now = OffsetDateTime::now_utc();
+        let index = self.ledger().head(&entry.index_uid, group, now);
+        let documents = match &index {
+            Some(index) if asks_for_count(&entry.mutation) => self.count_documents(index).await,
+            _ => 0,
+        };
+        let body = if entry.mutation.has_payload() {
+            until_stored("reading a payload", || self.store.payload(entry.uid)).await
+        } else {
+            None
+        };
+        let readable = self.view.load().readable.clone();
+        let rules = Arc::clone(&self.rules);
+        let judged = tokio::task::spawn_blocking(move || {
+            let circumstances =
+                Circumstances { index: index.as_ref(), documents, readable: &readable, rules: &rules, now };
+            judge_whole(entry, body, circumstances)
+        });
+        judged.await.expect("judging does not panic")
+    }
+
+    async fn publish(&self, group: Vec<Arc<Prepared>>) {
+        let Some(last) = group.last() else { return };
+        let end = TaskUid(last.entry.uid.0 + 1);
+        let decisions: Vec<_> = group.iter().map(|work| (work.entry.uid, work.decision.clone())).collect();
+        until_stored("decisions", || self.store.decide(decisions.clone())).await;
+        {
+            let mut ledger = self.ledger();
+            for work in &group {
+                ledger.add(work, None);
+            }
+        }
+        for work in group {
+            self.shelf.put(work);
+        }
+        self.decided.send_replace(end);
+        // The committer ends only together with this.
+        let _ = self.events.send(Event::Decided).await;
+    }
+
+    /// Whether the index holds documents: at least one, or none on some replica of every shard.
+    async fn count_documents(&self, index: &IndexEntry) -> u64 {
+        let mut backoff = Backoff::new();
+        loop {
+            let mut empty: BTreeSet<ShardId> = BTreeSet::new();
+            for node in index.placement.nodes() {
+                match self.count_on(node, index).await {
+                    Some(0) => empty.extend(index.placement.shards_of(node)),
+                    Some(count) => return count,
+                    None => {}
+                }
+            }
+            if index.shards.shards().all(|shard| empty.contains(&shard)) {
+                return 0;
+            }
+            backoff.pause().await;
+        }
+    }
+
+    async fn count_on(&self, node: &NodeId, index: &IndexEntry) -> Option<u64> {
+        self.membership.standing(node).filter(|standing| standing.in_sync)?;
+        let request = NodeRequest::get(format!("/indexes/{}/stats", index.physical));
+        let reply = self.membership.node(node)?.send(request, self.node_timeout).await.ok()?;
+        let stats: serde_json::Value = serde_json::from_slice(&reply.body).ok()?;
+        stats["numberOfDocuments"].as_u64()
+    }
+}
+
+/// Reads the payload and judges. What should be impossible (a payload or a placement that was good when it was checked)
+/// fails the task, not the log.
+fn judge_whole(entry: LogEntry, body: Option<Bytes>, circumstances: Circumstances<'_>) -> Prepared {
+    let internal = |reason: String| Judgement::refused(ResponseError::new(ErrorCode::Internal, reason));
+    let (judgement, payload) = match body.map(Payload::restore).transpose() {
+        Ok(payload) => match judge(&entry, payload.as_ref(), circumstances) {
+            Ok(judgement) => (judgement, payload),
+            Err(error) => (internal(error.to_string()), None),
+        },
+        Err(error) => (internal(error.to_string()), None),
+    };
+    Prepared::fresh(entry, judgement, payload)
+}
+
+fn asks_for_count(mutation: &Mutation) -> bool {
+    matches!(mutation, Mutation::UpdateIndex { primary_key: Some(_) })
+}
+
+/// Whether `entry` can only be decided, or delivered, when `earlier`, of the same index, is over.
+fn must_wait(entry: &LogEntry, earlier: &LogEntry) -> bool {
+    let both_settings = matches!(
+        (&entry.mutation, &earlier.mutation),
+        (Mutation::Settings { .. }, Mutation::Settings { .. })
+    );
+    let risky = entry.mutation.is_risky_settings() || earlier.mutation.is_risky_settings();
+    asks_for_count(&entry.mutation) || (both_settings && risky)
+}

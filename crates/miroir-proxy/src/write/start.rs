@@ -1,0 +1,212 @@
+//! Begins where the store says that the last process stopped.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use miroir_core::ids::{IndexUid, NodeId, TaskUid};
+use miroir_core::task::{NewIndexRules, SyncState};
+use miroir_core::view::IndexEntry;
+use miroir_store::{NodeRecord, NodeTask, Store};
+use time::OffsetDateTime;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinSet;
+
+use super::committer::{Committer, Event};
+use super::lane::Lane;
+use super::ledger::Ledger;
+use super::prepared::Prepared;
+use super::sequencer::Sequencer;
+use super::shelf::Shelf;
+use super::tracker::{Tracker, Watched};
+use super::{StartError, WriteConfig, Writer};
+use crate::cluster::{Membership, ViewCell};
+
+/// Messages between two parts of the write path before the faster one waits.
+const CHANNEL: usize = 1024;
+
+/// Loads the catalog into the view and the in-sync flags into the membership, and begins the work in the background. It
+/// ends with the last clone of the writer.
+///
+/// # Errors
+/// When the configured nodes don't fit the indexes that exist, or the store fails.
+pub async fn start(
+    store: Arc<dyn Store>,
+    membership: Arc<Membership>,
+    view: Arc<ViewCell>,
+    config: WriteConfig,
+) -> Result<Writer, StartError> {
+    let rules = Arc::new(NewIndexRules {
+        shards: config.shards.clone(),
+        factor: config.replication_factor,
+        members: config.members.clone(),
+    });
+    rules.entry(&IndexUid::new("any"), None, OffsetDateTime::UNIX_EPOCH)?;
+    let catalog = store.catalog().await?;
+    for index in &catalog {
+        check_placement(index, &config)?;
+    }
+    let nodes = admit_nodes(&*store, &config, catalog.is_empty()).await?;
+    let mut ledger = Ledger::new(catalog.clone(), nodes.values().map(|node| (node.id.clone(), node.sync)));
+    let node_tasks = store.node_tasks().await?;
+    let decided = load_work(&store, &mut ledger, &node_tasks).await?;
+    view.update(|view| {
+        view.indexes = catalog.into_iter().map(|index| (index.uid.clone(), Arc::new(index))).collect();
+    });
+    for node in nodes.values() {
+        membership.set_in_sync(&node.id, node.sync == SyncState::InSync);
+    }
+    let log_id: Arc<str> = store.log_id().await?.into();
+    let shared = Shared { store, membership, view, config, rules, log_id };
+    Ok(shared.spawn(ledger, &nodes, &node_tasks, decided))
+}
+
+/// What most parts need.
+struct Shared {
+    store: Arc<dyn Store>,
+    membership: Arc<Membership>,
+    view: Arc<ViewCell>,
+    config: WriteConfig,
+    rules: Arc<NewIndexRules>,
+    log_id: Arc<str>,
+}
+
+impl Shared {
+    fn spawn(
+        self,
+        ledger: Ledger,
+        nodes: &BTreeMap<NodeId, NodeRecord>,
+        node_tasks: &[NodeTask],
+        first_undecided: TaskUid,
+    ) -> Writer {
+        let mut background = JoinSet::new();
+        let ledger = Arc::new(Mutex::new(ledger));
+        let shelf = Arc::new(Shelf::new(Arc::clone(&self.store)));
+        let (appended, ended) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (events, ends) = mpsc::channel::<Event>(CHANNEL);
+        let (decided, _) = watch::channel(first_undecided);
+        for node in nodes.values() {
+            let Some(connection) = self.membership.node(&node.id) else { continue };
+            let (tracker, watched) = mpsc::channel(CHANNEL);
+            let lane = Lane {
+                node: connection.clone(),
+                store: Arc::clone(&self.store),
+                shelf: Arc::clone(&shelf),
+                log_id: Arc::clone(&self.log_id),
+                timeout: self.config.node_timeout,
+                cursor: node.cursor,
+                decided: decided.subscribe(),
+                tracker,
+                events: events.clone(),
+            };
+            background.spawn(lane.run());
+            let tracker = Tracker {
+                node: connection.clone(),
+                timeout: self.config.node_timeout,
+                events: events.clone(),
+                open: open_on(&node.id, node_tasks),
+            };
+            background.spawn(tracker.run(watched));
+        }
+        let committer = Committer {
+            store: Arc::clone(&self.store),
+            ledger: Arc::clone(&ledger),
+            shelf: Arc::clone(&shelf),
+            membership: Arc::clone(&self.membership),
+            view: Arc::clone(&self.view),
+            max_lag: self.config.max_lag,
+            ended: Arc::clone(&ended),
+        };
+        background.spawn(committer.run(ends));
+        let sequencer = Sequencer {
+            store: Arc::clone(&self.store),
+            ledger,
+            shelf,
+            membership: self.membership,
+            view: self.view,
+            rules: self.rules,
+            node_timeout: self.config.node_timeout,
+            appended: Arc::clone(&appended),
+            ended,
+            decided,
+            events,
+        };
+        background.spawn(sequencer.run());
+        Writer { store: self.store, appended, background: Arc::new(tokio::sync::Mutex::new(background)) }
+    }
+}
+
+fn open_on(node: &NodeId, node_tasks: &[NodeTask]) -> BTreeMap<u64, Watched> {
+    let open = node_tasks.iter().filter(|task| task.node == *node && task.result.is_none());
+    open.filter_map(|open| {
+        let node_task = open.node_task?;
+        Some((node_task, Watched { node_task, task: open.task, op: open.op }))
+    })
+    .collect()
+}
+
+/// Entries that are loaded from the store at a time.
+const LOADED: usize = 256;
+
+/// Puts everything decided and not forgotten into the ledger. Answers the first entry that is not decided.
+async fn load_work(
+    store: &Arc<dyn Store>,
+    ledger: &mut Ledger,
+    node_tasks: &[NodeTask],
+) -> Result<TaskUid, StartError> {
+    let mut from = TaskUid(0);
+    loop {
+        let works = store.work(from, LOADED).await?;
+        let Some(last) = works.last() else { break };
+        from = TaskUid(last.entry.uid.0 + 1);
+        for work in works {
+            let ended = work.status.is_finished().then_some(work.status);
+            ledger.add(&Arc::new(Prepared::without_documents(work.entry, work.decision)), ended);
+        }
+    }
+    for task in node_tasks {
+        if let Some(result) = &task.result {
+            ledger.note(&task.node, task.task, task.op, result.clone());
+        }
+    }
+    Ok(from)
+}
+
+/// The configured nodes as the store knows them. The first nodes of an empty cluster are simply taken in.
+async fn admit_nodes(
+    store: &dyn Store,
+    config: &WriteConfig,
+    is_empty: bool,
+) -> Result<BTreeMap<NodeId, NodeRecord>, StartError> {
+    let known: BTreeSet<NodeId> = store.nodes().await?.into_iter().map(|node| node.id).collect();
+    let new: Vec<NodeId> = config.members.keys().filter(|node| !known.contains(*node)).cloned().collect();
+    let has_work = !store.work(TaskUid(0), 1).await?.is_empty();
+    match new.first() {
+        Some(node) if !is_empty || has_work => return Err(StartError::NewNode(node.clone())),
+        Some(_) => store.add_nodes(new).await?,
+        None => {}
+    }
+    let configured = |node: &NodeRecord| config.members.contains_key(&node.id);
+    let nodes = store.nodes().await?.into_iter().filter(configured);
+    Ok(nodes.map(|node| (node.id.clone(), node)).collect())
+}
+
+/// What is placed has to be where the configuration says that nodes are.
+fn check_placement(index: &IndexEntry, config: &WriteConfig) -> Result<(), StartError> {
+    for (group, table) in index.placement.groups() {
+        for (_, replicas) in table.iter() {
+            if let Some(node) = replicas.iter().find(|node| config.members.get(*node) != Some(&group)) {
+                let (index, node) = (index.uid.clone(), node.clone());
+                return Err(StartError::MissingNode { index, node, group });
+            }
+            let (found, configured) = (replicas.len(), config.replication_factor.get());
+            if found != configured as usize {
+                return Err(StartError::OtherFactor { index: index.uid.clone(), found, configured });
+            }
+        }
+    }
+    let placed: BTreeSet<_> = index.placement.groups().map(|(group, _)| group).collect();
+    match config.members.values().find(|group| !placed.contains(*group)) {
+        Some(group) => Err(StartError::NewGroup { index: index.uid.clone(), group: *group }),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,142 @@
+//! What goes into the store and comes out of it.
+
+use bytes::Bytes;
+use miroir_core::error::ResponseError;
+use miroir_core::ids::{IndexUid, NodeId, TaskUid};
+use miroir_core::task::{Decision, LogEntry, Mutation, OpResult, SyncState, TaskStatus};
+use miroir_core::view::IndexEntry;
+use serde_json::{Map, Value};
+use time::OffsetDateTime;
+
+/// A write to be put at the end of the log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewEntry {
+    /// The index that it is about.
+    pub index_uid: IndexUid,
+    /// What was asked for.
+    pub mutation: Mutation,
+    /// The documents, if it has any.
+    pub payload: Bytes,
+    /// The client's own text.
+    pub custom_metadata: Option<String>,
+    /// What the task's details say from the beginning.
+    pub details: Map<String, Value>,
+    /// Now.
+    pub enqueued_at: OffsetDateTime,
+}
+
+/// An entry that was decided and is still of use to somebody.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Work {
+    /// The entry.
+    pub entry: LogEntry,
+    /// What was decided.
+    pub decision: Decision,
+    /// Where its task stands.
+    pub status: TaskStatus,
+}
+
+/// What the store knows of a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeRecord {
+    /// The node.
+    pub id: NodeId,
+    /// What its data are worth.
+    pub sync: SyncState,
+    /// The first entry of the log that its lane has not delivered.
+    pub cursor: TaskUid,
+}
+
+/// How a node received a request.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reception {
+    /// It put it into its queue, under this number.
+    Enqueued(u64),
+    /// It refused it at once.
+    Refused(ResponseError),
+}
+
+/// One request of a decision that a node has received.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OpSent {
+    /// The entry.
+    pub task: TaskUid,
+    /// Which of the requests that the node gets for it.
+    pub op: usize,
+    /// How it was received.
+    pub reception: Reception,
+}
+
+/// The progress of a lane.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Delivery {
+    /// The lane's node.
+    pub node: NodeId,
+    /// The first entry that is not delivered.
+    pub cursor: TaskUid,
+    /// What the node received since the last time.
+    pub sent: Vec<OpSent>,
+    /// Now: the tasks have begun.
+    pub at: OffsetDateTime,
+}
+
+/// A request that a node received, and what became of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NodeTask {
+    /// The node.
+    pub node: NodeId,
+    /// The entry.
+    pub task: TaskUid,
+    /// Which of the requests that the node gets for it.
+    pub op: usize,
+    /// The node's number for it; none if it was refused at once.
+    pub node_task: Option<u64>,
+    /// How it ended; none while it is open.
+    pub result: Option<OpResult>,
+}
+
+/// The end of a task.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settled {
+    /// The task.
+    pub task: TaskUid,
+    /// Succeeded or failed.
+    pub status: TaskStatus,
+    /// Why it failed.
+    pub error: Option<ResponseError>,
+    /// Its final details.
+    pub details: Map<String, Value>,
+    /// Now. A task that no node heard of begins and ends at once.
+    pub finished_at: OffsetDateTime,
+}
+
+/// A change of the catalog.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CatalogChange {
+    /// The index is now like this.
+    Put(Box<IndexEntry>),
+    /// The index is gone.
+    Remove(IndexUid),
+}
+
+/// Everything that becomes true together when nodes have finished something.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Commit {
+    /// Node tasks that ended: node, entry, request, end.
+    pub results: Vec<(NodeId, TaskUid, usize, OpResult)>,
+    /// Tasks that ended.
+    pub settled: Vec<Settled>,
+    /// Changes of the catalog, in order.
+    pub catalog: Vec<CatalogChange>,
+    /// Nodes whose data are now worth something else.
+    pub nodes: Vec<(NodeId, SyncState)>,
+    /// Entries that nobody needs any more: only their tasks remain.
+    pub forgotten: Vec<TaskUid>,
+}
+
+impl Commit {
+    /// Whether there is nothing to commit.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}

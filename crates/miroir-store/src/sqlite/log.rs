@@ -1,0 +1,195 @@
+//! The steps that change something, as SQL.
+
+use miroir_core::error::ResponseError;
+use miroir_core::ids::{NodeId, TaskUid};
+use miroir_core::task::{Decision, OpResult, SyncState, Task, TaskStatus};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::rows::{big, json, nanoseconds, task_uid};
+use crate::{CatalogChange, Commit, Delivery, NewEntry, OpSent, Reception, Settled, StoreError};
+
+fn counter(db: &Connection, name: &str) -> Result<i64, StoreError> {
+    Ok(db.prepare_cached("SELECT value FROM counters WHERE name = ?1")?.query_row([name], |row| row.get(0))?)
+}
+
+fn set_counter(db: &Connection, name: &str, value: i64) -> Result<(), StoreError> {
+    db.prepare_cached("UPDATE counters SET value = ?2 WHERE name = ?1")?.execute(params![name, value])?;
+    Ok(())
+}
+
+pub(super) fn append(db: &Connection, entry: NewEntry) -> Result<Task, StoreError> {
+    let uid = counter(db, "next_task")?;
+    set_counter(db, "next_task", uid + 1)?;
+    let task = Task {
+        uid: task_uid(uid)?,
+        index_uid: Some(entry.index_uid),
+        status: TaskStatus::Enqueued,
+        kind: entry.mutation.kind(),
+        canceled_by: None,
+        details: Some(entry.details),
+        error: None,
+        enqueued_at: entry.enqueued_at,
+        started_at: None,
+        finished_at: None,
+        custom_metadata: entry.custom_metadata,
+    };
+    db.prepare_cached(
+        "INSERT INTO tasks (uid, index_uid, kind, status, details, enqueued_at, custom_metadata)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?
+    .execute(params![
+        uid,
+        task.index_uid.as_ref().map(miroir_core::ids::IndexUid::as_str),
+        task.kind.as_str(),
+        task.status.as_str(),
+        json(&task.details)?,
+        nanoseconds(task.enqueued_at),
+        task.custom_metadata,
+    ])?;
+    db.prepare_cached("INSERT INTO entries (task_uid, mutation) VALUES (?1, ?2)")?
+        .execute(params![uid, json(&entry.mutation)?])?;
+    if !entry.payload.is_empty() {
+        db.prepare_cached("INSERT INTO payloads (task_uid, body) VALUES (?1, ?2)")?
+            .execute(params![uid, &entry.payload[..]])?;
+    }
+    Ok(task)
+}
+
+pub(super) fn decide(db: &Connection, decisions: &[(TaskUid, Decision)]) -> Result<(), StoreError> {
+    let mut update = db.prepare_cached("UPDATE entries SET decision = ?2 WHERE task_uid = ?1")?;
+    for (task, decision) in decisions {
+        update.execute(params![big(task.0), json(decision)?])?;
+    }
+    if let Some((last, _)) = decisions.last() {
+        set_counter(db, "next_undecided", big(last.0) + 1)?;
+    }
+    Ok(())
+}
+
+pub(super) fn next_undecided(db: &Connection) -> Result<i64, StoreError> {
+    counter(db, "next_undecided")
+}
+
+pub(super) fn add_nodes(db: &Connection, nodes: &[NodeId]) -> Result<(), StoreError> {
+    let end = counter(db, "next_undecided")?;
+    let mut insert = db.prepare_cached(
+        "INSERT INTO nodes (id, sync, next_undelivered) VALUES (?1, ?2, ?3) ON CONFLICT (id) DO NOTHING",
+    )?;
+    for node in nodes {
+        insert.execute(params![node.as_str(), SyncState::InSync.as_str(), end])?;
+    }
+    Ok(())
+}
+
+pub(super) fn deliver(db: &Connection, delivery: &Delivery) -> Result<(), StoreError> {
+    db.prepare_cached("UPDATE nodes SET next_undelivered = ?2 WHERE id = ?1")?
+        .execute(params![delivery.node.as_str(), big(delivery.cursor.0)])?;
+    let mut insert = db.prepare_cached(
+        "INSERT INTO node_tasks (task_uid, node_id, op, node_task_uid, result) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (task_uid, node_id, op) DO UPDATE
+         SET node_task_uid = excluded.node_task_uid, result = excluded.result",
+    )?;
+    let mut begin = db.prepare_cached(
+        "UPDATE tasks SET status = ?2, started_at = ?3 WHERE uid = ?1 AND status = ?4",
+    )?;
+    for OpSent { task, op, reception } in &delivery.sent {
+        let (node_task, result) = match reception {
+            Reception::Enqueued(node_task) => (Some(big(*node_task)), None),
+            Reception::Refused(error) => (None, Some(json(&refusal(error))?)),
+        };
+        insert.execute(params![big(task.0), delivery.node.as_str(), big(*op as u64), node_task, result])?;
+        begin.execute(params![
+            big(task.0),
+            TaskStatus::Processing.as_str(),
+            nanoseconds(delivery.at),
+            TaskStatus::Enqueued.as_str(),
+        ])?;
+    }
+    Ok(())
+}
+
+fn refusal(error: &ResponseError) -> OpResult {
+    OpResult::Failed(error.clone())
+}
+
+pub(super) fn commit(db: &Connection, commit: &Commit) -> Result<(), StoreError> {
+    let mut result = db.prepare_cached(
+        "UPDATE node_tasks SET result = ?4 WHERE task_uid = ?1 AND node_id = ?2 AND op = ?3",
+    )?;
+    for (node, task, op, end) in &commit.results {
+        result.execute(params![big(task.0), node.as_str(), big(*op as u64), json(end)?])?;
+    }
+    for settled in &commit.settled {
+        settle(db, settled)?;
+    }
+    for change in &commit.catalog {
+        change_catalog(db, change)?;
+    }
+    let mut node = db.prepare_cached("UPDATE nodes SET sync = ?2 WHERE id = ?1")?;
+    for (id, sync) in &commit.nodes {
+        node.execute(params![id.as_str(), sync.as_str()])?;
+    }
+    for task in &commit.forgotten {
+        for forget in [
+            "DELETE FROM entries WHERE task_uid = ?1",
+            "DELETE FROM payloads WHERE task_uid = ?1",
+            "DELETE FROM node_tasks WHERE task_uid = ?1",
+        ] {
+            db.prepare_cached(forget)?.execute([big(task.0)])?;
+        }
+    }
+    Ok(())
+}
+
+fn settle(db: &Connection, settled: &Settled) -> Result<(), StoreError> {
+    let error = settled.error.as_ref().map(json).transpose()?;
+    let finished_at = nanoseconds(settled.finished_at);
+    db.prepare_cached(
+        "UPDATE tasks SET status = ?2, error = ?3, details = ?4, finished_at = ?5,
+             started_at = COALESCE(started_at, ?5)
+         WHERE uid = ?1",
+    )?
+    .execute(params![
+        big(settled.task.0),
+        settled.status.as_str(),
+        error,
+        json(&settled.details)?,
+        finished_at,
+    ])?;
+    Ok(())
+}
+
+fn change_catalog(db: &Connection, change: &CatalogChange) -> Result<(), StoreError> {
+    match change {
+        CatalogChange::Put(index) => {
+            db.prepare_cached(
+                "INSERT INTO indexes
+                     (uid, physical_uid, primary_key, shards, placement, settings, created_at, updated_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+                 ON CONFLICT (uid) DO UPDATE SET
+                     physical_uid = excluded.physical_uid, primary_key = excluded.primary_key,
+                     shards = excluded.shards, placement = excluded.placement, settings = excluded.settings,
+                     created_at = excluded.created_at, updated_at = excluded.updated_at",
+            )?
+            .execute(params![
+                index.uid.as_str(),
+                index.physical.as_str(),
+                index.primary_key,
+                index.shards.get(),
+                json(&index.placement)?,
+                json(&index.settings)?,
+                nanoseconds(index.created_at),
+                nanoseconds(index.updated_at),
+            ])?;
+        }
+        CatalogChange::Remove(uid) => {
+            db.prepare_cached("DELETE FROM indexes WHERE uid = ?1")?.execute([uid.as_str()])?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn payload(db: &Connection, task: TaskUid) -> Result<Option<Vec<u8>>, StoreError> {
+    let mut query = db.prepare_cached("SELECT body FROM payloads WHERE task_uid = ?1")?;
+    Ok(query.query_row([big(task.0)], |row| row.get(0)).optional()?)
+}

@@ -1,0 +1,145 @@
+//! The store of a single Miroir: one SQLite file in write-ahead mode, with full durability.
+
+mod log;
+mod readers;
+mod rows;
+mod schema;
+mod tasks;
+mod writer;
+
+use std::path::Path;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use miroir_core::ids::{NodeId, TaskUid};
+use miroir_core::task::{Decision, LogEntry, Task, TaskFilter, TaskList, TaskPage};
+use miroir_core::view::IndexEntry;
+use rusqlite::Connection;
+
+use self::readers::Readers;
+use self::rows::big;
+use self::writer::Writer;
+use crate::{Commit, Delivery, NewEntry, NodeRecord, NodeTask, Store, StoreError, Work};
+
+/// How long a connection waits for another process that holds the file: a backup, a shell.
+const BUSY: Duration = Duration::from_secs(10);
+
+/// Statements that each connection keeps prepared.
+const STATEMENTS: usize = 64;
+
+/// A store in one file. Dropping it waits until everything begun is durable.
+#[derive(Debug)]
+pub struct SqliteStore {
+    writer: Writer,
+    readers: Readers,
+}
+
+impl SqliteStore {
+    /// Opens the file, makes it if there is none, and brings it to this version's schema. Waits for the disk.
+    ///
+    /// # Errors
+    /// When the file can't be opened or written, or was written by a newer Miroir.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let mut connection = Connection::open(path)?;
+        connection.busy_timeout(BUSY)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        schema::migrate(&mut connection, path)?;
+        Ok(Self { writer: Writer::start(connection)?, readers: Readers::new(path.to_owned()) })
+    }
+
+    async fn rows<T: Send + 'static>(
+        &self,
+        sql: String,
+        values: Vec<i64>,
+        row: fn(&rusqlite::Row<'_>) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        self.readers
+            .read(move |db| {
+                let mut query = db.prepare_cached(&sql)?;
+                query.query_and_then(rusqlite::params_from_iter(values), row)?.collect()
+            })
+            .await
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn log_id(&self) -> Result<String, StoreError> {
+        self.readers
+            .read(|db| Ok(db.query_row("SELECT value FROM meta WHERE name = 'log_id'", [], |row| row.get(0))?))
+            .await
+    }
+
+    async fn append(&self, entry: NewEntry) -> Result<Task, StoreError> {
+        self.writer.write(move |db| log::append(db, entry)).await
+    }
+
+    async fn undecided(&self, limit: usize) -> Result<Vec<LogEntry>, StoreError> {
+        self.readers
+            .read(move |db| {
+                let from = log::next_undecided(db)?;
+                let mut query = db.prepare_cached(&format!(
+                    "SELECT {} FROM entries JOIN tasks ON tasks.uid = entries.task_uid
+                     WHERE entries.task_uid >= ?1 ORDER BY entries.task_uid LIMIT ?2",
+                    rows::ENTRY
+                ))?;
+                query.query_and_then([from, big(limit as u64)], rows::entry)?.collect()
+            })
+            .await
+    }
+
+    async fn payload(&self, task: TaskUid) -> Result<Option<Bytes>, StoreError> {
+        Ok(self.readers.read(move |db| log::payload(db, task)).await?.map(Bytes::from))
+    }
+
+    async fn decide(&self, decisions: Vec<(TaskUid, Decision)>) -> Result<(), StoreError> {
+        self.writer.write(move |db| log::decide(db, &decisions)).await
+    }
+
+    async fn work(&self, from: TaskUid, limit: usize) -> Result<Vec<Work>, StoreError> {
+        let sql = format!(
+            "SELECT {} FROM entries JOIN tasks ON tasks.uid = entries.task_uid
+             WHERE entries.task_uid >= ?1 AND entries.decision IS NOT NULL ORDER BY entries.task_uid LIMIT ?2",
+            rows::ENTRY
+        );
+        self.rows(sql, vec![big(from.0), big(limit as u64)], rows::work).await
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeRecord>, StoreError> {
+        self.rows("SELECT id, sync, next_undelivered FROM nodes ORDER BY id".to_owned(), vec![], rows::node).await
+    }
+
+    async fn add_nodes(&self, nodes: Vec<NodeId>) -> Result<(), StoreError> {
+        self.writer.write(move |db| log::add_nodes(db, &nodes)).await
+    }
+
+    async fn deliver(&self, delivery: Delivery) -> Result<(), StoreError> {
+        self.writer.write(move |db| log::deliver(db, &delivery)).await
+    }
+
+    async fn node_tasks(&self) -> Result<Vec<NodeTask>, StoreError> {
+        let sql = "SELECT task_uid, node_id, op, node_task_uid, result FROM node_tasks ORDER BY task_uid, node_id, op";
+        self.rows(sql.to_owned(), vec![], rows::node_task).await
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
+        self.writer.write(move |db| log::commit(db, &commit)).await
+    }
+
+    async fn catalog(&self) -> Result<Vec<IndexEntry>, StoreError> {
+        let sql = "SELECT uid, physical_uid, primary_key, placement, settings, created_at, updated_at
+                   FROM indexes ORDER BY uid";
+        self.rows(sql.to_owned(), vec![], rows::index).await
+    }
+
+    async fn task(&self, uid: TaskUid) -> Result<Option<Task>, StoreError> {
+        self.readers.read(move |db| tasks::get(db, uid)).await
+    }
+
+    async fn tasks(&self, filter: TaskFilter, page: TaskPage) -> Result<TaskList, StoreError> {
+        self.readers.read(move |db| tasks::find(db, &filter, page)).await
+    }
+}

@@ -1,0 +1,100 @@
+//! The tables, as a list of steps: a database at version `n` has had the first `n` of them. Steps are only ever added.
+//!
+//! The SQL keeps to what PostgreSQL also understands. Times are nanoseconds since 1970, so that they compare as numbers.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
+
+use crate::StoreError;
+
+const STEPS: &[&str] = &["
+    CREATE TABLE counters (
+        name TEXT PRIMARY KEY,
+        value BIGINT NOT NULL
+    );
+    -- next_task: the number of the next task. next_undecided: the first entry that nothing was decided about.
+    INSERT INTO counters (name, value) VALUES ('next_task', 0), ('next_undecided', 0);
+
+    -- What clients see. Kept until they delete it.
+    CREATE TABLE tasks (
+        uid BIGINT PRIMARY KEY,
+        index_uid TEXT,
+        kind TEXT NOT NULL,
+        status TEXT NOT NULL,
+        canceled_by BIGINT,
+        details TEXT,
+        error TEXT,
+        enqueued_at BIGINT NOT NULL,
+        started_at BIGINT,
+        finished_at BIGINT,
+        custom_metadata TEXT
+    );
+    CREATE INDEX tasks_by_status ON tasks (status, uid);
+    CREATE INDEX tasks_by_index ON tasks (index_uid, uid);
+
+    -- What the log keeps of a write until every node that it concerns has done it.
+    CREATE TABLE entries (
+        task_uid BIGINT PRIMARY KEY,
+        mutation TEXT NOT NULL,
+        decision TEXT
+    );
+    CREATE TABLE payloads (
+        task_uid BIGINT PRIMARY KEY,
+        body BLOB NOT NULL
+    );
+    CREATE TABLE node_tasks (
+        task_uid BIGINT NOT NULL,
+        node_id TEXT NOT NULL,
+        op BIGINT NOT NULL,
+        node_task_uid BIGINT,
+        result TEXT,
+        PRIMARY KEY (task_uid, node_id, op)
+    );
+
+    CREATE TABLE nodes (
+        id TEXT PRIMARY KEY,
+        sync TEXT NOT NULL,
+        next_undelivered BIGINT NOT NULL
+    );
+
+    CREATE TABLE indexes (
+        uid TEXT PRIMARY KEY,
+        physical_uid TEXT NOT NULL UNIQUE,
+        primary_key TEXT,
+        shards BIGINT NOT NULL,
+        placement TEXT NOT NULL,
+        settings TEXT NOT NULL,
+        created_at BIGINT NOT NULL,
+        updated_at BIGINT NOT NULL
+    );
+"];
+
+/// Brings a database to the newest version, all steps or none.
+pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute_batch("CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)")?;
+    let found: Option<String> = transaction
+        .query_row("SELECT value FROM meta WHERE name = 'schema_version'", [], |row| row.get(0))
+        .optional()?;
+    let found = found.map_or(Ok(0), |text| text.parse::<usize>()).map_err(|error| {
+        StoreError::Corrupt(format!("the schema version of `{}` is no number: {error}", path.display()))
+    })?;
+    if found > STEPS.len() {
+        return Err(StoreError::NewerSchema { path: path.to_owned(), found, known: STEPS.len() });
+    }
+    for step in &STEPS[found..] {
+        transaction.execute_batch(step)?;
+    }
+    transaction.execute(
+        "INSERT INTO meta (name, value) VALUES ('schema_version', ?1)
+         ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        [STEPS.len().to_string()],
+    )?;
+    transaction.execute(
+        "INSERT INTO meta (name, value) VALUES ('log_id', lower(hex(randomblob(8)))) ON CONFLICT (name) DO NOTHING",
+        [],
+    )?;
+    transaction.commit()?;
+    Ok(())
+}

@@ -1,0 +1,129 @@
+//! Finding tasks.
+
+use miroir_core::ids::TaskUid;
+use miroir_core::task::{Task, TaskFilter, TaskList, TaskPage};
+use rusqlite::types::Value;
+use rusqlite::{Connection, params_from_iter};
+use time::OffsetDateTime;
+
+use super::rows::{self, big, nanoseconds};
+use crate::StoreError;
+
+/// Conditions that all have to hold, with what they compare to.
+#[derive(Debug, Default)]
+struct Conditions {
+    sql: Vec<String>,
+    values: Vec<Value>,
+}
+
+impl Conditions {
+    fn one_of(&mut self, column: &str, values: Option<Vec<Value>>) {
+        let Some(values) = values else { return };
+        if values.is_empty() {
+            self.sql.push("1 = 0".to_owned());
+        } else {
+            self.sql.push(format!("{column} IN ({})", vec!["?"; values.len()].join(", ")));
+            self.values.extend(values);
+        }
+    }
+
+    fn compare(&mut self, column: &str, operator: &str, date: Option<OffsetDateTime>) {
+        if let Some(date) = date {
+            self.sql.push(format!("{column} {operator} ?"));
+            self.values.push(nanoseconds(date).into());
+        }
+    }
+
+    /// One of the names, or of the beginnings that end in `*`.
+    fn visible(&mut self, patterns: Option<&[String]>) {
+        let Some(patterns) = patterns else { return };
+        if patterns.iter().any(|pattern| pattern == "*") {
+            return;
+        }
+        let mut either = vec!["1 = 0".to_owned()];
+        for pattern in patterns {
+            if let Some(beginning) = pattern.strip_suffix('*') {
+                either.push("substr(index_uid, 1, length(?)) = ?".to_owned());
+                self.values.extend([text(beginning), text(beginning)]);
+            } else {
+                either.push("index_uid = ?".to_owned());
+                self.values.push(text(pattern));
+            }
+        }
+        self.sql.push(format!("({})", either.join(" OR ")));
+    }
+
+    fn of(filter: &TaskFilter) -> Self {
+        let mut all = Self::default();
+        let uids = |uids: &Option<Vec<TaskUid>>| {
+            uids.as_ref().map(|uids| uids.iter().map(|uid| number(uid.0)).collect::<Vec<_>>())
+        };
+        all.one_of("uid", uids(&filter.uids));
+        all.one_of("canceled_by", uids(&filter.canceled_by));
+        if let Some(batches) = &filter.batch_uids {
+            all.one_of("uid", Some(batches.iter().map(|batch| number(*batch)).collect()));
+            all.sql.push("started_at IS NOT NULL".to_owned());
+        }
+        all.one_of("status", filter.statuses.as_ref().map(|list| list.iter().map(|it| text(it.as_str())).collect()));
+        all.one_of("kind", filter.types.as_ref().map(|list| list.iter().map(|it| text(it.as_str())).collect()));
+        all.one_of(
+            "index_uid",
+            filter.index_uids.as_ref().map(|list| list.iter().map(|it| text(it.as_str())).collect()),
+        );
+        all.compare("enqueued_at", "<", filter.before_enqueued_at);
+        all.compare("enqueued_at", ">", filter.after_enqueued_at);
+        all.compare("started_at", "<", filter.before_started_at);
+        all.compare("started_at", ">", filter.after_started_at);
+        all.compare("finished_at", "<", filter.before_finished_at);
+        all.compare("finished_at", ">", filter.after_finished_at);
+        all.visible(filter.visible.as_deref());
+        all
+    }
+
+    fn sql(&self) -> String {
+        if self.sql.is_empty() { "1 = 1".to_owned() } else { self.sql.join(" AND ") }
+    }
+}
+
+fn text(text: &str) -> Value {
+    Value::Text(text.to_owned())
+}
+
+/// A number from a client: one that no task has where it is out of range.
+fn number(number: u64) -> Value {
+    Value::Integer(i64::try_from(number).unwrap_or(-1))
+}
+
+pub(super) fn find(db: &Connection, filter: &TaskFilter, page: TaskPage) -> Result<TaskList, StoreError> {
+    let mut conditions = Conditions::of(filter);
+    let total: i64 = db
+        .prepare_cached(&format!("SELECT COUNT(*) FROM tasks WHERE {}", conditions.sql()))?
+        .query_row(params_from_iter(&conditions.values), |row| row.get(0))?;
+    let (direction, beginning) = if page.reverse { ("ASC", ">=") } else { ("DESC", "<=") };
+    if let Some(from) = page.from {
+        conditions.sql.push(format!("uid {beginning} ?"));
+        conditions.values.push(Value::Integer(i64::try_from(from.0).unwrap_or(i64::MAX)));
+    }
+    let sql = format!(
+        "SELECT {} FROM tasks WHERE {} ORDER BY uid {direction} LIMIT {}",
+        rows::TASK,
+        conditions.sql(),
+        u64::from(page.limit) + 1,
+    );
+    let mut query = db.prepare_cached(&sql)?;
+    let mut results = query
+        .query_and_then(params_from_iter(&conditions.values), rows::task)?
+        .collect::<Result<Vec<Task>, StoreError>>()?;
+    let next = results.get(page.limit as usize).map(|task| task.uid);
+    results.truncate(page.limit as usize);
+    let from = results.first().map(|task| task.uid);
+    let total = u64::try_from(total).unwrap_or(0);
+    Ok(TaskList { results, total, limit: page.limit, from, next })
+}
+
+pub(super) fn get(db: &Connection, uid: TaskUid) -> Result<Option<Task>, StoreError> {
+    let Ok(uid) = i64::try_from(uid.0) else { return Ok(None) };
+    let mut query = db.prepare_cached(&format!("SELECT {} FROM tasks WHERE uid = ?1", rows::TASK))?;
+    let mut found = query.query_and_then([big(uid.unsigned_abs())], rows::task)?;
+    found.next().transpose()
+}

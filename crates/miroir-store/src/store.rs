@@ -1,0 +1,58 @@
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use miroir_core::ids::{NodeId, TaskUid};
+use miroir_core::task::{Decision, LogEntry, Task, TaskFilter, TaskList, TaskPage};
+use miroir_core::view::IndexEntry;
+
+use crate::{Commit, Delivery, NewEntry, NodeRecord, NodeTask, StoreError, Work};
+
+/// The durable state of Miroir.
+///
+/// Every method is one atomic step. What it changes is durable when it returns; a future that is dropped may or may not
+/// have changed it.
+#[async_trait]
+pub trait Store: Debug + Send + Sync + 'static {
+    /// A text that tells this log from every other: it marks the requests to nodes.
+    async fn log_id(&self) -> Result<String, StoreError>;
+
+    /// Puts a write at the end of the log and makes its task. Numbers begin with 0 and have no gaps.
+    async fn append(&self, entry: NewEntry) -> Result<Task, StoreError>;
+
+    /// The first entries that nothing was decided about yet, in order.
+    async fn undecided(&self, limit: usize) -> Result<Vec<LogEntry>, StoreError>;
+
+    /// The documents of an entry; none if it has none, or is forgotten.
+    async fn payload(&self, task: TaskUid) -> Result<Option<Bytes>, StoreError>;
+
+    /// Stores decisions about the next entries of the log.
+    async fn decide(&self, decisions: Vec<(TaskUid, Decision)>) -> Result<(), StoreError>;
+
+    /// At most `limit` entries from `from` on that were decided and not forgotten, in order.
+    async fn work(&self, from: TaskUid, limit: usize) -> Result<Vec<Work>, StoreError>;
+
+    /// All nodes ever added, by name.
+    async fn nodes(&self) -> Result<Vec<NodeRecord>, StoreError>;
+
+    /// Adds nodes, in sync and with a lane that begins at the end of the log. Nodes that are known stay as they are.
+    async fn add_nodes(&self, nodes: Vec<NodeId>) -> Result<(), StoreError>;
+
+    /// Stores the progress of a lane, and that the tasks concerned have begun.
+    async fn deliver(&self, delivery: Delivery) -> Result<(), StoreError>;
+
+    /// Every request that was received for an entry not forgotten.
+    async fn node_tasks(&self) -> Result<Vec<NodeTask>, StoreError>;
+
+    /// Stores what became true together.
+    async fn commit(&self, commit: Commit) -> Result<(), StoreError>;
+
+    /// The indexes whose creation has succeeded, by name.
+    async fn catalog(&self) -> Result<Vec<IndexEntry>, StoreError>;
+
+    /// A task by its number.
+    async fn task(&self, uid: TaskUid) -> Result<Option<Task>, StoreError>;
+
+    /// The tasks that match, a page of them.
+    async fn tasks(&self, filter: TaskFilter, page: TaskPage) -> Result<TaskList, StoreError>;
+}

@@ -1,0 +1,286 @@
+//! The comparison of two answers to one search. Pure: what it needs to know about ties is handed in.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value, json};
+
+use super::difference::{Difference, Kind};
+use super::ranking::Ranking;
+
+/// Answer keys that are never compared.
+const VOLATILE: [&str; 2] = ["processingTimeMs", "requestUid"];
+/// Answer keys that repeat what was asked.
+const ECHOES: [&str; 5] = ["query", "limit", "offset", "page", "hitsPerPage"];
+/// Answer keys with totals.
+const TOTALS: [&str; 3] = ["estimatedTotalHits", "totalHits", "totalPages"];
+/// How far scores may be apart.
+const TOLERANCE: f64 = 1e-6;
+
+/// What the comparison has to know about the query.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules {
+    /// A distinct attribute is in force.
+    pub distinct: bool,
+    /// Totals are exact (page mode).
+    pub in_pages: bool,
+    /// Error messages are compared word by word.
+    pub messages: bool,
+}
+
+/// Compares the error (or the refusal to be one) of two answers; both statuses are given.
+pub fn compare_errors(rules: Rules, expected: (u16, &Value), actual: (u16, &Value)) -> Vec<Difference> {
+    let shown = |(status, body): (u16, &Value)| {
+        if status == 200 {
+            return json!({"status": status});
+        }
+        let mut shown = json!({"status": status});
+        for name in ["code", "type", "link", "message"] {
+            if name != "message" || rules.messages {
+                shown[name] = body[name].clone();
+            }
+        }
+        shown
+    };
+    Difference::unless_equal(Kind::Error, "the error", &shown(expected), &shown(actual)).into_iter().collect()
+}
+
+/// Compares everything of two successful answers but hits and facet values.
+pub fn compare_frame(rules: Rules, expected: &Value, actual: &Value) -> Vec<Difference> {
+    let mut differences = Vec::new();
+    let keys = |answer: &Value| {
+        let mut keys: Vec<String> = answer.as_object().into_iter().flat_map(Map::keys).cloned().collect();
+        keys.sort();
+        json!(keys)
+    };
+    differences.extend(Difference::unless_equal(Kind::Shape, "the keys", &keys(expected), &keys(actual)));
+    for name in ECHOES {
+        differences.extend(Difference::unless_equal(Kind::Shape, name, &expected[name], &actual[name]));
+    }
+    for name in TOTALS {
+        if rules.distinct && !rules.in_pages {
+            continue;
+        }
+        differences.extend(Difference::unless_equal(Kind::Totals, name, &expected[name], &actual[name]));
+    }
+    if !rules.distinct {
+        let name = "facetStats";
+        differences.extend(Difference::unless_equal(Kind::Facets, name, &expected[name], &actual[name]));
+    }
+    let known = [&ECHOES[..], &TOTALS, &VOLATILE, &["hits", "facetDistribution", "facetStats"]].concat();
+    for (name, value) in expected.as_object().into_iter().flatten() {
+        if !known.contains(&name.as_str()) {
+            differences.extend(Difference::unless_equal(Kind::Shape, name, value, &actual[name]));
+        }
+    }
+    differences
+}
+
+/// Compares facets where they differ: equal but for ties, when their order is that of the counts.
+///
+/// `whole` has the same facets with all their values: a list cut inside a tie may show other values of the tie (two
+/// equal servers do too), but only with their right counts.
+pub fn compare_facets(by_count: bool, whole: &Value, expected: &Value, actual: &Value) -> Option<Difference> {
+    let names =
+        |facets: &Value| json!(facets.as_object().into_iter().flat_map(Map::keys).collect::<Vec<_>>());
+    let name = "the names of facets";
+    if let Some(difference) = Difference::unless_equal(Kind::Facets, name, &names(expected), &names(actual)) {
+        return Some(difference);
+    }
+    expected.as_object().into_iter().flatten().find_map(|(name, values)| {
+        let (expected, actual) = (pairs(values), pairs(&actual[name]));
+        let tied = by_count && name != "year" && same_counts(&pairs(&whole[name]), &expected, &actual);
+        let equal = expected == actual || tied;
+        (!equal)
+            .then(|| Difference::new(Kind::Facets, format!("facet {name}"), json!(expected), json!(actual)))
+    })
+}
+
+fn pairs(values: &Value) -> Vec<(&String, &Value)> {
+    values.as_object().into_iter().flatten().collect()
+}
+
+/// Whether the counts are the same one by one and every value has the count it has in the whole list.
+fn same_counts(
+    whole: &[(&String, &Value)],
+    expected: &[(&String, &Value)],
+    actual: &[(&String, &Value)],
+) -> bool {
+    expected.len() == actual.len()
+        && expected.iter().zip(actual).all(|(left, right)| left.1 == right.1)
+        && actual.iter().all(|pair| whole.contains(pair))
+}
+
+/// Whether the hits are equal one by one, so that ties need not be looked at.
+pub fn hits_equal(expected: &Value, actual: &Value) -> bool {
+    let (Some(expected), Some(actual)) = (expected.as_array(), actual.as_array()) else { return false };
+    expected.len() == actual.len() && expected.iter().zip(actual).all(|(left, right)| same(left, right))
+}
+
+/// Compares the hits of two pages that start at `offset`, with ties resolved by `ranking`.
+pub fn compare_hits(
+    ranking: &Ranking,
+    offset: usize,
+    expected: &[Value],
+    actual: &[Value],
+) -> Vec<Difference> {
+    let mut differences = Vec::new();
+    let list = |hits: &[Value]| json!(hits.iter().map(|hit| ranking.identity(hit)).collect::<Vec<_>>());
+    let mut counts: HashMap<String, usize> = HashMap::new();
+    for hit in actual {
+        let (part, allowed) = ranking.unique_part(hit);
+        let count = counts.entry(part.clone()).or_default();
+        *count += 1;
+        if *count == allowed + 1 {
+            differences.push(Difference::new(Kind::Duplicate, part, list(expected), list(actual)));
+        }
+    }
+    let misplaced = expected.iter().zip(actual).enumerate().find(|(position, (expected, actual))| {
+        let group = ranking.expected_group(expected, offset, *position);
+        group.is_none_or(|group| !ranking.may_stand_in(actual, group))
+    });
+    if expected.len() != actual.len() {
+        let place = format!("{} hits instead of {}", actual.len(), expected.len());
+        differences.push(Difference::new(Kind::Order, place, list(expected), list(actual)));
+    } else if let Some((position, _)) = misplaced {
+        differences.push(Difference::new(
+            Kind::Order,
+            format!("hit {position}"),
+            list(expected),
+            list(actual),
+        ));
+    }
+    differences.extend(actual.iter().enumerate().find_map(|(position, hit)| {
+        let versions = ranking.visible(hit);
+        if versions.iter().any(|version| same(version, hit)) {
+            return None;
+        }
+        let (left, right) = differing_parts(versions.first()?, hit)?;
+        Some(Difference::new(
+            Kind::Fields,
+            format!("hit {position} ({})", ranking.identity(hit)),
+            left,
+            right,
+        ))
+    }));
+    differences
+}
+
+/// The keys that two versions of one hit don't share with equal values.
+fn differing_parts(expected: &Value, actual: &Value) -> Option<(Value, Value)> {
+    let (left, right) = (expected.as_object()?, actual.as_object()?);
+    let only = |one: &Map<String, Value>, other: &Map<String, Value>| {
+        let differing =
+            one.iter().filter(|(name, value)| !other.get(*name).is_some_and(|other| same(value, other)));
+        Value::Object(differing.map(|(name, value)| (name.clone(), value.clone())).collect())
+    };
+    let parts = (only(left, right), only(right, left));
+    (parts.0 != json!({}) || parts.1 != json!({})).then_some(parts)
+}
+
+/// Equality of hits: numbers may differ by float noise, and `maxTypoCount` is a matter of a node's own vocabulary.
+fn same(left: &Value, right: &Value) -> bool {
+    match (left, right) {
+        (Value::Number(left), Value::Number(right)) => {
+            left == right
+                || left
+                    .as_f64()
+                    .zip(right.as_f64())
+                    .is_some_and(|(a, b)| left.is_f64() == right.is_f64() && (a - b).abs() < TOLERANCE)
+        }
+        (Value::Array(left), Value::Array(right)) => {
+            left.len() == right.len() && left.iter().zip(right).all(|(left, right)| same(left, right))
+        }
+        (Value::Object(left), Value::Object(right)) => {
+            left.len() == right.len()
+                && left.iter().all(|(name, value)| {
+                    right.get(name).is_some_and(|other| name == "maxTypoCount" || same(value, other))
+                })
+        }
+        _ => left == right,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Rules, compare_facets, compare_frame, compare_hits, hits_equal};
+    use crate::oracle::Kind;
+    use crate::oracle::ranking::Ranking;
+    use serde_json::{Value, json};
+
+    const RULES: Rules = Rules { distinct: false, in_pages: false, messages: true };
+
+    #[test]
+    fn equal_counts_may_change_places_only_in_count_order() {
+        let expected = json!({"genre": {"b": 3, "a": 2, "c": 2}});
+        let swapped = json!({"genre": {"b": 3, "c": 2, "a": 2}});
+        assert_eq!(compare_facets(true, &expected, &expected, &swapped), None);
+        assert!(compare_facets(false, &expected, &expected, &swapped).is_some());
+        assert_eq!(compare_facets(false, &expected, &expected, &expected), None);
+    }
+
+    #[test]
+    fn a_list_cut_inside_a_tie_may_show_other_values_but_no_other_counts() {
+        let whole = json!({"genre": {"b": 3, "a": 2, "c": 2, "d": 1}});
+        let expected = json!({"genre": {"b": 3, "a": 2}});
+        assert_eq!(compare_facets(true, &whole, &expected, &json!({"genre": {"b": 3, "c": 2}})), None);
+        assert!(compare_facets(true, &whole, &expected, &json!({"genre": {"b": 3, "d": 2}})).is_some());
+        assert!(compare_facets(true, &whole, &expected, &json!({"genre": {"b": 3, "d": 1}})).is_some());
+        assert!(compare_facets(true, &whole, &expected, &json!({"genre": {"b": 3}})).is_some());
+    }
+
+    #[test]
+    fn a_missing_key_and_a_wrong_total_are_told_apart() {
+        let expected =
+            json!({"hits": [], "limit": 20, "offset": 0, "estimatedTotalHits": 4, "requestUid": "a"});
+        let actual = json!({"hits": [], "limit": 20, "estimatedTotalHits": 3, "requestUid": "b"});
+        let kinds: Vec<Kind> =
+            compare_frame(RULES, &expected, &actual).into_iter().map(|difference| difference.kind).collect();
+        assert_eq!(kinds, [Kind::Shape, Kind::Shape, Kind::Totals]);
+    }
+
+    #[test]
+    fn hits_are_equal_up_to_key_order_and_float_noise() {
+        let expected = json!([{"id": 1, "a": {"x": 1, "y": 2}, "_rankingScore": 0.5}]);
+        assert!(hits_equal(
+            &expected,
+            &json!([{"_rankingScore": 0.500_000_1, "a": {"y": 2, "x": 1}, "id": 1}])
+        ));
+        assert!(!hits_equal(&expected, &json!([{"id": 1.0, "a": {"x": 1, "y": 2}, "_rankingScore": 0.5}])));
+        assert!(!hits_equal(&expected, &json!([])));
+    }
+
+    /// The kinds of difference of a page of two, where documents 1 and 2 are tied, and behind them 3 and 4.
+    fn kinds(offset: usize, actual: [u32; 2]) -> Vec<Kind> {
+        let hit = |id: u32| json!({"id": id, "_rankingScoreDetails": {"words": {"score": id.div_ceil(2)}}});
+        let all: Vec<Value> = [1, 2, 3, 4].into_iter().map(hit).collect();
+        let ranking = Ranking::build("id", None, &all, &all).unwrap();
+        let actual = actual.map(hit);
+        let differences = compare_hits(&ranking, offset, &all[offset..offset + 2], &actual);
+        differences.into_iter().map(|difference| difference.kind).collect()
+    }
+
+    #[test]
+    fn hits_may_be_swapped_within_a_tie_and_nowhere_else() {
+        assert_eq!(kinds(0, [2, 1]), []);
+        assert_eq!(kinds(1, [2, 3]), []);
+        assert_eq!(kinds(1, [3, 2]), [Kind::Order]);
+        assert_eq!(kinds(0, [1, 3]), [Kind::Order]);
+        assert_eq!(kinds(0, [1, 9]), [Kind::Order]);
+    }
+
+    #[test]
+    fn a_page_that_cuts_a_tie_may_show_any_document_of_it_but_none_twice() {
+        assert_eq!(kinds(1, [1, 4]), []);
+        assert_eq!(kinds(0, [1, 1]), [Kind::Duplicate]);
+    }
+
+    #[test]
+    fn the_same_document_with_other_fields_is_noticed() {
+        let all = [json!({"id": 1, "title": "a", "_rankingScoreDetails": {}})];
+        let ranking = Ranking::build("id", None, &all, &all).unwrap();
+        let actual = [json!({"id": 1, "title": "b", "_rankingScoreDetails": {}})];
+        let differences = compare_hits(&ranking, 0, &all, &actual);
+        assert_eq!(differences.len(), 1);
+        assert_eq!((differences[0].kind, &differences[0].actual), (Kind::Fields, &json!({"title": "b"})));
+    }
+}

@@ -1,0 +1,25 @@
+//! Clusters of real processes on one machine.
+//!
+//! A [`Node`] is one search server, a [`Cluster`] is one Miroir over several of them. Everything listens on loopback
+//! ports and keeps its data in a temporary folder; dropping the value kills the processes (by process id) and removes
+//! the data. Starting waits for `/health` under a deadline and, when that fails, shows the end of the process's log.
+//!
+//! Which programs run is decided by the environment:
+//!
+//! | variable | program | without it |
+//! |---|---|---|
+//! | `MIROIR_TEST_MEILISEARCH` | a real Meilisearch as node | the development node |
+//! | `MIROIR_TEST_DEVNODE` | the development node | built once by cargo, in release |
+//! | `MIROIR_TEST_PROXY` | `miroir-proxy` | built once by cargo |
+
+mod binary;
+mod cluster;
+mod node;
+mod ports;
+mod process;
+mod topology;
+
+pub use binary::nodes_are_real;
+pub use cluster::{Cluster, MASTER_KEY};
+pub use node::{NODE_KEY, Node};
+pub use topology::Topology;

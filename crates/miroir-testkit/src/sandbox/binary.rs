@@ -1,0 +1,77 @@
+//! Finding, or building once, the programs a sandbox starts.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use tokio::process::Command;
+use tokio::sync::OnceCell;
+
+/// What a node is.
+#[derive(Debug, Clone)]
+pub enum NodeBinary {
+    /// A real Meilisearch server.
+    Meilisearch(PathBuf),
+    /// Miroir's development node.
+    Development(PathBuf),
+}
+
+/// Whether nodes are real Meilisearch servers (`MIROIR_TEST_MEILISEARCH`), whose texts can be compared word by word.
+pub fn nodes_are_real() -> bool {
+    env::var_os("MIROIR_TEST_MEILISEARCH").is_some()
+}
+
+/// The program for nodes; builds the development node when the environment names none.
+pub async fn node_binary() -> Result<NodeBinary> {
+    static BUILT: OnceCell<PathBuf> = OnceCell::const_new();
+    if let Some(path) = env::var_os("MIROIR_TEST_MEILISEARCH") {
+        return Ok(NodeBinary::Meilisearch(existing(path.into())?));
+    }
+    if let Some(path) = env::var_os("MIROIR_TEST_DEVNODE") {
+        return Ok(NodeBinary::Development(existing(path.into())?));
+    }
+    let path = BUILT.get_or_try_init(|| build("miroir-devnode", &["--release"])).await?;
+    Ok(NodeBinary::Development(path.clone()))
+}
+
+/// The program for Miroir itself; builds it when the environment names none.
+pub async fn proxy_binary() -> Result<PathBuf> {
+    static BUILT: OnceCell<PathBuf> = OnceCell::const_new();
+    if let Some(path) = env::var_os("MIROIR_TEST_PROXY") {
+        return existing(path.into());
+    }
+    BUILT.get_or_try_init(|| build("miroir-proxy", &[])).await.cloned()
+}
+
+fn existing(path: PathBuf) -> Result<PathBuf> {
+    ensure!(path.is_file(), "there is no program at {}", path.display());
+    Ok(path)
+}
+
+/// Builds the binary that is named like its package and returns where cargo put it.
+async fn build(package: &str, flags: &[&str]) -> Result<PathBuf> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["build", "--package", package, "--bin", package, "--message-format=json-render-diagnostics"])
+        .args(flags)
+        .current_dir(workspace())
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .context("cannot run cargo")?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "cargo build of {package} failed:\n{errors}");
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|message| message["target"]["name"] == package)
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
+        .with_context(|| format!("cargo did not say where it put {package}"))
+}
+
+fn workspace() -> &'static Path {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.ancestors().nth(2).unwrap_or(package)
+}

@@ -1,0 +1,94 @@
+//! One search server: a real Meilisearch or the development node.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use tempfile::TempDir;
+
+use super::binary::{NodeBinary, node_binary};
+use super::ports::free_port;
+use super::process::{Process, Program};
+use crate::client::{Client, Target};
+
+/// Master key of every node of a sandbox.
+pub const NODE_KEY: &str = "node-key-of-the-sandbox";
+
+/// A search server with its data in a temporary folder; both go when the value is dropped.
+#[derive(Debug)]
+pub struct Node {
+    process: Process,
+    client: Client,
+    // Last, so that the process is gone before its data.
+    _data: TempDir,
+}
+
+impl Node {
+    /// Starts a node and waits until it is healthy.
+    pub async fn start(name: &str) -> Result<Self> {
+        let mut node = Self::spawn(name).await?;
+        node.wait_healthy().await?;
+        Ok(node)
+    }
+
+    /// Starts a node without waiting for it.
+    pub(super) async fn spawn(name: &str) -> Result<Self> {
+        let data = tempfile::tempdir().context("cannot make a data folder")?;
+        let port = free_port()?;
+        let (binary, args) = match node_binary().await? {
+            NodeBinary::Meilisearch(path) => (path, meilisearch_args(data.path(), port)),
+            NodeBinary::Development(path) => (path, devnode_args(data.path(), port)),
+        };
+        let log = data.path().join("node.log");
+        let process = Process::start(Program { name: name.to_owned(), binary, args, log })?;
+        let client = Client::new(Target::new(&format!("http://127.0.0.1:{port}"), NODE_KEY))?;
+        Ok(Self { process, client, _data: data })
+    }
+
+    /// Where the node listens, and its master key.
+    pub fn target(&self) -> &Target {
+        self.client.target()
+    }
+
+    /// A client for the node itself.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Waits until the node answers `/health`.
+    pub async fn wait_healthy(&mut self) -> Result<()> {
+        self.process.wait_healthy(&self.client).await
+    }
+
+    /// The process, for everything that hurts.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// Starts the node again with the same data and port, and waits until it is healthy.
+    pub async fn restart(&mut self) -> Result<()> {
+        self.process.restart()?;
+        self.wait_healthy().await
+    }
+}
+
+fn meilisearch_args(data: &Path, port: u16) -> Vec<OsString> {
+    let address = format!("127.0.0.1:{port}");
+    let mut args = os_args(&["--no-analytics", "--env", "development", "--http-addr", &address]);
+    // Snapshots and dumps would land in the folder the tests run in.
+    for (flag, folder) in [("--db-path", "db"), ("--dump-dir", "dumps"), ("--snapshot-dir", "snapshots")] {
+        args.extend([flag.into(), data.join(folder).into_os_string()]);
+    }
+    args.extend(os_args(&["--master-key", NODE_KEY]));
+    args
+}
+
+fn devnode_args(data: &Path, port: u16) -> Vec<OsString> {
+    let mut args = os_args(&["--port", &port.to_string(), "--master-key", NODE_KEY, "--db-path"]);
+    args.push(data.join("db").into_os_string());
+    args
+}
+
+fn os_args(args: &[&str]) -> Vec<OsString> {
+    args.iter().map(OsString::from).collect()
+}

@@ -2,9 +2,11 @@
 //! answers and in tasks alike.
 
 mod code;
+mod hidden;
 mod scrub;
 
 pub use code::{ErrorCode, ErrorType};
+pub use hidden::hide_attributes;
 pub use scrub::scrub_message;
 
 use serde::ser::SerializeStruct;

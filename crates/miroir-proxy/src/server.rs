@@ -110,7 +110,8 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
     let store = open_store(&config)?;
     let health = tokio::spawn(run_health_checks(Arc::clone(&membership), health_policy(&config)));
     let writer =
-        write::start(Arc::new(store), Arc::clone(&membership), Arc::clone(&view), write_config(&config)?).await?;
+        write::start(Arc::new(store), Arc::clone(&membership), Arc::clone(&view), write_config(&config)?)
+            .await?;
     let app = App::new(Shared {
         cluster: Cluster {
             membership,

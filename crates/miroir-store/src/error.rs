@@ -1,3 +1,5 @@
+//! What can go wrong with the store.
+
 use std::path::PathBuf;
 
 use thiserror::Error;

@@ -1,3 +1,5 @@
+//! What the rest of Miroir asks of an engine.
+
 use std::fmt::Debug;
 
 use async_trait::async_trait;

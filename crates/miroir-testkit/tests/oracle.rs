@@ -29,7 +29,7 @@ async fn assert_same_answers(topology: Topology) {
         name: topology.to_string(),
         expected: node.target().clone(),
         actual: cluster.target().clone(),
-        messages: nodes_are_real(),
+        real_nodes: nodes_are_real(),
     };
     for seed in first..first + WORLDS {
         let world = World::generate(seed, SIZE);

@@ -25,7 +25,7 @@ async fn two_equal_nodes_give_equal_answers_to_every_search() {
         name: "two nodes".to_owned(),
         expected: left.target().clone(),
         actual: right.target().clone(),
-        messages: true,
+        real_nodes: true,
     };
     for seed in [11, 12] {
         let world = World::generate(seed, Size { documents: 120, queries: 80 });

@@ -8,18 +8,20 @@ use crate::ids::{IndexUid, PhysicalUid};
 
 const NOTHING_FILTERABLE: &str = "This index does not have configured filterable attributes.";
 
-/// A node's message as one Meilisearch would have put it to the client.
+/// A node's message as one Meilisearch would have put it to the client: with the client's name of the index, and
+/// without the names that only Miroir uses, be they items of a list, members of a printed document or conditions of a
+/// printed filter.
 pub fn scrub_message(message: &str, physical: &PhysicalUid, uid: &IndexUid) -> String {
     let only_marker = format!("Available filterable attributes patterns are: `{}`.", marker::PATTERN);
-    let message = message
-        .replace(&only_marker, NOTHING_FILTERABLE)
-        .replace(&format!("{}, ", marker::PATTERN), "")
-        .replace(&format!(", {}", marker::PATTERN), "");
-    let message = count_rules_without_marker(&message);
+    let mut clean = count_rules_without_marker(&message.replace(&only_marker, NOTHING_FILTERABLE));
+    while let Some(at) = clean.find(marker::RESERVED_PREFIX) {
+        let (start, end) = surroundings(&clean, at);
+        clean.replace_range(start..end, "");
+    }
     if physical.as_str() == uid.as_str() {
-        message
+        clean
     } else {
-        message.replace(&format!("`{physical}`"), &format!("`{uid}`"))
+        clean.replace(&format!("`{physical}`"), &format!("`{uid}`"))
     }
 }
 
@@ -40,6 +42,39 @@ fn count_rules_without_marker(message: &str) -> String {
         }
     }
     counted
+}
+
+/// Characters of which Miroir's own names consist.
+fn is_name(character: char) -> bool {
+    character.is_ascii_alphanumeric() || matches!(character, '_' | '*')
+}
+
+/// What goes with the reserved name at `at`: its quotes, its value or operator, and one separator.
+fn surroundings(text: &str, at: usize) -> (usize, usize) {
+    let mut start = at;
+    let mut end = at + text[at..].find(|c| !is_name(c)).unwrap_or(text.len() - at);
+    for quote in ["\\\"", "\"", "`", "'"] {
+        if text[..start].ends_with(quote) && text[end..].starts_with(quote) {
+            start -= quote.len();
+            end += quote.len();
+            break;
+        }
+    }
+    for tail in [":null", ": null", " EXISTS"] {
+        if text[end..].starts_with(tail) {
+            end += tail.len();
+            break;
+        }
+    }
+    for separator in [", ", ",", " OR ", " AND "] {
+        if text[end..].starts_with(separator) {
+            return (start, end + separator.len());
+        }
+        if text[..start].ends_with(separator) {
+            return (start - separator.len(), end);
+        }
+    }
+    (start, end)
 }
 
 #[cfg(test)]
@@ -77,5 +112,20 @@ mod tests {
     #[test]
     fn the_index_has_the_name_that_the_client_gave_it() {
         assert_eq!(scrubbed("Index `books-2`: Attribute"), "Index `books`: Attribute");
+    }
+
+    #[test]
+    fn miroirs_own_names_leave_documents_lists_and_filters() {
+        let scrubbed =
+            |text: &str| scrub_message(text, &PhysicalUid::new("movies_2"), &IndexUid::new("movies"));
+        assert_eq!(scrubbed(r#"`{"_miroir_shard_001":null,"a":1}`"#), r#"`{"a":1}`"#);
+        assert_eq!(scrubbed(r#"`{"a":1,"_miroir_shard_001":null}`"#), r#"`{"a":1}`"#);
+        assert_eq!(
+            scrubbed("Index `movies_2`: available are: `_miroir_shard_*`, `a`, `b`."),
+            "Index `movies`: available are: `a`, `b`."
+        );
+        assert_eq!(scrubbed("patterns are: `a`, `_miroir_shard_*`."), "patterns are: `a`.");
+        assert_eq!(scrubbed("_miroir_shard_001 EXISTS OR _miroir_shard_002 EXISTS AND a = 1"), "a = 1");
+        assert_eq!(scrubbed("nothing of ours"), "nothing of ours");
     }
 }

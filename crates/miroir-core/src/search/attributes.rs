@@ -87,6 +87,24 @@ impl Shown {
         hit.append(&mut about);
     }
 
+    /// Meilisearch hides the values of sort rules on fields that are not displayed, and the nodes' lists are longer than
+    /// the client's.
+    pub fn trim_details(&self, details: &mut Map<String, Value>) {
+        let Some(displayed) = &self.displayed else { return };
+        *details = std::mem::take(details)
+            .into_iter()
+            .map(|(rule, detail)| match rule.rsplit_once(':') {
+                Some((field, "asc" | "desc"))
+                    if !rule.starts_with("_geoPoint(") && !displayed.iter().any(|name| name == field) =>
+                {
+                    let order = detail["order"].clone();
+                    (format!("<hidden-rule-{order}>"), json!({ "order": order, "value": "<hidden>" }))
+                }
+                _ => (rule, detail),
+            })
+            .collect();
+    }
+
     /// Matches are shown for all displayed attributes, and nodes display more than the client allowed.
     fn trim_matches(&self, hit: &mut Map<String, Value>) {
         if let (Some(displayed), Some(Value::Object(matches))) =

@@ -47,6 +47,8 @@ impl PartPlan {
 /// What the merge must know besides the answers.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct MergePlan {
+    /// One node, whose settings are the client's own, holds the whole index: its answer is the answer.
+    pub whole: bool,
     /// The client's window.
     pub window: Window,
     /// Hits beyond this place are never shown, whatever the totals say (`pagination.maxTotalHits`).
@@ -115,7 +117,7 @@ fn plan_part(request: &SearchRequest, entry: &IndexEntry, merge: &MergePlan, par
     {
         rewrite::confine(&mut body, shards);
     }
-    if entry.placement.is_scattered() {
+    if !merge.whole {
         rewrite::widen(&mut body, request, &merge.shown, merge);
     }
     PartPlan { cover: part, body }
@@ -134,6 +136,7 @@ fn plan_merge(request: &SearchRequest, entry: &IndexEntry) -> MergePlan {
         distinct.clone().filter(|field| !node_facets.iter().any(|facet| facet == field || facet == "*"));
     node_facets.extend(hidden_facet.clone());
     MergePlan {
+        whole: !entry.placement.is_scattered(),
         window: request.window,
         max_total_hits,
         // The same value can win on two nodes; to count it once, all candidates must be seen.

@@ -24,6 +24,15 @@ impl ClientSettings {
         Some(self.0.get(key)?.as_array()?.iter().filter_map(Value::as_str).collect())
     }
 
+    /// Whether a rule of `filterableAttributes` names this attribute, or one that it lies in. Patterns are not looked
+    /// into, except `*`.
+    pub fn is_filterable(&self, attribute: &str) -> bool {
+        self.list("filterableAttributes").unwrap_or_default().into_iter().any(|name| {
+            name == "*"
+                || attribute.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        })
+    }
+
     /// Applies a settings change: `null` resets a key, objects of some settings are merged, everything else replaces.
     pub fn apply(&mut self, patch: &Map<String, Value>) {
         for (key, value) in patch {

@@ -1,3 +1,6 @@
+//! What is decided about a write: what the nodes have to do and what is true afterwards. Stored like the mutation, so that
+//! what an older Miroir decided can still be delivered.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -48,7 +51,7 @@ pub struct Target {
 
 /// One thing to do on the nodes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "step", rename_all = "camelCase")]
+#[serde(rename_all = "camelCase")]
 pub enum Step {
     /// Make the index, on all its nodes.
     CreateIndex {
@@ -96,7 +99,7 @@ pub enum Step {
 
 /// A change of the catalog.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "effect", rename_all = "camelCase")]
+#[serde(rename_all = "camelCase")]
 pub enum Effect {
     /// The index is there. True also when the rest of the write is refused.
     Create {

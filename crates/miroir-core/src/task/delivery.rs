@@ -90,7 +90,9 @@ pub fn touched_shards(decision: &Decision) -> BTreeSet<ShardId> {
     let Some(target) = &decision.target else { return BTreeSet::new() };
     let of_step = |step: &Step| match step {
         Step::AddDocuments { shards, .. } => shards.clone(),
-        Step::DeleteByIds { counting } | Step::DeleteByFilter { counting, .. } => counting.keys().copied().collect(),
+        Step::DeleteByIds { counting } | Step::DeleteByFilter { counting, .. } => {
+            counting.keys().copied().collect()
+        }
         Step::CreateIndex { .. }
         | Step::UpdateIndex { .. }
         | Step::DeleteIndex

@@ -7,6 +7,10 @@ use super::{Deletion, Mutation, TaskStatus};
 /// Settings keys whose reset is shown as what they are reset to.
 const SHOWN_AS_EVERYTHING: [&str; 2] = ["displayedAttributes", "searchableAttributes"];
 
+/// Settings keys whose lists Meilisearch keeps as sorted sets.
+const SHOWN_AS_SETS: [&str; 5] =
+    ["sortableAttributes", "stopWords", "nonSeparatorTokens", "separatorTokens", "dictionary"];
+
 /// The details of a task that has just been accepted.
 pub fn details_at_start(mutation: &Mutation) -> Map<String, Value> {
     let details = match mutation {
@@ -60,6 +64,12 @@ fn settings(patch: &Map<String, Value>) -> Map<String, Value> {
             && (value.is_null() || value.as_array().is_some_and(|list| list.contains(&json!("*"))))
         {
             *value = json!(["*"]);
+        }
+    }
+    for key in SHOWN_AS_SETS {
+        if let Some(Value::Array(items)) = shown.get_mut(key) {
+            items.sort_by(|a, b| a.as_str().cmp(&b.as_str()));
+            items.dedup();
         }
     }
     if let Some(Value::Object(embedders)) = shown.get_mut("embedders") {

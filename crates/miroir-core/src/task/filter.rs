@@ -1,3 +1,5 @@
+//! Questions about tasks and their answer.
+
 use serde::Serialize;
 use time::OffsetDateTime;
 

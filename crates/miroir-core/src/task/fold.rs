@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Counts, Decision, Op, Step, TaskStatus, Verdict, ops_for, scrub};
-use crate::error::{ErrorType, ResponseError};
-use crate::ids::{GroupId, NodeId, ShardId};
+use super::{Counts, Decision, Op, Step, TaskStatus, Verdict, ops_for};
+use crate::error::{ErrorType, ResponseError, scrub_message};
+use crate::ids::{GroupId, IndexUid, NodeId, ShardId};
 use crate::placement::IndexPlacement;
 
 /// How one request ended on a node.
@@ -66,13 +66,13 @@ pub fn fold(decision: &Decision, index: &str, reports: &BTreeMap<NodeId, NodeRep
     let verdict = shared.iter().map(|(_, failure)| failure).min_by_key(|failure| failure.fault).map_or_else(
         || decision.verdict.clone(),
         |failure| {
-            let message = scrub(&failure.error.message, target.physical.as_str(), index);
+            let message = scrub_message(&failure.error.message, &target.physical, &IndexUid::new(index));
             Verdict::Refused(ResponseError::new(failure.error.code, message))
         },
     );
     let created = shared.iter().all(|(_, failure)| !failure.in_creation);
     let count = count_documents(decision, &target.placement, reports);
-    Folded { failed_alone, created, ..Folded::of(&verdict, count) }
+    Folded { created, failed_alone, ..Folded::of(&verdict, count) }
 }
 
 impl Folded {

@@ -1,3 +1,5 @@
+//! The types of tasks.
+
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};

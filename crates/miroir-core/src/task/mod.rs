@@ -18,7 +18,6 @@ mod judge;
 mod kind;
 mod mutation;
 mod report;
-mod scrub;
 mod status;
 mod sync;
 
@@ -31,7 +30,6 @@ pub use judge::{Circumstances, Judgement, judge};
 pub use kind::TaskKind;
 pub use mutation::{Deletion, LogEntry, MissingIndex, Mutation, SettingsOrigin, WriteMethod};
 pub use report::{Task, TaskSummary};
-pub use scrub::scrub;
 pub use status::{TaskEvent, TaskStatus};
 pub use sync::{SyncEvent, SyncState};
 

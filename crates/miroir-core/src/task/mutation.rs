@@ -1,3 +1,6 @@
+//! What clients ask for, in the form in which the log keeps it. This form is stored: it may grow, but what was written by
+//! an older Miroir must stay readable.
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
@@ -7,7 +10,7 @@ use crate::ids::{IndexUid, TaskUid};
 
 /// What a client asked for, as the log keeps it. The documents themselves lie beside it, as bytes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Mutation {
     /// Documents to add, replace or change.
     AddDocuments {

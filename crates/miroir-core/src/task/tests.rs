@@ -1,1 +1,406 @@
+use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::macros::datetime;
+
+use super::*;
+use crate::document::{Payload, PayloadFormat, check_payload};
+use crate::error::{ErrorCode, ResponseError};
+use crate::hash::shard_of;
+use crate::ids::{GroupId, IndexUid, NodeId, ShardCount, ShardId, TaskUid};
+use crate::placement::ReplicationFactor;
+use crate::view::IndexEntry;
+
+const NOW: OffsetDateTime = datetime!(2026-01-02 03:04:05.006 UTC);
+
+fn node(number: u32) -> NodeId {
+    NodeId::new(format!("node-{number}"))
+}
+
+fn shards(count: u32) -> ShardCount {
+    ShardCount::new(count).unwrap()
+}
+
+/// A cluster of one group.
+struct Cluster {
+    rules: NewIndexRules,
+    readable: BTreeSet<NodeId>,
+}
+
+impl Cluster {
+    fn new(nodes: u32, copies: u32, shard_count: u32) -> Self {
+        let rules = NewIndexRules {
+            shards: ShardRules { default: shards(shard_count), patterns: Vec::new() },
+            factor: ReplicationFactor::new(copies).unwrap(),
+            members: (0..nodes).map(|number| (node(number), GroupId(0))).collect(),
+        };
+        Self { rules, readable: (0..nodes).map(node).collect() }
+    }
+
+    fn index(&self, primary_key: Option<&str>) -> IndexEntry {
+        self.rules.entry(&IndexUid::new("movies"), primary_key.map(str::to_owned), NOW).unwrap()
+    }
+
+    fn judge(&self, index: Option<&IndexEntry>, mutation: Mutation, payload: Option<&Payload>) -> Decision {
+        let entry =
+            LogEntry { uid: TaskUid(7), index_uid: IndexUid::new("movies"), mutation, enqueued_at: NOW };
+        let circumstances =
+            Circumstances { index, documents: 1, readable: &self.readable, rules: &self.rules, now: NOW };
+        judge(&entry, payload, circumstances).unwrap().decision
+    }
+
+    fn add(&self, index: Option<&IndexEntry>, body: &'static str) -> Decision {
+        let payload = check_payload(PayloadFormat::Json, Bytes::from_static(body.as_bytes())).unwrap();
+        self.judge(index, add(payload.len() as u64, MissingIndex::Create), Some(&payload))
+    }
+}
+
+fn add(received: u64, missing_index: MissingIndex) -> Mutation {
+    Mutation::AddDocuments {
+        method: WriteMethod::Replace,
+        primary_key: None,
+        skip_creation: false,
+        received,
+        missing_index,
+    }
+}
+
+fn delete(deletion: Deletion) -> Mutation {
+    Mutation::DeleteDocuments { deletion }
+}
+
+fn settings(patch: Value, origin: SettingsOrigin) -> Mutation {
+    let Value::Object(patch) = patch else { panic!("settings are an object") };
+    Mutation::Settings { patch, origin, missing_index: MissingIndex::Create }
+}
+
+fn code_of(decision: &Decision) -> Option<ErrorCode> {
+    match &decision.verdict {
+        Verdict::Accepted => None,
+        Verdict::Refused(error) => Some(error.code),
+    }
+}
+
+fn step_names(decision: &Decision) -> Vec<&'static str> {
+    let name = |step: &Step| match step {
+        Step::CreateIndex { .. } => "create",
+        Step::UpdateIndex { .. } => "update",
+        Step::DeleteIndex => "delete index",
+        Step::Settings { .. } => "settings",
+        Step::AddDocuments { .. } => "add",
+        Step::DeleteByIds { .. } => "delete ids",
+        Step::DeleteByFilter { .. } => "delete by filter",
+        Step::Clear => "clear",
+    };
+    decision.steps.iter().map(name).collect()
+}
+
+fn after(index: Option<IndexEntry>, decision: &Decision) -> Option<IndexEntry> {
+    decision.effects.iter().fold(index, |index, effect| apply_effect(index, effect, NOW))
+}
+
+#[test]
+fn a_task_reaches_a_final_status_once_and_never_leaves_it() {
+    use TaskStatus::{Canceled, Enqueued, Failed, Processing, Succeeded};
+    let events = [TaskEvent::Delivered, TaskEvent::Succeeded, TaskEvent::Failed, TaskEvent::Canceled];
+    for status in TaskStatus::ALL.iter().copied() {
+        let next = events.map(|event| status.next(event));
+        let expected = match status {
+            Enqueued => [Some(Processing), Some(Succeeded), Some(Failed), Some(Canceled)],
+            Processing => [None, Some(Succeeded), Some(Failed), Some(Canceled)],
+            Succeeded | Failed | Canceled => [None; 4],
+        };
+        assert_eq!(next, expected, "{status}");
+        assert_eq!(status.is_finished(), next == [None; 4], "{status}");
+        assert_eq!(TaskStatus::from_name(&status.as_str().to_uppercase()), Some(status));
+    }
+}
+
+#[test]
+fn a_node_catches_up_from_anything_but_damage() {
+    use SyncEvent::{CaughtUp, FailedAlone, LeftBehind};
+    use SyncState::{Behind, Damaged, InSync};
+    for state in SyncState::ALL.iter().copied() {
+        let next = [LeftBehind, CaughtUp, FailedAlone].map(|event| state.next(event));
+        let expected = if state == Damaged { [Damaged; 3] } else { [Behind, InSync, Damaged] };
+        assert_eq!(next, expected, "{state}");
+        assert_eq!(SyncState::from_name(state.as_str()), Some(state));
+    }
+}
+
+#[test]
+fn a_task_is_printed_as_meilisearch_prints_it() {
+    let mut task = Task {
+        uid: TaskUid(3),
+        index_uid: Some(IndexUid::new("movies")),
+        status: TaskStatus::Enqueued,
+        kind: TaskKind::DocumentAdditionOrUpdate,
+        canceled_by: None,
+        details: Some(details_at_start(&add(2, MissingIndex::Create))),
+        error: None,
+        enqueued_at: NOW,
+        started_at: None,
+        finished_at: None,
+        custom_metadata: None,
+    };
+    assert_eq!(
+        serde_json::to_string(&task).unwrap(),
+        "{\"uid\":3,\"batchUid\":null,\"indexUid\":\"movies\",\"status\":\"enqueued\",\
+         \"type\":\"documentAdditionOrUpdate\",\"canceledBy\":null,\
+         \"details\":{\"receivedDocuments\":2,\"indexedDocuments\":null},\"error\":null,\"duration\":null,\
+         \"enqueuedAt\":\"2026-01-02T03:04:05.006Z\",\"startedAt\":null,\"finishedAt\":null}"
+    );
+    assert_eq!(
+        serde_json::to_value(task.summary()).unwrap(),
+        json!({
+            "taskUid": 3, "indexUid": "movies", "status": "enqueued", "type": "documentAdditionOrUpdate",
+            "enqueuedAt": "2026-01-02T03:04:05.006Z",
+        })
+    );
+    task.started_at = Some(NOW);
+    task.finished_at = Some(NOW + time::Duration::milliseconds(12));
+    task.custom_metadata = Some("mine".to_owned());
+    let printed = serde_json::to_value(&task).unwrap();
+    assert_eq!(
+        (&printed["duration"], &printed["batchUid"], &printed["customMetadata"]),
+        (&json!("PT0.012S"), &json!(3), &json!("mine"))
+    );
+}
+
+#[test]
+fn details_follow_the_kind_and_a_failed_task_counts_nothing() {
+    let by_filter = delete(Deletion::ByFilter(json!("a = 1")));
+    let start = details_at_start(&by_filter);
+    assert_eq!(
+        Value::Object(start.clone()),
+        json!({ "providedIds": 0, "deletedDocuments": null, "originalFilter": "\"a = 1\"" })
+    );
+    let succeeded = details_at_end(start.clone(), &by_filter, TaskStatus::Succeeded, 4);
+    let failed = details_at_end(start, &by_filter, TaskStatus::Failed, 4);
+    assert_eq!((&succeeded["deletedDocuments"], &failed["deletedDocuments"]), (&json!(4), &json!(0)));
+    let reset = settings(
+        json!({ "displayedAttributes": null, "synonyms": null, "embedders": { "e": { "apiKey": "0123456789abc" } } }),
+        SettingsOrigin::Update,
+    );
+    assert_eq!(
+        Value::Object(details_at_start(&reset)),
+        json!({
+            "displayedAttributes": ["*"], "synonyms": null, "embedders": { "e": { "apiKey": "01XXXX..." } },
+        })
+    );
+}
+
+#[test]
+fn the_first_documents_make_the_index_and_fix_its_key_before_they_are_sent() {
+    let cluster = Cluster::new(3, 1, 6);
+    let decision = cluster.add(None, r#"[{"id":1},{"id":2},{"id":1}]"#);
+    assert_eq!(code_of(&decision), None);
+    assert_eq!(step_names(&decision), ["create", "settings", "add"]);
+    assert_eq!(decision.indexed_documents, 2);
+    let Step::Settings { patch } = &decision.steps[1] else { panic!("{:?}", decision.steps) };
+    assert!(patch["rankingRules"].as_array().unwrap().contains(&json!("id:asc")));
+    assert_eq!(after(None, &decision).unwrap().primary_key.as_deref(), Some("id"));
+}
+
+#[test]
+fn a_refused_batch_makes_its_index_and_nothing_else() {
+    let cluster = Cluster::new(3, 1, 6);
+    let decision = cluster.add(None, r#"[{"id":1},{"id":null}]"#);
+    assert_eq!(code_of(&decision), Some(ErrorCode::InvalidDocumentId));
+    assert_eq!(step_names(&decision), ["create", "settings"]);
+    assert!(decision.effects.iter().all(Effect::survives_refusal));
+    assert_eq!(after(None, &decision).unwrap().primary_key, None);
+    let known = cluster.index(Some("id"));
+    assert!(cluster.add(Some(&known), r#"[{"id":null}]"#).steps.is_empty());
+}
+
+#[test]
+fn an_index_that_is_missing_is_made_only_by_writes_that_may() {
+    let cluster = Cluster::new(2, 1, 2);
+    let refused = [
+        add(0, MissingIndex::Refuse),
+        delete(Deletion::All),
+        settings(json!({ "synonyms": null }), SettingsOrigin::Reset),
+        Mutation::UpdateIndex { primary_key: None },
+        Mutation::DeleteIndex,
+    ];
+    for mutation in refused {
+        let decision = cluster.judge(None, mutation, None);
+        assert_eq!(code_of(&decision), Some(ErrorCode::IndexNotFound));
+        assert!(decision.steps.is_empty() && decision.effects.is_empty());
+    }
+    let made = cluster.judge(None, settings(json!({}), SettingsOrigin::Update), None);
+    assert_eq!((code_of(&made), step_names(&made)), (None, vec!["create", "settings"]));
+}
+
+#[test]
+fn a_primary_key_is_changed_only_while_there_are_no_documents() {
+    let cluster = Cluster::new(2, 1, 2);
+    let index = cluster.index(Some("id"));
+    let change = |key: &str| Mutation::UpdateIndex { primary_key: Some(key.to_owned()) };
+    let refused = cluster.judge(Some(&index), change("sku"), None);
+    let Verdict::Refused(error) = &refused.verdict else { panic!("{refused:?}") };
+    assert_eq!(error.message, "Index `movies`: Index already has a primary key: `id`.");
+    let same = cluster.judge(Some(&index), change("id"), None);
+    assert_eq!((code_of(&same), same.steps.len()), (None, 0));
+    let unknown = cluster.index(None);
+    let first = cluster.judge(Some(&unknown), change("sku"), None);
+    assert_eq!(step_names(&first), ["update", "settings"]);
+}
+
+#[test]
+fn a_decision_survives_being_stored() {
+    let cluster = Cluster::new(3, 2, 4);
+    let index = cluster.index(Some("id"));
+    let decisions = [
+        cluster.add(None, r#"[{"id":1}]"#),
+        cluster.add(None, r#"[{"id":null}]"#),
+        cluster.judge(Some(&index), delete(Deletion::ByFilter(json!(["a = 1"]))), None),
+        cluster.judge(
+            Some(&index),
+            settings(json!({ "synonyms": { "a": ["b"] } }), SettingsOrigin::Update),
+            None,
+        ),
+        cluster.judge(Some(&index), Mutation::DeleteIndex, None),
+    ];
+    for decision in decisions {
+        let stored = serde_json::to_string(&decision).unwrap();
+        assert_eq!(serde_json::from_str::<Decision>(&stored).unwrap(), decision);
+    }
+}
+
+#[test]
+fn a_node_gets_only_the_shards_it_holds_and_nothing_if_it_holds_none() {
+    let cluster = Cluster::new(3, 1, 6);
+    let index = cluster.index(Some("id"));
+    let decision = cluster.add(Some(&index), r#"[{"id":1}]"#);
+    let shard = shard_of("1", index.shards);
+    for number in 0..3 {
+        let ops = ops_for(&decision, &node(number));
+        if index.placement.holds(&node(number), shard) {
+            assert!(
+                matches!(&ops[..], [Op::AddDocuments { shards, .. }] if shards.iter().eq([&shard])),
+                "{ops:?}"
+            );
+        } else {
+            assert!(ops.is_empty(), "{ops:?}");
+        }
+    }
+    assert_eq!(touched_shards(&decision), BTreeSet::from([shard]));
+}
+
+#[test]
+fn each_shard_is_counted_by_one_replica_that_can_be_trusted() {
+    let mut cluster = Cluster::new(3, 2, 4);
+    cluster.readable.remove(&node(0));
+    let index = cluster.index(Some("id"));
+    let decision = cluster.judge(Some(&index), delete(Deletion::ByFilter(json!("a = 1"))), None);
+    let mut counted = Vec::new();
+    for number in 0..3 {
+        for op in ops_for(&decision, &node(number)) {
+            let Op::DeleteByFilter { filter, counts } = op else { panic!("{op:?}") };
+            if counts == Counts::Yes {
+                assert_ne!(number, 0);
+                counted.extend(markers(&filter, &index.placement.shards_of(&node(number))));
+            }
+        }
+    }
+    counted.sort_unstable();
+    assert_eq!(counted, index.shards.shards().collect::<Vec<_>>());
+}
+
+/// The shards that a filter selects; all that the node holds if it selects none.
+fn markers(filter: &Value, held: &BTreeSet<ShardId>) -> Vec<ShardId> {
+    match filter {
+        Value::Array(items) => items[0]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|marker| ShardId(marker.as_str().unwrap()["_miroir_shard_".len()..][..3].parse().unwrap()))
+            .collect(),
+        _ => held.iter().copied().collect(),
+    }
+}
+
+fn failed(code: ErrorCode, message: &str) -> OpResult {
+    OpResult::Failed(ResponseError::new(code, message))
+}
+
+fn done(deleted: impl Into<Option<u64>>) -> OpResult {
+    OpResult::Done { deleted: deleted.into() }
+}
+
+fn reports(of_nodes: impl IntoIterator<Item = (u32, OpResult)>) -> BTreeMap<NodeId, NodeReport> {
+    of_nodes.into_iter().map(|(number, result)| (node(number), vec![result])).collect()
+}
+
+#[test]
+fn a_node_that_fails_alone_is_no_failure_of_the_task() {
+    let cluster = Cluster::new(2, 2, 2);
+    let index = cluster.index(Some("id"));
+    let decision =
+        cluster.judge(Some(&index), settings(json!({ "stopWords": ["a"] }), SettingsOrigin::Update), None);
+    let full = failed(ErrorCode::NoSpaceLeftOnDevice, "disk full");
+    let folded = fold(&decision, "movies", &reports([(0, done(None)), (1, full.clone())]));
+    assert_eq!(folded.status, TaskStatus::Succeeded);
+    assert_eq!(folded.failed_alone, BTreeSet::from([node(1)]));
+    let folded = fold(&decision, "movies", &reports([(0, full.clone()), (1, full)]));
+    assert_eq!(folded.status, TaskStatus::Failed);
+    assert_eq!(folded.error.unwrap().code, ErrorCode::NoSpaceLeftOnDevice);
+    assert!(folded.failed_alone.is_empty());
+}
+
+#[test]
+fn an_error_of_the_client_goes_before_one_of_a_node_and_a_skipped_part_proves_nothing() {
+    let cluster = Cluster::new(2, 2, 2);
+    let index = cluster.index(Some("id"));
+    let decision = cluster.judge(Some(&index), delete(Deletion::All), None);
+    let client = failed(ErrorCode::InvalidDocumentGeoField, "bad `_geo`");
+    let internal = failed(ErrorCode::Internal, "broken");
+    let folded = fold(&decision, "movies", &reports([(0, internal), (1, client.clone())]));
+    assert_eq!(folded.error.unwrap().code, ErrorCode::InvalidDocumentGeoField);
+    let folded = fold(&decision, "movies", &reports([(0, OpResult::Skipped), (1, client)]));
+    assert_eq!((folded.status, folded.failed_alone.len()), (TaskStatus::Failed, 0));
+    let folded = fold(&decision, "movies", &reports([(0, OpResult::Skipped), (1, OpResult::Skipped)]));
+    assert_eq!(folded.status, TaskStatus::Succeeded);
+}
+
+#[test]
+fn work_that_was_done_before_its_answer_was_lost_is_no_failure() {
+    let cluster = Cluster::new(2, 1, 2);
+    let index = cluster.index(Some("id"));
+    let decision = cluster.judge(Some(&index), Mutation::DeleteIndex, None);
+    let gone = failed(ErrorCode::IndexNotFound, "Index `movies` not found.");
+    let folded = fold(&decision, "movies", &reports([(0, done(5)), (1, gone)]));
+    assert_eq!((folded.status, folded.failed_alone.len()), (TaskStatus::Succeeded, 0));
+}
+
+#[test]
+fn a_whole_index_is_counted_once_per_copy() {
+    let cluster = Cluster::new(3, 2, 6);
+    let index = cluster.index(Some("id"));
+    let decision = cluster.judge(Some(&index), delete(Deletion::All), None);
+    let all = reports([(0, done(20)), (1, done(22)), (2, done(18))]);
+    assert_eq!(fold(&decision, "movies", &all).count, 30);
+    let one_missing = reports([(0, done(20)), (1, done(20))]);
+    assert_eq!(fold(&decision, "movies", &one_missing).count, 30);
+}
+
+#[test]
+fn the_first_matching_pattern_says_how_many_shards_an_index_has() {
+    let patterns = vec![("logs-*".to_owned(), shards(16)), ("logs-small".to_owned(), shards(1))];
+    let rules = ShardRules { default: shards(4), patterns };
+    let count = |uid: &str| rules.shards_for(&IndexUid::new(uid)).get();
+    assert_eq!([count("logs-2026"), count("logs-small"), count("logs"), count("movies")], [16, 16, 4, 4]);
+}
+
+#[test]
+fn settings_that_nodes_may_refuse_late_are_known() {
+    let risky = |patch: Value| settings(patch, SettingsOrigin::Update).is_risky_settings();
+    assert!(risky(json!({ "embedders": {} })));
+    assert!(risky(json!({ "sortableAttributes": ["price", "_geo"] })));
+    assert!(!risky(json!({ "sortableAttributes": ["price"], "synonyms": {} })));
+    assert!(!Mutation::DeleteIndex.is_risky_settings());
+}

@@ -51,7 +51,9 @@ pub fn content_type_error(given: Option<&str>, accepted: &[&str]) -> ResponseErr
     match given {
         None => ResponseError::new(
             ErrorCode::MissingContentType,
-            format!("A Content-Type header is missing. Accepted values for the Content-Type header are: {accepted}"),
+            format!(
+                "A Content-Type header is missing. Accepted values for the Content-Type header are: {accepted}"
+            ),
         ),
         Some(given) => ResponseError::new(
             ErrorCode::InvalidContentType,

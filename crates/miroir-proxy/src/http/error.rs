@@ -55,13 +55,17 @@ impl HttpError {
         Ok(match self {
             Self::Refused(error) => error,
             Self::Node(reply) => return Err(reply),
-            Self::NodeFailed(error) => {
-                ResponseError::new(ErrorCode::MiroirNodeUnavailable, format!("{error}. Try again, or see which nodes answer."))
-            }
+            Self::NodeFailed(error) => ResponseError::new(
+                ErrorCode::MiroirNodeUnavailable,
+                format!("{error}. Try again, or see which nodes answer."),
+            ),
             Self::Write(error) => error.response(),
             Self::ShardsUnavailable(shards) => ResponseError::new(
                 ErrorCode::MiroirShardUnavailable,
-                format!("No node that holds shards {} can be read now. Try again when a node is back.", list(&shards)),
+                format!(
+                    "No node that holds shards {} can be read now. Try again when a node is back.",
+                    list(&shards)
+                ),
             ),
             Self::Unreadable(what) => {
                 ResponseError::new(ErrorCode::Internal, format!("A node answered out of form: {what}."))

@@ -1,10 +1,7 @@
 //! Listing documents, with a filter or without.
 
-use std::collections::BTreeMap;
-
 use axum::http::StatusCode;
 use futures_util::future::try_join_all;
-use miroir_core::cover::plan_cover;
 use miroir_core::document::{canonical_id, marker};
 use miroir_core::hash::shard_of;
 use miroir_core::ids::ShardId;
@@ -12,6 +9,7 @@ use miroir_core::search::{order_documents, sort_criteria};
 use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value, json};
 
+use super::counts::count_by_markers;
 use super::window::{Stretch, plan_stretches};
 use super::{ask_replica, object};
 use crate::cluster::{Cluster, NodeRequest};
@@ -57,7 +55,8 @@ impl ListingRequest {
         if let Some(shard) = marker::selection_filter([stretch.shard], entry.shards) {
             miroir_core::search::confine(&mut body, shard);
         }
-        NodeRequest::post(format!("/indexes/{}/documents/fetch", entry.physical)).json(Value::Object(body).to_string())
+        NodeRequest::post(format!("/indexes/{}/documents/fetch", entry.physical))
+            .json(Value::Object(body).to_string())
     }
 }
 
@@ -118,7 +117,8 @@ async fn sorted_page(
     let window = usize::try_from(request.offset).unwrap_or(usize::MAX);
     let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
     let selection = miroir_core::search::listed_fields(fields.as_ref());
-    let page = merged.into_iter().skip(window).take(limit).map(|document| selection.apply(document)).collect();
+    let page =
+        merged.into_iter().skip(window).take(limit).map(|document| selection.apply(document)).collect();
     Ok((page, total))
 }
 
@@ -138,46 +138,14 @@ async fn count_shards(
             shards
         }
         // A request that is wrong must fail even where the markers' counts would do.
-        None if unfiltered && !request.body.contains_key("ids") => return count_by_markers(cluster, view, entry).await,
+        None if unfiltered && !request.body.contains_key("ids") => {
+            return count_by_markers(cluster, view, entry).await;
+        }
         None => entry.shards.shards().collect(),
     };
     let nothing: Vec<_> = shards.iter().map(|&shard| Stretch { shard, offset: 0, limit: 0 }).collect();
     let pages = fetch_all(cluster, view, entry, request, &nothing).await?;
     Ok(shards.into_iter().zip(pages.into_iter().map(|page| page.total)).collect())
-}
-
-/// Nodes count how many documents have each field, and each shard has a field of its own: one request per node tells
-/// the size of all of its shards.
-async fn count_by_markers(
-    cluster: &Cluster,
-    view: &View,
-    entry: &IndexEntry,
-) -> Result<Vec<(ShardId, u64)>, HttpError> {
-    let cover = plan_cover(&entry.placement, &view.readable, 0);
-    if !cover.missing.is_empty() {
-        return Err(HttpError::ShardsUnavailable(cover.missing));
-    }
-    let request = NodeRequest::get(format!("/indexes/{}/stats", entry.physical));
-    let counted = try_join_all(cover.parts.iter().filter_map(|part| Some((part, *part.shards.first()?))).map(
-        |(part, first)| {
-            let request = &request;
-            async move {
-                let node = cluster.membership.node(&part.node);
-                let node = node.ok_or_else(|| HttpError::ShardsUnavailable(vec![first]))?;
-                let reply = node.send(request.clone(), cluster.node_timeout).await?;
-                let stats = object(&reply)?;
-                let count = |shard: &ShardId| {
-                    let fields = stats.get("fieldDistribution");
-                    let field = marker::field_name(*shard, entry.shards);
-                    (*shard, fields.and_then(|fields| fields.get(field)).and_then(Value::as_u64).unwrap_or(0))
-                };
-                Ok::<_, HttpError>(part.shards.iter().map(count).collect::<Vec<_>>())
-            }
-        },
-    ))
-    .await?;
-    let counts: BTreeMap<_, _> = counted.into_iter().flatten().collect();
-    Ok(counts.into_iter().collect())
 }
 
 /// One shard's part of a listing.

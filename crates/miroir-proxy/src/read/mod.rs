@@ -1,5 +1,6 @@
 //! Reading documents: one by its id, or a listing in one stable order over all shards.
 
+mod counts;
 mod listing;
 mod one;
 mod settings;
@@ -38,7 +39,9 @@ async fn ask_replica(
         };
         match node.send(request.clone(), cluster.node_timeout).await {
             Ok(reply) if !reply.status.is_server_error() => return Ok((part.node, reply)),
-            Ok(reply) => tracing::warn!(node = %part.node, status = %reply.status, "node could not read a document"),
+            Ok(reply) => {
+                tracing::warn!(node = %part.node, status = %reply.status, "node could not read a document")
+            }
             Err(error) => tracing::warn!(%error, "node did not answer a read; asking another replica"),
         }
         readable.remove(&part.node);

@@ -48,7 +48,11 @@ mod tests {
     #[test]
     fn pages_of_any_size_cover_every_document_once() {
         for size in 1..=11 {
-            let shown: u64 = (0..10).step_by(size).flat_map(|at| plan_stretches(&COUNTS, at, size as u64)).map(|it| it.limit).sum();
+            let shown: u64 = (0..10)
+                .step_by(size)
+                .flat_map(|at| plan_stretches(&COUNTS, at, size as u64))
+                .map(|it| it.limit)
+                .sum();
             assert_eq!(shown, 10, "pages of {size}");
         }
     }

@@ -4,7 +4,7 @@
 //! wrote: the shard filter, its column, a longer list of attributes. So a node is asked once more, with exactly what
 //! the client sent, and its answer goes back, freed of Miroir's names.
 
-use miroir_core::error::{ErrorCode, scrub_message};
+use miroir_core::error::{ErrorCode, hide_attributes, scrub_message};
 use miroir_core::view::IndexEntry;
 use reqwest::Method;
 use serde_json::Value;
@@ -26,7 +26,8 @@ pub struct Original {
 
 impl Original {
     fn to_request(&self, entry: &IndexEntry) -> NodeRequest {
-        let request = NodeRequest::new(self.method.clone(), format!("/indexes/{}{}", entry.physical, self.path));
+        let request =
+            NodeRequest::new(self.method.clone(), format!("/indexes/{}{}", entry.physical, self.path));
         match &self.body {
             Some(body) => request.json(body.clone()),
             None => request,
@@ -58,22 +59,35 @@ pub async fn explain(cluster: &Cluster, entry: &IndexEntry, original: &Original)
     for node in view.readable.iter().filter_map(|id| cluster.membership.node(id)) {
         match node.send(original.to_request(entry), cluster.node_timeout).await {
             Ok(reply) if reply.status.is_client_error() => return HttpError::Node(scrub_reply(reply, entry)),
-            Ok(reply) => return HttpError::Unreadable(format!("a request that Miroir can't read got {}", reply.status)),
+            Ok(reply) => {
+                return HttpError::Unreadable(format!(
+                    "a request that Miroir can't read got {}",
+                    reply.status
+                ));
+            }
             Err(error) => tracing::warn!(%error, "node did not answer; asking another one"),
         }
     }
-    HttpError::new(ErrorCode::MiroirNodeUnavailable, "No node can be read now. Try again when a node is back.")
+    HttpError::new(
+        ErrorCode::MiroirNodeUnavailable,
+        "No node can be read now. Try again when a node is back.",
+    )
 }
 
 fn own_words(refusal: &Refusal) -> HttpError {
     HttpError::Unreadable(format!("node `{}` refused Miroir's form of a valid request", refusal.node))
 }
 
-/// The same answer with Miroir's own names taken out of its message.
+/// The same answer with Miroir's own names taken out of its message, and the attributes that the client hides.
 pub fn scrub_reply(reply: NodeReply, entry: &IndexEntry) -> NodeReply {
     let Ok(Value::Object(mut body)) = serde_json::from_slice(&reply.body) else { return reply };
+    let about_search = body.get("code").and_then(Value::as_str).is_some_and(|code| code.contains("_search_"));
     if let Some(Value::String(message)) = body.get_mut("message") {
         *message = scrub_message(message, &entry.physical, &entry.uid);
+        let displayed = entry.settings.list("displayedAttributes").filter(|list| !list.contains(&"*"));
+        if let Some(displayed) = displayed.filter(|_| about_search) {
+            *message = hide_attributes(message, &displayed);
+        }
     }
     NodeReply { body: Value::Object(body).to_string().into(), ..reply }
 }

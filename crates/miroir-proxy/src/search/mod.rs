@@ -53,7 +53,9 @@ fn accept(gathered: Gathered, policy: UnavailableShardPolicy) -> Result<Gathered
     match policy {
         _ if gathered.missing.is_empty() => Ok(gathered),
         UnavailableShardPolicy::Partial if !nothing => Ok(gathered),
-        UnavailableShardPolicy::Partial | UnavailableShardPolicy::Error => Err(HttpError::ShardsUnavailable(gathered.missing)),
+        UnavailableShardPolicy::Partial | UnavailableShardPolicy::Error => {
+            Err(HttpError::ShardsUnavailable(gathered.missing))
+        }
     }
 }
 

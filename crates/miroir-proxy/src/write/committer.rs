@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use miroir_core::ids::{NodeId, TaskUid};
-use miroir_core::task::{OpResult, SyncState, TaskStatus};
+use miroir_core::task::{OpResult, SyncState};
 use miroir_store::{CatalogChange, Commit, Store};
 use time::OffsetDateTime;
 use tokio::sync::{Notify, mpsc};
@@ -116,10 +116,7 @@ impl Committer {
             self.shelf.remove(*task);
         }
         for (task, status) in &ended {
-            match status {
-                TaskStatus::Failed => tracing::info!(%task, "task failed"),
-                _ => tracing::debug!(%task, %status, "task ended"),
-            }
+            tracing::debug!(%task, %status, "task ended");
         }
         self.ended.notify_one();
     }
@@ -146,7 +143,9 @@ impl Committer {
 fn tell(node: &NodeId, sync: SyncState) {
     match sync {
         SyncState::InSync => tracing::info!(%node, "node has caught up and is read again"),
-        SyncState::Behind => tracing::warn!(%node, "a task succeeded without this node; it is not read until it caught up"),
+        SyncState::Behind => {
+            tracing::warn!(%node, "a task succeeded without this node; it is not read until it caught up");
+        }
         SyncState::Damaged => {
             tracing::error!(%node, "node failed a task that others did; it is not read until its data are copied anew");
         }

@@ -1,3 +1,5 @@
+//! The part of the configuration that writes depend on.
+
 use std::time::Duration;
 
 use miroir_core::placement::{Members, ReplicationFactor};

@@ -1,3 +1,5 @@
+//! What can go wrong with writes, for clients and for the operator.
+
 use miroir_core::error::{ErrorCode, ResponseError};
 use miroir_core::ids::{GroupId, IndexUid, NodeId};
 use miroir_core::placement::PlacementError;
@@ -35,7 +37,9 @@ pub enum StartError {
     )]
     NewNode(NodeId),
     /// A node that holds data was taken away.
-    #[error("index `{index}` has shards on node `{node}`, which is not configured in group {group}. Put it back")]
+    #[error(
+        "index `{index}` has shards on node `{node}`, which is not configured in group {group}. Put it back"
+    )]
     MissingNode {
         /// The index.
         index: IndexUid,
@@ -45,7 +49,9 @@ pub enum StartError {
         group: GroupId,
     },
     /// A group has no copy of an index.
-    #[error("index `{index}` has no copy in group {group}. This version can't fill new groups: take the group out")]
+    #[error(
+        "index `{index}` has no copy in group {group}. This version can't fill new groups: take the group out"
+    )]
     NewGroup {
         /// The index.
         index: IndexUid,

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use miroir_core::ids::TaskUid;
-use miroir_core::task::{OpResult, Op, ops_for};
+use miroir_core::task::{Op, OpResult, ops_for};
 use miroir_store::{Delivery, OpSent, Reception, Store};
 use time::OffsetDateTime;
 use tokio::sync::{mpsc, watch};
@@ -78,7 +78,7 @@ impl Lane {
             match self.shelf.next(self.cursor).await {
                 Some(work) => {
                     self.deliver(&work, &mut pending).await;
-                    self.cursor = TaskUid(work.entry.uid.0 + 1);
+                    self.cursor = TaskUid(work.decided.entry.uid.0 + 1);
                 }
                 None => self.cursor = decided,
             }
@@ -89,9 +89,9 @@ impl Lane {
     }
 
     async fn deliver(&self, work: &Arc<Prepared>, pending: &mut Pending) {
-        for (number, op) in ops_for(&work.decision, self.node.id()).iter().enumerate() {
+        for (number, op) in ops_for(&work.decided.decision, self.node.id()).iter().enumerate() {
             let reception = self.send_until_received(work, op, number, pending).await;
-            pending.sent.push(OpSent { task: work.entry.uid, op: number, reception });
+            pending.sent.push(OpSent { task: work.decided.entry.uid, op: number, reception });
         }
     }
 
@@ -102,7 +102,7 @@ impl Lane {
         number: usize,
         pending: &mut Pending,
     ) -> Reception {
-        let mark = mark(&self.log_id, work.entry.uid, number);
+        let mark = mark(&self.log_id, work.decided.entry.uid, number);
         let request = self.request(work, number, &mark).await;
         let mut backoff = Backoff::new();
         loop {
@@ -116,7 +116,7 @@ impl Lane {
                     tracing::debug!(%error, "a write has to wait");
                 }
             }
-            self.store_received(work.entry.uid, pending).await;
+            self.store_received(work.decided.entry.uid, pending).await;
             backoff.pause().await;
         }
     }
@@ -125,7 +125,7 @@ impl Lane {
     async fn request(&self, work: &Arc<Prepared>, number: usize, mark: &str) -> NodeRequest {
         let (work, node, mark) = (Arc::clone(work), self.node.id().clone(), mark.to_owned());
         let made = tokio::task::spawn_blocking(move || {
-            let ops = ops_for(&work.decision, &node);
+            let ops = ops_for(&work.decided.decision, &node);
             request(&work, &ops[number], &mark)
         });
         made.await.expect("putting a request together does not panic")
@@ -154,14 +154,15 @@ impl Lane {
     }
 
     async fn find_sent(&self, work: &Prepared, mark: &str) -> Result<Option<u64>, NodeError> {
-        let Some(target) = &work.decision.target else { return Ok(None) };
+        let Some(target) = &work.decided.decision.target else { return Ok(None) };
         let reply = self.node.send(recent_tasks(&target.physical, LOOK_BACK), self.timeout).await?;
         Ok(serde_json::from_slice(&reply.body).ok().and_then(|tasks| find_mark(&tasks, mark)))
     }
 
     /// Stores what was received of entries before `current`, which is not delivered as a whole.
     async fn store_received(&self, current: TaskUid, pending: &mut Pending) {
-        let (complete, begun): (Vec<_>, Vec<_>) = pending.sent.drain(..).partition(|sent| sent.task < current);
+        let (complete, begun): (Vec<_>, Vec<_>) =
+            pending.sent.drain(..).partition(|sent| sent.task < current);
         pending.sent = begun;
         self.store_group(current, complete).await;
     }
@@ -174,8 +175,7 @@ impl Lane {
         if sent.is_empty() {
             return;
         }
-        let delivery =
-            Delivery { node: self.node.id().clone(), cursor, sent, at: OffsetDateTime::now_utc() };
+        let delivery = Delivery { node: self.node.id().clone(), cursor, sent, at: OffsetDateTime::now_utc() };
         until_stored("progress of a lane", || self.store.deliver(delivery.clone())).await;
         for sent in delivery.sent {
             self.hand_on(sent).await;

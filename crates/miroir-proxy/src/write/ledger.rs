@@ -11,14 +11,14 @@ use std::time::{Duration, Instant};
 use miroir_core::error::ErrorCode;
 use miroir_core::ids::{IndexUid, NodeId, ShardId, TaskUid};
 use miroir_core::task::{
-    Effect, Folded, LogEntry, NodeReport, OpResult, SyncEvent, SyncState, TaskStatus, apply_effect,
-    details_at_end, details_at_start, fold, ops_for, touched_shards,
+    Effect, Folded, LogEntry, NodeReport, Op, OpResult, SyncEvent, SyncState, TaskStatus, Verdict,
+    apply_effect, details_at_end, details_at_start, fold, ops_for, touched_shards,
 };
 use miroir_core::view::IndexEntry;
 use miroir_store::{CatalogChange, Commit, Settled};
 use time::OffsetDateTime;
 
-use super::prepared::Prepared;
+use super::prepared::Decided;
 
 /// A node that is behind by at most so many tasks is waited for again. Otherwise, under steady writes, it would always
 /// be one task behind.
@@ -61,7 +61,7 @@ struct Open {
 #[derive(Debug)]
 enum Stage {
     /// The task is open. `covered_since` is when each shard had first been done by some node.
-    Unsettled { work: Arc<Prepared>, touched: BTreeSet<ShardId>, covered_since: Option<Instant> },
+    Unsettled { work: Arc<Decided>, touched: BTreeSet<ShardId>, covered_since: Option<Instant> },
     /// The task has ended; the remaining shares are of nodes that are behind.
     Settled { status: TaskStatus },
 }
@@ -102,7 +102,10 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    pub(super) fn new(catalog: Vec<IndexEntry>, nodes: impl IntoIterator<Item = (NodeId, SyncState)>) -> Self {
+    pub(super) fn new(
+        catalog: Vec<IndexEntry>,
+        nodes: impl IntoIterator<Item = (NodeId, SyncState)>,
+    ) -> Self {
         Self {
             catalog: catalog.into_iter().map(|entry| (entry.uid.clone(), entry)).collect(),
             open: BTreeMap::new(),
@@ -113,16 +116,22 @@ impl Ledger {
     }
 
     /// The index after everything decided so far and then `more`; none if there will be no such index.
-    pub(super) fn head(&self, index: &IndexUid, more: &[Arc<Prepared>], now: OffsetDateTime) -> Option<IndexEntry> {
-        let unsettled = self.queues.get(index).into_iter().flatten().filter_map(|task| self.work(*task));
-        let more = more.iter().filter(|work| work.entry.index_uid == *index);
-        unsettled.chain(more).flat_map(|work| effects(work, None)).fold(
-            self.catalog.get(index).cloned(),
-            |head, effect| apply_effect(head, effect, now),
-        )
+    pub(super) fn head<'a>(
+        &'a self,
+        index: &IndexUid,
+        more: impl Iterator<Item = &'a Decided>,
+        now: OffsetDateTime,
+    ) -> Option<IndexEntry> {
+        let unsettled =
+            self.queues.get(index).into_iter().flatten().filter_map(|task| Some(&**self.work(*task)?));
+        let more = more.filter(|work| work.entry.index_uid == *index);
+        unsettled
+            .chain(more)
+            .flat_map(|work| effects(work, None))
+            .fold(self.catalog.get(index).cloned(), |head, effect| apply_effect(head, effect, now))
     }
 
-    fn work(&self, task: TaskUid) -> Option<&Arc<Prepared>> {
+    fn work(&self, task: TaskUid) -> Option<&Arc<Decided>> {
         match &self.open.get(&task)?.stage {
             Stage::Unsettled { work, .. } => Some(work),
             Stage::Settled { .. } => None,
@@ -140,8 +149,8 @@ impl Ledger {
         self.queues.values().map(BTreeSet::len).sum()
     }
 
-    /// Takes in a decision. `has_ended` says how its task ended, when it did before a restart.
-    pub(super) fn add(&mut self, work: &Arc<Prepared>, ended: Option<TaskStatus>) {
+    /// Takes in a decision. `ended` says how its task ended, when it did before a restart.
+    pub(super) fn add(&mut self, work: &Arc<Decided>, ended: Option<TaskStatus>) {
         let uid = work.entry.uid;
         let nodes = work.decision.target.iter().flat_map(|target| target.placement.nodes());
         let mut shares = BTreeMap::new();
@@ -150,28 +159,25 @@ impl Ledger {
             if ops.is_empty() {
                 continue;
             }
-            let shards = work.decision.target.as_ref().map(|target| target.placement.shards_of(node));
+            let held = work.decision.target.as_ref().map(|target| target.placement.shards_of(node));
             shares.insert(
                 node.clone(),
                 Share {
                     results: vec![None; ops.len()],
-                    forgiven: ops.iter().map(miroir_core::task::Op::error_when_repeated).collect(),
-                    shards: shards.unwrap_or_default(),
+                    forgiven: ops.iter().map(Op::error_when_repeated).collect(),
+                    shards: held.unwrap_or_default(),
                 },
             );
         }
         let index = work.entry.index_uid.clone();
-        let stage = match ended {
-            Some(status) => Stage::Settled { status },
-            None => {
-                self.queues.entry(index.clone()).or_default().insert(uid);
-                let touched = touched_shards(&work.decision);
-                Stage::Unsettled { work: Arc::clone(work), touched, covered_since: None }
-            }
-        };
-        if ended.is_some() {
+        let stage = if let Some(status) = ended {
             self.owe(shares.keys());
-        }
+            Stage::Settled { status }
+        } else {
+            self.queues.entry(index.clone()).or_default().insert(uid);
+            let touched = touched_shards(&work.decision);
+            Stage::Unsettled { work: Arc::clone(work), touched, covered_since: None }
+        };
         self.open.insert(uid, Open { index, shares, stage });
     }
 
@@ -227,7 +233,8 @@ impl Ledger {
         let trusted = |node: &NodeId| nodes.get(node).is_some_and(|state| state.sync != SyncState::Damaged);
         let done: BTreeMap<&NodeId, &Share> =
             open.shares.iter().filter(|(node, share)| share.is_done() && trusted(node)).collect();
-        let covered: BTreeSet<ShardId> = done.values().flat_map(|share| share.shards.iter().copied()).collect();
+        let covered: BTreeSet<ShardId> =
+            done.values().flat_map(|share| share.shards.iter().copied()).collect();
         if !touched.is_subset(&covered) {
             return false;
         }
@@ -253,7 +260,7 @@ impl Ledger {
         true
     }
 
-    fn close(&mut self, work: &Prepared, folded: &Folded, date: OffsetDateTime, outcome: &mut Outcome) {
+    fn close(&mut self, work: &Decided, folded: &Folded, date: OffsetDateTime, outcome: &mut Outcome) {
         let uid = work.entry.uid;
         let details = details_at_start(&work.entry.mutation);
         outcome.ended.push((uid, folded.status));
@@ -325,11 +332,13 @@ impl Ledger {
 }
 
 /// What is true after a task: as decided, or as it turned out.
-fn effects<'a>(work: &'a Prepared, folded: Option<&Folded>) -> impl Iterator<Item = &'a Effect> {
-    use miroir_core::task::Verdict;
+fn effects<'a>(work: &'a Decided, folded: Option<&Folded>) -> impl Iterator<Item = &'a Effect> {
     let (succeeded, created) = match folded {
         Some(folded) => (folded.status == TaskStatus::Succeeded, folded.created),
         None => (work.decision.verdict == Verdict::Accepted, true),
     };
     work.decision.effects.iter().filter(move |effect| succeeded || (created && effect.survives_refusal()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,11 +16,17 @@ struct Documents {
     shards: Vec<ShardId>,
 }
 
-/// A decided entry.
+/// An entry and what was decided about it, without its documents: light enough to be kept until its task is over.
 #[derive(Debug)]
-pub(super) struct Prepared {
+pub(super) struct Decided {
     pub(super) entry: LogEntry,
     pub(super) decision: Decision,
+}
+
+/// A decided entry that can be delivered.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) decided: Arc<Decided>,
     documents: Option<Documents>,
     /// Replicas of the same shards get the same body.
     bodies: Mutex<BTreeMap<BTreeSet<ShardId>, Bytes>>,
@@ -30,14 +36,11 @@ impl Prepared {
     /// An entry that was decided just now.
     pub(super) fn fresh(entry: LogEntry, judgement: Judgement, payload: Option<Payload>) -> Self {
         let shards = judgement.shards_of_documents;
-        let documents =
-            payload.filter(|payload| payload.len() == shards.len()).map(|payload| Documents { payload, shards });
-        Self { entry, decision: judgement.decision, documents, bodies: Mutex::default() }
-    }
-
-    /// An entry that was decided before, for those who don't need its documents.
-    pub(super) fn without_documents(entry: LogEntry, decision: Decision) -> Self {
-        Self { entry, decision, documents: None, bodies: Mutex::default() }
+        let documents = payload
+            .filter(|payload| payload.len() == shards.len())
+            .map(|payload| Documents { payload, shards });
+        let decided = Arc::new(Decided { entry, decision: judgement.decision });
+        Self { decided, documents, bodies: Mutex::default() }
     }
 
     /// An entry that was decided before: its documents are read again.
@@ -45,7 +48,8 @@ impl Prepared {
         let documents = match key_and_shards(&work.decision) {
             None => None,
             Some((primary_key, shards)) => {
-                let body = store.payload(work.entry.uid).await?.ok_or(RestoreError::NoPayload(work.entry.uid))?;
+                let body =
+                    store.payload(work.entry.uid).await?.ok_or(RestoreError::NoPayload(work.entry.uid))?;
                 let (primary_key, index) = (primary_key.to_owned(), work.entry.index_uid.clone());
                 let read = tokio::task::spawn_blocking(move || {
                     let payload = Payload::restore(body).map_err(|error| error.to_string())?;
@@ -58,7 +62,8 @@ impl Prepared {
                 Some(read.map_err(|reason| RestoreError::Unreadable { task: work.entry.uid, reason })?)
             }
         };
-        Ok(Self { entry: work.entry, decision: work.decision, documents, bodies: Mutex::default() })
+        let decided = Arc::new(Decided { entry: work.entry, decision: work.decision });
+        Ok(Self { decided, documents, bodies: Mutex::default() })
     }
 
     /// The first entry from `from` on that somebody may still need; none if there is none.
@@ -71,7 +76,7 @@ impl Prepared {
 
     /// The documents of these shards as a node gets them. May copy the whole payload.
     pub(super) fn body(&self, wanted: &BTreeSet<ShardId>) -> Bytes {
-        let (Some(documents), Some(target)) = (&self.documents, &self.decision.target) else {
+        let (Some(documents), Some(target)) = (&self.documents, &self.decided.decision.target) else {
             return Bytes::new();
         };
         let known = self.bodies.lock().unwrap_or_else(PoisonError::into_inner).get(wanted).cloned();

@@ -62,3 +62,50 @@ fn succeeded(details: &Value) -> OpResult {
     }
     OpResult::Done { deleted: details["deletedDocuments"].as_u64() }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use reqwest::StatusCode;
+    use serde_json::json;
+
+    use super::*;
+
+    fn reply(status: u16, body: &Value) -> NodeReply {
+        let status = StatusCode::from_u16(status).unwrap();
+        NodeReply { status, content_type: None, body: Bytes::from(body.to_string()) }
+    }
+
+    #[test]
+    fn what_the_request_is_at_fault_for_is_final_and_everything_else_is_tried_again() {
+        let accepted = reception(&reply(202, &json!({ "taskUid": 7 })));
+        assert_eq!(accepted, Received::Settled(Reception::Enqueued(7)));
+        let refused = reception(&reply(413, &json!({ "code": "payload_too_large", "message": "too large" })));
+        let error = ResponseError::new(ErrorCode::PayloadTooLarge, "too large");
+        assert_eq!(refused, Received::Settled(Reception::Refused(error)));
+        for (status, code) in [(403, "invalid_api_key"), (422, "no_space_left_on_device"), (500, "internal")]
+        {
+            let again = reception(&reply(status, &json!({ "code": code, "message": "no" })));
+            assert!(matches!(again, Received::NotNow(_)), "{code}: {again:?}");
+        }
+        assert!(matches!(reception(&reply(502, &Value::Null)), Received::NotNow(_)));
+        assert!(matches!(reception(&reply(200, &json!({}))), Received::NotNow(_)));
+    }
+
+    #[test]
+    fn an_import_that_reports_success_without_documents_was_skipped() {
+        let ended = |details: Value| op_result(&json!({ "status": "succeeded", "details": details }));
+        let done = |deleted| Some(OpResult::Done { deleted });
+        assert_eq!(ended(json!({ "receivedDocuments": 2, "indexedDocuments": 2 })), done(None));
+        assert_eq!(
+            ended(json!({ "receivedDocuments": 2, "indexedDocuments": null })),
+            Some(OpResult::Skipped)
+        );
+        assert_eq!(ended(json!({ "receivedDocuments": 2, "indexedDocuments": 0 })), Some(OpResult::Skipped));
+        assert_eq!(ended(json!({ "deletedDocuments": 0 })), done(Some(0)));
+        assert_eq!(op_result(&json!({ "status": "processing" })), None);
+        let failed =
+            op_result(&json!({ "status": "failed", "error": { "code": "unheard_of", "message": "no" } }));
+        assert_eq!(failed, Some(OpResult::Failed(ResponseError::new(ErrorCode::Internal, "no"))));
+    }
+}

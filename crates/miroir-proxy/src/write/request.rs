@@ -1,11 +1,12 @@
 //! The requests that carry the parts of a decision to a node.
 
+use std::collections::BTreeSet;
+
 use miroir_core::hash::shard_of;
 use miroir_core::ids::{PhysicalUid, ShardCount, ShardId, TaskUid};
 use miroir_core::task::{Deletion, Mutation, Op, WriteMethod};
 use reqwest::{Method, Url};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
 
 use super::prepared::Prepared;
 use crate::cluster::NodeRequest;
@@ -25,7 +26,7 @@ pub(super) const fn is_marked(op: &Op<'_>) -> bool {
 
 /// The request for one part of a decision. May copy a whole payload.
 pub(super) fn request(prepared: &Prepared, op: &Op<'_>, mark: &str) -> NodeRequest {
-    let target = prepared.decision.target.as_ref().expect("a decision with requests has a target");
+    let target = prepared.decided.decision.target.as_ref().expect("a decision with requests has a target");
     let physical = &target.physical;
     let index = |suffix: &str| format!("/indexes/{physical}{suffix}");
     match op {
@@ -52,7 +53,7 @@ pub(super) fn request(prepared: &Prepared, op: &Op<'_>, mark: &str) -> NodeReque
             NodeRequest::new(verb, path).body("application/x-ndjson", prepared.body(shards))
         }
         Op::DeleteByIds { shards, .. } => {
-            let ids = ids_of(&prepared.entry.mutation, shards, target.placement.shard_count());
+            let ids = ids_of(&prepared.decided.entry.mutation, shards, target.placement.shard_count());
             marked(Method::POST, physical, "/documents/delete-batch", mark).json(json!(ids).to_string())
         }
         Op::DeleteByFilter { filter, .. } => marked(Method::POST, physical, "/documents/delete", mark)

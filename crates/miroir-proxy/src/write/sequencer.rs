@@ -64,7 +64,7 @@ impl Sequencer {
     }
 
     async fn decide(&self, entries: Vec<LogEntry>) {
-        let mut group: Vec<Arc<Prepared>> = Vec::new();
+        let mut group: Vec<Prepared> = Vec::new();
         let mut bytes = 0;
         for entry in entries {
             if bytes > GROUP_BYTES || self.must_wait(&entry, &group) {
@@ -76,7 +76,7 @@ impl Sequencer {
             }
             let prepared = self.judge(entry, &group).await;
             bytes += prepared.bytes();
-            group.push(Arc::new(prepared));
+            group.push(prepared);
         }
         self.publish(group).await;
     }
@@ -85,16 +85,18 @@ impl Sequencer {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn must_wait(&self, entry: &LogEntry, group: &[Arc<Prepared>]) -> bool {
+    fn must_wait(&self, entry: &LogEntry, group: &[Prepared]) -> bool {
         let ledger = self.ledger();
-        let more = group.iter().map(|work| &work.entry).filter(|other| other.index_uid == entry.index_uid);
+        let more =
+            group.iter().map(|work| &work.decided.entry).filter(|other| other.index_uid == entry.index_uid);
         ledger.unsettled_count() + group.len() >= MAX_UNSETTLED
             || ledger.unsettled(&entry.index_uid).chain(more).any(|other| must_wait(entry, other))
     }
 
-    async fn judge(&self, entry: LogEntry, group: &[Arc<Prepared>]) -> Prepared {
+    async fn judge(&self, entry: LogEntry, group: &[Prepared]) -> Prepared {
         let now = OffsetDateTime::now_utc();
-        let index = self.ledger().head(&entry.index_uid, group, now);
+        let earlier = group.iter().map(|work| &*work.decided);
+        let index = self.ledger().head(&entry.index_uid, earlier, now);
         let documents = match &index {
             Some(index) if asks_for_count(&entry.mutation) => self.count_documents(index).await,
             _ => 0,
@@ -114,19 +116,20 @@ impl Sequencer {
         judged.await.expect("judging does not panic")
     }
 
-    async fn publish(&self, group: Vec<Arc<Prepared>>) {
+    async fn publish(&self, group: Vec<Prepared>) {
         let Some(last) = group.last() else { return };
-        let end = TaskUid(last.entry.uid.0 + 1);
-        let decisions: Vec<_> = group.iter().map(|work| (work.entry.uid, work.decision.clone())).collect();
+        let end = TaskUid(last.decided.entry.uid.0 + 1);
+        let decisions: Vec<_> =
+            group.iter().map(|work| (work.decided.entry.uid, work.decided.decision.clone())).collect();
         until_stored("decisions", || self.store.decide(decisions.clone())).await;
         {
             let mut ledger = self.ledger();
             for work in &group {
-                ledger.add(work, None);
+                ledger.add(&work.decided, None);
             }
         }
         for work in group {
-            self.shelf.put(work);
+            self.shelf.put(Arc::new(work));
         }
         self.decided.send_replace(end);
         // The committer ends only together with this.

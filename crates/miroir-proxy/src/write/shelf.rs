@@ -30,7 +30,7 @@ struct Entries {
 impl Entries {
     fn put(&mut self, entry: Arc<Prepared>) {
         self.bytes += entry.bytes();
-        if let Some(old) = self.by_uid.insert(entry.entry.uid, entry) {
+        if let Some(old) = self.by_uid.insert(entry.decided.entry.uid, entry) {
             self.bytes -= old.bytes();
         }
         while self.by_uid.len() > 1 && (self.bytes > MAX_BYTES || self.by_uid.len() > MAX_ENTRIES) {

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use super::committer::{Committer, Event};
 use super::lane::Lane;
 use super::ledger::Ledger;
-use super::prepared::Prepared;
+use super::prepared::Decided;
 use super::sequencer::Sequencer;
 use super::shelf::Shelf;
 use super::tracker::{Tracker, Watched};
@@ -80,22 +80,22 @@ impl Shared {
     ) -> Writer {
         let mut background = JoinSet::new();
         let ledger = Arc::new(Mutex::new(ledger));
-        let shelf = Arc::new(Shelf::new(Arc::clone(&self.store)));
+        let entries = Arc::new(Shelf::new(Arc::clone(&self.store)));
         let (appended, ended) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let (events, ends) = mpsc::channel::<Event>(CHANNEL);
         let (decided, _) = watch::channel(first_undecided);
         for node in nodes.values() {
             let Some(connection) = self.membership.node(&node.id) else { continue };
-            let (tracker, watched) = mpsc::channel(CHANNEL);
+            let (to_tracker, watched) = mpsc::channel(CHANNEL);
             let lane = Lane {
                 node: connection.clone(),
                 store: Arc::clone(&self.store),
-                shelf: Arc::clone(&shelf),
+                shelf: Arc::clone(&entries),
                 log_id: Arc::clone(&self.log_id),
                 timeout: self.config.node_timeout,
                 cursor: node.cursor,
                 decided: decided.subscribe(),
-                tracker,
+                tracker: to_tracker,
                 events: events.clone(),
             };
             background.spawn(lane.run());
@@ -110,7 +110,7 @@ impl Shared {
         let committer = Committer {
             store: Arc::clone(&self.store),
             ledger: Arc::clone(&ledger),
-            shelf: Arc::clone(&shelf),
+            shelf: Arc::clone(&entries),
             membership: Arc::clone(&self.membership),
             view: Arc::clone(&self.view),
             max_lag: self.config.max_lag,
@@ -120,7 +120,7 @@ impl Shared {
         let sequencer = Sequencer {
             store: Arc::clone(&self.store),
             ledger,
-            shelf,
+            shelf: entries,
             membership: self.membership,
             view: self.view,
             rules: self.rules,
@@ -160,7 +160,7 @@ async fn load_work(
         from = TaskUid(last.entry.uid.0 + 1);
         for work in works {
             let ended = work.status.is_finished().then_some(work.status);
-            ledger.add(&Arc::new(Prepared::without_documents(work.entry, work.decision)), ended);
+            ledger.add(&Arc::new(Decided { entry: work.entry, decision: work.decision }), ended);
         }
     }
     for task in node_tasks {

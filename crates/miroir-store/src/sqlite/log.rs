@@ -9,7 +9,9 @@ use super::rows::{big, json, nanoseconds, task_uid};
 use crate::{CatalogChange, Commit, Delivery, NewEntry, OpSent, Reception, Settled, StoreError};
 
 fn counter(db: &Connection, name: &str) -> Result<i64, StoreError> {
-    Ok(db.prepare_cached("SELECT value FROM counters WHERE name = ?1")?.query_row([name], |row| row.get(0))?)
+    Ok(db
+        .prepare_cached("SELECT value FROM counters WHERE name = ?1")?
+        .query_row([name], |row| row.get(0))?)
 }
 
 fn set_counter(db: &Connection, name: &str, value: i64) -> Result<(), StoreError> {
@@ -89,9 +91,8 @@ pub(super) fn deliver(db: &Connection, delivery: &Delivery) -> Result<(), StoreE
          ON CONFLICT (task_uid, node_id, op) DO UPDATE
          SET node_task_uid = excluded.node_task_uid, result = excluded.result",
     )?;
-    let mut begin = db.prepare_cached(
-        "UPDATE tasks SET status = ?2, started_at = ?3 WHERE uid = ?1 AND status = ?4",
-    )?;
+    let mut begin =
+        db.prepare_cached("UPDATE tasks SET status = ?2, started_at = ?3 WHERE uid = ?1 AND status = ?4")?;
     for OpSent { task, op, reception } in &delivery.sent {
         let (node_task, result) = match reception {
             Reception::Enqueued(node_task) => (Some(big(*node_task)), None),

@@ -1,4 +1,4 @@
-//! The store of a single Miroir: one SQLite file in write-ahead mode, with full durability.
+//! The store of a single Miroir: one `SQLite` file in write-ahead mode, with full durability.
 
 mod log;
 mod readers;
@@ -69,7 +69,9 @@ impl SqliteStore {
 impl Store for SqliteStore {
     async fn log_id(&self) -> Result<String, StoreError> {
         self.readers
-            .read(|db| Ok(db.query_row("SELECT value FROM meta WHERE name = 'log_id'", [], |row| row.get(0))?))
+            .read(
+                |db| Ok(db.query_row("SELECT value FROM meta WHERE name = 'log_id'", [], |row| row.get(0))?),
+            )
             .await
     }
 
@@ -109,7 +111,8 @@ impl Store for SqliteStore {
     }
 
     async fn nodes(&self) -> Result<Vec<NodeRecord>, StoreError> {
-        self.rows("SELECT id, sync, next_undelivered FROM nodes ORDER BY id".to_owned(), vec![], rows::node).await
+        self.rows("SELECT id, sync, next_undelivered FROM nodes ORDER BY id".to_owned(), vec![], rows::node)
+            .await
     }
 
     async fn add_nodes(&self, nodes: Vec<NodeId>) -> Result<(), StoreError> {

@@ -1,6 +1,6 @@
 //! The tables, as a list of steps: a database at version `n` has had the first `n` of them. Steps are only ever added.
 //!
-//! The SQL keeps to what PostgreSQL also understands. Times are nanoseconds since 1970, so that they compare as numbers.
+//! The SQL keeps to what `PostgreSQL` also understands. Times are nanoseconds since 1970, so that they compare as numbers.
 
 use std::path::Path;
 
@@ -73,7 +73,8 @@ const STEPS: &[&str] = &["
 /// Brings a database to the newest version, all steps or none.
 pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    transaction.execute_batch("CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)")?;
+    transaction
+        .execute_batch("CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)")?;
     let found: Option<String> = transaction
         .query_row("SELECT value FROM meta WHERE name = 'schema_version'", [], |row| row.get(0))
         .optional()?;

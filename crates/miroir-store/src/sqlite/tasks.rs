@@ -64,8 +64,14 @@ impl Conditions {
             all.one_of("uid", Some(batches.iter().map(|batch| number(*batch)).collect()));
             all.sql.push("started_at IS NOT NULL".to_owned());
         }
-        all.one_of("status", filter.statuses.as_ref().map(|list| list.iter().map(|it| text(it.as_str())).collect()));
-        all.one_of("kind", filter.types.as_ref().map(|list| list.iter().map(|it| text(it.as_str())).collect()));
+        all.one_of(
+            "status",
+            filter.statuses.as_ref().map(|list| list.iter().map(|it| text(it.as_str())).collect()),
+        );
+        all.one_of(
+            "kind",
+            filter.types.as_ref().map(|list| list.iter().map(|it| text(it.as_str())).collect()),
+        );
         all.one_of(
             "index_uid",
             filter.index_uids.as_ref().map(|list| list.iter().map(|it| text(it.as_str())).collect()),

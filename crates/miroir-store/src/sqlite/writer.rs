@@ -24,7 +24,7 @@ trait Step: Send {
 }
 
 struct Call<F, T> {
-    call: Option<F>,
+    todo: Option<F>,
     result: Result<T, StoreError>,
     caller: oneshot::Sender<Result<T, StoreError>>,
 }
@@ -35,7 +35,7 @@ where
     T: Send,
 {
     fn run(&mut self, connection: &Connection) -> bool {
-        if let Some(call) = self.call.take() {
+        if let Some(call) = self.todo.take() {
             self.result = call(connection);
         }
         self.result.is_ok()
@@ -71,7 +71,7 @@ impl Writer {
         T: Send + 'static,
     {
         let (caller, answer) = oneshot::channel();
-        let step = Call { call: Some(call), result: Err(StoreError::Closed), caller };
+        let step = Call { todo: Some(call), result: Err(StoreError::Closed), caller };
         let queue = self.queue.as_ref().ok_or(StoreError::Closed)?;
         queue.send(Box::new(step)).await.map_err(|_| StoreError::Closed)?;
         answer.await.map_err(|_| StoreError::Closed)?

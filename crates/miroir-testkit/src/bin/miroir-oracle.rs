@@ -41,9 +41,9 @@ struct Arguments {
     /// Searches in a world.
     #[arg(long, default_value_t = 350)]
     queries: usize,
-    /// Compare error messages word by word, as with `MIROIR_TEST_MEILISEARCH`.
+    /// The nodes are real Meilisearch servers (as with `MIROIR_TEST_MEILISEARCH`): compare messages word by word too.
     #[arg(long)]
-    messages: bool,
+    real_nodes: bool,
 }
 
 impl Arguments {
@@ -54,7 +54,7 @@ impl Arguments {
             name: name.to_owned(),
             expected: expected.clone(),
             actual: actual.clone(),
-            messages: self.messages || nodes_are_real(),
+            real_nodes: self.real_nodes || nodes_are_real(),
         };
         let mut reports = Vec::new();
         for seed in first..first + self.worlds {
@@ -87,7 +87,11 @@ async fn main() -> Result<ExitCode> {
         for topology in arguments.topologies()? {
             let cluster = Cluster::start(topology).await?;
             let name = topology.to_string();
-            reports.extend(arguments.compare(&name, node.target(), cluster.target()).await?);
+            let compared = arguments.compare(&name, node.target(), cluster.target()).await?;
+            if !compared.iter().all(Report::meets_bar) {
+                eprintln!("the end of Miroir's log:\n{}", cluster.proxy_log());
+            }
+            reports.extend(compared);
         }
     }
     print(&Report::sum("all", &reports));

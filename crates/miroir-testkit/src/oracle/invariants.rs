@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
+use super::compare;
 use super::difference::{Difference, Kind};
 use super::queries::SearchRequest;
 use super::ranking::{WHOLE_LIST, document_part, whole_list};
@@ -56,11 +57,17 @@ pub(super) async fn apply_writes(sides: &Sides<'_>) -> Result<Vec<Difference>> {
         actual.await.context("Miroir")
     })?;
     let outcome = |task: &Value| {
-        let mut error = task["error"].clone();
-        if !sides.messages && error.is_object() {
-            error["message"] = Value::Null;
+        let (mut error, mut details) = (task["error"].clone(), task["details"].clone());
+        if !sides.real_nodes {
+            if let Some(error) = error.as_object_mut() {
+                error.remove("message");
+            }
+            // The development node does not tell a setting that is reset from one that is not mentioned.
+            if let Some(details) = details.as_object_mut() {
+                details.retain(|_, value| !value.is_null());
+            }
         }
-        json!({"status": task["status"], "type": task["type"], "error": error, "details": task["details"]})
+        json!({"status": task["status"], "type": task["type"], "error": error, "details": details})
     };
     Ok(expected
         .iter()
@@ -68,7 +75,8 @@ pub(super) async fn apply_writes(sides: &Sides<'_>) -> Result<Vec<Difference>> {
         .zip(&world.writes)
         .filter_map(|((left, right), write)| {
             let place = format!("{} {}", write.method, write.path);
-            Difference::unless_equal(Kind::Writes, &place, &outcome(left), &outcome(right))
+            let (left, right) = compare::differing_parts(&outcome(left), &outcome(right))?;
+            Some(Difference::new(Kind::Writes, place, left, right))
         })
         .collect())
 }

@@ -8,8 +8,8 @@ use super::difference::{Difference, Kind};
 /// Of the queries, this many in a thousand may differ in order or in fields: where the ranking depends on a server's
 /// own vocabulary (prefix database, exactness of a last word) single documents may trade places.
 const TOLERATED_PER_MILLE: usize = 5;
-/// Differing queries printed in full.
-const SAMPLES: usize = 8;
+/// Differing queries printed in full, of those that differ in the same kinds.
+const SAMPLES_OF_A_KIND: usize = 6;
 /// Characters of one printed difference.
 const SAMPLE_CHARS: usize = 3_000;
 
@@ -26,8 +26,15 @@ pub struct Report {
     pub equal: usize,
     /// Checks that found a difference of this kind; one check may be counted under several.
     pub counts: BTreeMap<Kind, usize>,
-    samples: Vec<String>,
+    samples: Vec<Sample>,
     more_samples: usize,
+}
+
+/// A check that found differences, ready to be printed.
+#[derive(Debug, Clone)]
+struct Sample {
+    kinds: BTreeSet<Kind>,
+    printed: String,
 }
 
 impl Report {
@@ -49,20 +56,21 @@ impl Report {
             return;
         }
         let kinds: BTreeSet<Kind> = differences.iter().map(|difference| difference.kind).collect();
-        for kind in kinds {
-            *self.counts.entry(kind).or_default() += 1;
+        for kind in &kinds {
+            *self.counts.entry(*kind).or_default() += 1;
         }
-        if self.samples.len() == SAMPLES {
+        let alike = self.samples.iter().filter(|sample| sample.kinds == kinds).count();
+        if alike == SAMPLES_OF_A_KIND {
             self.more_samples += 1;
             return;
         }
-        let mut sample = format!("  {what}\n");
+        let mut printed = format!("  {what}\n");
         for difference in differences {
             let text: String = difference.to_string().chars().take(SAMPLE_CHARS).collect();
-            sample.push_str(&text);
-            sample.push('\n');
+            printed.push_str(&text);
+            printed.push('\n');
         }
-        self.samples.push(sample);
+        self.samples.push(Sample { kinds, printed });
     }
 
     /// The counts of several runs in one report.
@@ -111,7 +119,7 @@ impl fmt::Display for Report {
         }
         writeln!(f)?;
         for sample in &self.samples {
-            f.write_str(sample)?;
+            f.write_str(&sample.printed)?;
         }
         if self.more_samples > 0 {
             writeln!(f, "  … and {} more", self.more_samples)?;

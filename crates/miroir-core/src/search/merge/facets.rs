@@ -105,8 +105,17 @@ fn arrange(plan: &MergePlan, facet: &str, values: Vec<Counted>, candidates: u64)
             }
         })
     });
-    values.truncate(plan.max_values_per_facet);
+    let kept = kept_values(plan, &values, by_count || candidates > TEXT_ORDER_CANDIDATES);
+    values.truncate(kept);
     values.into_iter().map(|value| (value.spelling, json!(value.count))).collect()
+}
+
+/// How many values are shown. Meilisearch fills the cap with numbers first; when it goes through values one by one, not
+/// through documents, and the numbers alone reach the cap, it misses the place to stop and shows every string.
+fn kept_values(plan: &MergePlan, values: &[Counted], by_values: bool) -> usize {
+    let cap = plan.max_values_per_facet;
+    let numbers = values.iter().filter(|value| value.number.is_some()).count();
+    if by_values && numbers >= cap { values.len() } else { cap }
 }
 
 fn by_value(a: &Counted, b: &Counted) -> Ordering {

@@ -31,6 +31,9 @@ pub struct Merged {
 
 /// Merges the nodes' answers, in the order of the plan's parts.
 pub fn merge_replies(plan: &MergePlan, replies: Vec<Map<String, Value>>) -> Merged {
+    if plan.whole {
+        return pass_on(replies.into_iter().next().unwrap_or_default());
+    }
     let mut replies = replies;
     let lists: Vec<Vec<RankedHit>> = replies.iter_mut().map(|reply| read_hits(plan, reply)).collect();
     let cut_off = lists.iter().flatten().any(RankedHit::is_cut_off);
@@ -40,20 +43,37 @@ pub fn merge_replies(plan: &MergePlan, replies: Vec<Map<String, Value>>) -> Merg
     let facets = plan_has_facets(plan).then(|| facets::merge_facets(plan, &replies, &dropped, total));
     let shown: Vec<Value> = hits.into_iter().map(|hit| Value::Object(present(plan, hit))).collect();
 
-    let mut body = replies.into_iter().next().unwrap_or_default();
-    body.insert("hits".to_owned(), Value::Array(shown));
-    write_window(&mut body, plan, total);
+    let mut rest = replies.into_iter().next().unwrap_or_default();
+    let mut body = Map::from_iter([("hits".to_owned(), Value::Array(shown))]);
+    for key in ["query", "queryVector", "processingTimeMs"] {
+        body.extend(rest.shift_remove_entry(key));
+    }
+    body.extend(describe_window(plan, total));
     if let Some(facets) = facets {
         body.insert("facetDistribution".to_owned(), Value::Object(facets.distribution));
         body.insert("facetStats".to_owned(), Value::Object(facets.stats));
-    } else {
-        body.shift_remove("facetDistribution");
-        body.shift_remove("facetStats");
     }
+    for key in WINDOW_KEYS.into_iter().chain(["facetDistribution", "facetStats"]) {
+        rest.shift_remove(key);
+    }
+    body.append(&mut rest);
     if let Some(semantic) = semantic {
         body.insert("semanticHitCount".to_owned(), json!(semantic));
     }
     Merged { body, cut_off }
+}
+
+/// The answer of a node that holds the whole index, without the markers.
+fn pass_on(mut body: Map<String, Value>) -> Merged {
+    if let Some(Value::Array(hits)) = body.get_mut("hits") {
+        hits.iter_mut().filter_map(Value::as_object_mut).for_each(marker::strip_document);
+    }
+    for facets in ["facetDistribution", "facetStats"] {
+        if let Some(Value::Object(facets)) = body.get_mut(facets) {
+            facets.retain(|facet, _| !marker::is_reserved(facet));
+        }
+    }
+    Merged { body, cut_off: false }
 }
 
 /// Whether the client asked for facets; the merge's own one does not count.
@@ -79,18 +99,18 @@ fn semantic_hits(replies: &[Map<String, Value>], hits: &[RankedHit]) -> Option<u
         .then(|| hits.iter().filter(|hit| hit.is_semantic()).count())
 }
 
+/// Every key that describes a window of either kind.
+const WINDOW_KEYS: [&str; 7] =
+    ["limit", "offset", "estimatedTotalHits", "hitsPerPage", "page", "totalPages", "totalHits"];
+
 /// The fields of the answer that describe the window, in Meilisearch's order.
-fn write_window(body: &mut Map<String, Value>, plan: &MergePlan, total: u64) {
-    for key in ["limit", "offset", "estimatedTotalHits", "hitsPerPage", "page", "totalPages", "totalHits"] {
-        body.shift_remove(key);
-    }
+fn describe_window(plan: &MergePlan, total: u64) -> Map<String, Value> {
     let described = match plan.window {
         Window::Offset { offset, limit } => {
             vec![("limit", json!(limit)), ("offset", json!(offset)), ("estimatedTotalHits", json!(total))]
         }
         Window::Page { page, hits_per_page } => {
-            let pages =
-                total.checked_div(hits_per_page as u64).map_or(0, |_| total.div_ceil(hits_per_page as u64));
+            let pages = if hits_per_page == 0 { 0 } else { total.div_ceil(hits_per_page as u64) };
             vec![
                 ("hitsPerPage", json!(hits_per_page)),
                 ("page", json!(page)),
@@ -99,7 +119,7 @@ fn write_window(body: &mut Map<String, Value>, plan: &MergePlan, total: u64) {
             ]
         }
     };
-    body.extend(described.into_iter().map(|(key, value)| (key.to_owned(), value)));
+    described.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
 /// A hit as the client sees it.
@@ -112,10 +132,11 @@ fn present(plan: &MergePlan, hit: RankedHit) -> Map<String, Value> {
     }
     if !plan.show_details {
         hit.shift_remove("_rankingScoreDetails");
-    } else if let (Some(tie), Some(Value::Object(details))) =
-        (&plan.tie_rule, hit.get_mut("_rankingScoreDetails"))
-    {
-        details.shift_remove(tie);
+    } else if let Some(Value::Object(details)) = hit.get_mut("_rankingScoreDetails") {
+        if let Some(tie) = &plan.tie_rule {
+            details.shift_remove(tie);
+        }
+        plan.shown.trim_details(details);
     }
     hit
 }

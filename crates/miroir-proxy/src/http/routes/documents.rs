@@ -135,7 +135,9 @@ fn payload_format(content_type: Option<&str>, delimiter: Option<u8>) -> Result<P
     match (delimiter, content_type) {
         (Some(_), Some(given)) => Err(ResponseError::new(
             ErrorCode::InvalidContentType,
-            format!("The Content-Type `{given}` does not support the use of a csv delimiter. The csv delimiter can only be used with the Content-Type `{CSV}`."),
+            format!(
+                "The Content-Type `{given}` does not support the use of a csv delimiter. The csv delimiter can only be used with the Content-Type `{CSV}`."
+            ),
         )),
         _ => Ok(format),
     }

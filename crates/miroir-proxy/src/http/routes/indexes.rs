@@ -138,8 +138,11 @@ async fn update(
     State(app): State<App>,
     body: JsonBody,
 ) -> Accepted {
-    check_form(&app.cluster, NodeRequest::new(reqwest::Method::PATCH, format!("/indexes/{NOBODY}")).json(body.bytes))
-        .await?;
+    check_form(
+        &app.cluster,
+        NodeRequest::new(reqwest::Method::PATCH, format!("/indexes/{NOBODY}")).json(body.bytes),
+    )
+    .await?;
     let fields = body.value.as_object().cloned().unwrap_or_default();
     refuse_rename(&fields)?;
     let primary_key = fields.get("primaryKey").and_then(Value::as_str).map(str::to_owned);
@@ -149,11 +152,17 @@ async fn update(
 fn refuse_rename(fields: &Map<String, Value>) -> Result<(), HttpError> {
     match fields.get("uid") {
         None | Some(Value::Null) => Ok(()),
-        Some(_) => Err(HttpError::new(ErrorCode::BadRequest, "Miroir can't rename an index yet: leave out `uid`.")),
+        Some(_) => {
+            Err(HttpError::new(ErrorCode::BadRequest, "Miroir can't rename an index yet: leave out `uid`."))
+        }
     }
 }
 
-async fn delete(_: Authorized<IndexesDelete>, IndexPath(index): IndexPath, State(app): State<App>) -> Accepted {
+async fn delete(
+    _: Authorized<IndexesDelete>,
+    IndexPath(index): IndexPath,
+    State(app): State<App>,
+) -> Accepted {
     append(&app, index, Mutation::DeleteIndex).await
 }
 

@@ -30,9 +30,14 @@ async fn version(_: Authorized<Version>, State(app): State<App>) -> Result<Respo
     for node in view.readable.iter().filter_map(|id| app.cluster.membership.node(id)) {
         match node.send(NodeRequest::get("/version"), app.cluster.node_timeout).await {
             Ok(reply) if reply.status.is_success() => return Ok(pass_on(reply)),
-            Ok(reply) => tracing::warn!(node = %node.id(), status = %reply.status, "node did not tell its version"),
+            Ok(reply) => {
+                tracing::warn!(node = %node.id(), status = %reply.status, "node did not tell its version")
+            }
             Err(error) => tracing::warn!(%error, "node did not tell its version"),
         }
     }
-    Err(HttpError::new(ErrorCode::MiroirNodeUnavailable, "No node can be read now. Try again when a node is back."))
+    Err(HttpError::new(
+        ErrorCode::MiroirNodeUnavailable,
+        "No node can be read now. Try again when a node is back.",
+    ))
 }

@@ -68,8 +68,9 @@ pub(super) async fn by_body(
 async fn list(app: &App, uid: &IndexUid, body: Map<String, Value>) -> Result<Json<Page>, HttpError> {
     let view = app.cluster.view.load();
     let entry = existing(&view, uid)?;
-    let request = ListingRequest::parse(body)
-        .ok_or_else(|| HttpError::new(ErrorCode::BadRequest, "`offset` and `limit` must be positive integers."))?;
+    let request = ListingRequest::parse(body).ok_or_else(|| {
+        HttpError::new(ErrorCode::BadRequest, "`offset` and `limit` must be positive integers.")
+    })?;
     let listing = list_documents(&app.cluster, &view, entry, &request).await?;
     let (offset, limit, total) = (listing.offset, listing.limit, listing.total);
     Ok(Json(Page { results: listing.results, offset, limit, total }))

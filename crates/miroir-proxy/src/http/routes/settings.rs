@@ -81,18 +81,25 @@ pub(super) fn routes() -> Router<App> {
 
 fn one(setting: &'static Setting) -> MethodRouter<App> {
     let read = move |_: Authorized<SettingsGet>, IndexPath(uid): IndexPath, State(app): State<App>| async move {
-        Ok::<_, HttpError>(Json(settings_of(&app, &uid).await?.shift_remove(setting.key).unwrap_or(Value::Null)))
+        Ok::<_, HttpError>(Json(
+            settings_of(&app, &uid).await?.shift_remove(setting.key).unwrap_or(Value::Null),
+        ))
     };
-    let change = move |_: Authorized<SettingsUpdate>, Path(uid): Path<String>, State(app): State<App>, body: JsonBody| async move {
+    let change = move |_: Authorized<SettingsUpdate>,
+                       Path(uid): Path<String>,
+                       State(app): State<App>,
+                       body: JsonBody| async move {
         let method = match setting.changed_by {
             Change::Put => Method::PUT,
             Change::Patch => Method::PATCH,
         };
         check_settings(&app, method, &format!("/{}", setting.route), body.bytes).await?;
-        append(&app, &uid, Map::from_iter([(setting.key.to_owned(), body.value)]), SettingsOrigin::Update).await
+        append(&app, &uid, Map::from_iter([(setting.key.to_owned(), body.value)]), SettingsOrigin::Update)
+            .await
     };
     let reset = move |_: Authorized<SettingsUpdate>, Path(uid): Path<String>, State(app): State<App>| async move {
-        append(&app, &uid, Map::from_iter([(setting.key.to_owned(), Value::Null)]), SettingsOrigin::Reset).await
+        append(&app, &uid, Map::from_iter([(setting.key.to_owned(), Value::Null)]), SettingsOrigin::Reset)
+            .await
     };
     let router = get(read).delete(reset);
     match setting.changed_by {
@@ -124,7 +131,11 @@ async fn change_whole(
     append(&app, &uid, patch, SettingsOrigin::Update).await
 }
 
-async fn reset_whole(_: Authorized<SettingsUpdate>, Path(uid): Path<String>, State(app): State<App>) -> Accepted {
+async fn reset_whole(
+    _: Authorized<SettingsUpdate>,
+    Path(uid): Path<String>,
+    State(app): State<App>,
+) -> Accepted {
     let patch = SETTINGS.iter().map(|setting| (setting.key.to_owned(), Value::Null)).collect();
     append(&app, &uid, patch, SettingsOrigin::Reset).await
 }

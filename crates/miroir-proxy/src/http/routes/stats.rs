@@ -36,5 +36,7 @@ async fn all(_: Authorized<StatsGet>, State(app): State<App>) -> Result<Json<Val
     let size: u64 = indexes.values().filter_map(|stats| stats["rawDocumentDbSize"].as_u64()).sum();
     let last = view.indexes.values().map(|entry| entry.updated_at).max();
     let last = last.and_then(|date| date.format(&Rfc3339).ok());
-    Ok(Json(json!({ "databaseSize": size, "usedDatabaseSize": size, "lastUpdate": last, "indexes": indexes })))
+    Ok(Json(
+        json!({ "databaseSize": size, "usedDatabaseSize": size, "lastUpdate": last, "indexes": indexes }),
+    ))
 }

@@ -1,0 +1,225 @@
+use std::cell::RefCell;
+
+use miroir_core::error::ResponseError;
+use miroir_core::ids::{GroupId, ShardCount};
+use miroir_core::placement::ReplicationFactor;
+use miroir_core::task::{
+    Circumstances, MissingIndex, Mutation, NewIndexRules, SettingsOrigin, ShardRules, judge,
+};
+use serde_json::{Map, json};
+
+use super::*;
+
+const MAX_LAG: Duration = Duration::from_secs(5);
+
+/// Two nodes that both hold everything, and a clock.
+struct Bench {
+    ledger: Ledger,
+    rules: NewIndexRules,
+    away: RefCell<BTreeSet<NodeId>>,
+    instant: Instant,
+}
+
+fn a() -> NodeId {
+    NodeId::new("a")
+}
+
+fn b() -> NodeId {
+    NodeId::new("b")
+}
+
+fn done() -> OpResult {
+    OpResult::Done { deleted: None }
+}
+
+fn failed(code: ErrorCode) -> OpResult {
+    OpResult::Failed(ResponseError::new(code, "no"))
+}
+
+impl Bench {
+    fn new() -> Self {
+        let rules = NewIndexRules {
+            shards: ShardRules { default: ShardCount::new(2).unwrap(), patterns: Vec::new() },
+            factor: ReplicationFactor::new(2).unwrap(),
+            members: [(a(), GroupId(0)), (b(), GroupId(0))].into(),
+        };
+        let index = rules.entry(&IndexUid::new("x"), None, OffsetDateTime::UNIX_EPOCH).unwrap();
+        let ledger = Ledger::new(vec![index], [(a(), SyncState::InSync), (b(), SyncState::InSync)]);
+        Self { ledger, rules, away: RefCell::default(), instant: Instant::now() }
+    }
+
+    /// A settings change: one request to each node.
+    fn add(&mut self, uid: u64, index: &str) {
+        let patch = Map::from_iter([("stopWords".to_owned(), json!([uid.to_string()]))]);
+        let mutation =
+            Mutation::Settings { patch, origin: SettingsOrigin::Update, missing_index: MissingIndex::Create };
+        let index_uid = IndexUid::new(index);
+        let now = OffsetDateTime::UNIX_EPOCH;
+        let entry = LogEntry { uid: TaskUid(uid), index_uid: index_uid.clone(), mutation, enqueued_at: now };
+        let known = self.ledger.head(&index_uid, std::iter::empty(), now);
+        let readable = BTreeSet::new();
+        let circumstances = Circumstances {
+            index: known.as_ref(),
+            documents: 0,
+            readable: &readable,
+            rules: &self.rules,
+            now,
+        };
+        let decision = judge(&entry, None, circumstances).unwrap().decision;
+        self.ledger.add(&Arc::new(Decided { entry, decision }), None);
+    }
+
+    fn note(&mut self, node: &NodeId, uid: u64, result: OpResult) {
+        self.ledger.note(node, TaskUid(uid), 0, result);
+    }
+
+    fn settle(&mut self) -> Outcome {
+        let is_reachable = |node: &NodeId| !self.away.borrow().contains(node);
+        let now = Now {
+            is_reachable: &is_reachable,
+            date: OffsetDateTime::UNIX_EPOCH,
+            instant: self.instant,
+            max_lag: MAX_LAG,
+        };
+        self.ledger.settle(&now)
+    }
+
+    /// The tasks that end now.
+    fn ended(&mut self) -> Vec<u64> {
+        self.settle().ended.into_iter().map(|(task, _)| task.0).collect()
+    }
+}
+
+#[test]
+fn a_task_ends_when_every_node_in_sync_has_done_its_share() {
+    let mut bench = Bench::new();
+    bench.add(0, "x");
+    assert!(bench.ended().is_empty());
+    bench.note(&a(), 0, done());
+    assert!(bench.ended().is_empty());
+    bench.note(&b(), 0, done());
+    let outcome = bench.settle();
+    assert_eq!(outcome.ended, [(TaskUid(0), TaskStatus::Succeeded)]);
+    assert_eq!(outcome.commit.forgotten, [TaskUid(0)]);
+    assert!(outcome.commit.nodes.is_empty());
+    assert!(bench.settle().commit.is_empty());
+}
+
+#[test]
+fn tasks_of_one_index_end_in_the_order_of_the_log() {
+    let mut bench = Bench::new();
+    bench.add(0, "x");
+    bench.add(1, "x");
+    for node in [a(), b()] {
+        bench.note(&node, 1, done());
+    }
+    assert!(bench.ended().is_empty());
+    for node in [a(), b()] {
+        bench.note(&node, 0, done());
+    }
+    let outcome = bench.settle();
+    assert_eq!(outcome.ended.iter().map(|(task, _)| task.0).collect::<Vec<_>>(), [0, 1]);
+    let Some(CatalogChange::Put(index)) = outcome.commit.catalog.last() else { panic!("{outcome:?}") };
+    assert_eq!(index.settings.get("stopWords"), Some(&json!(["1"])));
+}
+
+#[test]
+fn the_end_of_the_log_shows_what_is_decided_and_drops_what_failed() {
+    let mut bench = Bench::new();
+    bench.add(0, "x");
+    let index = IndexUid::new("x");
+    let stop_words = |bench: &Bench| {
+        let head = bench.ledger.head(&index, std::iter::empty(), OffsetDateTime::UNIX_EPOCH).unwrap();
+        head.settings.get("stopWords").cloned()
+    };
+    assert_eq!(stop_words(&bench), Some(json!(["0"])));
+    for node in [a(), b()] {
+        bench.note(&node, 0, failed(ErrorCode::InvalidSettingsStopWords));
+    }
+    assert_eq!(bench.settle().ended, [(TaskUid(0), TaskStatus::Failed)]);
+    assert_eq!(stop_words(&bench), None);
+}
+
+#[test]
+fn a_node_that_is_away_is_left_behind_and_returns_when_it_owes_nothing() {
+    let mut bench = Bench::new();
+    bench.away.borrow_mut().insert(b());
+    for uid in 0..2 {
+        bench.add(uid, "x");
+        bench.note(&a(), uid, done());
+    }
+    let outcome = bench.settle();
+    assert_eq!(outcome.ended.len(), 2);
+    assert_eq!(outcome.commit.nodes, [(b(), SyncState::Behind)]);
+    assert!(outcome.commit.forgotten.is_empty());
+    bench.away.borrow_mut().clear();
+    bench.note(&b(), 0, done());
+    let outcome = bench.settle();
+    assert_eq!((outcome.commit.forgotten, outcome.commit.nodes), (vec![TaskUid(0)], vec![]));
+    bench.note(&b(), 1, done());
+    let outcome = bench.settle();
+    assert_eq!(
+        (outcome.commit.forgotten, outcome.commit.nodes),
+        (vec![TaskUid(1)], vec![(b(), SyncState::InSync)])
+    );
+}
+
+#[test]
+fn nothing_ends_while_nobody_has_done_it_however_many_are_away() {
+    let mut bench = Bench::new();
+    bench.away.borrow_mut().extend([a(), b()]);
+    bench.add(0, "x");
+    bench.instant += MAX_LAG * 10;
+    assert!(bench.settle().commit.is_empty());
+    bench.note(&b(), 0, done());
+    assert_eq!(bench.settle().commit.nodes, [(a(), SyncState::Behind)]);
+}
+
+#[test]
+fn a_slow_node_is_waited_for_only_so_long() {
+    let mut bench = Bench::new();
+    bench.add(0, "x");
+    bench.note(&a(), 0, done());
+    assert!(bench.ended().is_empty());
+    bench.instant += MAX_LAG / 2;
+    assert!(bench.ended().is_empty());
+    bench.instant += MAX_LAG;
+    assert_eq!(bench.settle().commit.nodes, [(b(), SyncState::Behind)]);
+}
+
+#[test]
+fn a_node_that_nearly_caught_up_is_waited_for_again() {
+    let mut bench = Bench::new();
+    bench.away.borrow_mut().insert(b());
+    bench.add(0, "x");
+    bench.note(&a(), 0, done());
+    assert_eq!(bench.ended(), [0]);
+    bench.away.borrow_mut().clear();
+    bench.add(1, "x");
+    bench.note(&a(), 1, done());
+    assert!(bench.ended().is_empty());
+    bench.note(&b(), 0, done());
+    bench.note(&b(), 1, done());
+    let outcome = bench.settle();
+    assert_eq!(outcome.ended.len(), 1);
+    assert_eq!(outcome.commit.nodes, [(b(), SyncState::InSync)]);
+}
+
+#[test]
+fn a_node_that_fails_alone_is_damaged_at_once_or_when_it_comes_to_it_late() {
+    let mut bench = Bench::new();
+    bench.add(0, "x");
+    bench.note(&a(), 0, done());
+    bench.note(&b(), 0, failed(ErrorCode::NoSpaceLeftOnDevice));
+    let outcome = bench.settle();
+    assert_eq!(outcome.ended, [(TaskUid(0), TaskStatus::Succeeded)]);
+    assert_eq!(outcome.commit.nodes, [(b(), SyncState::Damaged)]);
+
+    let mut bench = Bench::new();
+    bench.away.borrow_mut().insert(b());
+    bench.add(0, "x");
+    bench.note(&a(), 0, done());
+    bench.settle();
+    bench.note(&b(), 0, failed(ErrorCode::NoSpaceLeftOnDevice));
+    assert_eq!(bench.settle().commit.nodes, [(b(), SyncState::Damaged)]);
+}

@@ -1,0 +1,174 @@
+//! Real nodes with a write path over them, without the HTTP side.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use miroir_core::document::{PayloadFormat, check_payload};
+use miroir_core::ids::{GroupId, IndexUid, NodeId, ShardCount, TaskUid};
+use miroir_core::placement::ReplicationFactor;
+use miroir_core::task::{MissingIndex, Mutation, SettingsOrigin, ShardRules, Task, WriteMethod};
+use miroir_core::view::IndexEntry;
+use miroir_proxy::cluster::{HealthPolicy, Membership, Node as Connection, ViewCell, run_health_checks};
+use miroir_proxy::write::{self, NewWrite, WriteConfig, Writer};
+use miroir_store::SqliteStore;
+use miroir_testkit::sandbox::{NODE_KEY, Node};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A write and its documents.
+pub type Write = (Mutation, Vec<Value>);
+
+pub fn documents(ids: Range<u64>) -> Vec<Value> {
+    ids.map(|id| json!({ "id": id, "title": format!("Document {id}"), "group": id % 3 })).collect()
+}
+
+pub fn add(documents: Vec<Value>) -> Write {
+    let mutation = Mutation::AddDocuments {
+        method: WriteMethod::Replace,
+        primary_key: None,
+        skip_creation: false,
+        received: documents.len() as u64,
+        missing_index: MissingIndex::Create,
+    };
+    (mutation, documents)
+}
+
+pub fn settings(patch: Value) -> Write {
+    let Value::Object(patch) = patch else { panic!("settings are an object") };
+    let mutation =
+        Mutation::Settings { patch, origin: SettingsOrigin::Update, missing_index: MissingIndex::Create };
+    (mutation, Vec::new())
+}
+
+pub struct Bench {
+    pub nodes: Vec<Node>,
+    membership: Arc<Membership>,
+    view: Arc<ViewCell>,
+    config: WriteConfig,
+    writer: Option<Writer>,
+    health: JoinHandle<()>,
+    data: TempDir,
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        self.health.abort();
+    }
+}
+
+fn node_id(number: usize) -> NodeId {
+    NodeId::new(format!("node-{number}"))
+}
+
+impl Bench {
+    pub async fn start(count: usize, factor: u32, shards: u32) -> Self {
+        let mut nodes = Vec::new();
+        let mut connections = Vec::new();
+        for number in 0..count {
+            let node = Node::start(&format!("node-{number}")).await.unwrap();
+            connections.push(Connection::new(node_id(number), &node.target().url, Some(NODE_KEY)).unwrap());
+            nodes.push(node);
+        }
+        let view = Arc::new(ViewCell::default());
+        let membership = Arc::new(Membership::new(connections, |_| false, Arc::clone(&view)));
+        let policy = HealthPolicy {
+            interval: Duration::from_millis(100),
+            timeout: Duration::from_secs(2),
+            unhealthy_threshold: 2,
+            recovery_threshold: 1,
+        };
+        let health = tokio::spawn(run_health_checks(Arc::clone(&membership), policy));
+        let config = WriteConfig {
+            shards: ShardRules { default: ShardCount::new(shards).unwrap(), patterns: Vec::new() },
+            replication_factor: ReplicationFactor::new(factor).unwrap(),
+            members: (0..count).map(|number| (node_id(number), GroupId(0))).collect(),
+            node_timeout: Duration::from_secs(10),
+            max_lag: Duration::from_secs(30),
+        };
+        let data = tempfile::tempdir().unwrap();
+        let mut bench = Self { nodes, membership, view, config, writer: None, health, data };
+        bench.start_writer().await;
+        bench.wait_until("all nodes answer", |bench| bench.view.load().readable.len() == count).await;
+        bench
+    }
+
+    async fn start_writer(&mut self) {
+        let store = SqliteStore::open(&self.data.path().join("miroir.db")).unwrap();
+        let (membership, view) = (Arc::clone(&self.membership), Arc::clone(&self.view));
+        let writer = write::start(Arc::new(store), membership, view, self.config.clone()).await.unwrap();
+        self.writer = Some(writer);
+    }
+
+    pub async fn restart_writer(&mut self) {
+        if let Some(writer) = self.writer.take() {
+            writer.shutdown().await;
+        }
+        self.start_writer().await;
+    }
+
+    pub fn writer(&self) -> &Writer {
+        self.writer.as_ref().unwrap()
+    }
+
+    pub async fn append(&self, index: &str, (mutation, documents): Write) -> TaskUid {
+        let payload = if documents.is_empty() {
+            Bytes::new()
+        } else {
+            let body = Bytes::from(serde_json::to_vec(&documents).unwrap());
+            check_payload(PayloadFormat::Json, body).unwrap().bytes
+        };
+        let index = IndexUid::new(index);
+        let write = NewWrite { index, mutation, payload, custom_metadata: None };
+        self.writer().append(write).await.unwrap().task_uid
+    }
+
+    pub async fn write(&self, index: &str, write: Write) -> Task {
+        let uid = self.append(index, write).await;
+        self.wait_task(uid).await
+    }
+
+    pub async fn wait_task(&self, uid: TaskUid) -> Task {
+        let begin = Instant::now();
+        loop {
+            let task = self.writer().task(uid).await.unwrap().unwrap();
+            if task.status.is_finished() {
+                return task;
+            }
+            assert!(begin.elapsed() < PATIENCE, "task {uid} does not end: {task:?}");
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    pub async fn wait_until(&self, what: &str, is_true: impl Fn(&Self) -> bool) {
+        let begin = Instant::now();
+        while !is_true(self) {
+            assert!(begin.elapsed() < PATIENCE, "waited in vain until {what}");
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    pub fn index(&self, uid: &str) -> Option<Arc<IndexEntry>> {
+        self.view.load().index(&IndexUid::new(uid)).cloned()
+    }
+
+    pub fn is_in_sync(&self, node: usize) -> bool {
+        self.membership.standing(&node_id(node)).unwrap().in_sync
+    }
+
+    /// The documents of the index on each node.
+    pub async fn counts(&self, index: &str) -> Vec<u64> {
+        let mut counts = Vec::new();
+        for node in &self.nodes {
+            let stats =
+                node.client().get(&format!("/indexes/{index}/stats")).await.unwrap().success().unwrap();
+            counts.push(stats["numberOfDocuments"].as_u64().unwrap());
+        }
+        counts
+    }
+}

@@ -1,0 +1,47 @@
+//! What every engine of the state store must do. An engine says how it is opened; each test gets a fresh one and may open
+//! it again.
+
+#![allow(clippy::unwrap_used)] // helpers of tests are tests too
+
+mod suite;
+
+mod sqlite {
+    use std::sync::Arc;
+
+    use miroir_store::{SqliteStore, Store, StoreError};
+
+    use super::suite::Engine;
+
+    /// One file in a folder of its own.
+    pub struct Sqlite(tempfile::TempDir);
+
+    impl Sqlite {
+        pub fn new() -> Self {
+            Self(tempfile::tempdir().unwrap())
+        }
+    }
+
+    impl Engine for Sqlite {
+        fn open(&self) -> Arc<dyn Store> {
+            Arc::new(SqliteStore::open(&self.0.path().join("miroir.db")).unwrap())
+        }
+    }
+
+    super::suite::conformance!(Sqlite::new());
+
+    #[test]
+    fn a_database_of_a_newer_miroir_is_refused_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("miroir.db");
+        drop(SqliteStore::open(&path).unwrap());
+        let db = rusqlite::Connection::open(&path).unwrap();
+        db.execute("UPDATE meta SET value = '999' WHERE name = 'schema_version'", []).unwrap();
+        let refused = SqliteStore::open(&path).unwrap_err();
+        assert!(matches!(refused, StoreError::NewerSchema { found: 999, .. }), "{refused}");
+        assert!(refused.to_string().contains("written by a newer Miroir"), "{refused}");
+        let version: String = db
+            .query_row("SELECT value FROM meta WHERE name = 'schema_version'", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(version, "999");
+    }
+}

@@ -1,0 +1,332 @@
+//! The suite. `conformance!` makes one test of each function here.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use miroir_core::error::{ErrorCode, ResponseError};
+use miroir_core::ids::{GroupId, IndexUid, NodeId, ShardCount, TaskUid};
+use miroir_core::placement::ReplicationFactor;
+use miroir_core::task::{
+    Circumstances, Decision, LogEntry, MissingIndex, Mutation, NewIndexRules, OpResult, SettingsOrigin,
+    ShardRules, SyncState, TaskFilter, TaskKind, TaskPage, TaskStatus, details_at_start, judge,
+};
+use miroir_core::view::IndexEntry;
+use miroir_store::{CatalogChange, Commit, Delivery, NewEntry, OpSent, Reception, Settled, Store};
+use serde_json::{Map, json};
+use time::macros::datetime;
+use time::{Duration, OffsetDateTime};
+
+/// How an engine is opened; again means the same data.
+pub trait Engine {
+    fn open(&self) -> Arc<dyn Store>;
+}
+
+macro_rules! conformance {
+    ($engine:expr) => {
+        super::suite::conformance! {
+            $engine;
+            numbers_begin_with_0_and_have_no_gaps_across_reopening,
+            concurrent_appends_get_each_number_once,
+            entries_are_decided_in_order_and_the_rest_waits,
+            a_delivery_begins_its_tasks_and_moves_the_cursor,
+            a_commit_changes_everything_together,
+            tasks_are_found_by_everything_a_client_can_filter_by,
+            pages_of_tasks_follow_each_other_in_both_directions,
+            nodes_are_added_once_and_begin_at_the_end_of_the_log,
+            a_log_has_an_identity_of_its_own,
+        }
+    };
+    ($engine:expr; $($test:ident,)+) => {
+        $(
+            #[tokio::test(flavor = "multi_thread")]
+            async fn $test() {
+                super::suite::$test(&$engine).await;
+            }
+        )+
+    };
+}
+pub(crate) use conformance;
+
+const NOW: OffsetDateTime = datetime!(2026-01-02 03:04:05 UTC);
+
+fn create() -> Mutation {
+    Mutation::CreateIndex { primary_key: None }
+}
+
+fn documents() -> Mutation {
+    Mutation::AddDocuments {
+        method: miroir_core::task::WriteMethod::Replace,
+        primary_key: None,
+        skip_creation: false,
+        received: 1,
+        missing_index: MissingIndex::Create,
+    }
+}
+
+fn entry(index: &str, mutation: Mutation) -> NewEntry {
+    NewEntry {
+        index_uid: IndexUid::new(index),
+        details: details_at_start(&mutation),
+        payload: if mutation.has_payload() { Bytes::from_static(b"[{\"id\":1}]") } else { Bytes::new() },
+        mutation,
+        custom_metadata: None,
+        enqueued_at: NOW,
+    }
+}
+
+fn rules() -> NewIndexRules {
+    NewIndexRules {
+        shards: ShardRules { default: ShardCount::new(3).unwrap(), patterns: Vec::new() },
+        factor: ReplicationFactor::new(1).unwrap(),
+        members: [(NodeId::new("a"), GroupId(0)), (NodeId::new("b"), GroupId(0))].into(),
+    }
+}
+
+fn index(uid: &str) -> IndexEntry {
+    rules().entry(&IndexUid::new(uid), Some("id".to_owned()), NOW).unwrap()
+}
+
+fn decision(entry: &LogEntry) -> Decision {
+    let (readable, rules) = (BTreeSet::new(), rules());
+    let circumstances =
+        Circumstances { index: None, documents: 0, readable: &readable, rules: &rules, now: NOW };
+    judge(entry, None, circumstances).unwrap().decision
+}
+
+async fn decide_all(store: &dyn Store) -> Vec<TaskUid> {
+    let entries = store.undecided(100).await.unwrap();
+    let decisions: Vec<_> = entries.iter().map(|entry| (entry.uid, decision(entry))).collect();
+    store.decide(decisions).await.unwrap();
+    entries.into_iter().map(|entry| entry.uid).collect()
+}
+
+fn settled(task: u64, status: TaskStatus) -> Settled {
+    let error = ResponseError::new(ErrorCode::IndexNotFound, "Index `a` not found.");
+    Settled {
+        task: TaskUid(task),
+        status,
+        error: (status == TaskStatus::Failed).then_some(error),
+        details: Map::new(),
+        finished_at: NOW + Duration::seconds(10),
+    }
+}
+
+pub async fn numbers_begin_with_0_and_have_no_gaps_across_reopening(engine: &impl Engine) {
+    for expected in 0..3 {
+        let store = engine.open();
+        let first = store.append(entry("a", create())).await.unwrap();
+        let second = store.append(entry("a", documents())).await.unwrap();
+        assert_eq!((first.uid, second.uid), (TaskUid(2 * expected), TaskUid(2 * expected + 1)));
+    }
+    let store = engine.open();
+    assert_eq!(store.undecided(100).await.unwrap().len(), 6);
+    assert_eq!(store.payload(TaskUid(1)).await.unwrap().unwrap(), Bytes::from_static(b"[{\"id\":1}]"));
+    assert_eq!(store.payload(TaskUid(0)).await.unwrap(), None);
+    let task = store.task(TaskUid(1)).await.unwrap().unwrap();
+    assert_eq!((task.status, task.kind), (TaskStatus::Enqueued, TaskKind::DocumentAdditionOrUpdate));
+    assert_eq!(task.details, Some(details_at_start(&documents())));
+    assert_eq!(store.task(TaskUid(6)).await.unwrap(), None);
+}
+
+pub async fn concurrent_appends_get_each_number_once(engine: &impl Engine) {
+    let store = engine.open();
+    let appends = (0..200).map(|number| {
+        let store = Arc::clone(&store);
+        tokio::spawn(async move { store.append(entry(&format!("i{number}"), create())).await.unwrap() })
+    });
+    let appends: Vec<_> = appends.collect();
+    let mut seen = BTreeSet::new();
+    for append in appends {
+        let task = append.await.unwrap();
+        let stored = store.task(task.uid).await.unwrap().unwrap();
+        assert_eq!(stored, task);
+        seen.insert(task.uid.0);
+    }
+    assert_eq!(seen, (0..200).collect());
+}
+
+pub async fn entries_are_decided_in_order_and_the_rest_waits(engine: &impl Engine) {
+    let store = engine.open();
+    for index in ["a", "b", "c"] {
+        store.append(entry(index, create())).await.unwrap();
+    }
+    let first = store.undecided(2).await.unwrap();
+    assert_eq!(first.iter().map(|entry| entry.uid.0).collect::<Vec<_>>(), [0, 1]);
+    store.decide(vec![(TaskUid(0), decision(&first[0]))]).await.unwrap();
+    drop(store);
+    let store = engine.open();
+    assert_eq!(store.undecided(9).await.unwrap().iter().map(|entry| entry.uid.0).collect::<Vec<_>>(), [1, 2]);
+    let work = store.work(TaskUid(0), 9).await.unwrap();
+    assert_eq!(work.len(), 1);
+    assert_eq!((&work[0].entry, &work[0].decision), (&first[0], &decision(&first[0])));
+    assert_eq!(work[0].status, TaskStatus::Enqueued);
+    assert!(store.work(TaskUid(1), 9).await.unwrap().is_empty());
+}
+
+pub async fn a_delivery_begins_its_tasks_and_moves_the_cursor(engine: &impl Engine) {
+    let store = engine.open();
+    store.add_nodes(vec![NodeId::new("a")]).await.unwrap();
+    store.append(entry("a", create())).await.unwrap();
+    decide_all(&*store).await;
+    let refusal = ResponseError::new(ErrorCode::PayloadTooLarge, "too large");
+    let sent = vec![
+        OpSent { task: TaskUid(0), op: 0, reception: Reception::Enqueued(71) },
+        OpSent { task: TaskUid(0), op: 1, reception: Reception::Refused(refusal.clone()) },
+    ];
+    let delivery = Delivery { node: NodeId::new("a"), cursor: TaskUid(1), sent, at: NOW };
+    store.deliver(delivery.clone()).await.unwrap();
+    store.deliver(Delivery { at: NOW + Duration::HOUR, ..delivery }).await.unwrap();
+    drop(store);
+    let store = engine.open();
+    assert_eq!(store.nodes().await.unwrap()[0].cursor, TaskUid(1));
+    let task = store.task(TaskUid(0)).await.unwrap().unwrap();
+    assert_eq!((task.status, task.started_at), (TaskStatus::Processing, Some(NOW)));
+    let node_tasks = store.node_tasks().await.unwrap();
+    assert_eq!(node_tasks.iter().map(|task| task.node_task).collect::<Vec<_>>(), [Some(71), None]);
+    assert_eq!(node_tasks[0].result, None);
+    assert_eq!(node_tasks[1].result, Some(OpResult::Failed(refusal)));
+}
+
+pub async fn a_commit_changes_everything_together(engine: &impl Engine) {
+    let store = engine.open();
+    let node = NodeId::new("a");
+    store.add_nodes(vec![node.clone()]).await.unwrap();
+    for index in ["a", "b"] {
+        store.append(entry(index, documents())).await.unwrap();
+    }
+    decide_all(&*store).await;
+    let sent = [0, 1].map(|task| OpSent { task: TaskUid(task), op: 0, reception: Reception::Enqueued(task) });
+    let delivery = Delivery { node: node.clone(), cursor: TaskUid(2), sent: sent.into(), at: NOW };
+    store.deliver(delivery).await.unwrap();
+    let commit = Commit {
+        results: vec![(node.clone(), TaskUid(1), 0, OpResult::Done { deleted: None })],
+        settled: vec![settled(0, TaskStatus::Succeeded), settled(1, TaskStatus::Failed)],
+        catalog: vec![
+            CatalogChange::Put(Box::new(index("a"))),
+            CatalogChange::Put(Box::new(index("b"))),
+            CatalogChange::Remove(IndexUid::new("b")),
+        ],
+        nodes: vec![(node.clone(), SyncState::Behind)],
+        forgotten: vec![TaskUid(0)],
+    };
+    store.commit(commit).await.unwrap();
+    drop(store);
+    let store = engine.open();
+    assert_eq!(store.catalog().await.unwrap(), [index("a")]);
+    assert_eq!(store.nodes().await.unwrap()[0].sync, SyncState::Behind);
+    let work = store.work(TaskUid(0), 9).await.unwrap();
+    assert_eq!(
+        work.iter().map(|work| (work.entry.uid.0, work.status)).collect::<Vec<_>>(),
+        [(1, TaskStatus::Failed)]
+    );
+    assert_eq!(store.payload(TaskUid(0)).await.unwrap(), None);
+    assert!(store.payload(TaskUid(1)).await.unwrap().is_some());
+    let node_tasks = store.node_tasks().await.unwrap();
+    assert_eq!(node_tasks.len(), 1);
+    assert_eq!(node_tasks[0].result, Some(OpResult::Done { deleted: None }));
+    let (first, second) =
+        (store.task(TaskUid(0)).await.unwrap().unwrap(), store.task(TaskUid(1)).await.unwrap().unwrap());
+    assert_eq!((first.status, first.error), (TaskStatus::Succeeded, None));
+    assert_eq!(second.error.unwrap().code, ErrorCode::IndexNotFound);
+    assert_eq!(second.finished_at, Some(NOW + Duration::seconds(10)));
+}
+
+async fn with_five_tasks(engine: &impl Engine) -> Arc<dyn Store> {
+    let store = engine.open();
+    let settings = Mutation::Settings {
+        patch: Map::from_iter([("synonyms".to_owned(), json!({}))]),
+        origin: SettingsOrigin::Update,
+        missing_index: MissingIndex::Create,
+    };
+    for (number, (index, mutation)) in [
+        ("a", create()),
+        ("a", documents()),
+        ("ab", settings),
+        ("b", documents()),
+        ("b", Mutation::DeleteIndex),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let enqueued_at = NOW + Duration::seconds(i64::try_from(number).unwrap());
+        store.append(NewEntry { enqueued_at, ..entry(index, mutation) }).await.unwrap();
+    }
+    let settled = vec![settled(0, TaskStatus::Succeeded), settled(1, TaskStatus::Failed)];
+    store.commit(Commit { settled, ..Commit::default() }).await.unwrap();
+    store
+}
+
+pub async fn tasks_are_found_by_everything_a_client_can_filter_by(engine: &impl Engine) {
+    let store = with_five_tasks(engine).await;
+    let any = TaskFilter::default;
+    let second = |seconds| Some(NOW + Duration::seconds(seconds));
+    let index = |uid: &str| IndexUid::new(uid);
+    let visible = |patterns: &[&str]| Some(patterns.iter().map(|&pattern| pattern.to_owned()).collect());
+    let cases = [
+        (any(), vec![4, 3, 2, 1, 0]),
+        (TaskFilter { uids: Some(vec![TaskUid(3), TaskUid(0), TaskUid(9)]), ..any() }, vec![3, 0]),
+        (TaskFilter { uids: Some(vec![TaskUid(u64::MAX)]), ..any() }, vec![]),
+        (TaskFilter { batch_uids: Some(vec![0, 3]), ..any() }, vec![0]),
+        (TaskFilter { statuses: Some(vec![TaskStatus::Failed, TaskStatus::Succeeded]), ..any() }, vec![1, 0]),
+        (TaskFilter { types: Some(vec![TaskKind::DocumentAdditionOrUpdate]), ..any() }, vec![3, 1]),
+        (TaskFilter { index_uids: Some(vec![index("b")]), ..any() }, vec![4, 3]),
+        (TaskFilter { canceled_by: Some(vec![TaskUid(1)]), ..any() }, vec![]),
+        (TaskFilter { after_enqueued_at: second(1), before_enqueued_at: second(4), ..any() }, vec![3, 2]),
+        (TaskFilter { after_started_at: second(9), ..any() }, vec![1, 0]),
+        (TaskFilter { before_finished_at: second(10), ..any() }, vec![]),
+        (TaskFilter { visible: visible(&["a"]), ..any() }, vec![1, 0]),
+        (TaskFilter { visible: visible(&["a*"]), ..any() }, vec![2, 1, 0]),
+        (TaskFilter { visible: visible(&["x", "*"]), ..any() }, vec![4, 3, 2, 1, 0]),
+        (TaskFilter { visible: visible(&[]), ..any() }, vec![]),
+    ];
+    for (filter, expected) in cases {
+        let found = store.tasks(filter.clone(), TaskPage::default()).await.unwrap();
+        let uids: Vec<_> = found.results.iter().map(|task| task.uid.0).collect();
+        assert_eq!(uids, expected, "{filter:?}");
+        assert_eq!(found.total, expected.len() as u64, "{filter:?}");
+    }
+}
+
+pub async fn pages_of_tasks_follow_each_other_in_both_directions(engine: &impl Engine) {
+    let store = with_five_tasks(engine).await;
+    for (reverse, expected) in [(false, vec![4, 3, 2, 1, 0]), (true, vec![0, 1, 2, 3, 4])] {
+        let mut seen = Vec::new();
+        let mut page = TaskPage { limit: 2, from: None, reverse };
+        loop {
+            let list = store.tasks(TaskFilter::default(), page).await.unwrap();
+            assert_eq!(
+                (list.total, list.limit, list.from),
+                (5, 2, list.results.first().map(|task| task.uid))
+            );
+            seen.extend(list.results.iter().map(|task| task.uid.0));
+            page.from = list.next;
+            if list.next.is_none() {
+                break;
+            }
+        }
+        assert_eq!(seen, expected);
+    }
+    let none =
+        store.tasks(TaskFilter::default(), TaskPage { limit: 0, ..TaskPage::default() }).await.unwrap();
+    assert_eq!((none.results.len(), none.from, none.next), (0, None, Some(TaskUid(4))));
+}
+
+pub async fn nodes_are_added_once_and_begin_at_the_end_of_the_log(engine: &impl Engine) {
+    let store = engine.open();
+    store.add_nodes(vec![NodeId::new("b")]).await.unwrap();
+    store.append(entry("a", create())).await.unwrap();
+    decide_all(&*store).await;
+    let damaged = vec![(NodeId::new("b"), SyncState::Damaged)];
+    store.commit(Commit { nodes: damaged, ..Commit::default() }).await.unwrap();
+    store.add_nodes(vec![NodeId::new("a"), NodeId::new("b")]).await.unwrap();
+    let nodes = store.nodes().await.unwrap();
+    let seen: Vec<_> = nodes.iter().map(|node| (node.id.as_str(), node.sync, node.cursor.0)).collect();
+    assert_eq!(seen, [("a", SyncState::InSync, 1), ("b", SyncState::Damaged, 0)]);
+}
+
+pub async fn a_log_has_an_identity_of_its_own(engine: &impl Engine) {
+    let first = engine.open().log_id().await.unwrap();
+    assert!(!first.is_empty());
+    assert_eq!(engine.open().log_id().await.unwrap(), first);
+}

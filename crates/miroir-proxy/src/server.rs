@@ -27,10 +27,10 @@ use crate::write::{self, WriteConfig, Writer};
 const GRACE: Duration = Duration::from_secs(10);
 
 /// How long a node may take to accept one write: it only has to put it on disk, but it can be a large one.
-const DELIVERY_TIMEOUT: Duration = Duration::from_secs(120);
+const DELIVERY_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// How much longer than its peers a node may take for a task before the task succeeds without it.
-const MAX_LAG: Duration = Duration::from_secs(60);
+const MAX_LAG: Duration = Duration::from_mins(1);
 
 /// Why the server can't start.
 #[derive(Debug, Error)]

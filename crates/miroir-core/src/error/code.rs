@@ -368,6 +368,10 @@ error_codes! {
     503 System {
         TooManySearchRequests "too_many_search_requests",
     }
+    // Miroir's own: what it does not do yet.
+    501 InvalidRequest {
+        MiroirNotSupported "miroir_not_supported",
+    }
     // Miroir's own. They share 503 with Meilisearch's `too_many_search_requests`: try again.
     503 System {
         MiroirNodeUnavailable "miroir_node_unavailable",

@@ -1,3 +1,5 @@
+//! The settings as clients set them, and how a change is laid over them.
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 

@@ -46,6 +46,7 @@ actions! {
     StatsGet = "stats.get",
     TasksGet = "tasks.get",
     Version = "version",
+    Everything = "*",
 }
 
 /// Proof that the caller may perform the action `A`.

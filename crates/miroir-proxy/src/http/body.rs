@@ -108,7 +108,7 @@ pub async fn read(body: Body, limit: usize) -> Result<Bytes, HttpError> {
 
 /// `100 MB` for a round decimal number of bytes, `100 MiB` for a round binary one, as Meilisearch prints its limit.
 fn human_size(bytes: usize) -> String {
-    let (base, names): (f64, _) = if bytes % 1024 == 0 {
+    let (base, names): (f64, _) = if bytes.is_multiple_of(1024) {
         (1024.0, ["B", "KiB", "MiB", "GiB"])
     } else {
         (1000.0, ["B", "KB", "MB", "GB"])

@@ -30,7 +30,7 @@ pub(super) async fn ask_any(cluster: &Cluster, request: NodeRequest) -> Option<N
         match node.send(request.clone(), cluster.node_timeout).await {
             Ok(reply) if !reply.status.is_server_error() => return Some(reply),
             Ok(reply) => {
-                tracing::warn!(node = %node.id(), status = %reply.status, "node could not check a request")
+                tracing::warn!(node = %node.id(), status = %reply.status, "node could not check a request");
             }
             Err(error) => tracing::warn!(%error, "node did not check a request; asking another one"),
         }

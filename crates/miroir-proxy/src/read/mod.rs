@@ -40,7 +40,7 @@ async fn ask_replica(
         match node.send(request.clone(), cluster.node_timeout).await {
             Ok(reply) if !reply.status.is_server_error() => return Ok((part.node, reply)),
             Ok(reply) => {
-                tracing::warn!(node = %part.node, status = %reply.status, "node could not read a document")
+                tracing::warn!(node = %part.node, status = %reply.status, "node could not read a document");
             }
             Err(error) => tracing::warn!(%error, "node did not answer a read; asking another replica"),
         }

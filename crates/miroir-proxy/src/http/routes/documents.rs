@@ -188,7 +188,9 @@ async fn delete_batch(
     let path = format!("/indexes/{NOBODY}/documents/delete-batch?{}", query.as_deref().unwrap_or_default());
     check_form(&app.cluster, NodeRequest::post(path).json(body.bytes.clone())).await?;
     let query = WriteQuery::read(&app, &Method::POST, "/delete-batch", query.as_deref()).await?;
-    let ids = body.value.as_array().map(Vec::as_slice).unwrap_or_default();
+    let Value::Array(ids) = body.value else {
+        return Err(HttpError::new(ErrorCode::BadRequest, "The body is not an array of document ids."));
+    };
     let ids = ids.iter().map(|id| canonical_id(id).unwrap_or_else(|| id.to_string())).collect();
     delete(&app, check_uid(&uid)?, Deletion::ByIds(ids), query).await
 }

@@ -8,6 +8,7 @@ mod search;
 mod settings;
 mod stats;
 mod tasks;
+mod unsupported;
 
 use axum::Router;
 use miroir_core::error::ErrorCode;
@@ -27,6 +28,7 @@ pub(super) fn all() -> Router<App> {
         .merge(documents::routes())
         .merge(search::routes())
         .merge(tasks::routes())
+        .merge(unsupported::routes())
 }
 
 fn existing<'a>(view: &'a View, uid: &IndexUid) -> Result<&'a IndexEntry, HttpError> {

@@ -40,20 +40,23 @@ async fn list(
     RawQuery(query): RawQuery,
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Result<Json<TaskList>, HttpError> {
-    let Some((filter, page)) = read_query(&pairs) else {
+    let Ok((filter, page)) = read_query(&pairs) else {
         return Err(wrong_query(&app, "/tasks", query.as_deref()).await);
     };
     Ok(Json(app.writer.tasks(filter, page).await?))
 }
 
-/// `None` for whatever Meilisearch would refuse.
-fn read_query(pairs: &[(String, String)]) -> Option<(TaskFilter, TaskPage)> {
+/// A query that Meilisearch would refuse.
+#[derive(Debug)]
+struct NotUnderstood;
+
+fn read_query(pairs: &[(String, String)]) -> Result<(TaskFilter, TaskPage), NotUnderstood> {
     let (mut filter, mut page) = (TaskFilter::default(), TaskPage::default());
     for (name, text) in pairs {
         match name.as_str() {
-            "limit" => page.limit = text.parse().ok()?,
-            "from" => page.from = Some(TaskUid(text.parse().ok()?)),
-            "reverse" => page.reverse = text.parse().ok()?,
+            "limit" => page.limit = parsed(text)?,
+            "from" => page.from = Some(TaskUid(parsed(text)?)),
+            "reverse" => page.reverse = parsed(text)?,
             "uids" => filter.uids = items(text, |item| item.parse().ok().map(TaskUid))?,
             "canceledBy" => filter.canceled_by = items(text, |item| item.parse().ok().map(TaskUid))?,
             "batchUids" => filter.batch_uids = items(text, |item| item.parse().ok())?,
@@ -68,10 +71,14 @@ fn read_query(pairs: &[(String, String)]) -> Option<(TaskFilter, TaskPage)> {
             "afterStartedAt" => filter.after_started_at = Some(instant(text, Edge::After)?),
             "beforeFinishedAt" => filter.before_finished_at = Some(instant(text, Edge::Before)?),
             "afterFinishedAt" => filter.after_finished_at = Some(instant(text, Edge::After)?),
-            _ => return None,
+            _ => return Err(NotUnderstood),
         }
     }
-    Some((filter, page))
+    Ok((filter, page))
+}
+
+fn parsed<T: std::str::FromStr>(text: &str) -> Result<T, NotUnderstood> {
+    text.parse().map_err(|_| NotUnderstood)
 }
 
 fn sorted(mut uids: Vec<IndexUid>) -> Vec<IndexUid> {
@@ -81,11 +88,12 @@ fn sorted(mut uids: Vec<IndexUid>) -> Vec<IndexUid> {
 }
 
 /// A comma list; `*` stands for any and sets no filter.
-fn items<T>(text: &str, read: impl Fn(&str) -> Option<T>) -> Option<Option<Vec<T>>> {
+fn items<T>(text: &str, read: impl Fn(&str) -> Option<T>) -> Result<Option<Vec<T>>, NotUnderstood> {
     if text == "*" {
-        return Some(None);
+        return Ok(None);
     }
-    text.split(',').map(|item| read(item.trim())).collect::<Option<Vec<T>>>().map(Some)
+    let items: Option<Vec<T>> = text.split(',').map(|item| read(item.trim())).collect();
+    items.map(Some).ok_or(NotUnderstood)
 }
 
 #[derive(Clone, Copy)]
@@ -95,13 +103,13 @@ enum Edge {
 }
 
 /// A full RFC 3339 time, or a date: after a date means after its last moment.
-fn instant(text: &str, edge: Edge) -> Option<OffsetDateTime> {
+fn instant(text: &str, edge: Edge) -> Result<OffsetDateTime, NotUnderstood> {
     if let Ok(time) = OffsetDateTime::parse(text, &Rfc3339) {
-        return Some(time);
+        return Ok(time);
     }
-    let day = Date::parse(text, format_description!("[year]-[month]-[day]")).ok()?;
+    let day = Date::parse(text, format_description!("[year]-[month]-[day]")).map_err(|_| NotUnderstood)?;
     let midnight = day.with_time(Time::MIDNIGHT).assume_utc();
-    Some(match edge {
+    Ok(match edge {
         Edge::Before => midnight,
         Edge::After => midnight + Duration::DAY,
     })

@@ -18,7 +18,9 @@ use tokio::task::JoinHandle;
 use tower::Layer;
 use tower_http::normalize_path::NormalizePathLayer;
 
-use crate::cluster::{Cluster, HealthPolicy, Membership, Node, ViewCell, run_health_checks};
+use crate::cluster::{
+    Cluster, HealthPolicy, Membership, Node, ViewCell, check_health_once, run_health_checks,
+};
 use crate::config::{Config, TaskStoreConfig};
 use crate::http::{App, Shared, router};
 use crate::write::{self, WriteConfig, Writer};
@@ -108,6 +110,7 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
     let view = Arc::new(ViewCell::new(View::default()));
     let membership = Arc::new(Membership::new(nodes(&config)?, |_| false, Arc::clone(&view)));
     let store = open_store(&config)?;
+    check_health_once(&membership, &health_policy(&config)).await;
     let health = tokio::spawn(run_health_checks(Arc::clone(&membership), health_policy(&config)));
     let writer =
         write::start(Arc::new(store), Arc::clone(&membership), Arc::clone(&view), write_config(&config)?)

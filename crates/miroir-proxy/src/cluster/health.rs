@@ -45,6 +45,14 @@ impl Streak {
     }
 }
 
+/// Checks every node once, so that a server that begins to listen knows whom it can ask.
+pub async fn check_health_once(membership: &Membership, policy: &HealthPolicy) {
+    let checks = membership.nodes().map(|node| async {
+        announce(membership, node.id(), is_healthy(node, policy.timeout).await);
+    });
+    futures_util::future::join_all(checks).await;
+}
+
 /// Checks all nodes until the future is dropped.
 pub async fn run_health_checks(membership: Arc<Membership>, policy: HealthPolicy) {
     let checks: Vec<_> = membership

@@ -10,7 +10,7 @@ mod membership;
 mod node;
 mod state;
 
-pub use health::{HealthPolicy, run_health_checks};
+pub use health::{HealthPolicy, check_health_once, run_health_checks};
 pub use membership::{Membership, Standing};
 pub use node::{Node, NodeError, NodeReply, NodeRequest};
 pub use state::ViewCell;

@@ -98,7 +98,7 @@ fn scale(count: u64, documents: u64, counted: u64) -> u64 {
 mod tests {
     use super::*;
 
-    fn node(documents: u64, fields: Value) -> Map<String, Value> {
+    fn node(documents: u64, fields: &Value) -> Map<String, Value> {
         let stats = json!({ "numberOfDocuments": documents, "rawDocumentDbSize": documents * 10, "fieldDistribution": fields });
         let Value::Object(stats) = stats else { unreachable!() };
         stats
@@ -107,9 +107,9 @@ mod tests {
     #[test]
     fn copies_are_not_counted_and_markers_not_shown() {
         let nodes = [
-            node(4, json!({ "id": 4, "title": 2, "_miroir_shard_000": 4 })),
-            node(6, json!({ "id": 6, "title": 3, "_miroir_shard_001": 6 })),
-            node(4, json!({ "id": 4, "title": 1 })),
+            node(4, &json!({ "id": 4, "title": 2, "_miroir_shard_000": 4 })),
+            node(6, &json!({ "id": 6, "title": 3, "_miroir_shard_001": 6 })),
+            node(4, &json!({ "id": 4, "title": 1 })),
         ];
         let stats = add_stats(&nodes, 7);
         assert_eq!(stats["numberOfDocuments"], 7);
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn an_empty_index_has_zeros() {
-        let stats = add_stats(&[node(0, json!({}))], 0);
+        let stats = add_stats(&[node(0, &json!({}))], 0);
         assert_eq!((&stats["numberOfDocuments"], &stats["avgDocumentSize"]), (&json!(0), &json!(0)));
     }
 }

@@ -105,17 +105,19 @@ fn arrange(plan: &MergePlan, facet: &str, values: Vec<Counted>, candidates: u64)
             }
         })
     });
-    let kept = kept_values(plan, &values, by_count || candidates > TEXT_ORDER_CANDIDATES);
-    values.truncate(kept);
+    cut(plan.max_values_per_facet, &mut values, by_count || candidates > TEXT_ORDER_CANDIDATES);
     values.into_iter().map(|value| (value.spelling, json!(value.count))).collect()
 }
 
-/// How many values are shown. Meilisearch fills the cap with numbers first; when it goes through values one by one, not
-/// through documents, and the numbers alone reach the cap, it misses the place to stop and shows every string.
-fn kept_values(plan: &MergePlan, values: &[Counted], by_values: bool) -> usize {
-    let cap = plan.max_values_per_facet;
+/// Numbers fill the cap first, strings have what is left. When Meilisearch goes through values one by one, not through
+/// documents, and the numbers alone reach the cap, it misses the place to stop and shows every string.
+fn cut(cap: usize, values: &mut Vec<Counted>, by_values: bool) {
     let numbers = values.iter().filter(|value| value.number.is_some()).count();
-    if by_values && numbers >= cap { values.len() } else { cap }
+    if by_values && numbers >= cap {
+        values.drain(cap..numbers);
+    } else {
+        values.truncate(cap);
+    }
 }
 
 fn by_value(a: &Counted, b: &Counted) -> Ordering {

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use miroir_core::ids::NodeId;
+
 use crate::config::UnavailableShardPolicy;
 
 mod health;
@@ -26,4 +28,30 @@ pub struct Cluster {
     pub node_timeout: Duration,
     /// What to do when nobody can answer for a shard.
     pub unavailable_shards: UnavailableShardPolicy,
+}
+
+/// How often a request that waits for a node looks whether the node is still readable.
+const LOOK: Duration = Duration::from_millis(50);
+
+impl Cluster {
+    /// Reads from a node: gives up as soon as the node stops being readable, so that a node that hangs holds a request
+    /// up only until the health check has found out.
+    pub async fn read(&self, node: &Node, request: NodeRequest) -> Result<NodeReply, NodeError> {
+        tokio::select! {
+            reply = node.send(request, self.node_timeout) => reply,
+            () = self.until_unreadable(node.id()) => {
+                let reason = "it stopped answering its health checks".to_owned();
+                Err(NodeError::NoAnswer { node: node.id().clone(), reason })
+            }
+        }
+    }
+
+    async fn until_unreadable(&self, node: &NodeId) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            if !self.view.load().readable.contains(node) {
+                return;
+            }
+        }
+    }
 }

@@ -37,7 +37,7 @@ async fn ask_replica(
         let Some(node) = cluster.membership.node(&part.node) else {
             return Err(HttpError::ShardsUnavailable(vec![shard]));
         };
-        match node.send(request.clone(), cluster.node_timeout).await {
+        match cluster.read(node, request.clone()).await {
             Ok(reply) if !reply.status.is_server_error() => return Ok((part.node, reply)),
             Ok(reply) => {
                 tracing::warn!(node = %part.node, status = %reply.status, "node could not read a document");

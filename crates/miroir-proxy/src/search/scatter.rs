@@ -98,7 +98,7 @@ async fn send_part(cluster: &Cluster, physical: &PhysicalUid, part: &PartPlan) -
     let Some(node) = cluster.membership.node(part.node()) else { return Ok(Outcome::Failed) };
     let body = serde_json::to_vec(&part.body).map_err(|error| HttpError::Unreadable(error.to_string()))?;
     let request = NodeRequest::post(format!("/indexes/{physical}/search")).json(body);
-    match node.send(request, cluster.node_timeout).await {
+    match cluster.read(node, request).await {
         Ok(reply) if reply.status.is_success() => match serde_json::from_slice(&reply.body) {
             Ok(Value::Object(answer)) => Ok(Outcome::Answered(answer)),
             Ok(other) => Err(HttpError::Unreadable(format!("a search answer is {other}"))),

@@ -7,6 +7,7 @@ mod dry_run;
 mod error;
 mod headers;
 mod path;
+mod reserved;
 mod routes;
 
 use std::sync::Arc;

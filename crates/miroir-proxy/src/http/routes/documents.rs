@@ -20,6 +20,7 @@ use crate::http::body::{self, JsonBody, content_type, content_type_error};
 use crate::http::dry_run::{NOBODY, check_form};
 use crate::http::error::HttpError;
 use crate::http::path::{IndexPath, check_uid};
+use crate::http::reserved;
 use crate::read::get_document;
 use crate::write::NewWrite;
 
@@ -205,7 +206,11 @@ async fn delete_by_filter(
     let path = format!("/indexes/{NOBODY}/documents/delete?{}", query.as_deref().unwrap_or_default());
     check_form(&app.cluster, NodeRequest::post(path).json(body.bytes.clone())).await?;
     let query = WriteQuery::read(&app, &Method::POST, "/delete", query.as_deref()).await?;
-    let filter = body.value.get("filter").cloned().unwrap_or(Value::Null);
+    let Value::Object(selection) = body.value else {
+        return Err(HttpError::new(ErrorCode::BadRequest, "The body is not an object with a `filter`."));
+    };
+    reserved::check_selection(&selection)?;
+    let filter = selection.get("filter").cloned().unwrap_or(Value::Null);
     delete(&app, check_uid(&uid)?, Deletion::ByFilter(filter), query).await
 }
 

@@ -15,6 +15,7 @@ use crate::http::body::JsonBody;
 use crate::http::dry_run::{NOBODY, check_form};
 use crate::http::error::HttpError;
 use crate::http::path::IndexPath;
+use crate::http::reserved;
 use crate::read::{ListingRequest, list_documents};
 
 /// A page of documents.
@@ -68,6 +69,7 @@ pub(super) async fn by_body(
 async fn list(app: &App, uid: &IndexUid, body: Map<String, Value>) -> Result<Json<Page>, HttpError> {
     let view = app.cluster.view.load();
     let entry = existing(&view, uid)?;
+    reserved::check_selection(&body)?;
     let request = ListingRequest::parse(body).ok_or_else(|| {
         HttpError::new(ErrorCode::BadRequest, "`offset` and `limit` must be positive integers.")
     })?;

@@ -16,6 +16,7 @@ use crate::http::body::JsonBody;
 use crate::http::error::HttpError;
 use crate::http::headers::degraded;
 use crate::http::path::IndexPath;
+use crate::http::reserved;
 use crate::search::{Original, explain, run_search};
 
 pub(super) fn routes() -> Router<App> {
@@ -59,6 +60,7 @@ async fn answer(
     let view = app.cluster.view.load();
     let entry = existing(&view, uid)?;
     let Ok(request) = request else { return Err(explain(&app.cluster, entry, original).await) };
+    reserved::check_search(&request.body)?;
     let answer = run_search(&app.cluster, &view, entry, &request, original).await?;
     Ok((degraded(&answer.missing), Json(answer.body)))
 }

@@ -19,6 +19,7 @@ use crate::http::body::JsonBody;
 use crate::http::dry_run::{NOBODY, check_form};
 use crate::http::error::HttpError;
 use crate::http::path::IndexPath;
+use crate::http::reserved;
 use crate::read::read_settings;
 use crate::write::NewWrite;
 
@@ -94,6 +95,7 @@ fn one(setting: &'static Setting) -> MethodRouter<App> {
             Change::Patch => Method::PATCH,
         };
         check_settings(&app, method, &format!("/{}", setting.route), body.bytes).await?;
+        reserved::check_settings(&body.value)?;
         append(&app, &uid, Map::from_iter([(setting.key.to_owned(), body.value)]), SettingsOrigin::Update)
             .await
     };
@@ -125,6 +127,7 @@ async fn change_whole(
     body: JsonBody,
 ) -> Accepted {
     check_settings(&app, Method::PATCH, "", body.bytes).await?;
+    reserved::check_settings(&body.value)?;
     let Value::Object(patch) = body.value else {
         return Err(HttpError::Unreadable("settings that are no object were let through".to_owned()));
     };

@@ -1,0 +1,65 @@
+//! Names that only Miroir may use. A client that could filter by a shard's marker would see how Miroir is made.
+
+use miroir_core::document::marker::RESERVED_PREFIX;
+use miroir_core::error::ErrorCode;
+use serde_json::{Map, Value};
+
+use super::error::HttpError;
+
+/// The parts of a search or of a listing that select documents by attribute.
+const SELECTING: [(&str, ErrorCode, ErrorCode); 2] = [
+    ("filter", ErrorCode::InvalidSearchFilter, ErrorCode::InvalidDocumentFilter),
+    ("distinct", ErrorCode::InvalidSearchDistinct, ErrorCode::BadRequest),
+];
+
+/// Refuses a search that selects by a reserved name.
+pub(super) fn check_search(body: &Map<String, Value>) -> Result<(), HttpError> {
+    SELECTING.iter().try_for_each(|(key, code, _)| check(body.get(*key), *code))
+}
+
+/// Refuses a listing or a deletion that selects by a reserved name.
+pub(super) fn check_selection(body: &Map<String, Value>) -> Result<(), HttpError> {
+    SELECTING.iter().try_for_each(|(key, _, code)| check(body.get(*key), *code))
+}
+
+/// Refuses settings that name a reserved attribute.
+pub(super) fn check_settings(settings: &Value) -> Result<(), HttpError> {
+    check(Some(settings), ErrorCode::BadRequest)
+}
+
+fn check(value: Option<&Value>, code: ErrorCode) -> Result<(), HttpError> {
+    match value {
+        Some(value) if mentions_reserved(value) => Err(HttpError::new(
+            code,
+            "The request names an attribute that is reserved for the cluster's own use.",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn mentions_reserved(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains(RESERVED_PREFIX),
+        Value::Array(items) => items.iter().any(mentions_reserved),
+        Value::Object(fields) => {
+            fields.iter().any(|(name, value)| name.contains(RESERVED_PREFIX) || mentions_reserved(value))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_reserved_name_is_found_wherever_it_stands_and_nothing_else_is() {
+        let object = |value: Value| value.as_object().cloned().unwrap();
+        assert!(
+            check_selection(&object(json!({ "filter": [["a = 1", "_miroir_shard_001 EXISTS"]] }))).is_err()
+        );
+        assert!(check_settings(&json!({ "synonyms": { "_miroir_x": ["a"] } })).is_err());
+        assert!(check_search(&object(json!({ "q": "_miroir_shard_001", "filter": "miroir = 1" }))).is_ok());
+    }
+}

@@ -133,7 +133,7 @@ fn plan_merge(request: &SearchRequest, entry: &IndexEntry) -> MergePlan {
         .or_else(|| settings.get("distinctAttribute").and_then(Value::as_str).map(str::to_owned));
     let mut node_facets = request.facets.clone();
     let hidden_facet =
-        distinct.clone().filter(|field| !node_facets.iter().any(|facet| facet == field || facet == "*"));
+        distinct.clone().filter(|field| settings.is_filterable(field) && !is_asked(&node_facets, field));
     node_facets.extend(hidden_facet.clone());
     MergePlan {
         whole: !entry.placement.is_scattered(),
@@ -152,6 +152,10 @@ fn plan_merge(request: &SearchRequest, entry: &IndexEntry) -> MergePlan {
         hybrid_ratio: request.hybrid_ratio,
         shown: Shown::new(request, settings),
     }
+}
+
+fn is_asked(facets: &[String], field: &str) -> bool {
+    facets.iter().any(|facet| facet == field || facet == "*")
 }
 
 /// Miroir's rule has an effect, and so a key, only if nothing before it orders by the primary key.

@@ -214,7 +214,7 @@ fn facets_are_added_then_ordered_and_cut_as_the_client_set() {
 
 #[test]
 fn a_distinct_value_that_wins_on_two_nodes_counts_once() {
-    let settings = json!({ "distinctAttribute": "sku", "filterableAttributes": ["color"] });
+    let settings = json!({ "distinctAttribute": "sku", "filterableAttributes": ["color", "sku"] });
     let plan = plan(2, 1, settings, json!({ "facets": ["color"], "page": 1, "hitsPerPage": 2 }));
     assert_eq!(plan.parts[0].body["facets"], json!(["color", "sku"]));
     let hit = |id: u32, sku: Value, color: &str| json!({ "id": id, "sku": sku, "color": color, "_rankingScoreDetails": { "id:asc": { "order": 0, "value": f64::from(id) } } });
@@ -230,6 +230,13 @@ fn a_distinct_value_that_wins_on_two_nodes_counts_once() {
     assert_eq!(ids(&answer), [1, 3]);
     assert_eq!((&answer["totalHits"], &answer["totalPages"]), (&json!(3), &json!(2)));
     assert_eq!(answer["facetDistribution"], json!({ "color": { "blue": 1, "red": 2 } }));
+}
+
+#[test]
+fn a_distinct_attribute_that_is_not_filterable_is_not_asked_for_as_a_facet() {
+    let plan = plan(2, 1, json!({ "distinctAttribute": "sku" }), json!({}));
+    assert_eq!(plan.parts[0].body.get("facets"), None);
+    assert_eq!(plan.merge.hidden_facet, None);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::UnavailableShardPolicy;
+use crate::observe::ScatterMetrics;
 
 mod health;
 mod membership;
@@ -11,7 +12,7 @@ mod node;
 mod state;
 
 pub use health::{HealthPolicy, run_health_checks};
-pub use membership::{Membership, Standing};
+pub use membership::{Membership, Sighting, Standing};
 pub use node::{Node, NodeError, NodeReply, NodeRequest};
 pub use state::ViewCell;
 
@@ -26,4 +27,6 @@ pub struct Cluster {
     pub node_timeout: Duration,
     /// What to do when nobody can answer for a shard.
     pub unavailable_shards: UnavailableShardPolicy,
+    /// Where searches over several nodes are counted.
+    pub metrics: ScatterMetrics,
 }

@@ -1,12 +1,14 @@
 //! Miroir, the server: Meilisearch's API in front of several Meilisearch servers that hold the shards of every index.
 //!
 //! The way of a search is [`http`] → [`search`]: plan, scatter, gather, merge. The way of a write is [`http`] →
-//! [`write`]: check, log, lanes, task. [`cluster`] knows the nodes, and which of them may be read.
+//! [`write`]: check, log, lanes, task. [`cluster`] knows the nodes, and which of them may be read; [`observe`] tells how all
+//! of it is doing.
 
 pub mod cluster;
 pub mod config;
 pub mod dev;
 pub mod http;
+pub mod observe;
 mod read;
 mod search;
 pub mod server;

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::ServiceExt;
 use axum::extract::Request;
+use axum::{Router, ServiceExt};
 use miroir_core::placement::ReplicationFactor;
 use miroir_core::task::ShardRules;
 use miroir_core::view::View;
@@ -22,7 +22,8 @@ use crate::cluster::{
     Cluster, HealthPolicy, Membership, Node, ViewCell, check_health_once, run_health_checks,
 };
 use crate::config::{Config, TaskStoreConfig};
-use crate::http::{App, Shared, router};
+use crate::http::{App, Shared, metrics_router, router};
+use crate::observe::{Layout, Metrics};
 use crate::write::{self, WriteConfig, Writer};
 
 /// How long open requests may go on after the server was told to stop.
@@ -38,8 +39,10 @@ const MAX_LAG: Duration = Duration::from_mins(1);
 #[derive(Debug, Error)]
 pub enum StartError {
     /// The address is taken or not ours.
-    #[error("can't listen on {address} (`server.bind`, `server.port`): {source}")]
+    #[error("can't listen on {address} (`{section}.bind`, `{section}.port`): {source}")]
     Listen {
+        /// The section of the configuration that says where.
+        section: &'static str,
         /// Where.
         address: SocketAddr,
         /// Why not.
@@ -75,6 +78,7 @@ pub struct RunningServer {
     address: SocketAddr,
     stop: watch::Sender<bool>,
     serving: JoinHandle<std::io::Result<()>>,
+    metrics: Option<(SocketAddr, JoinHandle<std::io::Result<()>>)>,
     health: JoinHandle<()>,
     writer: Writer,
 }
@@ -85,6 +89,11 @@ impl RunningServer {
         self.address
     }
 
+    /// Where metrics are served without a key, if they are.
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref().map(|(address, _)| *address)
+    }
+
     /// Stops accepting, lets open requests end, then stops the write path between two steps.
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
@@ -93,6 +102,9 @@ impl RunningServer {
             self.serving.abort();
         }
         self.health.abort();
+        if let Some((_, metrics)) = self.metrics {
+            metrics.abort();
+        }
         self.writer.shutdown().await;
     }
 }
@@ -107,8 +119,9 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
 
 /// Starts everything: the store, the nodes' health checks, the write path, the HTTP edge.
 pub async fn start(config: Config) -> Result<RunningServer, StartError> {
+    let metrics = Arc::new(Metrics::new());
     let view = Arc::new(ViewCell::new(View::default()));
-    let membership = Arc::new(Membership::new(nodes(&config)?, |_| false, Arc::clone(&view)));
+    let membership = Arc::new(Membership::new(nodes(&config, &metrics)?, |_| false, Arc::clone(&view)));
     let store = open_store(&config)?;
     check_health_once(&membership, &health_policy(&config)).await;
     let health = tokio::spawn(run_health_checks(Arc::clone(&membership), health_policy(&config)));
@@ -121,30 +134,50 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
             view,
             node_timeout: config.scatter.node_timeout,
             unavailable_shards: config.scatter.unavailable_shard_policy,
+            metrics: metrics.scatter.clone(),
         },
         writer: writer.clone(),
         master_key: config.master_key.expose().to_owned(),
+        admin_key: config.admin.api_key.as_ref().unwrap_or(&config.master_key).expose().to_owned(),
+        metrics,
+        layout: layout(&config),
         max_body_bytes: config.server.max_body_bytes,
         max_concurrent_requests: config.server.max_concurrent_requests,
         request_timeout: config.server.request_timeout,
     });
     let address = SocketAddr::new(config.server.bind, config.server.port);
     let (stop, stopped) = watch::channel(false);
-    let (address, serving) = listen(address, app, stopped).await?;
+    let metrics = serve_metrics(&config, app.clone(), stopped.clone()).await?;
+    let (address, serving) = listen("server", address, router(app), stopped).await?;
     tracing::info!(%address, nodes = config.nodes.len(), "Miroir is listening");
-    Ok(RunningServer { address, stop, serving, health, writer })
+    Ok(RunningServer { address, stop, serving, metrics, health, writer })
+}
+
+async fn serve_metrics(
+    config: &Config,
+    app: App,
+    stopped: watch::Receiver<bool>,
+) -> Result<Option<(SocketAddr, JoinHandle<std::io::Result<()>>)>, StartError> {
+    if !config.metrics.enabled {
+        return Ok(None);
+    }
+    let address = SocketAddr::new(config.metrics.bind, config.metrics.port);
+    let (address, serving) = listen("metrics", address, metrics_router(app), stopped).await?;
+    tracing::info!(%address, "metrics are served");
+    Ok(Some((address, serving)))
 }
 
 async fn listen(
+    section: &'static str,
     address: SocketAddr,
-    app: App,
+    router: Router,
     mut stopped: watch::Receiver<bool>,
 ) -> Result<(SocketAddr, JoinHandle<std::io::Result<()>>), StartError> {
-    let failed = |source| StartError::Listen { address, source };
+    let failed = |source| StartError::Listen { section, address, source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     // Paths are normalised before they are routed, so this layer stands outside the router.
-    let service = NormalizePathLayer::trim_trailing_slash().layer(router(app));
+    let service = NormalizePathLayer::trim_trailing_slash().layer(router);
     let service = ServiceExt::<Request>::into_make_service(service);
     let until_stopped = async move {
         // An error means that the sender is gone, which is as good a reason to stop.
@@ -154,10 +187,19 @@ async fn listen(
     Ok((bound, tokio::spawn(serving.into_future())))
 }
 
-fn nodes(config: &Config) -> Result<Vec<Node>, StartError> {
+fn layout(config: &Config) -> Layout {
+    Layout {
+        shards: config.shards,
+        replication_factor: config.replication_factor,
+        members: config.nodes.iter().map(|node| (node.id.clone(), node.group)).collect(),
+    }
+}
+
+fn nodes(config: &Config, metrics: &Metrics) -> Result<Vec<Node>, StartError> {
     let key = config.node_master_key.as_ref().map(|key| key.expose().to_owned());
     let node = |node: &crate::config::NodeConfig| {
         Node::new(node.id.clone(), node.address.as_str(), key.as_deref())
+            .map(|node| node.with_metrics(metrics.nodes.clone()))
             .map_err(|source| StartError::Node { node: node.id.to_string(), source })
     };
     config.nodes.iter().map(node).collect()

@@ -49,6 +49,9 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Stores what became true together.
     async fn commit(&self, commit: Commit) -> Result<(), StoreError>;
 
+    /// The bytes of documents and ids that the log still keeps for nodes that lack them.
+    async fn log_bytes(&self) -> Result<u64, StoreError>;
+
     /// The indexes whose creation has succeeded, by name.
     async fn catalog(&self) -> Result<Vec<IndexEntry>, StoreError>;
 

@@ -48,7 +48,10 @@ impl Streak {
 /// Checks every node once, so that a server that begins to listen knows whom it can ask.
 pub async fn check_health_once(membership: &Membership, policy: &HealthPolicy) {
     let checks = membership.nodes().map(|node| async {
-        announce(membership, node.id(), is_healthy(node, policy.timeout).await);
+        let check = check(node, policy.timeout).await;
+        let answered = check.is_ok();
+        membership.note_check(node.id(), check);
+        announce(membership, node.id(), answered);
     });
     futures_util::future::join_all(checks).await;
 }
@@ -71,15 +74,22 @@ async fn watch(node: &Node, membership: &Membership, policy: &HealthPolicy) {
     let mut streak = Streak::default();
     loop {
         ticks.tick().await;
-        let answered = is_healthy(node, policy.timeout).await;
+        let check = check(node, policy.timeout).await;
+        let answered = check.is_ok();
+        membership.note_check(node.id(), check);
         if let Some(reachable) = streak.next(answered, policy) {
             announce(membership, node.id(), reachable);
         }
     }
 }
 
-async fn is_healthy(node: &Node, timeout: Duration) -> bool {
-    matches!(node.send(NodeRequest::get("/health"), timeout).await, Ok(reply) if reply.status.is_success())
+/// `Err` says what is wrong with the node.
+async fn check(node: &Node, timeout: Duration) -> Result<(), String> {
+    match node.send(NodeRequest::get("/health"), timeout).await {
+        Ok(reply) if reply.status.is_success() => Ok(()),
+        Ok(reply) => Err(format!("its health check was answered with {}", reply.status)),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 fn announce(membership: &Membership, node: &NodeId, reachable: bool) {

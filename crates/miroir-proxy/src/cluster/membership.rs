@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use miroir_core::ids::NodeId;
 
@@ -20,11 +21,21 @@ pub struct Standing {
     pub in_sync: bool,
 }
 
+/// What the health checks saw of a node.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sighting {
+    /// When it last answered well.
+    pub last_seen: Option<Instant>,
+    /// What was wrong with the last check; none if it went well.
+    pub error: Option<String>,
+}
+
 /// All nodes of the cluster with their standing.
 #[derive(Debug)]
 pub struct Membership {
     nodes: BTreeMap<NodeId, Node>,
     standings: Mutex<BTreeMap<NodeId, Standing>>,
+    sightings: Mutex<BTreeMap<NodeId, Sighting>>,
     view: Arc<ViewCell>,
 }
 
@@ -36,7 +47,7 @@ impl Membership {
             .map(|node| (node.id().clone(), Standing { reachable: false, in_sync: in_sync(node.id()) }))
             .collect();
         let nodes = nodes.into_iter().map(|node| (node.id().clone(), node)).collect();
-        Self { nodes, standings: Mutex::new(standings), view }
+        Self { nodes, standings: Mutex::new(standings), sightings: Mutex::default(), view }
     }
 
     /// The node of this id.
@@ -62,6 +73,21 @@ impl Membership {
     /// The write path's word. True if it changed anything.
     pub fn set_in_sync(&self, id: &NodeId, in_sync: bool) -> bool {
         self.change(id, |standing| standing.in_sync = in_sync)
+    }
+
+    /// What the last health check of this node saw; nothing before the first one.
+    pub fn sighting(&self, id: &NodeId) -> Sighting {
+        self.sightings.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned().unwrap_or_default()
+    }
+
+    /// Keeps the outcome of a health check for those who watch. It decides nothing.
+    pub fn note_check(&self, id: &NodeId, check: Result<(), String>) {
+        let mut sightings = self.sightings.lock().unwrap_or_else(PoisonError::into_inner);
+        let sighting = sightings.entry(id.clone()).or_default();
+        match check {
+            Ok(()) => *sighting = Sighting { last_seen: Some(Instant::now()), error: None },
+            Err(error) => sighting.error = Some(error),
+        }
     }
 
     fn change(&self, id: &NodeId, change: impl FnOnce(&mut Standing)) -> bool {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use miroir_core::ids::NodeId;
 
 use crate::config::UnavailableShardPolicy;
+use crate::observe::ScatterMetrics;
 
 mod health;
 mod membership;
@@ -13,7 +14,7 @@ mod node;
 mod state;
 
 pub use health::{HealthPolicy, check_health_once, run_health_checks};
-pub use membership::{Membership, Standing};
+pub use membership::{Membership, Sighting, Standing};
 pub use node::{Node, NodeError, NodeReply, NodeRequest};
 pub use state::ViewCell;
 
@@ -28,6 +29,8 @@ pub struct Cluster {
     pub node_timeout: Duration,
     /// What to do when nobody can answer for a shard.
     pub unavailable_shards: UnavailableShardPolicy,
+    /// Where searches over several nodes are counted.
+    pub metrics: ScatterMetrics,
 }
 
 /// How often a request that waits for a node looks whether the node is still readable.

@@ -1,12 +1,14 @@
 //! One node as Miroir talks to it: its address, its key, a pool of kept-alive connections.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use miroir_core::ids::NodeId;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, StatusCode};
 use thiserror::Error;
+
+use crate::observe::{NodeMetrics, operation};
 
 /// Idle connections kept to one node: enough for a burst, few enough to hold open for nothing.
 const IDLE_CONNECTIONS: usize = 64;
@@ -111,6 +113,7 @@ pub struct Node {
     address: String,
     authorization: Option<HeaderValue>,
     client: reqwest::Client,
+    metrics: NodeMetrics,
 }
 
 impl Node {
@@ -133,7 +136,20 @@ impl Node {
             .connect_timeout(Duration::from_secs(2))
             .no_proxy()
             .build()?;
-        Ok(Self { id, address: address.trim_end_matches('/').to_owned(), authorization, client })
+        Ok(Self {
+            id,
+            address: address.trim_end_matches('/').to_owned(),
+            authorization,
+            client,
+            metrics: NodeMetrics::default(),
+        })
+    }
+
+    /// The same node, whose requests are counted there.
+    #[must_use]
+    pub fn with_metrics(self, metrics: NodeMetrics) -> Self {
+        metrics.begin(&self.id);
+        Self { metrics, ..self }
     }
 
     /// The node's id.
@@ -149,6 +165,14 @@ impl Node {
     /// Sends one request and reads the whole answer within `deadline`. Dropping the future gives the request up; the
     /// node may still act on it.
     pub async fn send(&self, request: NodeRequest, deadline: Duration) -> Result<NodeReply, NodeError> {
+        let operation = operation(&request.path);
+        let began = Instant::now();
+        let answer = self.exchange(request, deadline).await;
+        self.metrics.note(&self.id, operation, began.elapsed(), &answer);
+        answer
+    }
+
+    async fn exchange(&self, request: NodeRequest, deadline: Duration) -> Result<NodeReply, NodeError> {
         let mut headers = request.headers;
         if let Some(value) = &self.authorization {
             headers.insert(AUTHORIZATION, value.clone());

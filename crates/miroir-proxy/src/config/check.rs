@@ -10,11 +10,11 @@ use std::time::Duration;
 use miroir_core::ids::ShardCount;
 
 use super::checked::{
-    AdminConfig, Config, HealthConfig, IndexPattern, IndexShards, ScatterConfig, Secret, ServerConfig,
-    TaskStoreConfig, UnavailableShardPolicy,
+    AdminConfig, Config, HealthConfig, IndexPattern, IndexShards, MetricsConfig, ScatterConfig, Secret,
+    ServerConfig, TaskStoreConfig, UnavailableShardPolicy,
 };
 use super::error::{Origin, Problem, Reason, SHARDS_OUT_OF_RANGE, Warning};
-use super::raw::{Raw, RawHealth, RawIndexShards, RawScatter, RawServer, RawTaskStore, Setting};
+use super::raw::{Raw, RawHealth, RawIndexShards, RawMetrics, RawScatter, RawServer, RawTaskStore, Setting};
 use super::{MAX_SHARDS, keys};
 
 /// Shorter master keys draw a warning; Meilisearch refuses them in production.
@@ -72,6 +72,7 @@ impl Checker {
             health: self.health(&raw.health, &defaults.health),
             task_store: self.task_store(&raw.task_store, &defaults.task_store),
             admin: AdminConfig { api_key: self.secret("admin.api_key", raw.admin.api_key.as_ref()) },
+            metrics: self.metrics(&raw.metrics, &defaults.metrics),
             ..defaults
         }
     }
@@ -79,7 +80,7 @@ impl Checker {
     fn server(&mut self, raw: &RawServer, defaults: &ServerConfig) -> ServerConfig {
         let (body, requests) = (defaults.max_body_bytes, defaults.max_concurrent_requests);
         ServerConfig {
-            bind: self.bind(raw.bind.as_ref(), defaults.bind),
+            bind: self.bind("server.bind", raw.bind.as_ref(), defaults.bind),
             port: self
                 .number("server.port", raw.port.as_ref(), 0, u64::from(u16::MAX))
                 .unwrap_or(defaults.port),
@@ -151,6 +152,19 @@ impl Checker {
         }
     }
 
+    fn metrics(&mut self, raw: &RawMetrics, defaults: &MetricsConfig) -> MetricsConfig {
+        let switch = &[("true", true), ("false", false)];
+        MetricsConfig {
+            enabled: self
+                .word("metrics.enabled", raw.enabled.as_ref(), switch, &["true", "false"])
+                .unwrap_or(defaults.enabled),
+            bind: self.bind("metrics.bind", raw.bind.as_ref(), defaults.bind),
+            port: self
+                .number("metrics.port", raw.port.as_ref(), 0, u64::from(u16::MAX))
+                .unwrap_or(defaults.port),
+        }
+    }
+
     fn index_shards(&mut self, entries: &[Setting<RawIndexShards>]) -> Vec<IndexShards> {
         let mut checked = Vec::new();
         for (position, entry) in entries.iter().enumerate() {
@@ -185,10 +199,10 @@ impl Checker {
         Some(if is_prefix { IndexPattern::Prefix(name) } else { IndexPattern::Exact(name) })
     }
 
-    fn bind(&mut self, setting: Option<&Setting>, default: IpAddr) -> IpAddr {
+    fn bind(&mut self, key: &str, setting: Option<&Setting>, default: IpAddr) -> IpAddr {
         let Some(setting) = setting else { return default };
         setting.value.parse().unwrap_or_else(|_| {
-            self.refuse("server.bind", setting, Reason::NotAnIpAddress);
+            self.refuse(key, setting, Reason::NotAnIpAddress);
             default
         })
     }

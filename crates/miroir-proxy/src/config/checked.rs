@@ -35,6 +35,8 @@ pub struct Config {
     pub task_store: TaskStoreConfig,
     /// Miroir's own administration routes.
     pub admin: AdminConfig,
+    /// Where metrics are served.
+    pub metrics: MetricsConfig,
 }
 
 impl Config {
@@ -67,6 +69,7 @@ impl Config {
             },
             task_store: TaskStoreConfig::Sqlite { path: PathBuf::from("./miroir-data/miroir.sqlite") },
             admin: AdminConfig { api_key: None },
+            metrics: MetricsConfig { enabled: true, bind: IpAddr::V4(Ipv4Addr::LOCALHOST), port: 9090 },
         }
     }
 
@@ -227,6 +230,17 @@ pub enum TaskStoreConfig {
 pub struct AdminConfig {
     /// A key for them alone; without it the master key opens them.
     pub api_key: Option<Secret>,
+}
+
+/// Where metrics are served, without a key: an address of its own, so that it can be kept from clients.
+#[derive(Debug, Clone)]
+pub struct MetricsConfig {
+    /// Whether they are served there at all; the administration routes have them in any case.
+    pub enabled: bool,
+    /// The address to listen on.
+    pub bind: IpAddr,
+    /// The port to listen on; 0 lets the system pick one.
+    pub port: u16,
 }
 
 /// A key, which no log and no `Debug` output shows.

@@ -35,6 +35,9 @@ pub(super) const KEYS: &[&str] = &[
     "task_store.backend",
     "task_store.path",
     "admin.api_key",
+    "metrics.enabled",
+    "metrics.bind",
+    "metrics.port",
 ];
 
 /// Names less alike than this are no typo of each other (Jaro-Winkler, 1 is equal).

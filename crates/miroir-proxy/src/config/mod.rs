@@ -16,8 +16,8 @@ mod tests;
 use std::path::Path;
 
 pub use checked::{
-    AdminConfig, Config, HealthConfig, IndexPattern, IndexShards, NodeAddress, NodeConfig, ScatterConfig,
-    Secret, ServerConfig, TaskStoreConfig, UnavailableShardPolicy,
+    AdminConfig, Config, HealthConfig, IndexPattern, IndexShards, MetricsConfig, NodeAddress, NodeConfig,
+    ScatterConfig, Secret, ServerConfig, TaskStoreConfig, UnavailableShardPolicy,
 };
 pub use error::{ConfigErrors, Origin, Problem, Reason, Warning};
 

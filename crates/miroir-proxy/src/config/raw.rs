@@ -41,6 +41,8 @@ pub(super) struct Raw {
     pub task_store: RawTaskStore,
     #[serde(deserialize_with = "section")]
     pub admin: RawAdmin,
+    #[serde(deserialize_with = "section")]
+    pub metrics: RawMetrics,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -95,6 +97,14 @@ pub(super) struct RawTaskStore {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawAdmin {
     pub api_key: Option<Setting>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawMetrics {
+    pub enabled: Option<Setting>,
+    pub bind: Option<Setting>,
+    pub port: Option<Setting>,
 }
 
 /// A section whose keys are all commented out is null in YAML, and means its defaults.

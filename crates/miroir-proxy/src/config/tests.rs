@@ -46,6 +46,8 @@ fn the_default_configuration_is_valid() {
     assert_eq!((config.health.unhealthy_threshold, config.health.recovery_threshold), (2, 1));
     assert_eq!(config.task_store, TaskStoreConfig::Sqlite { path: "./miroir-data/miroir.sqlite".into() });
     assert!(config.node_master_key.is_none() && config.admin.api_key.is_none());
+    assert!(config.metrics.enabled);
+    assert_eq!((config.metrics.bind.to_string().as_str(), config.metrics.port), ("127.0.0.1", 9090));
 }
 
 #[test]
@@ -322,4 +324,20 @@ fn debug_output_shows_no_secret() {
     for secret in ["a-master-key-of-some-length", "node-key-1", "admin-key-1"] {
         assert!(!shown.contains(secret), "{shown}");
     }
+}
+
+#[test]
+fn metrics_can_be_turned_off_or_moved_and_a_wrong_value_names_its_key() {
+    let text = minimal_and("metrics: {enabled: false, bind: 0.0.0.0, port: 9191}");
+    let metrics = load_text(&text).unwrap().config.metrics;
+    assert!(!metrics.enabled);
+    assert_eq!((metrics.bind.to_string().as_str(), metrics.port), ("0.0.0.0", 9191));
+    assert_eq!(
+        messages(&minimal_and("metrics: {enabled: perhaps, bind: here, port: 70000}"), &[]),
+        [
+            "miroir.yaml:6: `metrics.enabled` is `perhaps`: must be one of true, false",
+            "miroir.yaml:6: `metrics.bind` is `here`: must be an IP address, such as 127.0.0.1, 0.0.0.0 or ::1",
+            "miroir.yaml:6: `metrics.port` is `70000`: must be a whole number from 0 to 65535",
+        ]
+    );
 }

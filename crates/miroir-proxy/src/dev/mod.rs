@@ -188,6 +188,10 @@ fn configuration(
     config.replication_factor = state.topology.replication_factor;
     config.replica_groups = state.topology.replica_groups;
     config.server.port = args.port;
+    if refuse_taken_port(config.metrics.port).is_err() {
+        // Nobody asked for that port, so that a cluster beside another one takes any.
+        config.metrics.port = 0;
+    }
     config.task_store = TaskStoreConfig::Sqlite { path: data.task_store() };
     Ok(config)
 }

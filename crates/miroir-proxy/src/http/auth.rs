@@ -1,6 +1,8 @@
 //! Who may do what. A handler states the action that it needs in its signature; a value of [`Authorized`] can only be
 //! made here, so a route that forgets to ask does not get one.
 
+mod admin;
+
 use std::marker::PhantomData;
 
 use axum::extract::FromRequestParts;
@@ -11,6 +13,8 @@ use subtle::ConstantTimeEq;
 
 use super::App;
 use super::error::HttpError;
+
+pub use admin::AdminAuthorized;
 
 /// An action that a key can permit, as a type.
 pub trait Action: Send + Sync + 'static {

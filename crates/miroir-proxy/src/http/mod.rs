@@ -9,6 +9,7 @@ mod headers;
 mod path;
 mod reserved;
 mod routes;
+mod track;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,7 @@ use tower_http::cors::CorsLayer;
 use tower_http::decompression::RequestDecompressionLayer;
 
 use crate::cluster::Cluster;
+use crate::observe::{Layout, Metrics};
 use crate::write::Writer;
 
 pub use error::HttpError;
@@ -43,6 +45,12 @@ pub struct Shared {
     pub writer: Writer,
     /// The one key that may do everything.
     pub master_key: String,
+    /// The key of the administration routes.
+    pub admin_key: String,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// The cluster as configured, for those who look at it.
+    pub layout: Layout,
     /// The largest body that is read.
     pub max_body_bytes: usize,
     /// So many requests are worked on at once; more wait.
@@ -75,7 +83,13 @@ pub fn router(app: App) -> Router {
         .layer(RequestDecompressionLayer::new())
         .layer(CompressionLayer::new())
         .layer(cors)
+        .layer(from_fn_with_state(app.clone(), track::track))
         .with_state(app)
+}
+
+/// `/metrics` alone, without a key: for an address that clients don't reach.
+pub fn metrics_router(app: App) -> Router {
+    routes::metrics().with_state(app)
 }
 
 async fn within_time(State(app): State<App>, request: Request, next: Next) -> Result<Response, HttpError> {

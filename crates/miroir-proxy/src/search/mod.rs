@@ -43,6 +43,7 @@ pub async fn run_search(
         return Err(explain_refusal(cluster, entry, original, refusal).await);
     }
     let gathered = accept(gathered, cluster.unavailable_shards)?;
+    cluster.metrics.note_answer(&gathered.missing);
     Ok(merge(&plan, entry, request, gathered, began))
 }
 

@@ -50,6 +50,7 @@ pub(super) async fn run_scatter(
     let mut gathered = Gathered { missing: plan.missing.clone(), ..Gathered::default() };
     let mut readable = view.readable.clone();
     let mut parts = plan.parts.clone();
+    cluster.metrics.note_fan_out(parts.len());
     for _ in 0..MAX_ROUNDS {
         let unanswered = run_round(cluster, &plan.physical, parts, &mut gathered, &mut readable).await?;
         if unanswered.is_empty() || gathered.refusal.is_some() {
@@ -62,6 +63,7 @@ pub(super) async fn run_scatter(
         if parts.is_empty() {
             break;
         }
+        cluster.metrics.note_retry(parts.len());
     }
     gathered.missing.extend(parts.iter().flat_map(|part| part.cover.shards.iter().copied()));
     gathered.missing.sort_unstable();

@@ -19,6 +19,7 @@ use miroir_store::{CatalogChange, Commit, Settled};
 use time::OffsetDateTime;
 
 use super::prepared::Decided;
+use super::progress::NodeProgress;
 
 /// A node that is behind by at most so many tasks is waited for again. Otherwise, under steady writes, it would always
 /// be one task behind.
@@ -54,6 +55,8 @@ impl Share {
 #[derive(Debug)]
 struct Open {
     index: IndexUid,
+    /// When the write was accepted.
+    since: OffsetDateTime,
     shares: BTreeMap<NodeId, Share>,
     stage: Stage,
 }
@@ -149,6 +152,23 @@ impl Ledger {
         self.queues.values().map(BTreeSet::len).sum()
     }
 
+    /// How far each node is.
+    pub(super) fn progress(&self) -> BTreeMap<NodeId, NodeProgress> {
+        let begin = |state: &NodeState| NodeProgress { sync: state.sync, entries: 0, oldest: None };
+        let mut progress: BTreeMap<NodeId, NodeProgress> =
+            self.nodes.iter().map(|(id, state)| (id.clone(), begin(state))).collect();
+        for open in self.open.values() {
+            for (node, _) in open.shares.iter().filter(|(_, share)| !share.is_done()) {
+                if let Some(progress) = progress.get_mut(node) {
+                    progress.entries += 1;
+                    progress.oldest =
+                        Some(progress.oldest.map_or(open.since, |oldest| oldest.min(open.since)));
+                }
+            }
+        }
+        progress
+    }
+
     /// Takes in a decision. `ended` says how its task ended, when it did before a restart.
     pub(super) fn add(&mut self, work: &Arc<Decided>, ended: Option<TaskStatus>) {
         let uid = work.entry.uid;
@@ -178,7 +198,7 @@ impl Ledger {
             let touched = touched_shards(&work.decision);
             Stage::Unsettled { work: Arc::clone(work), touched, covered_since: None }
         };
-        self.open.insert(uid, Open { index, shares, stage });
+        self.open.insert(uid, Open { index, since: work.entry.enqueued_at, shares, stage });
     }
 
     fn owe<'a>(&mut self, nodes: impl Iterator<Item = &'a NodeId>) {

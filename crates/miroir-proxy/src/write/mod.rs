@@ -22,6 +22,7 @@ mod error;
 mod lane;
 mod ledger;
 mod prepared;
+mod progress;
 mod receive;
 mod request;
 mod retry;
@@ -30,7 +31,7 @@ mod shelf;
 mod start;
 mod tracker;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use miroir_core::ids::{IndexUid, TaskUid};
@@ -40,8 +41,11 @@ use time::OffsetDateTime;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
+use self::ledger::Ledger;
+
 pub use config::WriteConfig;
 pub use error::{StartError, WriteError};
+pub use progress::NodeProgress;
 pub use start::start;
 
 /// A write that was checked and may be accepted.
@@ -62,6 +66,7 @@ pub struct NewWrite {
 pub struct Writer {
     store: Arc<dyn Store>,
     appended: Arc<Notify>,
+    ledger: Arc<Mutex<Ledger>>,
     background: Arc<tokio::sync::Mutex<JoinSet<()>>>,
 }
 

@@ -119,7 +119,7 @@ impl Shared {
         background.spawn(committer.run(ends));
         let sequencer = Sequencer {
             store: Arc::clone(&self.store),
-            ledger,
+            ledger: Arc::clone(&ledger),
             shelf: entries,
             membership: self.membership,
             view: self.view,
@@ -131,7 +131,12 @@ impl Shared {
             events,
         };
         background.spawn(sequencer.run());
-        Writer { store: self.store, appended, background: Arc::new(tokio::sync::Mutex::new(background)) }
+        Writer {
+            store: self.store,
+            appended,
+            ledger,
+            background: Arc::new(tokio::sync::Mutex::new(background)),
+        }
     }
 }
 

@@ -194,3 +194,9 @@ pub(super) fn payload(db: &Connection, task: TaskUid) -> Result<Option<Vec<u8>>,
     let mut query = db.prepare_cached("SELECT body FROM payloads WHERE task_uid = ?1")?;
     Ok(query.query_row([big(task.0)], |row| row.get(0)).optional()?)
 }
+
+pub(super) fn payload_bytes(db: &Connection) -> Result<u64, StoreError> {
+    let mut query = db.prepare_cached("SELECT COALESCE(SUM(LENGTH(body)), 0) FROM payloads")?;
+    let bytes: i64 = query.query_row([], |row| row.get(0))?;
+    Ok(bytes.unsigned_abs())
+}

@@ -132,6 +132,10 @@ impl Store for SqliteStore {
         self.writer.write(move |db| log::commit(db, &commit)).await
     }
 
+    async fn log_bytes(&self) -> Result<u64, StoreError> {
+        self.readers.read(log::payload_bytes).await
+    }
+
     async fn catalog(&self) -> Result<Vec<IndexEntry>, StoreError> {
         let sql = "SELECT uid, physical_uid, primary_key, placement, settings, created_at, updated_at
                    FROM indexes ORDER BY uid";

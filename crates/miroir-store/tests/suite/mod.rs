@@ -35,6 +35,7 @@ macro_rules! conformance {
             pages_of_tasks_follow_each_other_in_both_directions,
             nodes_are_added_once_and_begin_at_the_end_of_the_log,
             a_log_has_an_identity_of_its_own,
+            the_log_knows_how_many_bytes_of_documents_it_keeps,
         }
     };
     ($engine:expr; $($test:ident,)+) => {
@@ -329,4 +330,20 @@ pub async fn a_log_has_an_identity_of_its_own(engine: &impl Engine) {
     let first = engine.open().log_id().await.unwrap();
     assert!(!first.is_empty());
     assert_eq!(engine.open().log_id().await.unwrap(), first);
+}
+
+pub async fn the_log_knows_how_many_bytes_of_documents_it_keeps(engine: &impl Engine) {
+    let store = engine.open();
+    assert_eq!(store.log_bytes().await.unwrap(), 0);
+    for mutation in [documents(), create(), documents()] {
+        store.append(entry("a", mutation)).await.unwrap();
+    }
+    let each = documents_bytes();
+    assert_eq!(store.log_bytes().await.unwrap(), 2 * each);
+    store.commit(Commit { forgotten: vec![TaskUid(0)], ..Commit::default() }).await.unwrap();
+    assert_eq!(store.log_bytes().await.unwrap(), each);
+}
+
+fn documents_bytes() -> u64 {
+    entry("a", documents()).payload.len() as u64
 }

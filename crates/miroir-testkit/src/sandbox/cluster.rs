@@ -22,6 +22,7 @@ pub struct Cluster {
     topology: Topology,
     proxy: Process,
     client: Client,
+    metrics: Client,
     nodes: Vec<Node>,
     // Last, so that the processes are gone before their data.
     _data: TempDir,
@@ -45,7 +46,9 @@ impl Cluster {
         }
         let data = tempfile::tempdir().context("cannot make a data folder")?;
         let port = free_port()?;
+        let metrics_port = free_port()?;
         let mut config = config(topology, &nodes, port, data.path());
+        config["metrics"] = json!({"bind": "127.0.0.1", "port": metrics_port});
         merge(&mut config, overrides);
         let config_path = data.path().join("miroir.yaml");
         // JSON is YAML.
@@ -54,7 +57,8 @@ impl Cluster {
         let log = data.path().join("miroir.log");
         let proxy = Process::start(Program { name: "miroir".to_owned(), binary, args, log })?;
         let client = Client::new(Target::new(&format!("http://127.0.0.1:{port}"), MASTER_KEY))?;
-        let mut cluster = Self { topology, proxy, client, nodes, _data: data };
+        let metrics = Client::new(Target::new(&format!("http://127.0.0.1:{metrics_port}"), ""))?;
+        let mut cluster = Self { topology, proxy, client, metrics, nodes, _data: data };
         cluster.proxy.wait_healthy(&cluster.client).await?;
         Ok(cluster)
     }
@@ -72,6 +76,11 @@ impl Cluster {
     /// A client for Miroir.
     pub fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// A client, without a key, for the address where Miroir serves its metrics.
+    pub fn metrics(&self) -> &Client {
+        &self.metrics
     }
 
     /// The nodes, group by group, for looking at them directly.

@@ -1,5 +1,6 @@
 //! The routes, by what they are about.
 
+mod admin;
 mod documents;
 mod indexes;
 mod instance;
@@ -29,6 +30,12 @@ pub(super) fn all() -> Router<App> {
         .merge(search::routes())
         .merge(tasks::routes())
         .merge(unsupported::routes())
+        .merge(admin::routes())
+}
+
+/// The route of the metrics' own address.
+pub(super) fn metrics() -> Router<App> {
+    admin::open_metrics()
 }
 
 fn existing<'a>(view: &'a View, uid: &IndexUid) -> Result<&'a IndexEntry, HttpError> {

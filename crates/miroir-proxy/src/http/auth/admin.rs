@@ -1,0 +1,65 @@
+//! The key of the administration routes.
+
+use axum::extract::FromRequestParts;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use miroir_core::error::ErrorCode;
+use subtle::ConstantTimeEq;
+
+use crate::http::App;
+use crate::http::error::HttpError;
+
+/// Another place for the key, for whoever needs `Authorization` for something that stands in front of Miroir.
+const ADMIN_KEY: &str = "x-admin-key";
+
+/// Proof that the caller has the administration key. Keys that clients have do not open these routes.
+#[derive(Debug)]
+pub struct AdminAuthorized(());
+
+impl FromRequestParts<App> for AdminAuthorized {
+    type Rejection = HttpError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
+        let Some(given) = given_key(parts) else {
+            return Err(HttpError::new(
+                ErrorCode::MissingAuthorizationHeader,
+                "The administration key is missing. Send it as bearer token in the Authorization header, or in the \
+                 X-Admin-Key header.",
+            ));
+        };
+        if bool::from(given.as_bytes().ct_eq(app.admin_key.as_bytes())) {
+            Ok(Self(()))
+        } else {
+            Err(HttpError::new(ErrorCode::InvalidApiKey, "The provided API key is invalid."))
+        }
+    }
+}
+
+fn given_key(parts: &Parts) -> Option<&str> {
+    let header = |name| parts.headers.get(name)?.to_str().ok();
+    let bearer = || header(AUTHORIZATION.as_str())?.strip_prefix("Bearer ");
+    header(ADMIN_KEY).or_else(bearer)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Request;
+
+    use super::*;
+
+    fn given(headers: &[(&str, &str)]) -> Option<String> {
+        let mut request = Request::builder();
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        given_key(&request.body(()).unwrap().into_parts().0).map(str::to_owned)
+    }
+
+    #[test]
+    fn the_header_of_its_own_wins_over_the_bearer_token() {
+        assert_eq!(given(&[("Authorization", "Bearer a")]).as_deref(), Some("a"));
+        assert_eq!(given(&[("Authorization", "Bearer a"), ("X-Admin-Key", "b")]).as_deref(), Some("b"));
+        assert_eq!(given(&[("Authorization", "Basic a")]), None);
+        assert_eq!(given(&[]), None);
+    }
+}

@@ -1,0 +1,15 @@
+//! How all of it is doing, for those who run it: what is counted as it happens ([`Metrics`]), and what is looked up when
+//! somebody asks ([`look`], [`scrape`]). Nothing here decides anything, and nothing is global: the parts that count are
+//! handed what they count with.
+
+mod coverage;
+mod metrics;
+mod operation;
+mod scrape;
+mod topology;
+
+pub use coverage::{Coverage, coverage};
+pub use metrics::{Metrics, NodeMetrics, RequestLabels, RequestMetrics, ScatterMetrics};
+pub use operation::operation;
+pub use scrape::{CONTENT_TYPE, scrape};
+pub use topology::{Layout, NodeReport, NodeStatus, Topology, look};

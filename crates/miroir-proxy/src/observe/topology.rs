@@ -1,0 +1,217 @@
+//! The nodes with all that is known of each.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use miroir_core::ids::{GroupId, NodeId, ShardCount};
+use miroir_core::placement::Members;
+use miroir_core::task::SyncState;
+use miroir_core::view::View;
+use serde::Serialize;
+use time::OffsetDateTime;
+
+use super::coverage::coverage;
+use crate::cluster::{Membership, Standing};
+use crate::write::NodeProgress;
+
+/// The cluster as configured.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    /// Shards of a new index.
+    pub shards: ShardCount,
+    /// Copies of a shard in a group.
+    pub replication_factor: u32,
+    /// The nodes, each with its group.
+    pub members: Members,
+}
+
+/// What a node is good for now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NodeStatus {
+    /// It answers and has everything that clients were told has succeeded: it is read.
+    Healthy,
+    /// It answers and is getting the writes that it missed.
+    CatchingUp,
+    /// It answers, and lost a write for good: it is not read until its data are copied anew.
+    Damaged,
+    /// It does not answer.
+    Unreachable,
+}
+
+impl NodeStatus {
+    /// What two facts make of a node. One that does not answer may be any of the others as well.
+    pub fn of(standing: Option<Standing>, sync: Option<SyncState>) -> Self {
+        match (standing, sync) {
+            (None | Some(Standing { reachable: false, .. }), _) => Self::Unreachable,
+            (Some(Standing { in_sync: true, .. }), _) => Self::Healthy,
+            (Some(_), Some(SyncState::Damaged)) => Self::Damaged,
+            (Some(_), Some(SyncState::InSync | SyncState::Behind) | None) => Self::CatchingUp,
+        }
+    }
+}
+
+/// One node.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct NodeReport {
+    /// Its name.
+    pub id: NodeId,
+    /// Where it listens.
+    pub address: String,
+    /// The replica group that it belongs to.
+    pub group: Option<GroupId>,
+    /// What it is good for.
+    pub status: NodeStatus,
+    /// Copies of shards that it holds, over all indexes.
+    pub shard_count: usize,
+    /// Milliseconds since it last answered a health check; none if it never did.
+    pub last_seen_ms: Option<u64>,
+    /// Entries of the log that it has not finished.
+    pub lag: usize,
+    /// How long ago the oldest of them was accepted, in seconds.
+    pub lag_seconds: f64,
+    /// What is wrong with it, if anything is known.
+    pub error: Option<String>,
+}
+
+/// One replica group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GroupReport {
+    /// Its number.
+    pub id: GroupId,
+    /// Its nodes.
+    pub nodes: Vec<NodeId>,
+}
+
+/// The whole cluster.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Topology {
+    /// Shards of a new index.
+    pub shards: ShardCount,
+    /// Copies of a shard in a group.
+    pub replication_factor: u32,
+    /// The replica groups.
+    pub groups: Vec<GroupReport>,
+    /// The nodes.
+    pub nodes: Vec<NodeReport>,
+    /// Nodes that are not read.
+    pub degraded_node_count: usize,
+    /// Whether copies of shards are on the move. This version never moves any.
+    pub rebalance_in_progress: bool,
+    /// Whether every shard of every index can be read.
+    pub fully_covered: bool,
+}
+
+/// The cluster as it is now.
+pub fn look(
+    layout: &Layout,
+    membership: &Membership,
+    view: &View,
+    progress: &BTreeMap<NodeId, NodeProgress>,
+) -> Topology {
+    let nodes: Vec<NodeReport> =
+        membership.nodes().map(|node| report(node, layout, membership, view, progress)).collect();
+    let mut groups: BTreeMap<GroupId, Vec<NodeId>> = BTreeMap::new();
+    for (node, group) in &layout.members {
+        groups.entry(*group).or_default().push(node.clone());
+    }
+    Topology {
+        shards: layout.shards,
+        replication_factor: layout.replication_factor,
+        groups: groups.into_iter().map(|(id, nodes)| GroupReport { id, nodes }).collect(),
+        degraded_node_count: nodes.iter().filter(|node| node.status != NodeStatus::Healthy).count(),
+        nodes,
+        rebalance_in_progress: false,
+        fully_covered: coverage(view).is_full(),
+    }
+}
+
+fn report(
+    node: &crate::cluster::Node,
+    layout: &Layout,
+    membership: &Membership,
+    view: &View,
+    progress: &BTreeMap<NodeId, NodeProgress>,
+) -> NodeReport {
+    let id = node.id();
+    let progress = progress.get(id);
+    let sighting = membership.sighting(id);
+    let status = NodeStatus::of(membership.standing(id), progress.map(|progress| progress.sync));
+    let seen = |at: Instant| u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let error = match status {
+        NodeStatus::Damaged => Some("it failed a write that its peers did; copy its data anew".to_owned()),
+        NodeStatus::Healthy | NodeStatus::CatchingUp | NodeStatus::Unreachable => sighting.error,
+    };
+    NodeReport {
+        id: id.clone(),
+        address: node.address().to_owned(),
+        group: layout.members.get(id).copied(),
+        status,
+        shard_count: view.indexes.values().map(|entry| entry.placement.shard_count_of(id)).sum(),
+        last_seen_ms: sighting.last_seen.map(seen),
+        lag: progress.map_or(0, |progress| progress.entries),
+        lag_seconds: progress.and_then(|progress| progress.oldest).map_or(0.0, seconds_since),
+        error,
+    }
+}
+
+/// A clock that went back gives no time at all.
+pub(super) fn seconds_since(date: OffsetDateTime) -> f64 {
+    (OffsetDateTime::now_utc() - date).as_seconds_f64().max(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::cluster::{Node, ViewCell};
+    use crate::observe::coverage::tests::view;
+
+    #[test]
+    fn a_node_that_does_not_answer_is_unreachable_whatever_its_data_are_worth() {
+        let standing = |reachable, in_sync| Some(Standing { reachable, in_sync });
+        let statuses = [
+            NodeStatus::of(standing(true, true), Some(SyncState::InSync)),
+            NodeStatus::of(standing(true, false), Some(SyncState::Behind)),
+            NodeStatus::of(standing(true, false), Some(SyncState::Damaged)),
+            NodeStatus::of(standing(false, true), Some(SyncState::InSync)),
+            NodeStatus::of(None, None),
+        ];
+        let expected = [
+            NodeStatus::Healthy,
+            NodeStatus::CatchingUp,
+            NodeStatus::Damaged,
+            NodeStatus::Unreachable,
+            NodeStatus::Unreachable,
+        ];
+        assert_eq!(statuses, expected);
+    }
+
+    #[test]
+    fn a_topology_names_the_shards_lag_and_fault_of_each_node() {
+        let nodes =
+            ["a", "b", "c"].map(|id| Node::new(NodeId::new(id), "http://127.0.0.1:1/", None).unwrap());
+        let membership = Membership::new(nodes.into(), |_| true, Arc::new(ViewCell::default()));
+        for id in ["a", "b"] {
+            membership.set_reachable(&NodeId::new(id), true);
+            membership.note_check(&NodeId::new(id), Ok(()));
+        }
+        membership.note_check(&NodeId::new("c"), Err("refused".to_owned()));
+        let layout = Layout {
+            shards: ShardCount::new(2).unwrap(),
+            replication_factor: 2,
+            members: ["a", "b", "c"].map(|id| (NodeId::new(id), GroupId(0))).into(),
+        };
+        let progress = NodeProgress { sync: SyncState::Behind, entries: 3, oldest: None };
+        let topology = look(&layout, &membership, &view(&["a", "b"]), &[(NodeId::new("c"), progress)].into());
+        assert_eq!((topology.degraded_node_count, topology.fully_covered), (1, true));
+        assert_eq!(topology.groups.len(), 1);
+        let counts: Vec<_> = topology.nodes.iter().map(|node| node.shard_count).collect();
+        assert_eq!(counts, [1, 2, 1]);
+        assert!(topology.nodes[0].last_seen_ms.is_some());
+        let lost = &topology.nodes[2];
+        assert_eq!((lost.status, lost.lag, lost.last_seen_ms), (NodeStatus::Unreachable, 3, None));
+        assert_eq!((lost.error.as_deref(), lost.address.as_str()), (Some("refused"), "http://127.0.0.1:1"));
+    }
+}

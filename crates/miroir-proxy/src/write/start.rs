@@ -126,12 +126,17 @@ impl Shared {
             rules: self.rules,
             node_timeout: self.config.node_timeout,
             appended: Arc::clone(&appended),
-            ended,
+            ended: Arc::clone(&ended),
             decided,
             events,
         };
         background.spawn(sequencer.run());
-        Writer { store: self.store, appended, background: Arc::new(tokio::sync::Mutex::new(background)) }
+        Writer {
+            store: self.store,
+            appended,
+            ended,
+            background: Arc::new(tokio::sync::Mutex::new(background)),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use miroir_core::error::ResponseError;
 use miroir_core::ids::{IndexUid, NodeId, TaskUid};
-use miroir_core::task::{Decision, LogEntry, Mutation, OpResult, SyncState, TaskStatus};
+use miroir_core::task::{Decision, LogEntry, Mutation, OpResult, SyncState, TaskFilter, TaskStatus};
 use miroir_core::view::IndexEntry;
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
@@ -23,6 +23,37 @@ pub struct NewEntry {
     pub details: Map<String, Value>,
     /// Now.
     pub enqueued_at: OffsetDateTime,
+}
+
+/// Something to be done with other tasks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Administration {
+    /// What.
+    pub action: TaskAction,
+    /// With which tasks.
+    pub filter: TaskFilter,
+    /// The filter as the client wrote it.
+    pub query: String,
+    /// Now.
+    pub at: OffsetDateTime,
+}
+
+/// What can be done with other tasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TaskAction {
+    /// Take back those that nothing was decided about.
+    Cancel,
+    /// Forget those that have ended.
+    Delete,
+}
+
+/// What became of an attempt to store decisions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deciding {
+    /// They are stored.
+    Stored,
+    /// Nothing is stored: some of the entries were canceled meanwhile, and the decisions may rest on them.
+    Overtaken,
 }
 
 /// An entry that was decided and is still of use to somebody.
@@ -119,6 +150,15 @@ pub enum CatalogChange {
     Remove(IndexUid),
 }
 
+/// From now on earlier tasks about one of two indexes count as tasks about the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Relabelling {
+    /// Tasks below this one.
+    pub before: TaskUid,
+    /// The two indexes.
+    pub pair: (IndexUid, IndexUid),
+}
+
 /// Everything that becomes true together when nodes have finished something.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Commit {
@@ -128,6 +168,8 @@ pub struct Commit {
     pub settled: Vec<Settled>,
     /// Changes of the catalog, in order.
     pub catalog: Vec<CatalogChange>,
+    /// Tasks that are about another index now, in order.
+    pub relabelled: Vec<Relabelling>,
     /// Nodes whose data are now worth something else.
     pub nodes: Vec<(NodeId, SyncState)>,
     /// Entries that nobody needs any more: only their tasks remain.

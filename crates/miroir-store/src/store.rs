@@ -1,5 +1,6 @@
 //! What the rest of Miroir asks of an engine.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use async_trait::async_trait;
@@ -8,7 +9,7 @@ use miroir_core::ids::{NodeId, TaskUid};
 use miroir_core::task::{Decision, LogEntry, Task, TaskFilter, TaskList, TaskPage};
 use miroir_core::view::IndexEntry;
 
-use crate::{Commit, Delivery, NewEntry, NodeRecord, NodeTask, StoreError, Work};
+use crate::{Administration, Commit, Deciding, Delivery, NewEntry, NodeRecord, NodeTask, StoreError, Work};
 
 /// The durable state of Miroir.
 ///
@@ -28,8 +29,17 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// The documents of an entry; none if it has none, or is forgotten.
     async fn payload(&self, task: TaskUid) -> Result<Option<Bytes>, StoreError>;
 
-    /// Stores decisions about the next entries of the log.
-    async fn decide(&self, decisions: Vec<(TaskUid, Decision)>) -> Result<(), StoreError>;
+    /// Cancels or deletes tasks, and makes a task that says so. It has ended when this returns.
+    async fn administer(&self, order: Administration) -> Result<Task, StoreError>;
+
+    /// The experimental features that were ever switched.
+    async fn features(&self) -> Result<BTreeMap<String, bool>, StoreError>;
+
+    /// Switches experimental features.
+    async fn set_features(&self, changes: BTreeMap<String, bool>) -> Result<(), StoreError>;
+
+    /// Stores decisions about the next entries of the log, unless one of them was canceled meanwhile.
+    async fn decide(&self, decisions: Vec<(TaskUid, Decision)>) -> Result<Deciding, StoreError>;
 
     /// At most `limit` entries from `from` on that were decided and not forgotten, in order.
     async fn work(&self, from: TaskUid, limit: usize) -> Result<Vec<Work>, StoreError>;

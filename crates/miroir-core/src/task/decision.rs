@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
-use super::WriteMethod;
+use super::{Swap, WriteMethod};
 use crate::error::ResponseError;
 use crate::ids::{IndexUid, NodeId, PhysicalUid, ShardCount, ShardId};
 use crate::placement::{IndexPlacement, Members, PlacementError, ReplicationFactor, assign};
@@ -93,6 +93,17 @@ pub enum Step {
         /// The one replica of each shard whose count of deleted documents counts.
         counting: BTreeMap<ShardId, NodeId>,
     },
+    /// Change the documents that match by a function.
+    EditDocuments {
+        /// The client's filter.
+        filter: Option<Value>,
+        /// What the function may read.
+        context: Option<Value>,
+        /// The function.
+        function: String,
+        /// The one replica of each shard whose count of changed documents counts.
+        counting: BTreeMap<ShardId, NodeId>,
+    },
     /// Delete all documents.
     Clear,
 }
@@ -118,6 +129,16 @@ pub enum Effect {
     },
     /// Documents have changed.
     Touch,
+    /// The index has another name.
+    Rename {
+        /// The new one.
+        uid: IndexUid,
+    },
+    /// Indexes have exchanged their names. This is about the whole catalog, not about one index.
+    Swap {
+        /// The pairs.
+        swaps: Vec<Swap>,
+    },
     /// The index is gone.
     Remove,
 }
@@ -136,6 +157,8 @@ pub fn apply_effect(index: Option<IndexEntry>, effect: &Effect, now: OffsetDateT
             return Some(IndexEntry { created_at: now, updated_at: now, ..IndexEntry::clone(entry) });
         }
         Effect::Remove => return None,
+        Effect::Rename { uid } => return index.map(|index| IndexEntry { uid: uid.clone(), ..index }),
+        Effect::Swap { .. } => return index,
         Effect::Settings { .. } | Effect::PrimaryKey { .. } | Effect::Touch => {}
     }
     let mut index = index?;
@@ -143,7 +166,11 @@ pub fn apply_effect(index: Option<IndexEntry>, effect: &Effect, now: OffsetDateT
     match effect {
         Effect::Settings { patch } => index.settings.apply(patch),
         Effect::PrimaryKey { primary_key } => index.primary_key = Some(primary_key.clone()),
-        Effect::Touch | Effect::Create { .. } | Effect::Remove => {}
+        Effect::Touch
+        | Effect::Create { .. }
+        | Effect::Remove
+        | Effect::Rename { .. }
+        | Effect::Swap { .. } => {}
     }
     Some(index)
 }

@@ -56,6 +56,17 @@ pub enum Op<'a> {
         /// Whether this node's count of deleted documents counts.
         counts: Counts,
     },
+    /// `POST /indexes/{uid}/documents/edit`.
+    EditDocuments {
+        /// The filter, with the selection of shards.
+        filter: Option<Value>,
+        /// What the function may read.
+        context: Option<&'a Value>,
+        /// The function.
+        function: &'a str,
+        /// Whether this node's count of changed documents counts.
+        counts: Counts,
+    },
     /// `DELETE /indexes/{uid}/documents`.
     Clear,
 }
@@ -80,6 +91,7 @@ impl Op<'_> {
             | Self::AddDocuments { .. }
             | Self::DeleteByIds { .. }
             | Self::DeleteByFilter { .. }
+            | Self::EditDocuments { .. }
             | Self::Clear => None,
         }
     }
@@ -90,9 +102,9 @@ pub fn touched_shards(decision: &Decision) -> BTreeSet<ShardId> {
     let Some(target) = &decision.target else { return BTreeSet::new() };
     let of_step = |step: &Step| match step {
         Step::AddDocuments { shards, .. } => shards.clone(),
-        Step::DeleteByIds { counting } | Step::DeleteByFilter { counting, .. } => {
-            counting.keys().copied().collect()
-        }
+        Step::DeleteByIds { counting }
+        | Step::DeleteByFilter { counting, .. }
+        | Step::EditDocuments { counting, .. } => counting.keys().copied().collect(),
         Step::CreateIndex { .. }
         | Step::UpdateIndex { .. }
         | Step::DeleteIndex
@@ -131,8 +143,14 @@ fn ops_of_step<'a>(step: &'a Step, target: &Target, node: &NodeId, held: &BTreeS
             .collect(),
         Step::DeleteByFilter { filter, counting } => counted_apart(counting, node, held)
             .map(|(shards, counts)| {
-                let filter = select(&shards, held, target, filter);
+                let filter = select(&shards, held, target, Some(filter)).unwrap_or_default();
                 Op::DeleteByFilter { filter, counts }
+            })
+            .collect(),
+        Step::EditDocuments { filter, context, function, counting } => counted_apart(counting, node, held)
+            .map(|(shards, counts)| {
+                let filter = select(&shards, held, target, filter.as_ref());
+                Op::EditDocuments { filter, context: context.as_ref(), function, counts }
             })
             .collect(),
     }
@@ -154,15 +172,20 @@ fn counted_apart(
 }
 
 /// The client's filter, restricted to these shards unless they are all that the node holds.
-fn select(shards: &BTreeSet<ShardId>, held: &BTreeSet<ShardId>, target: &Target, filter: &Value) -> Value {
+fn select(
+    shards: &BTreeSet<ShardId>,
+    held: &BTreeSet<ShardId>,
+    target: &Target,
+    filter: Option<&Value>,
+) -> Option<Value> {
     if shards == held {
-        return filter.clone();
+        return filter.cloned();
     }
     let mut all: Vec<Value> =
         selection_filter(shards.iter().copied(), target.placement.shard_count()).into_iter().collect();
     match filter {
-        Value::Array(items) => all.extend(items.iter().cloned()),
-        one => all.push(one.clone()),
+        Some(Value::Array(items)) => all.extend(items.iter().cloned()),
+        one => all.extend(one.cloned()),
     }
-    Value::Array(all)
+    Some(Value::Array(all))
 }

@@ -30,6 +30,14 @@ pub fn details_at_start(mutation: &Mutation) -> Map<String, Value> {
         Mutation::CreateIndex { primary_key } | Mutation::UpdateIndex { primary_key } => {
             json!({ "primaryKey": primary_key })
         }
+        Mutation::RenameIndex { .. } | Mutation::SwapIndexes { .. } => return names(mutation),
+        Mutation::EditDocuments { filter, context, function } => json!({
+            "editedDocuments": null,
+            "deletedDocuments": null,
+            "originalFilter": filter.as_ref().map(Value::to_string),
+            "context": context,
+            "function": function,
+        }),
         Mutation::DeleteIndex => json!({ "deletedDocuments": null }),
     };
     match details {
@@ -48,12 +56,35 @@ pub fn details_at_end(
     let counted = match mutation {
         Mutation::AddDocuments { .. } => "indexedDocuments",
         Mutation::DeleteDocuments { .. } | Mutation::DeleteIndex => "deletedDocuments",
-        Mutation::Settings { .. } | Mutation::CreateIndex { .. } | Mutation::UpdateIndex { .. } => {
-            return details;
-        }
+        Mutation::EditDocuments { .. } => "editedDocuments",
+        Mutation::Settings { .. }
+        | Mutation::CreateIndex { .. }
+        | Mutation::UpdateIndex { .. }
+        | Mutation::RenameIndex { .. }
+        | Mutation::SwapIndexes { .. } => return details,
     };
     let count = if status == TaskStatus::Succeeded { count } else { 0 };
     details.insert(counted.to_owned(), count.into());
+    if matches!(mutation, Mutation::EditDocuments { .. }) && status == TaskStatus::Succeeded {
+        // Meilisearch 1.50 gives both the same number.
+        details.insert("deletedDocuments".to_owned(), count.into());
+    }
+    details
+}
+
+fn names(mutation: &Mutation) -> Map<String, Value> {
+    let mut details = Map::new();
+    match mutation {
+        Mutation::SwapIndexes { swaps } => {
+            details.insert("swaps".to_owned(), json!(swaps));
+        }
+        Mutation::RenameIndex { old_uid, new_uid, primary_key } => {
+            details.insert("primaryKey".to_owned(), json!(primary_key));
+            details.insert("oldIndexUid".to_owned(), json!(old_uid));
+            details.insert("newIndexUid".to_owned(), json!(new_uid));
+        }
+        _ => {}
+    }
     details
 }
 

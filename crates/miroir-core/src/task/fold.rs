@@ -126,7 +126,12 @@ fn count_documents(
     }
     let counted = reports.iter().flat_map(|(node, report)| {
         let counts = |op: &Op<'_>| {
-            matches!(op, Op::DeleteByIds { counts, .. } | Op::DeleteByFilter { counts, .. } if *counts == Counts::Yes)
+            matches!(
+                op,
+                Op::DeleteByIds { counts, .. }
+                    | Op::DeleteByFilter { counts, .. }
+                    | Op::EditDocuments { counts, .. } if *counts == Counts::Yes
+            )
         };
         ops_for(decision, node)
             .into_iter()

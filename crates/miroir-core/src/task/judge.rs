@@ -13,7 +13,7 @@ use super::{
 use crate::document::{Payload, judge_batch, partition};
 use crate::error::{ErrorCode, ResponseError};
 use crate::hash::shard_of;
-use crate::ids::{NodeId, ShardId};
+use crate::ids::{NodeId, PhysicalUid, ShardId};
 use crate::placement::{IndexPlacement, PlacementError};
 use crate::settings::{NodeContext, node_settings};
 use crate::view::IndexEntry;
@@ -63,6 +63,16 @@ pub fn judge(
         Mutation::DeleteDocuments { deletion } => draft.delete_documents(deletion),
         Mutation::Settings { patch, .. } => draft.change_settings(patch),
         Mutation::CreateIndex { .. } => draft.create_index(),
+        Mutation::EditDocuments { filter, context, function } => {
+            draft.edit_documents(filter.clone(), context.clone(), function.clone())
+        }
+        Mutation::RenameIndex { new_uid, primary_key, .. } => {
+            let verdict = draft.update_index(primary_key.as_deref());
+            draft.effects.push(Effect::Rename { uid: new_uid.clone() });
+            verdict
+        }
+        // About no single index: see `judge_swap`.
+        Mutation::SwapIndexes { .. } => Verdict::Accepted,
         Mutation::UpdateIndex { primary_key } => draft.update_index(primary_key.as_deref()),
         Mutation::DeleteIndex => draft.delete_index(),
     };
@@ -80,6 +90,23 @@ impl Judgement {
             indexed_documents: 0,
         };
         Self { decision, shards_of_documents: Vec::new() }
+    }
+}
+
+impl Judgement {
+    /// The same, with another name on the nodes for the index that it creates. The nodes that were chosen stay: any
+    /// choice is as good as another.
+    #[must_use]
+    pub fn with_physical(mut self, physical: &PhysicalUid) -> Self {
+        for effect in &mut self.decision.effects {
+            if let Effect::Create { entry } = effect {
+                entry.physical = physical.clone();
+            }
+        }
+        if let Some(target) = &mut self.decision.target {
+            target.physical = physical.clone();
+        }
+        self
     }
 }
 
@@ -184,6 +211,13 @@ impl<'a> Draft<'a> {
         Verdict::Accepted
     }
 
+    fn edit_documents(&mut self, filter: Option<Value>, context: Option<Value>, function: String) -> Verdict {
+        let counting = self.counting(self.index.shards.shards());
+        self.steps.push(Step::EditDocuments { filter, context, function, counting });
+        self.effects.push(Effect::Touch);
+        Verdict::Accepted
+    }
+
     fn change_settings(&mut self, patch: &Map<String, Value>) -> Verdict {
         self.index.settings.apply(patch);
         self.push_settings(patch);
@@ -275,7 +309,10 @@ fn creates_missing_index(mutation: &Mutation) -> bool {
         Mutation::CreateIndex { .. } => true,
         Mutation::Settings { origin: SettingsOrigin::Reset, .. }
         | Mutation::DeleteDocuments { .. }
+        | Mutation::EditDocuments { .. }
         | Mutation::UpdateIndex { .. }
+        | Mutation::RenameIndex { .. }
+        | Mutation::SwapIndexes { .. }
         | Mutation::DeleteIndex => false,
     }
 }

@@ -19,6 +19,7 @@ mod kind;
 mod mutation;
 mod report;
 mod status;
+mod swap;
 mod sync;
 
 pub use decision::{Decision, Effect, NewIndexRules, ShardRules, Step, Target, Verdict, apply_effect};
@@ -28,9 +29,10 @@ pub use filter::{TaskFilter, TaskList, TaskPage};
 pub use fold::{Folded, NodeReport, OpResult, fold};
 pub use judge::{Circumstances, Judgement, judge};
 pub use kind::TaskKind;
-pub use mutation::{Deletion, LogEntry, MissingIndex, Mutation, SettingsOrigin, WriteMethod};
+pub use mutation::{Deletion, LogEntry, MissingIndex, Mutation, SettingsOrigin, Swap, WriteMethod};
 pub use report::{Task, TaskSummary};
 pub use status::{TaskEvent, TaskStatus};
+pub use swap::{judge_rename, judge_swap};
 pub use sync::{SyncEvent, SyncState};
 
 #[cfg(test)]

@@ -49,8 +49,40 @@ pub enum Mutation {
         /// Its new primary key.
         primary_key: Option<String>,
     },
+    /// An index to call otherwise, and to change on the way.
+    RenameIndex {
+        /// Its name so far.
+        old_uid: IndexUid,
+        /// Its new name.
+        new_uid: IndexUid,
+        /// Its new primary key.
+        primary_key: Option<String>,
+    },
+    /// Indexes that exchange their names, all or none. The entry is about no single index.
+    SwapIndexes {
+        /// The pairs; no index is in two of them.
+        swaps: Vec<Swap>,
+    },
+    /// Documents to change by a function.
+    EditDocuments {
+        /// Which, in the client's own form; all of them without.
+        filter: Option<Value>,
+        /// What the function may read.
+        context: Option<Value>,
+        /// The function's text.
+        function: String,
+    },
     /// An index to delete.
     DeleteIndex,
+}
+
+/// Two indexes that exchange their names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Swap {
+    /// The two.
+    pub indexes: (IndexUid, IndexUid),
+    /// The second one must not exist: the first one gets its name.
+    pub rename: bool,
 }
 
 /// What happens to a document that is there already.
@@ -103,9 +135,22 @@ impl Mutation {
             Self::DeleteDocuments { .. } => TaskKind::DocumentDeletion,
             Self::Settings { .. } => TaskKind::SettingsUpdate,
             Self::CreateIndex { .. } => TaskKind::IndexCreation,
-            Self::UpdateIndex { .. } => TaskKind::IndexUpdate,
+            Self::UpdateIndex { .. } | Self::RenameIndex { .. } => TaskKind::IndexUpdate,
+            Self::SwapIndexes { .. } => TaskKind::IndexSwap,
+            Self::EditDocuments { .. } => TaskKind::DocumentEdition,
             Self::DeleteIndex => TaskKind::IndexDeletion,
         }
+    }
+
+    /// Whether its task is about no single index.
+    pub const fn is_about_several(&self) -> bool {
+        matches!(self, Self::SwapIndexes { .. })
+    }
+
+    /// Whether it changes what names mean: everything before it must be over when it is decided, and it must be over
+    /// when anything after it is.
+    pub const fn changes_names(&self) -> bool {
+        matches!(self, Self::RenameIndex { .. } | Self::SwapIndexes { .. })
     }
 
     /// Whether the log keeps documents beside it.
@@ -130,7 +175,7 @@ impl Mutation {
 pub struct LogEntry {
     /// Its place, and its task's number.
     pub uid: TaskUid,
-    /// The index that it is about.
+    /// The index that it is about; an empty name for entries about several.
     pub index_uid: IndexUid,
     /// What was asked for.
     pub mutation: Mutation,

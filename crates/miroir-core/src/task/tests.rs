@@ -87,6 +87,7 @@ fn step_names(decision: &Decision) -> Vec<&'static str> {
     let name = |step: &Step| match step {
         Step::CreateIndex { .. } => "create",
         Step::UpdateIndex { .. } => "update",
+        Step::EditDocuments { .. } => "edit",
         Step::DeleteIndex => "delete index",
         Step::Settings { .. } => "settings",
         Step::AddDocuments { .. } => "add",

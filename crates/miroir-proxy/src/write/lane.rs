@@ -139,7 +139,8 @@ impl Lane {
         request: &NodeRequest,
         pending: &mut Pending,
     ) -> Result<Received, NodeError> {
-        if pending.doubtful && is_marked(op) {
+        let marked = is_marked(op);
+        if pending.doubtful && marked {
             let found = self.find_sent(work, mark).await?;
             if let Some(task) = found {
                 return Ok(Received::Settled(Reception::Enqueued(task)));
@@ -147,7 +148,8 @@ impl Lane {
         }
         let reply = self.node.send(request.clone(), self.timeout).await?;
         let received = reception(&reply);
-        if matches!(received, Received::Settled(_)) {
+        // A request without a mark was not looked for: what follows it may be in the queue as well.
+        if marked && matches!(received, Received::Settled(_)) {
             pending.doubtful = false;
         }
         Ok(received)

@@ -292,16 +292,19 @@ impl Ledger {
             finished_at: date,
         });
         let index = &work.entry.index_uid;
-        if effects(work, Some(folded)).next().is_some() {
+        if let Some(swap) = effects(work, Some(folded)).find(|effect| matches!(effect, Effect::Swap { .. })) {
+            self.swap(uid, swap, &mut outcome.commit);
+        } else if effects(work, Some(folded)).next().is_some() {
             let after = effects(work, Some(folded))
                 .fold(self.catalog.remove(index), |entry, effect| apply_effect(entry, effect, date));
-            outcome.commit.catalog.push(match after {
-                Some(entry) => {
-                    self.catalog.insert(index.clone(), entry.clone());
-                    CatalogChange::Put(Box::new(entry))
-                }
-                None => CatalogChange::Remove(index.clone()),
-            });
+            let changes = &mut outcome.commit.catalog;
+            if after.as_ref().is_none_or(|entry| entry.uid != *index) {
+                changes.push(CatalogChange::Remove(index.clone()));
+            }
+            if let Some(entry) = after {
+                self.catalog.insert(entry.uid.clone(), entry.clone());
+                changes.push(CatalogChange::Put(Box::new(entry)));
+            }
         }
         for node in &folded.failed_alone {
             if let Some(state) = self.nodes.get_mut(node) {
@@ -360,5 +363,6 @@ fn effects<'a>(work: &'a Decided, folded: Option<&Folded>) -> impl Iterator<Item
     work.decision.effects.iter().filter(move |effect| succeeded || (created && effect.survives_refusal()))
 }
 
+mod names;
 #[cfg(test)]
 mod tests;

@@ -31,12 +31,16 @@ mod shelf;
 mod start;
 mod tracker;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use miroir_core::ids::{IndexUid, TaskUid};
-use miroir_core::task::{Mutation, Task, TaskFilter, TaskList, TaskPage, TaskSummary, details_at_start};
-use miroir_store::{NewEntry, Store};
+use miroir_core::task::{
+    Mutation, Task, TaskFilter, TaskList, TaskPage, TaskStatus, TaskSummary, details_at_start,
+};
+pub use miroir_store::TaskAction;
+use miroir_store::{Administration, NewEntry, Store};
 use time::OffsetDateTime;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -67,6 +71,8 @@ pub struct Writer {
     store: Arc<dyn Store>,
     appended: Arc<Notify>,
     ledger: Arc<Mutex<Ledger>>,
+    /// Rung when a cancelation may have let waiting entries go.
+    ended: Arc<Notify>,
     background: Arc<tokio::sync::Mutex<JoinSet<()>>>,
 }
 
@@ -85,6 +91,30 @@ impl Writer {
         let task = self.store.append(entry).await?;
         self.appended.notify_one();
         Ok(task.summary())
+    }
+
+    /// Cancels or deletes the tasks that match `filter`, which the client wrote as `query`. It has happened when this
+    /// returns; the summary says "enqueued", as clients expect.
+    pub async fn administer(
+        &self,
+        action: TaskAction,
+        filter: TaskFilter,
+        query: String,
+    ) -> Result<TaskSummary, WriteError> {
+        let order = Administration { action, filter, query, at: OffsetDateTime::now_utc() };
+        let task = self.store.administer(order).await?;
+        self.ended.notify_one();
+        Ok(TaskSummary { status: TaskStatus::Enqueued, ..task.summary() })
+    }
+
+    /// The experimental features that were ever switched.
+    pub async fn features(&self) -> Result<BTreeMap<String, bool>, WriteError> {
+        Ok(self.store.features().await?)
+    }
+
+    /// Switches experimental features, durably. Nodes are told by whoever calls this.
+    pub async fn set_features(&self, changes: BTreeMap<String, bool>) -> Result<(), WriteError> {
+        Ok(self.store.set_features(changes).await?)
     }
 
     /// A task by its number.

@@ -19,7 +19,11 @@ pub(super) fn mark(log_id: &str, task: TaskUid, op: usize) -> String {
 /// Whether the node keeps the mark of such a request: only the routes of documents take one.
 pub(super) const fn is_marked(op: &Op<'_>) -> bool {
     match op {
-        Op::AddDocuments { .. } | Op::DeleteByIds { .. } | Op::DeleteByFilter { .. } | Op::Clear => true,
+        Op::AddDocuments { .. }
+        | Op::DeleteByIds { .. }
+        | Op::DeleteByFilter { .. }
+        | Op::EditDocuments { .. }
+        | Op::Clear => true,
         Op::CreateIndex { .. } | Op::UpdateIndex { .. } | Op::DeleteIndex | Op::Settings { .. } => false,
     }
 }
@@ -58,6 +62,16 @@ pub(super) fn request(prepared: &Prepared, op: &Op<'_>, mark: &str) -> NodeReque
         }
         Op::DeleteByFilter { filter, .. } => marked(Method::POST, physical, "/documents/delete", mark)
             .json(json!({ "filter": filter }).to_string()),
+        Op::EditDocuments { filter, context, function, .. } => {
+            let mut body = json!({ "function": function });
+            if let Some(filter) = filter {
+                body["filter"] = filter.clone();
+            }
+            if let Some(context) = context {
+                body["context"] = (*context).clone();
+            }
+            marked(Method::POST, physical, "/documents/edit", mark).json(body.to_string())
+        }
         Op::Clear => marked(Method::DELETE, physical, "/documents", mark),
     }
 }
@@ -80,7 +94,7 @@ fn with_query(index: &PhysicalUid, suffix: &str, query: &[(&str, &str)]) -> Stri
 /// The newest tasks of an index's documents: where a request is looked for whose answer was lost.
 pub(super) fn recent_tasks(index: &PhysicalUid, limit: usize) -> NodeRequest {
     NodeRequest::get(format!(
-        "/tasks?indexUids={index}&types=documentAdditionOrUpdate,documentDeletion&limit={limit}"
+        "/tasks?indexUids={index}&types=documentAdditionOrUpdate,documentEdition,documentDeletion&limit={limit}"
     ))
 }
 

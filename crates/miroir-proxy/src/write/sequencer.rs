@@ -8,10 +8,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use miroir_core::document::Payload;
 use miroir_core::error::{ErrorCode, ResponseError};
-use miroir_core::ids::{NodeId, ShardId, TaskUid};
-use miroir_core::task::{Circumstances, Judgement, LogEntry, Mutation, NewIndexRules, judge};
+use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, ShardId, TaskUid};
+use miroir_core::task::{
+    Circumstances, Judgement, LogEntry, Mutation, NewIndexRules, judge, judge_rename, judge_swap,
+};
 use miroir_core::view::IndexEntry;
-use miroir_store::Store;
+use miroir_store::{Deciding, Store};
 use time::OffsetDateTime;
 use tokio::sync::{Notify, mpsc, watch};
 
@@ -68,16 +70,21 @@ impl Sequencer {
         let mut bytes = 0;
         for entry in entries {
             if bytes > GROUP_BYTES || self.must_wait(&entry, &group) {
-                self.publish(std::mem::take(&mut group)).await;
+                if self.publish(std::mem::take(&mut group)).await == Deciding::Overtaken {
+                    return;
+                }
                 bytes = 0;
             }
-            while self.must_wait(&entry, &[]) {
+            if self.must_wait(&entry, &[]) {
+                // It may be canceled while it waits, so the log is read again.
                 self.ended.notified().await;
+                return;
             }
             let prepared = self.judge(entry, &group).await;
             bytes += prepared.bytes();
             group.push(prepared);
         }
+        // Overtaken or not: the log is read again.
         self.publish(group).await;
     }
 
@@ -87,6 +94,13 @@ impl Sequencer {
 
     fn must_wait(&self, entry: &LogEntry, group: &[Prepared]) -> bool {
         let ledger = self.ledger();
+        let group_changes_names = group.iter().any(|work| work.decided.entry.mutation.changes_names());
+        if group_changes_names || ledger.is_changing_names() {
+            return true;
+        }
+        if entry.mutation.changes_names() && (ledger.unsettled_count() > 0 || !group.is_empty()) {
+            return true;
+        }
         let more =
             group.iter().map(|work| &work.decided.entry).filter(|other| other.index_uid == entry.index_uid);
         ledger.unsettled_count() + group.len() >= MAX_UNSETTLED
@@ -96,7 +110,15 @@ impl Sequencer {
     async fn judge(&self, entry: LogEntry, group: &[Prepared]) -> Prepared {
         let now = OffsetDateTime::now_utc();
         let earlier = group.iter().map(|work| &*work.decided);
-        let index = self.ledger().head(&entry.index_uid, earlier, now);
+        let (index, physical) = {
+            let ledger = self.ledger();
+            if let Some(prepared) = judge_names(&entry, &ledger) {
+                return prepared;
+            }
+            let index = ledger.head(&entry.index_uid, earlier, now);
+            let physical = index.is_none().then(|| ledger.free_physical(&entry, group));
+            (index, physical)
+        };
         let documents = match &index {
             Some(index) if asks_for_count(&entry.mutation) => self.count_documents(index).await,
             _ => 0,
@@ -111,17 +133,19 @@ impl Sequencer {
         let judged = tokio::task::spawn_blocking(move || {
             let circumstances =
                 Circumstances { index: index.as_ref(), documents, readable: &readable, rules: &rules, now };
-            judge_whole(entry, body, circumstances)
+            judge_whole(entry, body, circumstances, physical.as_ref())
         });
         judged.await.expect("judging does not panic")
     }
 
-    async fn publish(&self, group: Vec<Prepared>) {
-        let Some(last) = group.last() else { return };
+    async fn publish(&self, group: Vec<Prepared>) -> Deciding {
+        let Some(last) = group.last() else { return Deciding::Stored };
         let end = TaskUid(last.decided.entry.uid.0 + 1);
         let decisions: Vec<_> =
             group.iter().map(|work| (work.decided.entry.uid, work.decided.decision.clone())).collect();
-        until_stored("decisions", || self.store.decide(decisions.clone())).await;
+        if until_stored("decisions", || self.store.decide(decisions.clone())).await == Deciding::Overtaken {
+            return Deciding::Overtaken;
+        }
         {
             let mut ledger = self.ledger();
             for work in &group {
@@ -134,6 +158,7 @@ impl Sequencer {
         self.decided.send_replace(end);
         // The committer ends only together with this.
         let _ = self.events.send(Event::Decided).await;
+        Deciding::Stored
     }
 
     /// Whether the index holds documents: at least one, or none on some replica of every shard.
@@ -166,7 +191,12 @@ impl Sequencer {
 
 /// Reads the payload and judges. What should be impossible (a payload or a placement that was good when it was checked)
 /// fails the task, not the log.
-fn judge_whole(entry: LogEntry, body: Option<Bytes>, circumstances: Circumstances<'_>) -> Prepared {
+fn judge_whole(
+    entry: LogEntry,
+    body: Option<Bytes>,
+    circumstances: Circumstances<'_>,
+    physical: Option<&PhysicalUid>,
+) -> Prepared {
     let internal = |reason: String| Judgement::refused(ResponseError::new(ErrorCode::Internal, reason));
     let (judgement, payload) = match body.map(Payload::restore).transpose() {
         Ok(payload) => match judge(&entry, payload.as_ref(), circumstances) {
@@ -175,11 +205,31 @@ fn judge_whole(entry: LogEntry, body: Option<Bytes>, circumstances: Circumstance
         },
         Err(error) => (internal(error.to_string()), None),
     };
+    let judgement = match physical {
+        Some(physical) => judgement.with_physical(physical),
+        None => judgement,
+    };
     Prepared::fresh(entry, judgement, payload)
 }
 
+/// What can be decided about names alone. Everything before is over, so the catalog is as it will be.
+fn judge_names(entry: &LogEntry, ledger: &Ledger) -> Option<Prepared> {
+    let exists = |uid: &IndexUid| ledger.has_index(uid);
+    let judgement = match &entry.mutation {
+        Mutation::SwapIndexes { swaps } => judge_swap(swaps, exists),
+        Mutation::RenameIndex { old_uid, new_uid, .. } if exists(old_uid) => {
+            Judgement::refused(judge_rename(new_uid, exists)?)
+        }
+        _ => return None,
+    };
+    Some(Prepared::fresh(entry.clone(), judgement, None))
+}
+
 fn asks_for_count(mutation: &Mutation) -> bool {
-    matches!(mutation, Mutation::UpdateIndex { primary_key: Some(_) })
+    matches!(
+        mutation,
+        Mutation::UpdateIndex { primary_key: Some(_) } | Mutation::RenameIndex { primary_key: Some(_), .. }
+    )
 }
 
 /// Whether `entry` can only be decided, or delivered, when `earlier`, of the same index, is over.

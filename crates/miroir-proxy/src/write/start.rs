@@ -126,7 +126,7 @@ impl Shared {
             rules: self.rules,
             node_timeout: self.config.node_timeout,
             appended: Arc::clone(&appended),
-            ended,
+            ended: Arc::clone(&ended),
             decided,
             events,
         };
@@ -135,6 +135,7 @@ impl Shared {
             store: self.store,
             appended,
             ledger,
+            ended,
             background: Arc::new(tokio::sync::Mutex::new(background)),
         }
     }

@@ -2,11 +2,14 @@
 
 use miroir_core::error::ResponseError;
 use miroir_core::ids::{NodeId, TaskUid};
-use miroir_core::task::{Decision, OpResult, SyncState, Task, TaskStatus};
+use miroir_core::task::{Decision, OpResult, SyncState, Task, TaskKind, TaskStatus};
 use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::Value;
 
-use super::rows::{big, json, nanoseconds, task_uid};
-use crate::{CatalogChange, Commit, Delivery, NewEntry, OpSent, Reception, Settled, StoreError};
+use super::rows::{big, json, nanoseconds, parsed, task_uid};
+use crate::{
+    CatalogChange, Commit, Deciding, Delivery, NewEntry, OpSent, Reception, Relabelling, Settled, StoreError,
+};
 
 fn counter(db: &Connection, name: &str) -> Result<i64, StoreError> {
     Ok(db
@@ -19,12 +22,18 @@ fn set_counter(db: &Connection, name: &str, value: i64) -> Result<(), StoreError
     Ok(())
 }
 
-pub(super) fn append(db: &Connection, entry: NewEntry) -> Result<Task, StoreError> {
+/// The number of the next task, which nobody else gets.
+pub(super) fn take_number(db: &Connection) -> Result<TaskUid, StoreError> {
     let uid = counter(db, "next_task")?;
     set_counter(db, "next_task", uid + 1)?;
+    task_uid(uid)
+}
+
+pub(super) fn append(db: &Connection, entry: NewEntry) -> Result<Task, StoreError> {
+    let uid = take_number(db)?;
     let task = Task {
-        uid: task_uid(uid)?,
-        index_uid: Some(entry.index_uid),
+        uid,
+        index_uid: Some(entry.index_uid).filter(|_| !entry.mutation.is_about_several()),
         status: TaskStatus::Enqueued,
         kind: entry.mutation.kind(),
         canceled_by: None,
@@ -40,7 +49,7 @@ pub(super) fn append(db: &Connection, entry: NewEntry) -> Result<Task, StoreErro
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?
     .execute(params![
-        uid,
+        big(uid.0),
         task.index_uid.as_ref().map(miroir_core::ids::IndexUid::as_str),
         task.kind.as_str(),
         task.status.as_str(),
@@ -49,15 +58,21 @@ pub(super) fn append(db: &Connection, entry: NewEntry) -> Result<Task, StoreErro
         task.custom_metadata,
     ])?;
     db.prepare_cached("INSERT INTO entries (task_uid, mutation) VALUES (?1, ?2)")?
-        .execute(params![uid, json(&entry.mutation)?])?;
+        .execute(params![big(uid.0), json(&entry.mutation)?])?;
     if !entry.payload.is_empty() {
         db.prepare_cached("INSERT INTO payloads (task_uid, body) VALUES (?1, ?2)")?
-            .execute(params![uid, &entry.payload[..]])?;
+            .execute(params![big(uid.0), &entry.payload[..]])?;
     }
     Ok(task)
 }
 
-pub(super) fn decide(db: &Connection, decisions: &[(TaskUid, Decision)]) -> Result<(), StoreError> {
+pub(super) fn decide(db: &Connection, decisions: &[(TaskUid, Decision)]) -> Result<Deciding, StoreError> {
+    let mut open = db.prepare_cached("SELECT 1 FROM entries WHERE task_uid = ?1")?;
+    for (task, _) in decisions {
+        if !open.exists([big(task.0)])? {
+            return Ok(Deciding::Overtaken);
+        }
+    }
     let mut update = db.prepare_cached("UPDATE entries SET decision = ?2 WHERE task_uid = ?1")?;
     for (task, decision) in decisions {
         update.execute(params![big(task.0), json(decision)?])?;
@@ -65,7 +80,7 @@ pub(super) fn decide(db: &Connection, decisions: &[(TaskUid, Decision)]) -> Resu
     if let Some((last, _)) = decisions.last() {
         set_counter(db, "next_undecided", big(last.0) + 1)?;
     }
-    Ok(())
+    Ok(Deciding::Stored)
 }
 
 pub(super) fn next_undecided(db: &Connection) -> Result<i64, StoreError> {
@@ -126,6 +141,9 @@ pub(super) fn commit(db: &Connection, commit: &Commit) -> Result<(), StoreError>
     for change in &commit.catalog {
         change_catalog(db, change)?;
     }
+    for relabelling in &commit.relabelled {
+        relabel(db, relabelling)?;
+    }
     let mut node = db.prepare_cached("UPDATE nodes SET sync = ?2 WHERE id = ?1")?;
     for (id, sync) in &commit.nodes {
         node.execute(params![id.as_str(), sync.as_str()])?;
@@ -135,6 +153,7 @@ pub(super) fn commit(db: &Connection, commit: &Commit) -> Result<(), StoreError>
             "DELETE FROM entries WHERE task_uid = ?1",
             "DELETE FROM payloads WHERE task_uid = ?1",
             "DELETE FROM node_tasks WHERE task_uid = ?1",
+            "DELETE FROM tasks WHERE uid = ?1 AND deleted = 1",
         ] {
             db.prepare_cached(forget)?.execute([big(task.0)])?;
         }
@@ -158,6 +177,46 @@ fn settle(db: &Connection, settled: &Settled) -> Result<(), StoreError> {
         finished_at,
     ])?;
     Ok(())
+}
+
+/// What was said of one index before is now said of the other: in earlier tasks, and in what earlier swaps name.
+fn relabel(db: &Connection, relabelling: &Relabelling) -> Result<(), StoreError> {
+    let Relabelling { before, pair: (first, second) } = relabelling;
+    db.prepare_cached(
+        "UPDATE tasks SET index_uid = CASE index_uid WHEN ?2 THEN ?3 ELSE ?2 END
+         WHERE uid < ?1 AND index_uid IN (?2, ?3)",
+    )?
+    .execute(params![big(before.0), first.as_str(), second.as_str()])?;
+    let mut query = db.prepare_cached("SELECT uid, details FROM tasks WHERE uid < ?1 AND kind = ?2")?;
+    let swaps = query
+        .query_and_then(params![big(before.0), TaskKind::IndexSwap.as_str()], |row| {
+            Ok((row.get::<_, i64>("uid")?, parsed::<Value>(row, "details")?))
+        })?
+        .collect::<Result<Vec<_>, StoreError>>()?;
+    for (uid, mut details) in swaps {
+        if exchange(&mut details, first.as_str(), second.as_str()) {
+            db.prepare_cached("UPDATE tasks SET details = ?2 WHERE uid = ?1")?
+                .execute(params![uid, json(&details)?])?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the details of a swap name one of the two.
+fn exchange(details: &mut Value, first: &str, second: &str) -> bool {
+    let swaps = details.get_mut("swaps").and_then(Value::as_array_mut).into_iter().flatten();
+    let names = swaps.filter_map(|swap| swap.get_mut("indexes")?.as_array_mut()).flatten();
+    let mut changed = false;
+    for name in names {
+        let other = match name.as_str() {
+            Some(text) if text == first => second,
+            Some(text) if text == second => first,
+            _ => continue,
+        };
+        *name = other.into();
+        changed = true;
+    }
+    changed
 }
 
 fn change_catalog(db: &Connection, change: &CatalogChange) -> Result<(), StoreError> {

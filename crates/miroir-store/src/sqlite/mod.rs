@@ -1,5 +1,7 @@
 //! The store of a single Miroir: one `SQLite` file in write-ahead mode, with full durability.
 
+mod administer;
+mod features;
 mod log;
 mod readers;
 mod rows;
@@ -7,6 +9,7 @@ mod schema;
 mod tasks;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -20,7 +23,9 @@ use rusqlite::Connection;
 use self::readers::Readers;
 use self::rows::big;
 use self::writer::Writer;
-use crate::{Commit, Delivery, NewEntry, NodeRecord, NodeTask, Store, StoreError, Work};
+use crate::{
+    Administration, Commit, Deciding, Delivery, NewEntry, NodeRecord, NodeTask, Store, StoreError, Work,
+};
 
 /// How long a connection waits for another process that holds the file: a backup, a shell.
 const BUSY: Duration = Duration::from_secs(10);
@@ -97,7 +102,19 @@ impl Store for SqliteStore {
         Ok(self.readers.read(move |db| log::payload(db, task)).await?.map(Bytes::from))
     }
 
-    async fn decide(&self, decisions: Vec<(TaskUid, Decision)>) -> Result<(), StoreError> {
+    async fn administer(&self, order: Administration) -> Result<Task, StoreError> {
+        self.writer.write(move |db| administer::administer(db, &order)).await
+    }
+
+    async fn features(&self) -> Result<BTreeMap<String, bool>, StoreError> {
+        self.readers.read(features::all).await
+    }
+
+    async fn set_features(&self, changes: BTreeMap<String, bool>) -> Result<(), StoreError> {
+        self.writer.write(move |db| features::set(db, &changes)).await
+    }
+
+    async fn decide(&self, decisions: Vec<(TaskUid, Decision)>) -> Result<Deciding, StoreError> {
         self.writer.write(move |db| log::decide(db, &decisions)).await
     }
 

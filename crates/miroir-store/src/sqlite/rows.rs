@@ -38,12 +38,15 @@ pub(super) fn json(value: &impl Serialize) -> Result<String, StoreError> {
     Ok(serde_json::to_string(value)?)
 }
 
-fn parsed<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> Result<T, StoreError> {
+pub(super) fn parsed<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> Result<T, StoreError> {
     let text: String = row.get(column)?;
     Ok(serde_json::from_str(&text)?)
 }
 
-fn parsed_if_there<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> Result<Option<T>, StoreError> {
+pub(super) fn parsed_if_there<T: DeserializeOwned>(
+    row: &Row<'_>,
+    column: &str,
+) -> Result<Option<T>, StoreError> {
     let text: Option<String> = row.get(column)?;
     Ok(text.as_deref().map(serde_json::from_str).transpose()?)
 }
@@ -57,8 +60,9 @@ fn date_if_there(row: &Row<'_>, column: &str) -> Result<Option<OffsetDateTime>, 
     row.get::<_, Option<i64>>(column)?.map(date).transpose()
 }
 
+/// The name of no index for an entry about several.
 fn index_uid(row: &Row<'_>) -> Result<IndexUid, StoreError> {
-    Ok(IndexUid::new(row.get::<_, String>("index_uid")?))
+    Ok(IndexUid::new(row.get::<_, Option<String>>("index_uid")?.unwrap_or_default()))
 }
 
 pub(super) const TASK: &str = "uid, index_uid, kind, status, canceled_by, details, error, enqueued_at, started_at, \

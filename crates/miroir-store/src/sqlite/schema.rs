@@ -8,7 +8,8 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
 use crate::StoreError;
 
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
     CREATE TABLE counters (
         name TEXT PRIMARY KEY,
         value BIGINT NOT NULL
@@ -68,7 +69,16 @@ const STEPS: &[&str] = &["
         created_at BIGINT NOT NULL,
         updated_at BIGINT NOT NULL
     );
-"];
+",
+    "
+    -- 1: the client has deleted the task, but some node still owes its share of the entry.
+    ALTER TABLE tasks ADD COLUMN deleted BIGINT NOT NULL DEFAULT 0;
+    CREATE TABLE features (
+        name TEXT PRIMARY KEY,
+        enabled BIGINT NOT NULL
+    );
+",
+];
 
 /// Brings a database to the newest version, all steps or none.
 pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {

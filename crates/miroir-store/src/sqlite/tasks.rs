@@ -1,6 +1,6 @@
 //! Finding tasks.
 
-use miroir_core::ids::TaskUid;
+use miroir_core::ids::{IndexUid, TaskUid};
 use miroir_core::task::{Task, TaskFilter, TaskList, TaskPage};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
@@ -11,7 +11,7 @@ use crate::StoreError;
 
 /// Conditions that all have to hold, with what they compare to.
 #[derive(Debug, Default)]
-struct Conditions {
+pub(super) struct Conditions {
     sql: Vec<String>,
     values: Vec<Value>,
 }
@@ -25,6 +25,21 @@ impl Conditions {
             self.sql.push(format!("{column} IN ({})", vec!["?"; values.len()].join(", ")));
             self.values.extend(values);
         }
+    }
+
+    /// About one of these indexes; a swap is about all that it names.
+    fn about(&mut self, indexes: Option<&[IndexUid]>) {
+        let Some(indexes) = indexes else { return };
+        let mut either = vec!["1 = 0".to_owned()];
+        for index in indexes {
+            either.push(
+                "index_uid = ? OR (kind = 'indexSwap' AND (instr(details, ?) > 0 OR instr(details, ?) > 0))"
+                    .to_owned(),
+            );
+            let (first, second) = (format!("[\"{index}\","), format!(",\"{index}\"]"));
+            self.values.extend([text(index.as_str()), Value::Text(first), Value::Text(second)]);
+        }
+        self.sql.push(format!("({})", either.join(" OR ")));
     }
 
     fn compare(&mut self, column: &str, operator: &str, date: Option<OffsetDateTime>) {
@@ -53,8 +68,8 @@ impl Conditions {
         self.sql.push(format!("({})", either.join(" OR ")));
     }
 
-    fn of(filter: &TaskFilter) -> Self {
-        let mut all = Self::default();
+    pub(super) fn of(filter: &TaskFilter) -> Self {
+        let mut all = Self { sql: vec!["deleted = 0".to_owned()], values: Vec::new() };
         let uids = |uids: &Option<Vec<TaskUid>>| {
             uids.as_ref().map(|uids| uids.iter().map(|uid| number(uid.0)).collect::<Vec<_>>())
         };
@@ -72,10 +87,7 @@ impl Conditions {
             "kind",
             filter.types.as_ref().map(|list| list.iter().map(|it| text(it.as_str())).collect()),
         );
-        all.one_of(
-            "index_uid",
-            filter.index_uids.as_ref().map(|list| list.iter().map(|it| text(it.as_str())).collect()),
-        );
+        all.about(filter.index_uids.as_deref());
         all.compare("enqueued_at", "<", filter.before_enqueued_at);
         all.compare("enqueued_at", ">", filter.after_enqueued_at);
         all.compare("started_at", "<", filter.before_started_at);
@@ -86,8 +98,12 @@ impl Conditions {
         all
     }
 
-    fn sql(&self) -> String {
-        if self.sql.is_empty() { "1 = 1".to_owned() } else { self.sql.join(" AND ") }
+    pub(super) fn sql(&self) -> String {
+        self.sql.join(" AND ")
+    }
+
+    pub(super) fn values(&self) -> &[Value] {
+        &self.values
     }
 }
 
@@ -129,7 +145,8 @@ pub(super) fn find(db: &Connection, filter: &TaskFilter, page: TaskPage) -> Resu
 
 pub(super) fn get(db: &Connection, uid: TaskUid) -> Result<Option<Task>, StoreError> {
     let Ok(uid) = i64::try_from(uid.0) else { return Ok(None) };
-    let mut query = db.prepare_cached(&format!("SELECT {} FROM tasks WHERE uid = ?1", rows::TASK))?;
+    let mut query =
+        db.prepare_cached(&format!("SELECT {} FROM tasks WHERE uid = ?1 AND deleted = 0", rows::TASK))?;
     let mut found = query.query_and_then([big(uid.unsigned_abs())], rows::task)?;
     found.next().transpose()
 }

@@ -1,12 +1,16 @@
 //! The routes, by what they are about.
 
+mod batches;
 mod documents;
+mod edit;
+mod features;
 mod indexes;
 mod instance;
 mod list_documents;
 mod search;
 mod settings;
 mod stats;
+mod swap;
 mod tasks;
 
 use axum::Router;
@@ -27,6 +31,10 @@ pub(super) fn all() -> Router<App> {
         .merge(documents::routes())
         .merge(search::routes())
         .merge(tasks::routes())
+        .merge(batches::routes())
+        .merge(swap::routes())
+        .merge(edit::routes())
+        .merge(features::routes())
 }
 
 fn existing<'a>(view: &'a View, uid: &IndexUid) -> Result<&'a IndexEntry, HttpError> {

@@ -49,6 +49,12 @@ actions! {
     SettingsUpdate = "settings.update",
     StatsGet = "stats.get",
     TasksGet = "tasks.get",
+    TasksCancel = "tasks.cancel",
+    TasksDelete = "tasks.delete",
+    IndexesSwap = "indexes.swap",
+    DocumentsAll = "documents.*",
+    FeaturesGet = "experimental.get",
+    FeaturesUpdate = "experimental.update",
     Version = "version",
     Everything = "*",
 }

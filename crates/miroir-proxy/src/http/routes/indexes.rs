@@ -10,7 +10,7 @@ use miroir_core::ids::IndexUid;
 use miroir_core::task::{Mutation, TaskSummary};
 use miroir_core::view::IndexEntry;
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
 
 use super::existing;
@@ -22,6 +22,9 @@ use crate::http::dry_run::{NOBODY, ask_any, check_form};
 use crate::http::error::HttpError;
 use crate::http::path::{IndexPath, check_uid};
 use crate::write::NewWrite;
+
+/// Stands where an index would in a write about several.
+pub(super) const NO_INDEX: &str = "";
 
 /// Meilisearch's default page.
 const DEFAULT_LIMIT: usize = 20;
@@ -144,18 +147,12 @@ async fn update(
     )
     .await?;
     let fields = body.value.as_object().cloned().unwrap_or_default();
-    refuse_rename(&fields)?;
     let primary_key = fields.get("primaryKey").and_then(Value::as_str).map(str::to_owned);
-    append(&app, index, Mutation::UpdateIndex { primary_key }).await
-}
-
-fn refuse_rename(fields: &Map<String, Value>) -> Result<(), HttpError> {
-    match fields.get("uid") {
-        None | Some(Value::Null) => Ok(()),
-        Some(_) => {
-            Err(HttpError::new(ErrorCode::BadRequest, "Miroir can't rename an index yet: leave out `uid`."))
-        }
-    }
+    let mutation = match fields.get("uid").and_then(Value::as_str) {
+        Some(uid) => Mutation::RenameIndex { old_uid: index.clone(), new_uid: check_uid(uid)?, primary_key },
+        None => Mutation::UpdateIndex { primary_key },
+    };
+    append(&app, index, mutation).await
 }
 
 async fn delete(

@@ -1,13 +1,17 @@
 //! The routes, by what they are about.
 
 mod admin;
+mod batches;
 mod documents;
+mod edit;
+mod features;
 mod indexes;
 mod instance;
 mod list_documents;
 mod search;
 mod settings;
 mod stats;
+mod swap;
 mod tasks;
 mod unsupported;
 
@@ -29,6 +33,10 @@ pub(super) fn all() -> Router<App> {
         .merge(documents::routes())
         .merge(search::routes())
         .merge(tasks::routes())
+        .merge(batches::routes())
+        .merge(swap::routes())
+        .merge(edit::routes())
+        .merge(features::routes())
         .merge(unsupported::routes())
         .merge(admin::routes())
 }

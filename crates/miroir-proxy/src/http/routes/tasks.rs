@@ -1,22 +1,29 @@
 //! `/tasks` and `/tasks/{uid}`.
 
 use axum::extract::{Path, Query, RawQuery, State};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use miroir_core::error::ErrorCode;
 use miroir_core::ids::{IndexUid, TaskUid};
-use miroir_core::task::{Task, TaskFilter, TaskKind, TaskList, TaskPage, TaskStatus};
+use miroir_core::task::{Task, TaskFilter, TaskKind, TaskList, TaskPage, TaskStatus, TaskSummary};
+use reqwest::Method;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{Date, Duration, OffsetDateTime, Time};
 
 use super::indexes::wrong_query;
+use crate::cluster::NodeRequest;
 use crate::http::App;
-use crate::http::auth::{Authorized, TasksGet};
+use crate::http::auth::{Authorized, TasksCancel, TasksDelete, TasksGet};
+use crate::http::dry_run::ask_any;
 use crate::http::error::HttpError;
+use crate::write::TaskAction;
 
 pub(super) fn routes() -> Router<App> {
-    Router::new().route("/tasks", get(list)).route("/tasks/{uid}", get(one))
+    Router::new()
+        .route("/tasks", get(list).delete(delete))
+        .route("/tasks/cancel", post(cancel))
+        .route("/tasks/{uid}", get(one))
 }
 
 async fn one(
@@ -46,11 +53,74 @@ async fn list(
     Ok(Json(app.writer.tasks(filter, page).await?))
 }
 
+async fn cancel(
+    _: Authorized<TasksCancel>,
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+    Query(pairs): Query<Vec<(String, String)>>,
+) -> Result<Json<TaskSummary>, HttpError> {
+    administer(&app, TaskAction::Cancel, query, &pairs).await
+}
+
+async fn delete(
+    _: Authorized<TasksDelete>,
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+    Query(pairs): Query<Vec<(String, String)>>,
+) -> Result<Json<TaskSummary>, HttpError> {
+    administer(&app, TaskAction::Delete, query, &pairs).await
+}
+
+/// Parameters of pages; they have no place in a filter for tasks to cancel or delete.
+const PAGING: [&str; 3] = ["limit", "from", "reverse"];
+
+async fn administer(
+    app: &App,
+    action: TaskAction,
+    query: Option<String>,
+    pairs: &[(String, String)],
+) -> Result<Json<TaskSummary>, HttpError> {
+    let query = query.unwrap_or_default();
+    let (method, path, verb) = match action {
+        TaskAction::Cancel => (Method::POST, "/tasks/cancel", "cancel"),
+        TaskAction::Delete => (Method::DELETE, "/tasks", "delete"),
+    };
+    let is_paged = pairs.iter().any(|(name, _)| PAGING.contains(&name.as_str()));
+    let filter = match read_query(pairs) {
+        Ok((filter, _)) if !is_paged => filter,
+        _ => return Err(wrong_filter(app, method, path, &query).await),
+    };
+    if pairs.is_empty() {
+        return Err(HttpError::new(
+            ErrorCode::MissingTaskFilters,
+            format!(
+                "Query parameters to filter the tasks to {verb} are missing. Available query parameters are: `uids`, \
+                 `indexUids`, `statuses`, `types`, `canceledBy`, `beforeEnqueuedAt`, `afterEnqueuedAt`, \
+                 `beforeStartedAt`, `afterStartedAt`, `beforeFinishedAt`, `afterFinishedAt`."
+            ),
+        ));
+    }
+    Ok(Json(app.writer.administer(action, filter, format!("?{query}")).await?))
+}
+
+/// A node's words for a filter that can't be read. A node acts on none that it can't read; one that it can read after
+/// all also names a task that no node has.
+async fn wrong_filter(app: &App, method: Method, path: &str, query: &str) -> HttpError {
+    let request = NodeRequest::new(method, format!("{path}?{query}&uids={NO_TASK}"));
+    match ask_any(&app.cluster, request).await {
+        Some(reply) if reply.status.is_client_error() => HttpError::Node(reply),
+        _ => HttpError::new(ErrorCode::BadRequest, "The query parameters can't be read."),
+    }
+}
+
+/// No node ever gets so far.
+const NO_TASK: u32 = u32::MAX;
+
 /// A query that Meilisearch would refuse.
 #[derive(Debug)]
-struct NotUnderstood;
+pub(super) struct NotUnderstood;
 
-fn read_query(pairs: &[(String, String)]) -> Result<(TaskFilter, TaskPage), NotUnderstood> {
+pub(super) fn read_query(pairs: &[(String, String)]) -> Result<(TaskFilter, TaskPage), NotUnderstood> {
     let (mut filter, mut page) = (TaskFilter::default(), TaskPage::default());
     for (name, text) in pairs {
         match name.as_str() {

@@ -10,7 +10,7 @@ use crate::http::auth::{Authorized, Everything};
 use crate::http::error::HttpError;
 
 /// The paths, as Meilisearch 1.50 has them.
-const PATHS: [&str; 31] = [
+const PATHS: [&str; 25] = [
     "/keys",
     "/keys/{key}",
     "/multi-search",
@@ -18,18 +18,12 @@ const PATHS: [&str; 31] = [
     "/indexes/{index}/similar",
     "/indexes/{index}/fields",
     "/indexes/{index}/compact",
-    "/indexes/{index}/documents/edit",
     "/indexes/{index}/settings/chat",
-    "/swap-indexes",
-    "/tasks/cancel",
     "/tasks/compact",
     "/tasks/{uid}/documents",
-    "/batches",
-    "/batches/{uid}",
     "/dumps",
     "/snapshots",
     "/export",
-    "/experimental-features",
     "/webhooks",
     "/webhooks/{uuid}",
     "/network",

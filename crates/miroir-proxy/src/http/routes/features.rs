@@ -1,0 +1,115 @@
+//! `/experimental-features`. Miroir remembers what is switched on; every node is told, and told again when it was away.
+
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use axum::routing::get;
+use axum::{Json, Router};
+use miroir_core::error::ErrorCode;
+use reqwest::Method;
+use serde_json::{Map, Value, json};
+
+use crate::cluster::NodeRequest;
+use crate::http::App;
+use crate::http::auth::{Authorized, FeaturesGet, FeaturesUpdate};
+use crate::http::body::JsonBody;
+use crate::http::dry_run::ask_any;
+use crate::http::error::HttpError;
+
+/// Every feature of Meilisearch 1.50, in its order.
+const FEATURES: [&str; 15] = [
+    "metrics",
+    "logsRoute",
+    "editDocumentsByFunction",
+    "containsFilter",
+    "dynamicSearchRules",
+    "network",
+    "getTaskDocumentsRoute",
+    "taskQueueCompactionRoute",
+    "compositeEmbedders",
+    "chatCompletions",
+    "multimodal",
+    "foreignKeys",
+    "disableDocumentsFetchQueue",
+    "legacySearch",
+    "renderRoute",
+];
+
+pub(super) fn routes() -> Router<App> {
+    Router::new().route("/experimental-features", get(read).patch(change))
+}
+
+async fn read(_: Authorized<FeaturesGet>, State(app): State<App>) -> Result<Json<Value>, HttpError> {
+    Ok(Json(shown(&app.writer.features().await?)))
+}
+
+fn shown(switched: &BTreeMap<String, bool>) -> Value {
+    let is_on = |name: &str| switched.get(name).copied().unwrap_or(false);
+    FEATURES.iter().map(|name| ((*name).to_owned(), json!(is_on(name)))).collect::<Map<_, _>>().into()
+}
+
+async fn change(
+    _: Authorized<FeaturesUpdate>,
+    State(app): State<App>,
+    body: JsonBody,
+) -> Result<Json<Value>, HttpError> {
+    let Some(changes) = read_changes(&body.value) else { return Err(wrong_form(&app, body).await) };
+    app.writer.set_features(changes).await?;
+    let features = shown(&app.writer.features().await?);
+    for node in app.cluster.membership.nodes() {
+        let request = NodeRequest::new(Method::PATCH, "/experimental-features").json(features.to_string());
+        match node.send(request, app.cluster.node_timeout).await {
+            Ok(reply) if reply.status.is_success() => {}
+            Ok(reply) => {
+                tracing::warn!(node = %node.id(), status = %reply.status, "node did not switch its features")
+            }
+            Err(error) => tracing::warn!(%error, "node did not switch its features"),
+        }
+    }
+    Ok(Json(features))
+}
+
+/// `None` for whatever Meilisearch would refuse.
+fn read_changes(body: &Value) -> Option<BTreeMap<String, bool>> {
+    let mut changes = BTreeMap::new();
+    for (name, value) in body.as_object()? {
+        if !FEATURES.contains(&name.as_str()) {
+            return None;
+        }
+        match value {
+            Value::Null => {}
+            Value::Bool(on) => {
+                changes.insert(name.clone(), *on);
+            }
+            _ => return None,
+        }
+    }
+    Some(changes)
+}
+
+/// What Meilisearch refuses it refuses as a whole, so a node may be asked.
+async fn wrong_form(app: &App, body: JsonBody) -> HttpError {
+    let request = NodeRequest::new(Method::PATCH, "/experimental-features").json(body.bytes);
+    match ask_any(&app.cluster, request).await {
+        Some(reply) if reply.status.is_client_error() => HttpError::Node(reply),
+        _ => HttpError::new(ErrorCode::BadRequest, "The body is not an object of features and booleans."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_features_are_shown_and_null_changes_nothing() {
+        let changes = read_changes(&json!({ "containsFilter": true, "metrics": null })).unwrap();
+        assert_eq!(changes, BTreeMap::from([("containsFilter".to_owned(), true)]));
+        let features = shown(&changes);
+        assert_eq!(features["containsFilter"], true);
+        assert_eq!(features["renderRoute"], false);
+        assert_eq!(features.as_object().map(Map::len), Some(FEATURES.len()));
+        assert_eq!(read_changes(&json!({ "teleport": true })), None);
+        assert_eq!(read_changes(&json!({ "metrics": "yes" })), None);
+        assert_eq!(read_changes(&json!([])), None);
+    }
+}

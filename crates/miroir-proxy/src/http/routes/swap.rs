@@ -1,0 +1,121 @@
+//! `POST /swap-indexes`.
+
+use std::collections::BTreeSet;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::post;
+use axum::{Json, Router};
+use bytes::Bytes;
+use miroir_core::error::ErrorCode;
+use miroir_core::ids::IndexUid;
+use miroir_core::task::{Mutation, Swap, TaskSummary};
+use serde_json::{Map, Value, json};
+
+use super::indexes::NO_INDEX;
+use crate::cluster::NodeRequest;
+use crate::http::App;
+use crate::http::auth::{Authorized, IndexesSwap};
+use crate::http::body::JsonBody;
+use crate::http::dry_run::{NOBODY, ask_any};
+use crate::http::error::HttpError;
+use crate::http::path::check_uid;
+use crate::write::NewWrite;
+
+pub(super) fn routes() -> Router<App> {
+    Router::new().route("/swap-indexes", post(swap))
+}
+
+async fn swap(
+    _: Authorized<IndexesSwap>,
+    State(app): State<App>,
+    body: JsonBody,
+) -> Result<(StatusCode, Json<TaskSummary>), HttpError> {
+    let Some(swaps) = read(&body.value) else { return Err(wrong_form(&app, body.value).await) };
+    check_once(&swaps)?;
+    let write = NewWrite {
+        index: IndexUid::new(NO_INDEX),
+        mutation: Mutation::SwapIndexes { swaps },
+        payload: Bytes::new(),
+        custom_metadata: None,
+    };
+    Ok((StatusCode::ACCEPTED, Json(app.writer.append(write).await?)))
+}
+
+/// `None` for whatever has not the right form.
+fn read(body: &Value) -> Option<Vec<Swap>> {
+    body.as_array()?.iter().map(|pair| read_pair(pair.as_object()?)).collect()
+}
+
+fn read_pair(pair: &Map<String, Value>) -> Option<Swap> {
+    if !pair.keys().all(|key| key == "indexes" || key == "rename") {
+        return None;
+    }
+    let uid = |uid: &Value| check_uid(uid.as_str()?).ok();
+    let [first, second] = pair.get("indexes")?.as_array()?.as_slice() else { return None };
+    let rename = match pair.get("rename") {
+        None => false,
+        Some(rename) => rename.as_bool()?,
+    };
+    Some(Swap { indexes: (uid(first)?, uid(second)?), rename })
+}
+
+fn check_once(swaps: &[Swap]) -> Result<(), HttpError> {
+    let (mut seen, mut twice) = (BTreeSet::new(), BTreeSet::new());
+    for uid in swaps.iter().flat_map(|swap| [&swap.indexes.0, &swap.indexes.1]) {
+        if !seen.insert(uid) {
+            twice.insert(format!("`{uid}`"));
+        }
+    }
+    let names = twice.iter().cloned().collect::<Vec<_>>().join(", ");
+    let were = match twice.len() {
+        0 => return Ok(()),
+        1 => "was",
+        _ => "were",
+    };
+    Err(HttpError::new(
+        ErrorCode::InvalidSwapDuplicateIndexFound,
+        format!("Indexes must be declared only once during a swap. {names} {were} specified several times."),
+    ))
+}
+
+/// A node finds the same fault first; a last pair that it can't accept keeps it from acting in any case.
+async fn wrong_form(app: &App, mut body: Value) -> HttpError {
+    if let Value::Array(pairs) = &mut body {
+        pairs.push(json!({ "indexes": [NOBODY, NOBODY] }));
+    }
+    match ask_any(&app.cluster, NodeRequest::post("/swap-indexes").json(body.to_string())).await {
+        Some(reply) if reply.status.is_client_error() => HttpError::Node(reply),
+        _ => HttpError::new(ErrorCode::BadRequest, "The body is not a list of `{indexes, rename}`."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_pairs_of_two_valid_names_are_read() {
+        assert_eq!(read(&json!([])), Some(Vec::new()));
+        let read_one = read(&json!([{ "indexes": ["a", "b"], "rename": true }])).unwrap();
+        assert!(read_one[0].rename);
+        for wrong in [
+            json!({}),
+            json!([{ "indexes": ["a"] }]),
+            json!([{ "indexes": ["a", "b c"] }]),
+            json!([{ "rename": true }]),
+            json!([{ "indexes": ["a", "b"], "rename": 1 }]),
+            json!([{ "indexes": ["a", "b"], "force": true }]),
+        ] {
+            assert_eq!(read(&wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_index_is_swapped_once_at_most() {
+        let swaps = read(&json!([{ "indexes": ["a", "b"] }, { "indexes": ["b", "c"] }])).unwrap();
+        let HttpError::Refused(error) = check_once(&swaps).unwrap_err() else { panic!("refused") };
+        assert_eq!(error.code, ErrorCode::InvalidSwapDuplicateIndexFound);
+        assert!(error.message.ends_with("`b` was specified several times."), "{}", error.message);
+    }
+}

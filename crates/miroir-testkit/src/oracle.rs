@@ -25,6 +25,7 @@ mod words;
 mod world;
 mod writes;
 
+pub use dice::Dice;
 pub use difference::{Difference, Kind};
 pub use queries::SearchRequest;
 pub use report::Report;

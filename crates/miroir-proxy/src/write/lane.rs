@@ -19,6 +19,7 @@ use std::time::Duration;
 use miroir_core::ids::TaskUid;
 use miroir_core::task::{Op, OpResult, ops_for};
 use miroir_store::{Delivery, OpSent, Reception, Store};
+use serde_json::Value;
 use time::OffsetDateTime;
 use tokio::sync::{mpsc, watch};
 
@@ -36,6 +37,10 @@ const GROUP: usize = 32;
 
 /// Where to look for a request whose answer was lost: further back there can't be one of ours that is not stored.
 const LOOK_BACK: usize = 4 * GROUP;
+
+/// How long a node that answers again may take to get to a request that was waiting in its socket all the while: one
+/// that was not found in the queue is looked for once more after that, or the node would take both.
+const STRAGGLING: Duration = Duration::from_millis(200);
 
 /// See the module.
 #[derive(Debug)]
@@ -60,6 +65,14 @@ struct Pending {
     sent: Vec<OpSent>,
     /// The next request may be in the node's queue already.
     doubtful: bool,
+}
+
+/// What a node's queue says about a request whose answer was lost.
+enum Found {
+    Task(u64),
+    Nothing,
+    /// The node does not tell, for this reason.
+    NoAnswer(String),
 }
 
 impl Lane {
@@ -141,9 +154,13 @@ impl Lane {
     ) -> Result<Received, NodeError> {
         let marked = is_marked(op);
         if pending.doubtful && marked {
-            let found = self.find_sent(work, mark).await?;
-            if let Some(task) = found {
-                return Ok(Received::Settled(Reception::Enqueued(task)));
+            for pause in [Duration::ZERO, STRAGGLING] {
+                tokio::time::sleep(pause).await;
+                match self.find_sent(work, mark).await? {
+                    Found::Task(task) => return Ok(Received::Settled(Reception::Enqueued(task))),
+                    Found::NoAnswer(reason) => return Ok(Received::NotNow(reason)),
+                    Found::Nothing => {}
+                }
             }
         }
         let reply = self.node.send(request.clone(), self.timeout).await?;
@@ -155,10 +172,15 @@ impl Lane {
         Ok(received)
     }
 
-    async fn find_sent(&self, work: &Prepared, mark: &str) -> Result<Option<u64>, NodeError> {
-        let Some(target) = &work.decided.decision.target else { return Ok(None) };
+    /// A node that does not say what it has must not be sent anything again.
+    async fn find_sent(&self, work: &Prepared, mark: &str) -> Result<Found, NodeError> {
+        let Some(target) = &work.decided.decision.target else { return Ok(Found::Nothing) };
         let reply = self.node.send(recent_tasks(&target.physical, LOOK_BACK), self.timeout).await?;
-        Ok(serde_json::from_slice(&reply.body).ok().and_then(|tasks| find_mark(&tasks, mark)))
+        let tasks = serde_json::from_slice::<Value>(&reply.body).ok().filter(|it| it["results"].is_array());
+        Ok(match tasks {
+            Some(tasks) => find_mark(&tasks, mark).map_or(Found::Nothing, Found::Task),
+            None => Found::NoAnswer(format!("HTTP {} to a question for its tasks", reply.status.as_u16())),
+        })
     }
 
     /// Stores what was received of entries before `current`, which is not delivered as a whole.

@@ -113,6 +113,16 @@ impl Cluster {
         self.proxy.kill()
     }
 
+    /// Freezes Miroir: connections stay open, nothing is answered.
+    pub fn pause_proxy(&mut self) -> Result<()> {
+        self.proxy.pause()
+    }
+
+    /// Lets a frozen Miroir go on.
+    pub fn resume_proxy(&mut self) -> Result<()> {
+        self.proxy.resume()
+    }
+
     /// Asks Miroir to end (SIGTERM) and waits until it has.
     pub fn terminate_proxy(&mut self) -> Result<()> {
         self.proxy.terminate()

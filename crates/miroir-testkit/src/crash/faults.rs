@@ -1,0 +1,54 @@
+//! Carries a plan out on a cluster, and brings everything back at the end.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use super::plan::{FaultPlan, Hurt};
+use crate::sandbox::Cluster;
+
+/// Half of a fault: its beginning or its end.
+#[derive(Debug, Clone, Copy)]
+enum Half {
+    Begin,
+    End,
+}
+
+/// Does what the plan says when it says so (later, when bringing somebody back took longer than planned), then waits
+/// for the rest of `duration`.
+pub(super) async fn carry_out(cluster: &mut Cluster, plan: &FaultPlan, duration: Duration) -> Result<()> {
+    let start = Instant::now();
+    let mut halves: Vec<(Duration, Hurt, Half)> = Vec::new();
+    for fault in &plan.faults {
+        halves.push((fault.at, fault.hurt, Half::Begin));
+        halves.push((fault.at + fault.lasts, fault.hurt, Half::End));
+    }
+    halves.sort_by_key(|(at, ..)| *at);
+    for (at, hurt, half) in halves {
+        tokio::time::sleep_until((start + at).into()).await;
+        match half {
+            Half::Begin => begin(cluster, hurt)?,
+            Half::End => end(cluster, hurt).await?,
+        }
+    }
+    tokio::time::sleep_until((start + duration).into()).await;
+    Ok(())
+}
+
+fn begin(cluster: &mut Cluster, hurt: Hurt) -> Result<()> {
+    match hurt {
+        Hurt::KillNode(node) => cluster.kill_node(node),
+        Hurt::PauseNode(node) => cluster.pause_node(node),
+        Hurt::KillMiroir => cluster.kill_proxy(),
+        Hurt::PauseMiroir => cluster.pause_proxy(),
+    }
+}
+
+async fn end(cluster: &mut Cluster, hurt: Hurt) -> Result<()> {
+    match hurt {
+        Hurt::KillNode(node) => cluster.restart_node(node).await,
+        Hurt::PauseNode(node) => cluster.resume_node(node),
+        Hurt::KillMiroir => cluster.restart_proxy().await,
+        Hurt::PauseMiroir => cluster.resume_proxy(),
+    }
+}

@@ -1,0 +1,87 @@
+//! Clients that write without a pause to look, and keep a journal of what they were answered.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tokio::task::JoinSet;
+
+use super::write::{Act, Write};
+use crate::client::Client;
+use crate::oracle::Dice;
+
+/// Shortest and longest time between two writes of a client, in milliseconds.
+const THINK_MS: (usize, usize) = (1, 40);
+/// Before the next try of a client that got no answer.
+const AFTER_LOSS: Duration = Duration::from_millis(25);
+
+/// How a write was answered.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Answer {
+    /// 202 with this number.
+    Accepted(u64),
+    /// An error.
+    Refused { status: u16, text: String },
+    /// None: the write may or may not have been accepted.
+    Lost,
+}
+
+/// What one client did, in its order.
+pub(super) type Journal = Vec<(Write, Answer)>;
+
+/// Clients at work.
+pub(super) struct Traffic {
+    clients: JoinSet<Journal>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Traffic {
+    pub(super) fn start(client: &Client, clients: usize, seed: u64) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut tasks = JoinSet::new();
+        for number in 0..clients {
+            let dice = Dice::new(seed.wrapping_mul(1_000).wrapping_add(number as u64 + 1));
+            tasks.spawn(work(client.clone(), number, dice, Arc::clone(&stop)));
+        }
+        Self { clients: tasks, stop }
+    }
+
+    /// Lets the clients finish their last write.
+    pub(super) async fn stop(mut self) -> Result<Vec<Journal>> {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut journals = Vec::new();
+        while let Some(journal) = self.clients.join_next().await {
+            journals.push(journal.context("a client has panicked")?);
+        }
+        Ok(journals)
+    }
+}
+
+async fn work(client: Client, number: usize, mut dice: Dice, stop: Arc<AtomicBool>) -> Journal {
+    let mut journal = Journal::new();
+    while !stop.load(Ordering::Relaxed) {
+        let tag = format!("c{number}-{}", journal.len());
+        let write = Write::throw(&mut dice, tag);
+        let answer = send(&client, &write).await;
+        if answer == Answer::Lost {
+            tokio::time::sleep(AFTER_LOSS).await;
+        }
+        journal.push((write, answer));
+        let think = dice.between(THINK_MS.0, THINK_MS.1);
+        tokio::time::sleep(Duration::from_millis(think as u64)).await;
+    }
+    journal
+}
+
+async fn send(client: &Client, write: &Write) -> Answer {
+    let (method, path, body) = write.request();
+    let content_type =
+        (!body.is_empty() || matches!(write.act, Act::Malformed)).then_some("application/json");
+    // No answer is one of the answers this test is about.
+    let Ok(reply) = client.send_raw(method, &path, content_type, body).await else { return Answer::Lost };
+    match (reply.status, reply.body["taskUid"].as_u64()) {
+        (202, Some(uid)) => Answer::Accepted(uid),
+        (status, _) => Answer::Refused { status, text: reply.text },
+    }
+}

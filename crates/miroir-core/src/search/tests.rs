@@ -1,5 +1,7 @@
 //! Plans and merges, whole: what nodes are asked, and what becomes of their answers.
 
+#![expect(clippy::needless_pass_by_value, reason = "JSON literals read better without a reference")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
@@ -255,9 +257,9 @@ fn attributes_read_for_the_merge_do_not_reach_the_client() {
 /// Splits hits 0..n over lists at random and gives each its place as details.
 fn dealt(places: &[u8], lists: usize) -> Vec<Value> {
     let mut hits = vec![Vec::new(); lists];
-    for (id, place) in places.iter().enumerate() {
+    for (id, place) in (0_u32..).zip(places) {
         hits[usize::from(*place) % lists]
-            .push(hit(id as u32, json!({ "id:asc": { "order": 0, "value": id as f64 } })));
+            .push(hit(id, json!({ "id:asc": { "order": 0, "value": f64::from(id) } })));
     }
     hits.into_iter().map(|hits| json!({ "estimatedTotalHits": hits.len(), "hits": hits })).collect()
 }

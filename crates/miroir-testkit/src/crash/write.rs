@@ -164,9 +164,9 @@ fn document(dice: &mut Dice, tag: &str, fields: Fields) -> Map<String, Value> {
 
 fn invalid(dice: &mut Dice, tag: &str) -> Vec<Map<String, Value>> {
     let mut list = documents(dice, tag, Fields::All);
-    let mut last = document(dice, tag, Fields::All);
-    last.insert("id".to_owned(), json!("not an id!"));
-    list.push(last);
+    let mut closing = document(dice, tag, Fields::All);
+    closing.insert("id".to_owned(), json!("not an id!"));
+    list.push(closing);
     list
 }
 

@@ -61,7 +61,7 @@ async fn change(
         match node.send(request, app.cluster.node_timeout).await {
             Ok(reply) if reply.status.is_success() => {}
             Ok(reply) => {
-                tracing::warn!(node = %node.id(), status = %reply.status, "node did not switch its features")
+                tracing::warn!(node = %node.id(), status = %reply.status, "node did not switch its features");
             }
             Err(error) => tracing::warn!(%error, "node did not switch its features"),
         }

@@ -30,7 +30,7 @@ impl Ledger {
             return own;
         }
         let beginning = &uid[..uid.len().min(LONGEST_BEGINNING)];
-        (0_u64..)
+        (0..=u64::MAX)
             .map(|attempt| PhysicalUid::new(format!("{beginning}-{}-{attempt}", entry.uid)))
             .find(|name| !self.is_taken(name, &entry.index_uid, group))
             .expect("there are more numbers than indexes")

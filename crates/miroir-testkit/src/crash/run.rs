@@ -15,7 +15,7 @@ use super::verify::differences;
 use super::write::{LASTING, PASSING};
 use crate::sandbox::{Cluster, Topology};
 
-/// How long tasks may take to end, and nodes to catch up, once everybody is back.
+/// How long no task may end, and how long nodes may take to catch up, once everybody is back.
 const RECOVERY: Duration = Duration::from_mins(2);
 const POLL: Duration = Duration::from_millis(250);
 /// Problems that a report prints.
@@ -91,8 +91,9 @@ async fn judge(cluster: &Cluster, plan: FaultPlan, journals: &[Journal]) -> Resu
     check_tasks(journals, &tasks, &mut problems);
     let model = expected(journals, &tasks);
     // A node that was away may still be catching up, which no task waits for.
+    let ended = Instant::now();
     let mut different = differences(cluster, &model).await?;
-    while !different.is_empty() && since.elapsed() < RECOVERY {
+    while !different.is_empty() && ended.elapsed() < RECOVERY {
         tokio::time::sleep(POLL).await;
         different = differences(cluster, &model).await?;
     }

@@ -49,16 +49,25 @@ fn read(task: &Value) -> Option<Task> {
     })
 }
 
-/// Waits until no task is open.
-pub(super) async fn wait_until_ended(client: &Client, deadline: Duration) -> Result<()> {
-    let end = Instant::now() + deadline;
+/// How many tasks are open; none when Miroir does not say.
+pub(super) async fn open_tasks(client: &Client) -> Option<u64> {
+    let list = client.get("/tasks?statuses=enqueued,processing&limit=1").await.ok()?;
+    list.body["total"].as_u64()
+}
+
+/// Waits until no task is open. Slow nodes may take as long as they like, as long as tasks end: that none does for
+/// `patience` is an error.
+pub(super) async fn wait_until_ended(client: &Client, patience: Duration) -> Result<()> {
+    let (mut fewest, mut since) = (u64::MAX, Instant::now());
     loop {
-        let open = client.get("/tasks?statuses=enqueued,processing&limit=3").await?.success()?;
-        if open["total"] == 0 {
-            return Ok(());
+        match open_tasks(client).await {
+            Some(0) => return Ok(()),
+            Some(open) if open < fewest => (fewest, since) = (open, Instant::now()),
+            _ => {}
         }
-        if Instant::now() > end {
-            bail!("tasks are stuck: {open}");
+        if since.elapsed() > patience {
+            let open = client.get("/tasks?statuses=enqueued,processing&limit=3&reverse=true").await?;
+            bail!("tasks are stuck: {}", open.text);
         }
         tokio::time::sleep(POLL).await;
     }

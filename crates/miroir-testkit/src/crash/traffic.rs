@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tokio::task::JoinSet;
 
+use super::tasks::open_tasks;
 use super::write::{Act, Write};
 use crate::client::Client;
 use crate::oracle::Dice;
@@ -15,6 +16,9 @@ use crate::oracle::Dice;
 const THINK_MS: (usize, usize) = (1, 40);
 /// Before the next try of a client that got no answer.
 const AFTER_LOSS: Duration = Duration::from_millis(25);
+
+/// Open tasks beyond which clients wait, so that slow nodes are not left with hours of work.
+const BACKLOG: u64 = 300;
 
 /// How a write was answered.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,6 +72,9 @@ async fn work(client: Client, number: usize, mut dice: Dice, stop: Arc<AtomicBoo
             tokio::time::sleep(AFTER_LOSS).await;
         }
         journal.push((write, answer));
+        while !stop.load(Ordering::Relaxed) && open_tasks(&client).await.is_some_and(|open| open > BACKLOG) {
+            tokio::time::sleep(AFTER_LOSS).await;
+        }
         let think = dice.between(THINK_MS.0, THINK_MS.1);
         tokio::time::sleep(Duration::from_millis(think as u64)).await;
     }

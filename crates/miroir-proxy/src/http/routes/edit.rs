@@ -58,8 +58,7 @@ fn metadata(query: &str) -> Option<String> {
 async fn check_function(app: &App, index: &str, body: &Value) -> Result<(), HttpError> {
     let mut asked = body.clone();
     asked["context"] = json!(1);
-    let request =
-        NodeRequest::post(format!("/indexes/{index}/documents/edit")).json(asked.to_string());
+    let request = NodeRequest::post(format!("/indexes/{index}/documents/edit")).json(asked.to_string());
     match ask_any(&app.cluster, request).await {
         Some(reply) if reply.status.is_client_error() => {
             let answer: Value = serde_json::from_slice(&reply.body).unwrap_or_default();

@@ -1,4 +1,5 @@
-//! `/experimental-features`. Miroir remembers what is switched on; every node is told, and told again when it was away.
+//! `/experimental-features`. Miroir remembers what is switched on and tells every node. A node that does not
+//! answer then is told with the next change.
 
 use std::collections::BTreeMap;
 
@@ -60,7 +61,9 @@ async fn change(
         let request = NodeRequest::new(Method::PATCH, "/experimental-features").json(features.to_string());
         match node.send(request, app.cluster.node_timeout).await {
             Ok(reply) if reply.status.is_success() => {}
-            Ok(reply) => tracing::warn!(node = %node.id(), status = %reply.status, "node did not switch its features"),
+            Ok(reply) => {
+                tracing::warn!(node = %node.id(), status = %reply.status, "node did not switch its features")
+            }
             Err(error) => tracing::warn!(%error, "node did not switch its features"),
         }
     }

@@ -149,9 +149,7 @@ async fn update(
     let fields = body.value.as_object().cloned().unwrap_or_default();
     let primary_key = fields.get("primaryKey").and_then(Value::as_str).map(str::to_owned);
     let mutation = match fields.get("uid").and_then(Value::as_str) {
-        Some(uid) => {
-            Mutation::RenameIndex { old_uid: index.clone(), new_uid: check_uid(uid)?, primary_key }
-        }
+        Some(uid) => Mutation::RenameIndex { old_uid: index.clone(), new_uid: check_uid(uid)?, primary_key },
         None => Mutation::UpdateIndex { primary_key },
     };
     append(&app, index, mutation).await

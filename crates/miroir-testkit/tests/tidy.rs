@@ -144,7 +144,9 @@ fn has_word(line: &str, word: &str) -> bool {
 
 /// Fails with every place that is wrong, not only with the first.
 fn assert_none(offences: Vec<String>) {
-    assert!(offences.is_empty(), "\n{}", offences.join("\n"));
+    let count = offences.len();
+    let listed: String = offences.into_iter().map(|offence| format!("\n  {offence}")).collect();
+    assert_eq!(count, 0, "{listed}");
 }
 
 /// `path:line: what` for each line of these files in which `judge` finds fault.
@@ -282,7 +284,7 @@ fn documents_speak_of_the_project_not_of_its_tickets() {
         let numbered = line.match_indices('#').any(|(at, _)| {
             let (before, after) = (&line[..at], &line[at + 1..]);
             // A place in a page is no ticket: `[…](#1-name)` or `page.md#1-name`.
-            let is_anchor = before.ends_with("](") || before.ends_with(".md");
+            let is_anchor = ["](", ".md"].iter().any(|end| before.ends_with(end));
             !is_anchor && after.starts_with(|c: char| c.is_ascii_digit())
         });
         let linked = ["/issues/", "/pull/"].iter().any(|part| line.contains(part));

@@ -210,6 +210,7 @@ pub async fn a_commit_changes_everything_together(engine: &impl Engine) {
         ],
         nodes: vec![(node.clone(), SyncState::Behind)],
         forgotten: vec![TaskUid(0)],
+        relabelled: Vec::new(),
     };
     store.commit(commit).await.unwrap();
     drop(store);

@@ -1,4 +1,5 @@
-//! `/experimental-features`. Miroir remembers what is switched on; every node is told, and told again when it was away.
+//! `/experimental-features`. Miroir remembers what is switched on and tells every node. A node that does not
+//! answer then is told with the next change.
 
 use std::collections::BTreeMap;
 

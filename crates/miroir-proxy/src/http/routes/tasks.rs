@@ -6,16 +6,13 @@ use axum::{Json, Router};
 use miroir_core::error::ErrorCode;
 use miroir_core::ids::{IndexUid, TaskUid};
 use miroir_core::task::{Task, TaskFilter, TaskKind, TaskList, TaskPage, TaskStatus, TaskSummary};
-use reqwest::Method;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{Date, Duration, OffsetDateTime, Time};
 
 use super::indexes::wrong_query;
-use crate::cluster::NodeRequest;
 use crate::http::App;
 use crate::http::auth::{Authorized, TasksCancel, TasksDelete, TasksGet};
-use crate::http::dry_run::ask_any;
 use crate::http::error::HttpError;
 use crate::write::TaskAction;
 
@@ -71,8 +68,21 @@ async fn delete(
     administer(&app, TaskAction::Delete, query, &pairs).await
 }
 
-/// Parameters of pages; they have no place in a filter for tasks to cancel or delete.
-const PAGING: [&str; 3] = ["limit", "from", "reverse"];
+/// What tasks to cancel or delete are chosen by.
+const FILTERS: [&str; 12] = [
+    "uids",
+    "batchUids",
+    "canceledBy",
+    "types",
+    "statuses",
+    "indexUids",
+    "afterEnqueuedAt",
+    "beforeEnqueuedAt",
+    "afterStartedAt",
+    "beforeStartedAt",
+    "afterFinishedAt",
+    "beforeFinishedAt",
+];
 
 async fn administer(
     app: &App,
@@ -81,14 +91,14 @@ async fn administer(
     pairs: &[(String, String)],
 ) -> Result<Json<TaskSummary>, HttpError> {
     let query = query.unwrap_or_default();
-    let (method, path, verb) = match action {
-        TaskAction::Cancel => (Method::POST, "/tasks/cancel", "cancel"),
-        TaskAction::Delete => (Method::DELETE, "/tasks", "delete"),
+    let verb = match action {
+        TaskAction::Cancel => "cancel",
+        TaskAction::Delete => "delete",
     };
-    let is_paged = pairs.iter().any(|(name, _)| PAGING.contains(&name.as_str()));
+    let is_known = pairs.iter().all(|(name, _)| FILTERS.contains(&name.as_str()));
     let filter = match read_query(pairs) {
-        Ok((filter, _)) if !is_paged => filter,
-        _ => return Err(wrong_filter(app, method, path, &query).await),
+        Ok((filter, _)) if is_known => filter,
+        _ => return Err(wrong_filter(app, &query, pairs).await),
     };
     if pairs.is_empty() {
         return Err(HttpError::new(
@@ -103,18 +113,19 @@ async fn administer(
     Ok(Json(app.writer.administer(action, filter, format!("?{query}")).await?))
 }
 
-/// A node's words for a filter that can't be read. A node acts on none that it can't read; one that it can read after
-/// all also names a task that no node has.
-async fn wrong_filter(app: &App, method: Method, path: &str, query: &str) -> HttpError {
-    let request = NodeRequest::new(method, format!("{path}?{query}&uids={NO_TASK}"));
-    match ask_any(&app.cluster, request).await {
-        Some(reply) if reply.status.is_client_error() => HttpError::Node(reply),
-        _ => HttpError::new(ErrorCode::BadRequest, "The query parameters can't be read."),
+/// What is wrong with a filter. A node is asked by a route that only reads: it says the same of a wrong value.
+async fn wrong_filter(app: &App, query: &str, pairs: &[(String, String)]) -> HttpError {
+    match pairs.iter().find(|(name, _)| !FILTERS.contains(&name.as_str())) {
+        Some((name, _)) => {
+            let known = FILTERS.map(|name| format!("`{name}`")).join(", ");
+            HttpError::new(
+                ErrorCode::BadRequest,
+                format!("Unknown parameter `{name}`: expected one of {known}"),
+            )
+        }
+        None => wrong_query(app, "/tasks", Some(query)).await,
     }
 }
-
-/// No node ever gets so far.
-const NO_TASK: u32 = u32::MAX;
 
 /// A query that Meilisearch would refuse.
 #[derive(Debug)]

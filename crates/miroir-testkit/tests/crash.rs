@@ -1,7 +1,5 @@
 //! Nodes and Miroir die and freeze at random while clients write: nothing that was promised is lost.
 
-#![expect(clippy::print_stdout, reason = "the report shows the seed and the plan of a failing run")]
-
 use std::time::Duration;
 
 use miroir_testkit::crash::{CrashOptions, crash};

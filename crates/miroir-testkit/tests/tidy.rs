@@ -145,8 +145,8 @@ fn has_word(line: &str, word: &str) -> bool {
 /// Fails with every place that is wrong, not only with the first.
 fn assert_none(offences: Vec<String>) {
     let count = offences.len();
-    let listed: String = offences.into_iter().map(|offence| format!("\n  {offence}")).collect();
-    assert_eq!(count, 0, "{listed}");
+    let listed: Vec<String> = offences.into_iter().map(|offence| format!("\n  {offence}")).collect();
+    assert_eq!(count, 0, "{}", listed.concat());
 }
 
 /// `path:line: what` for each line of these files in which `judge` finds fault.

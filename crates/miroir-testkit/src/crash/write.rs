@@ -191,7 +191,10 @@ mod tests {
     use super::*;
 
     fn fields(value: Value) -> Map<String, Value> {
-        value.as_object().cloned().unwrap()
+        match value {
+            Value::Object(fields) => fields,
+            other => panic!("no document: {other}"),
+        }
     }
 
     fn after(acts: Vec<Act>) -> Value {

@@ -55,6 +55,9 @@ fn slot<'a>(raw: &'a mut Raw, name: &str) -> Option<&'a mut Option<Setting>> {
         "health.recovery_threshold" => &mut raw.health.recovery_threshold,
         "task_store.backend" => &mut raw.task_store.backend,
         "task_store.path" => &mut raw.task_store.path,
+        "metrics.enabled" => &mut raw.metrics.enabled,
+        "metrics.bind" => &mut raw.metrics.bind,
+        "metrics.port" => &mut raw.metrics.port,
         "admin.api_key" => &mut raw.admin.api_key,
         _ => return None,
     })

@@ -187,6 +187,8 @@ pub fn pick_ports(count: u32, kept: &[u16]) -> anyhow::Result<Vec<u16>> {
 #[cfg(test)]
 mod tests {
     use super::super::engine::EngineKind;
+    use std::time::{Duration, Instant};
+
     use super::*;
 
     fn state() -> DevState {
@@ -241,7 +243,12 @@ mod tests {
         let error = DataDir::open(dir.path()).unwrap().lock().unwrap_err();
         assert!(error.to_string().contains("another development cluster"), "{error}");
         drop(lock);
-        assert!(data.lock().is_ok());
+        // A process that another test is starting right now holds a copy of the lock until it has become that program.
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while data.lock().is_err() {
+            assert!(Instant::now() < deadline, "the lock outlived the cluster that held it");
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     #[test]

@@ -52,7 +52,6 @@ actions! {
     TasksCancel = "tasks.cancel",
     TasksDelete = "tasks.delete",
     IndexesSwap = "indexes.swap",
-    DocumentsAll = "documents.*",
     FeaturesGet = "experimental.get",
     FeaturesUpdate = "experimental.update",
     Version = "version",

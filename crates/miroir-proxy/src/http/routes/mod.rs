@@ -3,7 +3,6 @@
 mod admin;
 mod batches;
 mod documents;
-mod edit;
 mod features;
 mod indexes;
 mod instance;
@@ -35,7 +34,6 @@ pub(super) fn all() -> Router<App> {
         .merge(tasks::routes())
         .merge(batches::routes())
         .merge(swap::routes())
-        .merge(edit::routes())
         .merge(features::routes())
         .merge(unsupported::routes())
         .merge(admin::routes())

@@ -10,7 +10,7 @@ use crate::http::auth::{Authorized, Everything};
 use crate::http::error::HttpError;
 
 /// The paths, as Meilisearch 1.50 has them.
-const PATHS: [&str; 25] = [
+const PATHS: [&str; 26] = [
     "/keys",
     "/keys/{key}",
     "/multi-search",
@@ -18,6 +18,7 @@ const PATHS: [&str; 25] = [
     "/indexes/{index}/similar",
     "/indexes/{index}/fields",
     "/indexes/{index}/compact",
+    "/indexes/{index}/documents/edit",
     "/indexes/{index}/settings/chat",
     "/tasks/compact",
     "/tasks/{uid}/documents",

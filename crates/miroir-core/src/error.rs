@@ -2,6 +2,7 @@
 //! answers and in tasks alike.
 
 mod code;
+pub mod form;
 mod hidden;
 mod scrub;
 

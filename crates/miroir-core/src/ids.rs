@@ -6,6 +6,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -72,6 +73,18 @@ number_id! {
 number_id! {
     /// A place in the task log, and the `taskUid` that clients see.
     TaskUid(u64)
+}
+
+/// An API key, whose value follows from this and the master key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct KeyUid(pub Uuid);
+
+impl fmt::Display for KeyUid {
+    /// In lower case, with hyphens: the form that values are made from.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_hyphenated().fmt(f)
+    }
 }
 
 /// How many shards an index has: at least one, fixed when the index is created.

@@ -6,6 +6,7 @@ pub mod document;
 pub mod error;
 pub mod hash;
 pub mod ids;
+pub mod keys;
 pub mod placement;
 pub mod search;
 pub mod settings;

@@ -1,5 +1,5 @@
 //! Miroir's durable state: the task log with what was decided and delivered of it, the tasks that clients see, the
-//! catalog of indexes, the nodes' cursors.
+//! catalog of indexes, the nodes' cursors, API keys.
 //!
 //! [`Store`] is what the rest of Miroir knows. Each of its methods is one atomic step that is durable when it returns;
 //! none assumes that the caller is the only one. [`SqliteStore`] is the engine of a single Miroir. `tests/conformance.rs`
@@ -12,7 +12,7 @@ mod store;
 
 pub use error::StoreError;
 pub use model::{
-    Administration, CatalogChange, Commit, Deciding, Delivery, NewEntry, NodeRecord, NodeTask, OpSent,
+    Adding, Administration, CatalogChange, Commit, Deciding, Delivery, NewEntry, NodeRecord, NodeTask, OpSent,
     Reception, Relabelling, Settled, TaskAction, Work,
 };
 pub use sqlite::SqliteStore;

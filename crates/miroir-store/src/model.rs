@@ -47,6 +47,15 @@ pub enum TaskAction {
     Delete,
 }
 
+/// What became of an attempt to store something under a uid that a client chose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Adding {
+    /// It is stored.
+    Added,
+    /// Nothing is stored: the uid is taken.
+    Taken,
+}
+
 /// What became of an attempt to store decisions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deciding {

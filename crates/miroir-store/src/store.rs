@@ -5,11 +5,13 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use miroir_core::ids::{NodeId, TaskUid};
+use miroir_core::ids::{KeyUid, NodeId, TaskUid};
+use miroir_core::keys::{ApiKey, KeyPatch};
 use miroir_core::task::{Decision, LogEntry, Task, TaskFilter, TaskList, TaskPage};
 use miroir_core::view::IndexEntry;
+use time::OffsetDateTime;
 
-use crate::{Administration, Commit, Deciding, Delivery, NewEntry, NodeRecord, NodeTask, StoreError, Work};
+use crate::{Adding, Administration, Commit, Deciding, Delivery, NewEntry, NodeRecord, NodeTask, StoreError, Work};
 
 /// The durable state of Miroir.
 ///
@@ -37,6 +39,26 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// Switches experimental features.
     async fn set_features(&self, changes: BTreeMap<String, bool>) -> Result<(), StoreError>;
+
+    /// All API keys, in no order.
+    async fn api_keys(&self) -> Result<Vec<ApiKey>, StoreError>;
+
+    /// Stores these keys if there is none at all.
+    async fn begin_api_keys(&self, keys: Vec<ApiKey>) -> Result<(), StoreError>;
+
+    /// Stores a key unless its uid is taken.
+    async fn add_api_key(&self, key: ApiKey) -> Result<Adding, StoreError>;
+
+    /// Changes what people call a key and say of it; the key as it is then, if there is one.
+    async fn patch_api_key(
+        &self,
+        uid: KeyUid,
+        patch: KeyPatch,
+        at: OffsetDateTime,
+    ) -> Result<Option<ApiKey>, StoreError>;
+
+    /// Forgets a key; the key as it was, if there was one.
+    async fn delete_api_key(&self, uid: KeyUid) -> Result<Option<ApiKey>, StoreError>;
 
     /// Stores decisions about the next entries of the log, unless one of them was canceled meanwhile.
     async fn decide(&self, decisions: Vec<(TaskUid, Decision)>) -> Result<Deciding, StoreError>;

@@ -5,6 +5,7 @@ use time::OffsetDateTime;
 
 use super::{Task, TaskKind, TaskStatus};
 use crate::ids::{IndexUid, TaskUid};
+use crate::keys::UidPattern;
 
 /// Which tasks a client wants to see: everything that `GET /tasks` can filter by. `None` means any.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -33,8 +34,9 @@ pub struct TaskFilter {
     pub before_finished_at: Option<OffsetDateTime>,
     /// Ended after.
     pub after_finished_at: Option<OffsetDateTime>,
-    /// Tasks about indexes that the caller's key allows: names, or beginnings of names followed by `*`.
-    pub visible: Option<Vec<String>>,
+    /// Of those, only tasks about indexes that the caller's key is for. They are not counted apart: as on Meilisearch,
+    /// the total says how many tasks match everything else.
+    pub visible: Option<Vec<UidPattern>>,
 }
 
 /// Which part of the tasks found.
@@ -59,7 +61,7 @@ impl Default for TaskPage {
 pub struct TaskList {
     /// The tasks, newest first unless asked otherwise.
     pub results: Vec<Task>,
-    /// How many tasks match, on this page or not.
+    /// How many tasks match, on this page or not, visible or not.
     pub total: u64,
     /// The limit asked for.
     pub limit: u32,

@@ -2,6 +2,7 @@
 
 mod administer;
 mod features;
+mod keys;
 mod log;
 mod readers;
 mod rows;
@@ -15,16 +16,18 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use miroir_core::ids::{NodeId, TaskUid};
+use miroir_core::ids::{KeyUid, NodeId, TaskUid};
+use miroir_core::keys::{ApiKey, KeyPatch};
 use miroir_core::task::{Decision, LogEntry, Task, TaskFilter, TaskList, TaskPage};
 use miroir_core::view::IndexEntry;
 use rusqlite::Connection;
+use time::OffsetDateTime;
 
 use self::readers::Readers;
 use self::rows::big;
 use self::writer::Writer;
 use crate::{
-    Administration, Commit, Deciding, Delivery, NewEntry, NodeRecord, NodeTask, Store, StoreError, Work,
+    Adding, Administration, Commit, Deciding, Delivery, NewEntry, NodeRecord, NodeTask, Store, StoreError, Work,
 };
 
 /// How long a connection waits for another process that holds the file: a backup, a shell.
@@ -112,6 +115,31 @@ impl Store for SqliteStore {
 
     async fn set_features(&self, changes: BTreeMap<String, bool>) -> Result<(), StoreError> {
         self.writer.write(move |db| features::set(db, &changes)).await
+    }
+
+    async fn api_keys(&self) -> Result<Vec<ApiKey>, StoreError> {
+        self.readers.read(keys::all).await
+    }
+
+    async fn begin_api_keys(&self, keys: Vec<ApiKey>) -> Result<(), StoreError> {
+        self.writer.write(move |db| keys::begin(db, &keys)).await
+    }
+
+    async fn add_api_key(&self, key: ApiKey) -> Result<Adding, StoreError> {
+        self.writer.write(move |db| keys::add(db, &key)).await
+    }
+
+    async fn patch_api_key(
+        &self,
+        uid: KeyUid,
+        patch: KeyPatch,
+        at: OffsetDateTime,
+    ) -> Result<Option<ApiKey>, StoreError> {
+        self.writer.write(move |db| keys::patch(db, uid, patch, at)).await
+    }
+
+    async fn delete_api_key(&self, uid: KeyUid) -> Result<Option<ApiKey>, StoreError> {
+        self.writer.write(move |db| keys::delete(db, uid)).await
     }
 
     async fn decide(&self, decisions: Vec<(TaskUid, Decision)>) -> Result<Deciding, StoreError> {

@@ -29,7 +29,7 @@ pub(super) fn nanoseconds(date: OffsetDateTime) -> i64 {
     i64::try_from(exact).unwrap_or(if exact < 0 { i64::MIN } else { i64::MAX })
 }
 
-fn date(nanoseconds: i64) -> Result<OffsetDateTime, StoreError> {
+pub(super) fn date(nanoseconds: i64) -> Result<OffsetDateTime, StoreError> {
     OffsetDateTime::from_unix_timestamp_nanos(i128::from(nanoseconds))
         .map_err(|error| StoreError::Corrupt(error.to_string()))
 }

@@ -78,6 +78,20 @@ const STEPS: &[&str] = &[
         enabled BIGINT NOT NULL
     );
 ",
+    "
+    -- A key's value is not kept: it follows from the uid and the master key. expires_at is text, with the zone that the
+    -- client wrote.
+    CREATE TABLE api_keys (
+        uid TEXT PRIMARY KEY,
+        name TEXT,
+        description TEXT,
+        actions TEXT NOT NULL,
+        indexes TEXT NOT NULL,
+        expires_at TEXT,
+        created_at BIGINT NOT NULL,
+        updated_at BIGINT NOT NULL
+    );
+",
 ];
 
 /// Brings a database to the newest version, all steps or none.

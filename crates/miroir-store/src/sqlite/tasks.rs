@@ -1,6 +1,7 @@
 //! Finding tasks.
 
 use miroir_core::ids::{IndexUid, TaskUid};
+use miroir_core::keys::UidPattern;
 use miroir_core::task::{Task, TaskFilter, TaskList, TaskPage};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
@@ -30,16 +31,14 @@ impl Conditions {
     /// About one of these indexes; a swap is about all that it names.
     fn about(&mut self, indexes: Option<&[IndexUid]>) {
         let Some(indexes) = indexes else { return };
-        let mut either = vec!["1 = 0".to_owned()];
-        for index in indexes {
-            either.push(
-                "index_uid = ? OR (kind = 'indexSwap' AND (instr(details, ?) > 0 OR instr(details, ?) > 0))"
-                    .to_owned(),
-            );
+        let about = self.either(indexes.iter().map(|index| {
             let (first, second) = (format!("[\"{index}\","), format!(",\"{index}\"]"));
-            self.values.extend([text(index.as_str()), Value::Text(first), Value::Text(second)]);
-        }
-        self.sql.push(format!("({})", either.join(" OR ")));
+            (
+                "index_uid = ? OR (kind = 'indexSwap' AND (instr(details, ?) > 0 OR instr(details, ?) > 0))",
+                vec![text(index.as_str()), Value::Text(first), Value::Text(second)],
+            )
+        }));
+        self.sql.push(format!("({about})"));
     }
 
     fn compare(&mut self, column: &str, operator: &str, date: Option<OffsetDateTime>) {
@@ -49,26 +48,40 @@ impl Conditions {
         }
     }
 
-    /// One of the names, or of the beginnings that end in `*`.
-    fn visible(&mut self, patterns: Option<&[String]>) {
+    /// What was asked for by index, or by whoever may see some indexes only, shows no task about several; a task that
+    /// gives an index another name is shown to whoever may see it under both.
+    fn shown(&mut self, filter: &TaskFilter) {
+        let patterns = filter.visible.as_deref().filter(|list| !list.iter().any(UidPattern::is_all));
+        if filter.index_uids.is_some() || patterns.is_some() {
+            self.sql.push("index_uid IS NOT NULL".to_owned());
+        }
         let Some(patterns) = patterns else { return };
-        if patterns.iter().any(|pattern| pattern == "*") {
-            return;
-        }
-        let mut either = vec!["1 = 0".to_owned()];
-        for pattern in patterns {
-            if let Some(beginning) = pattern.strip_suffix('*') {
-                either.push("substr(index_uid, 1, length(?)) = ?".to_owned());
-                self.values.extend([text(beginning), text(beginning)]);
-            } else {
-                either.push("index_uid = ?".to_owned());
-                self.values.push(text(pattern));
+        let named = self.either(patterns.iter().map(|pattern| {
+            match pattern.as_str().strip_suffix('*') {
+                Some(start) => ("substr(index_uid, 1, length(?)) = ?", vec![text(start), text(start)]),
+                None => ("index_uid = ?", vec![text(pattern.as_str())]),
             }
-        }
-        self.sql.push(format!("({})", either.join(" OR ")));
+        }));
+        let renamed = self.either(patterns.iter().map(|pattern| {
+            let name = pattern.as_str().strip_suffix('*').map_or(format!("{pattern}\""), str::to_owned);
+            ("instr(details, ?) > 0", vec![Value::Text(format!("\"newIndexUid\":\"{name}"))])
+        }));
+        let has_other_name = "kind = 'indexUpdate' AND instr(details, '\"newIndexUid\":') > 0";
+        self.sql.push(format!("({named}) AND (NOT ({has_other_name}) OR {renamed})"));
     }
 
-    pub(super) fn of(filter: &TaskFilter) -> Self {
+    /// One of these conditions; none of them holds where there is none.
+    fn either(&mut self, conditions: impl Iterator<Item = (&'static str, Vec<Value>)>) -> String {
+        let mut either = vec!["1 = 0"];
+        for (sql, values) in conditions {
+            either.push(sql);
+            self.values.extend(values);
+        }
+        either.join(" OR ")
+    }
+
+    /// Everything that is asked for, whoever asks.
+    pub(super) fn asked(filter: &TaskFilter) -> Self {
         let mut all = Self { sql: vec!["deleted = 0".to_owned()], values: Vec::new() };
         let uids = |uids: &Option<Vec<TaskUid>>| {
             uids.as_ref().map(|uids| uids.iter().map(|uid| number(uid.0)).collect::<Vec<_>>())
@@ -94,7 +107,13 @@ impl Conditions {
         all.compare("started_at", ">", filter.after_started_at);
         all.compare("finished_at", "<", filter.before_finished_at);
         all.compare("finished_at", ">", filter.after_finished_at);
-        all.visible(filter.visible.as_deref());
+        all
+    }
+
+    /// What is asked for and the caller may see.
+    pub(super) fn of(filter: &TaskFilter) -> Self {
+        let mut all = Self::asked(filter);
+        all.shown(filter);
         all
     }
 
@@ -117,10 +136,11 @@ fn number(number: u64) -> Value {
 }
 
 pub(super) fn find(db: &Connection, filter: &TaskFilter, page: TaskPage) -> Result<TaskList, StoreError> {
-    let mut conditions = Conditions::of(filter);
+    let asked = Conditions::asked(filter);
     let total: i64 = db
-        .prepare_cached(&format!("SELECT COUNT(*) FROM tasks WHERE {}", conditions.sql()))?
-        .query_row(params_from_iter(&conditions.values), |row| row.get(0))?;
+        .prepare_cached(&format!("SELECT COUNT(*) FROM tasks WHERE {}", asked.sql()))?
+        .query_row(params_from_iter(&asked.values), |row| row.get(0))?;
+    let mut conditions = Conditions::of(filter);
     let (direction, beginning) = if page.reverse { ("ASC", ">=") } else { ("DESC", "<=") };
     if let Some(from) = page.from {
         conditions.sql.push(format!("uid {beginning} ?"));

@@ -8,6 +8,7 @@ pub mod cluster;
 pub mod config;
 pub mod dev;
 pub mod http;
+mod keys;
 pub mod observe;
 mod read;
 mod search;

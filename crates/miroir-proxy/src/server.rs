@@ -10,7 +10,7 @@ use axum::{Router, ServiceExt};
 use miroir_core::placement::ReplicationFactor;
 use miroir_core::task::ShardRules;
 use miroir_core::view::View;
-use miroir_store::{SqliteStore, StoreError};
+use miroir_store::{SqliteStore, Store, StoreError};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -23,6 +23,7 @@ use crate::cluster::{
 };
 use crate::config::{Config, TaskStoreConfig};
 use crate::http::{App, Shared, metrics_router, router};
+use crate::keys::Keyring;
 use crate::observe::{Layout, Metrics};
 use crate::write::{self, WriteConfig, Writer};
 
@@ -122,12 +123,14 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
     let metrics = Arc::new(Metrics::new());
     let view = Arc::new(ViewCell::new(View::default()));
     let membership = Arc::new(Membership::new(nodes(&config, &metrics)?, |_| false, Arc::clone(&view)));
-    let store = open_store(&config)?;
+    let store: Arc<dyn Store> = Arc::new(open_store(&config)?);
+    let keys = Keyring::open(Arc::clone(&store), config.master_key.as_ref()).await;
+    let keys = keys.map_err(|source| store_error(&config, source))?;
     check_health_once(&membership, &health_policy(&config)).await;
     let health = tokio::spawn(run_health_checks(Arc::clone(&membership), health_policy(&config)));
     let writer =
-        write::start(Arc::new(store), Arc::clone(&membership), Arc::clone(&view), write_config(&config)?)
-            .await?;
+        write::start(store, Arc::clone(&membership), Arc::clone(&view), write_config(&config)?).await?;
+    let admin_key = config.admin.api_key.as_ref().or(config.master_key.as_ref());
     let app = App::new(Shared {
         cluster: Cluster {
             membership,
@@ -137,8 +140,8 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
             metrics: metrics.scatter.clone(),
         },
         writer: writer.clone(),
-        master_key: config.master_key.expose().to_owned(),
-        admin_key: config.admin.api_key.as_ref().unwrap_or(&config.master_key).expose().to_owned(),
+        keys,
+        admin_key: admin_key.map(|key| key.expose().to_owned()),
         metrics,
         layout: layout(&config),
         max_body_bytes: config.server.max_body_bytes,
@@ -207,7 +210,12 @@ fn nodes(config: &Config, metrics: &Metrics) -> Result<Vec<Node>, StartError> {
 
 fn open_store(config: &Config) -> Result<SqliteStore, StartError> {
     let TaskStoreConfig::Sqlite { path } = &config.task_store;
-    SqliteStore::open(path).map_err(|source| StartError::Store { path: path.display().to_string(), source })
+    SqliteStore::open(path).map_err(|source| store_error(config, source))
+}
+
+fn store_error(config: &Config, source: StoreError) -> StartError {
+    let TaskStoreConfig::Sqlite { path } = &config.task_store;
+    StartError::Store { path: path.display().to_string(), source }
 }
 
 fn health_policy(config: &Config) -> HealthPolicy {

@@ -11,7 +11,9 @@ use miroir_core::task::{Decision, LogEntry, Task, TaskFilter, TaskList, TaskPage
 use miroir_core::view::IndexEntry;
 use time::OffsetDateTime;
 
-use crate::{Adding, Administration, Commit, Deciding, Delivery, NewEntry, NodeRecord, NodeTask, StoreError, Work};
+use crate::{
+    Adding, Administration, Commit, Deciding, Delivery, NewEntry, NodeRecord, NodeTask, StoreError, Work,
+};
 
 /// The durable state of Miroir.
 ///

@@ -86,10 +86,7 @@ mod tests {
             "Invalid value type at `.uid`: expected a string, but found a positive integer: `4`"
         );
         let found = wrong_type("", "an object", &json!([{ "a": null }]));
-        assert_eq!(
-            found,
-            "Invalid value type: expected an object, but found an array: `[{\"a\":null}]`"
-        );
+        assert_eq!(found, "Invalid value type: expected an object, but found an array: `[{\"a\":null}]`");
         assert!(wrong_type(".a", "b", &json!(null)).ends_with("but found null"));
         assert!(wrong_type(".a", "b", &json!(-1)).ends_with("a negative integer: `-1`"));
         assert!(wrong_type(".a", "b", &json!(1.5)).ends_with("a number: `1.5`"));
@@ -102,7 +99,10 @@ mod tests {
             unknown_field("nome", &names),
             "Unknown field `nome`: did you mean `name`? expected one of `name`, `description`"
         );
-        assert_eq!(unknown_field("nam", &names), "Unknown field `nam`: expected one of `name`, `description`");
+        assert_eq!(
+            unknown_field("nam", &names),
+            "Unknown field `nam`: expected one of `name`, `description`"
+        );
         assert!(unknown_value(".a[1]", "descripton", &names).contains("did you mean `description`?"));
         assert!(!unknown_parameter("page", &names).contains("did you mean"));
         assert_eq!(immutable_field("uid", &["name"]), "Immutable field `uid`: expected one of `name`");

@@ -128,14 +128,14 @@ impl Action {
             | Self::ChatsAll
             | Self::ChatsSettingsAll
             | Self::WebhooksAll
-            | Self::DynamicSearchRulesAll => self != wanted && self.group() == wanted.group(),
+            | Self::DynamicSearchRulesAll => self != wanted && self.parts().0 == wanted.parts().0,
             single => single == wanted,
         }
     }
 
-    /// What stands before the `.`.
-    fn group(self) -> &'static str {
-        self.as_str().split_once('.').map_or("", |(group, _)| group)
+    /// What stands before the `.`, and behind it.
+    fn parts(self) -> (&'static str, &'static str) {
+        self.as_str().split_once('.').unwrap_or(("", self.as_str()))
     }
 
     /// Whether `*.get` holds it. Reading keys is left out: a key could become another one by it.
@@ -143,7 +143,7 @@ impl Action {
         match self {
             Self::Search | Self::Export | Self::Version | Self::FieldsPost => true,
             Self::AllGet | Self::KeysGet => false,
-            action => action.as_str().ends_with(".get"),
+            action => action.parts().1 == "get",
         }
     }
 
@@ -264,7 +264,9 @@ mod tests {
     #[test]
     fn everything_holds_keys_and_reading_does_not() {
         assert_eq!(granted(Action::Everything).len(), Action::ALL.len() - 1);
-        assert!(Action::Everything.grants(Action::KeysDelete) && Action::Everything.grants(Action::Everything));
+        assert!(
+            Action::Everything.grants(Action::KeysDelete) && Action::Everything.grants(Action::Everything)
+        );
         assert_eq!(
             granted(Action::AllGet),
             [

@@ -106,11 +106,10 @@ impl Ring {
         now: OffsetDateTime,
     ) -> Result<Scope, Denied> {
         match (credentials, &self.master_key) {
-            (Credentials::NotBearer, _) => Err(Denied::MissingHeader),
+            (Credentials::NotBearer, _) | (Credentials::Absent, Some(_)) => Err(Denied::MissingHeader),
             (Credentials::Empty, _) => Err(Denied::Key),
             (_, None) if action.is_about_keys() => Err(Denied::MissingMasterKey),
             (_, None) => Ok(Scope::unlimited()),
-            (Credentials::Absent, Some(_)) => Err(Denied::MissingHeader),
             (Credentials::Bearer(token), Some(master)) if master.is(token) => Ok(Scope::unlimited()),
             (Credentials::Bearer(token), Some(_)) => self.authorize_key(token, action, index, now),
         }

@@ -16,7 +16,8 @@ fn parse_date(text: &str) -> Option<OffsetDateTime> {
     }
     let with_t = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]");
     let with_blank = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
-    if let Ok(date) = PrimitiveDateTime::parse(text, with_t).or_else(|_| PrimitiveDateTime::parse(text, with_blank))
+    if let Ok(date) =
+        PrimitiveDateTime::parse(text, with_t).or_else(|_| PrimitiveDateTime::parse(text, with_blank))
     {
         return Some(date.assume_utc());
     }
@@ -43,7 +44,8 @@ mod tests {
 
     #[test]
     fn the_past_and_nonsense_are_refused() {
-        for wrong in ["2026-01-02T03:04:05Z", "2001-01-01", "tomorrow", "", "2098-13-01", "2098-01-01T10:00"] {
+        for wrong in ["2026-01-02T03:04:05Z", "2001-01-01", "tomorrow", "", "2098-13-01", "2098-01-01T10:00"]
+        {
             assert_eq!(parse_expiry(wrong, NOW), None, "{wrong}");
         }
     }

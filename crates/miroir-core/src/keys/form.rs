@@ -220,9 +220,14 @@ mod tests {
         let both = json!({ "uid": 4, "actions": "search" });
         assert_eq!(refused(&both).0, ErrorCode::InvalidApiKeyUid);
         let missing = json!({ "expiresAt": null });
-        assert_eq!(refused(&missing), (ErrorCode::MissingApiKeyActions, "Missing field `actions`".to_owned()));
+        assert_eq!(
+            refused(&missing),
+            (ErrorCode::MissingApiKeyActions, "Missing field `actions`".to_owned())
+        );
         let action = json!({ "actions": ["search", "serch"] });
-        assert!(refused(&action).1.starts_with("Unknown value `serch` at `.actions[1]`: did you mean `search`?"));
+        assert!(
+            refused(&action).1.starts_with("Unknown value `serch` at `.actions[1]`: did you mean `search`?")
+        );
         let pattern = json!({ "indexes": ["a b*"] });
         assert!(refused(&pattern).1.starts_with("Invalid value at `.indexes[0]`: `a b` is not a valid"));
         assert!(refused(&json!({ "expiresAt": "2001-01-01" })).1.ends_with("HH:MM:SS'.\n"));

@@ -4,8 +4,8 @@ use std::cmp::Reverse;
 
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
-use time::format_description::well_known::Rfc3339;
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
 use super::{ApiKey, KeyValue, derive_value};
@@ -65,13 +65,36 @@ impl HeldKey {
 
 impl Ring {
     /// Makes the values of the keys.
-    pub fn new(master_key: Option<&str>, mut keys: Vec<ApiKey>) -> Self {
-        keys.sort_by_key(|key| (Reverse(key.created_at), key.uid));
-        let held = |key: ApiKey| HeldKey { value: master_key.map(|master| derive_value(master, key.uid)), key };
-        Self {
-            master_key: master_key.map(|text| MasterKey(text.to_owned())),
-            keys: keys.into_iter().map(held).collect(),
-        }
+    pub fn new(master_key: Option<&str>, keys: Vec<ApiKey>) -> Self {
+        let master_key = master_key.map(|text| MasterKey(text.to_owned()));
+        let mut ring = Self { master_key, keys: Vec::new() };
+        ring.keys = keys.into_iter().map(|key| ring.held(key)).collect();
+        ring.sort();
+        ring
+    }
+
+    /// The same with this key, which replaces the one that has its uid.
+    pub fn with(&self, key: ApiKey) -> (Self, HeldKey) {
+        let held = self.held(key);
+        let mut ring = self.without(held.key.uid);
+        ring.keys.push(held.clone());
+        ring.sort();
+        (ring, held)
+    }
+
+    /// The same without this key.
+    #[must_use]
+    pub fn without(&self, uid: KeyUid) -> Self {
+        let keys = self.keys.iter().filter(|held| held.key.uid != uid).cloned().collect();
+        Self { master_key: self.master_key.clone(), keys }
+    }
+
+    fn held(&self, key: ApiKey) -> HeldKey {
+        HeldKey { value: self.value_of(key.uid), key }
+    }
+
+    fn sort(&mut self) {
+        self.keys.sort_by_key(|held| (Reverse(held.key.created_at), held.key.uid));
     }
 
     /// All keys, the newest first.
@@ -89,10 +112,9 @@ impl Ring {
         self.master_key.as_ref().map(|master| derive_value(&master.0, uid))
     }
 
-    /// The key with this value. Every key is compared, so that the time taken says nothing about any.
+    /// The key with this value.
     pub fn by_value(&self, value: &str) -> Option<&HeldKey> {
-        let is_it = |held: &&HeldKey| held.value.as_ref().is_some_and(|own| own.is(value));
-        self.keys.iter().filter(is_it).last()
+        self.keys.iter().find(|held| held.value.as_ref().is_some_and(|own| own.is(value)))
     }
 
     /// The key that a path names, by uid or by value.
@@ -101,5 +123,65 @@ impl Ring {
             Ok(uid) => self.by_uid(KeyUid(uid)),
             Err(_) => self.by_value(name),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::{Action, UidPattern, default_keys};
+    use time::macros::datetime;
+
+    fn uid(number: u128) -> KeyUid {
+        KeyUid(Uuid::from_u128(number))
+    }
+
+    fn ring() -> Ring {
+        let now = datetime!(2026-01-02 03:04:05 UTC);
+        Ring::new(Some("master"), default_keys([1, 2, 3, 4].map(uid), now))
+    }
+
+    #[test]
+    fn a_key_is_found_by_its_uid_and_by_its_value() {
+        let ring = ring();
+        let value = ring.keys()[0].value.as_ref().map(KeyValue::to_hex).unwrap();
+        for name in [value.as_str(), &value.to_uppercase(), &uid(4).to_string()] {
+            assert_eq!(ring.named(name).map(|held| held.key.uid), Some(uid(4)), "{name}");
+        }
+        for name in ["", "unknown", &uid(9).to_string()] {
+            assert!(ring.named(name).is_none(), "{name}");
+        }
+    }
+
+    #[test]
+    fn keys_come_and_go_one_by_one() {
+        let without = ring().without(uid(2));
+        let left: Vec<_> = without.keys().iter().map(|held| held.key.uid).collect();
+        assert_eq!(left, [uid(4), uid(3), uid(1)]);
+        let mut renamed = without.keys()[1].key.clone();
+        renamed.name = Some("other".to_owned());
+        let (again, held) = without.with(renamed);
+        assert_eq!((again.keys().len(), held.value.is_some()), (3, true));
+        assert_eq!(again.by_uid(uid(3)).and_then(|held| held.key.name.as_deref()), Some("other"));
+    }
+
+    #[test]
+    fn a_key_is_shown_as_meilisearch_shows_it() {
+        let (_, held) = ring().with(ApiKey {
+            uid: uid(5),
+            name: None,
+            description: None,
+            actions: vec![Action::AllGet],
+            indexes: vec![UidPattern::all()],
+            expires_at: Some(datetime!(2098-01-01 10:00 +2)),
+            created_at: datetime!(2026-01-02 03:04:05.5 UTC),
+            updated_at: datetime!(2026-01-02 03:04:05.5 UTC),
+        });
+        let text = held.shown().to_string();
+        assert!(text.starts_with("{\"name\":null,\"description\":null,\"key\":\""), "{text}");
+        let end = "\",\"uid\":\"00000000-0000-0000-0000-000000000005\",\"actions\":[\"*.get\"],\"indexes\":[\"*\"],\
+                   \"expiresAt\":\"2098-01-01T10:00:00+02:00\",\"createdAt\":\"2026-01-02T03:04:05.5Z\",\
+                   \"updatedAt\":\"2026-01-02T03:04:05.5Z\"}";
+        assert!(text.ends_with(end), "{text}");
     }
 }

@@ -77,8 +77,7 @@ impl SearchRules {
     pub fn filter(&self, index: &str) -> Option<&Value> {
         let Self::Map(rules) = self else { return None };
         let matching = rules.iter().filter(|(pattern, _)| pattern.matches(index));
-        let (_, rule) =
-            matching.max_by_key(|(pattern, _)| (pattern.is_exact(), pattern.as_str().len()))?;
+        let (_, rule) = matching.max_by_key(|(pattern, _)| (pattern.is_exact(), pattern.as_str().len()))?;
         rule.as_ref()?.filter.as_ref()
     }
 

@@ -34,8 +34,8 @@ pub struct TaskFilter {
     pub before_finished_at: Option<OffsetDateTime>,
     /// Ended after.
     pub after_finished_at: Option<OffsetDateTime>,
-    /// Of those, only tasks about indexes that the caller's key is for. They are not counted apart: as on Meilisearch,
-    /// the total says how many tasks match everything else.
+    /// Of those, only tasks about indexes that the caller's key is for. As on Meilisearch, the others are counted in the
+    /// total, and take their places on the pages.
     pub visible: Option<Vec<UidPattern>>,
 }
 

@@ -26,6 +26,8 @@ const MAX_CONCURRENT_REQUESTS: u64 = 1_000_000;
 const MAX_HEALTH_CHECKS: u64 = 1000;
 const MAX_COPIES: u64 = 1000;
 
+const SWITCH: &[(&str, bool)] = &[("true", true), ("false", false)];
+
 /// Checks everything; the configuration is made only if nothing is wrong.
 pub(super) fn check(raw: &Raw, warnings: &mut Vec<Warning>) -> Result<Config, Vec<Problem>> {
     let mut checker = Checker { problems: Vec::new() };
@@ -33,9 +35,10 @@ pub(super) fn check(raw: &Raw, warnings: &mut Vec<Warning>) -> Result<Config, Ve
     if !checker.problems.is_empty() {
         return Err(checker.problems);
     }
-    let bytes = config.master_key.expose().len();
-    if bytes < SAFE_MASTER_KEY_BYTES {
-        warnings.push(Warning::ShortMasterKey { bytes });
+    match config.master_key.as_ref().map(|key| key.expose().len()) {
+        None => warnings.push(Warning::NoMasterKey),
+        Some(bytes) if bytes < SAFE_MASTER_KEY_BYTES => warnings.push(Warning::ShortMasterKey { bytes }),
+        Some(_) => {}
     }
     Ok(config)
 }
@@ -46,11 +49,7 @@ struct Checker {
 
 impl Checker {
     fn config(&mut self, raw: &Raw) -> Config {
-        let master_key = self.secret("master_key", raw.master_key.as_ref());
-        if raw.master_key.is_none() {
-            self.missing("master_key", &Origin::Unset);
-        }
-        let defaults = Config::new(master_key.unwrap_or_else(|| Secret::new("")), Vec::new());
+        let defaults = Config::new(self.master_key(raw), Vec::new());
         let told = self.problems.len();
         let replica_groups = self.small("replica_groups", raw.replica_groups.as_ref(), 1, MAX_COPIES);
         let replication_factor =
@@ -75,6 +74,18 @@ impl Checker {
             metrics: self.metrics(&raw.metrics, &defaults.metrics),
             ..defaults
         }
+    }
+
+    /// Without one there must be a word that this is meant.
+    fn master_key(&mut self, raw: &Raw) -> Option<Secret> {
+        let (key, open) = ("open_without_master_key", raw.open_without_master_key.as_ref());
+        let is_open = self.word(key, open, SWITCH, &["true", "false"]).unwrap_or(false);
+        match (&raw.master_key, open) {
+            (Some(_), Some(open)) if is_open => self.refuse(key, open, Reason::MasterKeySet),
+            (None, _) if !is_open => self.missing("master_key", &Origin::Unset),
+            _ => {}
+        }
+        self.secret("master_key", raw.master_key.as_ref())
     }
 
     fn server(&mut self, raw: &RawServer, defaults: &ServerConfig) -> ServerConfig {
@@ -153,10 +164,9 @@ impl Checker {
     }
 
     fn metrics(&mut self, raw: &RawMetrics, defaults: &MetricsConfig) -> MetricsConfig {
-        let switch = &[("true", true), ("false", false)];
         MetricsConfig {
             enabled: self
-                .word("metrics.enabled", raw.enabled.as_ref(), switch, &["true", "false"])
+                .word("metrics.enabled", raw.enabled.as_ref(), SWITCH, &["true", "false"])
                 .unwrap_or(defaults.enabled),
             bind: self.bind("metrics.bind", raw.bind.as_ref(), defaults.bind),
             port: self

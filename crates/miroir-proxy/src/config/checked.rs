@@ -11,8 +11,9 @@ use reqwest::Url;
 /// A checked configuration. Every group below `replica_groups` has at least `replication_factor` nodes.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// What clients authenticate with, and what API keys are derived from.
-    pub master_key: Secret,
+    /// What clients authenticate with, and what API keys are derived from. None where everybody may do everything,
+    /// which the operator has asked for.
+    pub master_key: Option<Secret>,
     /// What Miroir sends to the nodes; none for nodes that run without a master key.
     pub node_master_key: Option<Secret>,
     /// How many shards a new index gets when no pattern of `index_shards` matches.
@@ -41,7 +42,7 @@ pub struct Config {
 
 impl Config {
     /// The defaults for these nodes. The caller vouches for what `check` would have checked about the nodes.
-    pub fn new(master_key: Secret, nodes: Vec<NodeConfig>) -> Self {
+    pub fn new(master_key: Option<Secret>, nodes: Vec<NodeConfig>) -> Self {
         Self {
             master_key,
             node_master_key: None,

@@ -39,6 +39,7 @@ fn slot<'a>(raw: &'a mut Raw, name: &str) -> Option<&'a mut Option<Setting>> {
     Some(match *key {
         "master_key" => &mut raw.master_key,
         "node_master_key" => &mut raw.node_master_key,
+        "open_without_master_key" => &mut raw.open_without_master_key,
         "shards" => &mut raw.shards,
         "replication_factor" => &mut raw.replication_factor,
         "replica_groups" => &mut raw.replica_groups,

@@ -73,6 +73,9 @@ pub enum Reason {
     /// Two nodes at one address: two copies of a shard would be one.
     #[error("is the address of node `{0}` already")]
     DuplicateAddress(String),
+    /// A key for clients, and the word that there is none.
+    #[error("`master_key` is set: take one of them out")]
+    MasterKeySet,
     /// A group number that doesn't exist.
     #[error("there are {groups} replica groups, numbered from 0: must be at most {}", .groups - 1)]
     GroupOutOfRange {
@@ -194,6 +197,12 @@ pub enum Warning {
         /// Its length.
         bytes: usize,
     },
+    /// No master key, as asked for.
+    #[error(
+        "there is no `master_key`: whoever reaches this address may read, change and delete everything. For development \
+         only"
+    )]
+    NoMasterKey,
     /// A `MIROIR_…` variable that sets nothing.
     #[error("the environment variable {name} sets no key and is ignored{}", suggestion(.nearest.as_deref()))]
     UnknownVariable {

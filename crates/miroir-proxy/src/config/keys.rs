@@ -13,6 +13,7 @@ use super::error::{Origin, Problem, Reason};
 pub(super) const KEYS: &[&str] = &[
     "master_key",
     "node_master_key",
+    "open_without_master_key",
     "shards",
     "index_shards[].pattern",
     "index_shards[].shards",

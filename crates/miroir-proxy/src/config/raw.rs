@@ -26,6 +26,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Setting<T> {
 pub(super) struct Raw {
     pub master_key: Option<Setting>,
     pub node_master_key: Option<Setting>,
+    pub open_without_master_key: Option<Setting>,
     pub shards: Option<Setting>,
     pub index_shards: Option<Vec<Setting<RawIndexShards>>>,
     pub replication_factor: Option<Setting>,

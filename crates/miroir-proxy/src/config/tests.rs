@@ -175,6 +175,21 @@ fn an_empty_master_key_is_refused_and_a_short_one_draws_a_warning() {
 }
 
 #[test]
+fn a_miroir_without_a_master_key_has_to_be_asked_for() {
+    let text = MINIMAL.replace("master_key: a-master-key-of-some-length", "open_without_master_key: true");
+    let loaded = load_text(&text).unwrap();
+    assert!(loaded.config.master_key.is_none());
+    assert_eq!(loaded.warnings, [Warning::NoMasterKey]);
+    let closed = text.replace("true", "false");
+    assert!(messages(&closed, &[])[0].starts_with("miroir.yaml: `master_key`: is missing"));
+    assert_eq!(
+        messages(&minimal_and("open_without_master_key: true"), &[]),
+        ["miroir.yaml:6: `open_without_master_key` is `true`: `master_key` is set: take one of them out"]
+    );
+    assert!(load_text(&minimal_and("open_without_master_key: false")).is_ok());
+}
+
+#[test]
 fn two_nodes_never_share_an_id_or_an_address() {
     let text = minimal_and(
         "  - {id: node-1, address: 'http://127.0.0.1:7702'}\n  - {id: b, address: 'http://127.0.0.1:7701/'}",
@@ -275,7 +290,7 @@ fn variables_win_over_the_file() {
     )
     .unwrap()
     .config;
-    assert_eq!(config.master_key.expose(), "12345678901234567890");
+    assert_eq!(config.master_key.as_ref().unwrap().expose(), "12345678901234567890");
     assert_eq!((config.shards.get(), config.server.port), (5, 0));
     assert_eq!(config.scatter.unavailable_shard_policy, UnavailableShardPolicy::Error);
     assert_eq!(config.nodes.iter().map(|node| node.id.as_str()).collect::<Vec<_>>(), ["x", "y"]);

@@ -182,7 +182,7 @@ fn configuration(
         Ok(NodeConfig { id: spec.id.clone(), address, group: spec.group })
     };
     let nodes = nodes.iter().map(node).collect::<anyhow::Result<_>>()?;
-    let mut config = Config::new(Secret::new(master_key), nodes);
+    let mut config = Config::new(Some(Secret::new(master_key)), nodes);
     config.node_master_key = Some(Secret::new(master_key));
     config.shards = ShardCount::new(state.topology.shards).context("--shards must not be 0")?;
     config.replication_factor = state.topology.replication_factor;

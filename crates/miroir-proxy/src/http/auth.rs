@@ -1,5 +1,6 @@
 //! Who may do what. A handler states the action that it needs in its signature; a value of [`Authorized`] can only be
-//! made here, so a route that forgets to ask does not get one.
+//! made here, so a route that forgets to ask does not get one. The value also holds which indexes the caller may touch:
+//! a route whose path names no index asks it.
 
 mod admin;
 
@@ -8,59 +9,69 @@ use std::marker::PhantomData;
 use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use miroir_core::error::{ErrorCode, ResponseError};
-use subtle::ConstantTimeEq;
+use miroir_core::error::ResponseError;
+use miroir_core::ids::IndexUid;
+use miroir_core::keys::{self, Confined, Credentials, NotAllowed, Scope, UidPattern};
+use miroir_core::task::MissingIndex;
+use serde_json::{Map, Value};
+use time::OffsetDateTime;
 
 use super::App;
 use super::error::HttpError;
+use super::path::named_index;
 
 pub use admin::AdminAuthorized;
 
-/// An action that a key can permit, as a type.
+/// An action that a key can grant, as a type.
 pub trait Action: Send + Sync + 'static {
-    /// Meilisearch's name of the action.
-    const NAME: &'static str;
+    /// The action.
+    const ACTION: keys::Action;
 }
 
 macro_rules! actions {
-    ($($name:ident = $text:literal),* $(,)?) => {
+    ($($name:ident),* $(,)?) => {
         $(
-            #[doc = concat!("The action `", $text, "`.")]
+            #[doc = concat!("[`keys::Action::", stringify!($name), "`].")]
             #[derive(Debug)]
             pub struct $name;
 
             impl Action for $name {
-                const NAME: &'static str = $text;
+                const ACTION: keys::Action = keys::Action::$name;
             }
         )*
     };
 }
 
 actions! {
-    Search = "search",
-    DocumentsAdd = "documents.add",
-    DocumentsGet = "documents.get",
-    DocumentsDelete = "documents.delete",
-    IndexesCreate = "indexes.create",
-    IndexesGet = "indexes.get",
-    IndexesUpdate = "indexes.update",
-    IndexesDelete = "indexes.delete",
-    SettingsGet = "settings.get",
-    SettingsUpdate = "settings.update",
-    StatsGet = "stats.get",
-    TasksGet = "tasks.get",
-    TasksCancel = "tasks.cancel",
-    TasksDelete = "tasks.delete",
-    IndexesSwap = "indexes.swap",
-    FeaturesGet = "experimental.get",
-    FeaturesUpdate = "experimental.update",
-    Version = "version",
-    Everything = "*",
+    Search,
+    DocumentsAdd,
+    DocumentsGet,
+    DocumentsDelete,
+    IndexesCreate,
+    IndexesGet,
+    IndexesUpdate,
+    IndexesDelete,
+    IndexesSwap,
+    SettingsGet,
+    SettingsUpdate,
+    StatsGet,
+    TasksGet,
+    TasksCancel,
+    TasksDelete,
+    FeaturesGet,
+    FeaturesUpdate,
+    KeysCreate,
+    KeysGet,
+    KeysUpdate,
+    KeysDelete,
+    Version,
+    Everything,
 }
 
-/// Proof that the caller may perform the action `A`.
+/// Proof that the caller may perform the action `A`: on the index that the path names, or else on those that it tells.
 #[derive(Debug)]
 pub struct Authorized<A> {
+    scope: Scope,
     action: PhantomData<A>,
 }
 
@@ -68,25 +79,46 @@ impl<A: Action> FromRequestParts<App> for Authorized<A> {
     type Rejection = HttpError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
-        authenticate(parts, &app.master_key)?;
-        tracing::trace!(action = A::NAME, "authorized");
-        Ok(Self { action: PhantomData })
+        let index = named_index(parts).await;
+        let header = parts.headers.get(AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
+        let credentials = Credentials::of_header(header);
+        let scope =
+            app.keys.load().authorize(credentials, A::ACTION, index.as_deref(), OffsetDateTime::now_utc());
+        Ok(Self { scope: scope.map_err(ResponseError::from)?, action: PhantomData })
     }
 }
 
-fn authenticate(parts: &Parts, master_key: &str) -> Result<(), HttpError> {
-    let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let Some(credentials) = header.and_then(|value| value.strip_prefix("Bearer")) else {
-        return Err(ResponseError::new(
-            ErrorCode::MissingAuthorizationHeader,
-            "The Authorization header is missing. It must use the bearer authorization method.",
-        )
-        .into());
-    };
-    let key = credentials.strip_prefix(' ').unwrap_or_default();
-    if bool::from(key.as_bytes().ct_eq(master_key.as_bytes())) {
-        Ok(())
-    } else {
-        Err(ResponseError::new(ErrorCode::InvalidApiKey, "The provided API key is invalid.").into())
+impl<A: Action> Authorized<A> {
+    /// Whether the caller may touch this index.
+    pub fn allows(&self, index: &IndexUid) -> bool {
+        self.scope.allows(index.as_str())
+    }
+
+    /// Refuses an index that the caller may not touch.
+    pub fn require(&self, index: &IndexUid) -> Result<(), HttpError> {
+        if self.allows(index) { Ok(()) } else { Err(ResponseError::from(NotAllowed).into()) }
+    }
+
+    /// Whether the caller may make this index.
+    pub fn may_create(&self, index: &IndexUid) -> bool {
+        self.scope.may_create(index.as_str())
+    }
+
+    /// What a write of the caller does when there is no such index.
+    pub fn missing_index(&self, index: &IndexUid) -> MissingIndex {
+        if self.may_create(index) { MissingIndex::Create } else { MissingIndex::Refuse }
+    }
+
+    /// The indexes whose tasks the caller may see; `None` for all, and for tasks about no index.
+    pub fn visible(&self) -> Option<Vec<UidPattern>> {
+        self.scope.patterns().map(<[_]>::to_vec)
+    }
+}
+
+impl Authorized<Search> {
+    /// Confines the body of a search, of whatever kind, to what the caller may find in this index. Every route of the
+    /// search family calls this once for each query, before anything else is made of the query's filter.
+    pub fn confine(&self, index: &IndexUid, body: &mut Map<String, Value>) -> Result<Confined, HttpError> {
+        self.scope.confine(index.as_str(), body).map_err(|refused| ResponseError::from(refused).into())
     }
 }

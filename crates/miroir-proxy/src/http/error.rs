@@ -6,6 +6,7 @@ use axum::http::{HeaderValue, Response, StatusCode, header};
 use axum::response::IntoResponse;
 use miroir_core::error::{ErrorCode, ResponseError};
 use miroir_core::ids::ShardId;
+use miroir_store::StoreError;
 use thiserror::Error;
 
 use crate::cluster::{NodeError, NodeReply};
@@ -38,6 +39,12 @@ pub enum HttpError {
     /// The request took longer than `server.request_timeout_ms`.
     #[error("the request took longer than `server.request_timeout_ms` allows; it may still take effect")]
     TimedOut,
+}
+
+impl From<StoreError> for HttpError {
+    fn from(error: StoreError) -> Self {
+        Self::Write(error.into())
+    }
 }
 
 /// Shard numbers as a comma list.

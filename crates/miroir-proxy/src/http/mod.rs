@@ -24,6 +24,7 @@ use tower_http::cors::CorsLayer;
 use tower_http::decompression::RequestDecompressionLayer;
 
 use crate::cluster::Cluster;
+use crate::keys::Keyring;
 use crate::observe::{Layout, Metrics};
 use crate::write::Writer;
 
@@ -43,10 +44,10 @@ pub struct Shared {
     pub cluster: Cluster,
     /// The write path.
     pub writer: Writer,
-    /// The one key that may do everything.
-    pub master_key: String,
-    /// The key of the administration routes.
-    pub admin_key: String,
+    /// The master key and the API keys: what clients are known by.
+    pub keys: Keyring,
+    /// The key of the administration routes; none if they are open.
+    pub admin_key: Option<String>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// The cluster as configured, for those who look at it.

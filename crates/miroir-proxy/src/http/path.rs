@@ -1,8 +1,7 @@
 //! Index uids in paths.
 
-use std::collections::HashMap;
-
-use axum::extract::{FromRequestParts, Path};
+use axum::extract::rejection::RawPathParamsRejection;
+use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use miroir_core::error::ErrorCode;
 use miroir_core::ids::IndexUid;
@@ -20,14 +19,21 @@ pub struct IndexPath(pub IndexUid);
 impl FromRequestParts<App> for IndexPath {
     type Rejection = HttpError;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
-        let path = Path::<HashMap<String, String>>::from_request_parts(parts, app).await;
-        let uid = match path {
-            Ok(Path(mut segments)) => segments.remove("index").unwrap_or_default(),
-            // Not UTF-8 once decoded: no uid has such a form, and the error shows it as it was typed.
-            Err(_) => parts.uri.path().split('/').nth(2).unwrap_or_default().to_owned(),
-        };
-        check_uid(&uid).map(Self)
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Self::Rejection> {
+        check_uid(&named_index(parts).await.unwrap_or_default()).map(Self)
+    }
+}
+
+/// The `{index}` of a path, whatever its form; `None` on routes that have none.
+pub(super) async fn named_index(parts: &mut Parts) -> Option<String> {
+    match RawPathParams::from_request_parts(parts, &()).await {
+        Ok(params) => params.iter().find(|(name, _)| *name == "index").map(|(_, uid)| uid.to_owned()),
+        // No uid has such a form, and errors show it as it was typed.
+        Err(RawPathParamsRejection::InvalidUtf8InPathParam(_)) => {
+            let mut segments = parts.uri.path().split('/').skip(1);
+            segments.next().filter(|first| *first == "indexes").and(segments.next()).map(str::to_owned)
+        }
+        Err(_) => None,
     }
 }
 

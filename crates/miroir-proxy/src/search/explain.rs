@@ -7,13 +7,13 @@
 use miroir_core::error::{ErrorCode, hide_attributes, scrub_message};
 use miroir_core::view::IndexEntry;
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::scatter::Refusal;
 use crate::cluster::{Cluster, NodeReply, NodeRequest};
 use crate::http::HttpError;
 
-/// A request as the client sent it, to be repeated word for word.
+/// A request as the client sent it, to be repeated word for word; only what a tenant token adds is added.
 #[derive(Debug, Clone)]
 pub struct Original {
     /// The method.
@@ -25,6 +25,13 @@ pub struct Original {
 }
 
 impl Original {
+    /// The same with a body that a token has confined, and that a `GET` could not carry.
+    pub fn confined(self, body: &Map<String, Value>) -> Self {
+        let path = self.path.split('?').next().unwrap_or_default().to_owned();
+        let body = serde_json::to_vec(body).expect("a map of values is JSON").into();
+        Self { method: Method::POST, path, body: Some(body) }
+    }
+
     fn to_request(&self, entry: &IndexEntry) -> NodeRequest {
         let request =
             NodeRequest::new(self.method.clone(), format!("/indexes/{}{}", entry.physical, self.path));

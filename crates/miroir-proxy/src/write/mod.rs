@@ -36,6 +36,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use miroir_core::ids::{IndexUid, TaskUid};
+use miroir_core::keys::UidPattern;
 use miroir_core::task::{
     Mutation, Task, TaskFilter, TaskList, TaskPage, TaskStatus, TaskSummary, details_at_start,
 };
@@ -120,6 +121,19 @@ impl Writer {
     /// A task by its number.
     pub async fn task(&self, uid: TaskUid) -> Result<Option<Task>, WriteError> {
         Ok(self.store.task(uid).await?)
+    }
+
+    /// A task by its number, if it is about an index that the caller may see.
+    pub async fn visible_task(
+        &self,
+        uid: TaskUid,
+        visible: Option<Vec<UidPattern>>,
+    ) -> Result<Option<Task>, WriteError> {
+        if visible.is_none() {
+            return self.task(uid).await;
+        }
+        let filter = TaskFilter { uids: Some(vec![uid]), visible, ..TaskFilter::default() };
+        Ok(self.tasks(filter, TaskPage::default()).await?.results.pop())
     }
 
     /// The tasks that match, a page of them.

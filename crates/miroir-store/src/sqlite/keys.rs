@@ -75,7 +75,8 @@ fn get(db: &Connection, uid: KeyUid) -> Result<Option<ApiKey>, StoreError> {
 
 fn read(row: &Row<'_>) -> Result<ApiKey, StoreError> {
     let unreadable = |error: String| StoreError::Corrupt(format!("an API key: {error}"));
-    let uid = Uuid::parse_str(&row.get::<_, String>("uid")?).map_err(|error| unreadable(error.to_string()))?;
+    let uid =
+        Uuid::parse_str(&row.get::<_, String>("uid")?).map_err(|error| unreadable(error.to_string()))?;
     let expires_at = row
         .get::<_, Option<String>>("expires_at")?
         .map(|text| OffsetDateTime::parse(&text, &Rfc3339).map_err(|error| unreadable(error.to_string())))

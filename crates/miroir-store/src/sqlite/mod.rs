@@ -27,7 +27,8 @@ use self::readers::Readers;
 use self::rows::big;
 use self::writer::Writer;
 use crate::{
-    Adding, Administration, Commit, Deciding, Delivery, NewEntry, NodeRecord, NodeTask, Store, StoreError, Work,
+    Adding, Administration, Commit, Deciding, Delivery, NewEntry, NodeRecord, NodeTask, Store, StoreError,
+    Work,
 };
 
 /// How long a connection waits for another process that holds the file: a backup, a shell.

@@ -50,17 +50,15 @@ impl Conditions {
 
     /// What was asked for by index, or by whoever may see some indexes only, shows no task about several; a task that
     /// gives an index another name is shown to whoever may see it under both.
-    fn shown(&mut self, filter: &TaskFilter) {
+    fn confine(&mut self, filter: &TaskFilter) {
         let patterns = filter.visible.as_deref().filter(|list| !list.iter().any(UidPattern::is_all));
         if filter.index_uids.is_some() || patterns.is_some() {
             self.sql.push("index_uid IS NOT NULL".to_owned());
         }
         let Some(patterns) = patterns else { return };
-        let named = self.either(patterns.iter().map(|pattern| {
-            match pattern.as_str().strip_suffix('*') {
-                Some(start) => ("substr(index_uid, 1, length(?)) = ?", vec![text(start), text(start)]),
-                None => ("index_uid = ?", vec![text(pattern.as_str())]),
-            }
+        let named = self.either(patterns.iter().map(|pattern| match pattern.as_str().strip_suffix('*') {
+            Some(start) => ("substr(index_uid, 1, length(?)) = ?", vec![text(start), text(start)]),
+            None => ("index_uid = ?", vec![text(pattern.as_str())]),
         }));
         let renamed = self.either(patterns.iter().map(|pattern| {
             let name = pattern.as_str().strip_suffix('*').map_or(format!("{pattern}\""), str::to_owned);
@@ -113,8 +111,15 @@ impl Conditions {
     /// What is asked for and the caller may see.
     pub(super) fn of(filter: &TaskFilter) -> Self {
         let mut all = Self::asked(filter);
-        all.shown(filter);
+        all.confine(filter);
         all
+    }
+
+    /// What of the things asked for is shown.
+    fn shown(filter: &TaskFilter) -> Self {
+        let mut shown = Self { sql: vec!["TRUE".to_owned()], values: Vec::new() };
+        shown.confine(filter);
+        shown
     }
 
     pub(super) fn sql(&self) -> String {
@@ -135,26 +140,29 @@ fn number(number: u64) -> Value {
     Value::Integer(i64::try_from(number).unwrap_or(-1))
 }
 
+/// As on Meilisearch, a page is cut before what the caller may not see is taken out of it, and is the last one if anything
+/// was.
 pub(super) fn find(db: &Connection, filter: &TaskFilter, page: TaskPage) -> Result<TaskList, StoreError> {
-    let asked = Conditions::asked(filter);
+    let (mut asked, shown) = (Conditions::asked(filter), Conditions::shown(filter));
     let total: i64 = db
         .prepare_cached(&format!("SELECT COUNT(*) FROM tasks WHERE {}", asked.sql()))?
         .query_row(params_from_iter(&asked.values), |row| row.get(0))?;
-    let mut conditions = Conditions::of(filter);
     let (direction, beginning) = if page.reverse { ("ASC", ">=") } else { ("DESC", "<=") };
     if let Some(from) = page.from {
-        conditions.sql.push(format!("uid {beginning} ?"));
-        conditions.values.push(Value::Integer(i64::try_from(from.0).unwrap_or(i64::MAX)));
+        asked.sql.push(format!("uid {beginning} ?"));
+        asked.values.push(Value::Integer(i64::try_from(from.0).unwrap_or(i64::MAX)));
     }
     let sql = format!(
-        "SELECT {} FROM tasks WHERE {} ORDER BY uid {direction} LIMIT {}",
+        "SELECT {} FROM (SELECT * FROM tasks WHERE {} ORDER BY uid {direction} LIMIT {}) AS page
+         WHERE {} ORDER BY uid {direction}",
         rows::TASK,
-        conditions.sql(),
+        asked.sql(),
         u64::from(page.limit) + 1,
+        shown.sql(),
     );
     let mut query = db.prepare_cached(&sql)?;
     let mut results = query
-        .query_and_then(params_from_iter(&conditions.values), rows::task)?
+        .query_and_then(params_from_iter(asked.values.iter().chain(&shown.values)), rows::task)?
         .collect::<Result<Vec<Task>, StoreError>>()?;
     let next = results.get(page.limit as usize).map(|task| task.uid);
     results.truncate(page.limit as usize);

@@ -45,14 +45,13 @@ pub async fn an_api_key_changes_its_texts_only_and_is_gone_when_deleted(engine: 
     store.add_api_key(key(FIRST)).await.unwrap();
     let later = NOW + Duration::HOUR;
     let patch = KeyPatch { name: Some(None), description: Some(Some("d".to_owned())) };
-    let expected =
-        ApiKey { name: None, description: Some("d".to_owned()), updated_at: later, ..key(FIRST) };
+    let expected = ApiKey { name: None, description: Some("d".to_owned()), updated_at: later, ..key(FIRST) };
     let patched = store.patch_api_key(KeyUid(FIRST), patch, later).await.unwrap();
     assert_eq!(patched.as_ref(), Some(&expected));
     let same = store.patch_api_key(KeyUid(FIRST), KeyPatch::default(), later).await.unwrap();
     assert_eq!(same, patched);
     assert_eq!(store.patch_api_key(KeyUid(SECOND), KeyPatch::default(), later).await.unwrap(), None);
-    assert_eq!(store.api_keys().await.unwrap(), [expected.clone()]);
+    assert_eq!(store.api_keys().await.unwrap(), std::slice::from_ref(&expected));
     assert_eq!(store.delete_api_key(KeyUid(FIRST)).await.unwrap(), Some(expected));
     assert_eq!(store.delete_api_key(KeyUid(FIRST)).await.unwrap(), None);
     assert_eq!(store.api_keys().await.unwrap(), []);

@@ -314,6 +314,15 @@ pub async fn a_key_sees_only_tasks_about_its_indexes_and_the_total_counts_all(en
         let uids: Vec<_> = found.results.iter().map(|task| task.uid.0).collect();
         assert_eq!((uids, found.total), (expected, 7), "{patterns:?}");
     }
+    // What is hidden takes its place on a page, and no page follows one that hides something.
+    let visible = Some(vec![UidPattern::parse("b").unwrap()]);
+    let filter = TaskFilter { visible, ..TaskFilter::default() };
+    for (from, uids, next) in [(4, vec![4], Some(3)), (5, vec![4], None), (6, vec![], None)] {
+        let page = TaskPage { limit: 1, from: Some(TaskUid(from)), reverse: false };
+        let found = store.tasks(filter.clone(), page).await.unwrap();
+        let seen: Vec<_> = found.results.iter().map(|task| task.uid.0).collect();
+        assert_eq!((seen, found.next), (uids, next.map(TaskUid)), "{from}");
+    }
     // Asked for by index, a swap counts and is not shown.
     let filter = TaskFilter { index_uids: Some(vec![name("ab")]), ..TaskFilter::default() };
     let found = store.tasks(filter, TaskPage::default()).await.unwrap();

@@ -101,7 +101,8 @@ fn a_key_is_confined_to_its_indexes_and_actions() {
     assert!(!scope.may_create("films"));
     assert_eq!(
         ask(&films, Action::Search, Some("other")),
-        Err("The API key cannot acces the index `other`, authorized indexes are [\"books-*\", \"films\"].".to_owned())
+        Err("The API key cannot acces the index `other`, authorized indexes are [\"books-*\", \"films\"]."
+            .to_owned())
     );
     assert_eq!(ask(&films, Action::DocumentsGet, Some("films")), Err(INVALID.to_owned()));
     assert_eq!(ask(&films, Action::Version, None), Err(INVALID.to_owned()));

@@ -19,7 +19,7 @@ pub(super) fn routes() -> Router<App> {
 }
 
 async fn one(
-    _: Authorized<TasksGet>,
+    caller: Authorized<TasksGet>,
     Path(uid): Path<String>,
     State(app): State<App>,
 ) -> Result<Json<Value>, HttpError> {
@@ -29,13 +29,14 @@ async fn one(
             format!("Batch uid `{uid}` is invalid. It should only contain numeric characters."),
         ));
     };
-    let task = app.writer.task(TaskUid(number.into())).await?.filter(|task| task.batch_uid().is_some());
+    let task = app.writer.visible_task(TaskUid(number.into()), caller.visible()).await?;
+    let task = task.filter(|task| task.batch_uid().is_some());
     task.map(|task| Json(shown(&task)))
         .ok_or_else(|| HttpError::new(ErrorCode::BatchNotFound, format!("Batch `{uid}` not found.")))
 }
 
 async fn list(
-    _: Authorized<TasksGet>,
+    caller: Authorized<TasksGet>,
     State(app): State<App>,
     RawQuery(query): RawQuery,
     Query(pairs): Query<Vec<(String, String)>>,
@@ -46,6 +47,7 @@ async fn list(
     let begun = [TaskStatus::Processing, TaskStatus::Succeeded, TaskStatus::Failed, TaskStatus::Canceled];
     let wanted = filter.statuses.take().unwrap_or_else(|| TaskStatus::ALL.to_vec());
     filter.statuses = Some(begun.into_iter().filter(|status| wanted.contains(status)).collect());
+    filter.visible = caller.visible();
     let tasks = app.writer.tasks(filter, page).await?;
     let results: Vec<Value> = tasks.results.iter().map(shown).collect();
     Ok(Json(json!({

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use miroir_core::document::{PayloadError, PayloadFormat, canonical_id, check_payload};
 use miroir_core::error::{ErrorCode, ResponseError};
 use miroir_core::ids::IndexUid;
-use miroir_core::task::{Deletion, MissingIndex, Mutation, TaskSummary, WriteMethod};
+use miroir_core::task::{Deletion, Mutation, TaskSummary, WriteMethod};
 use reqwest::Method;
 use serde_json::{Map, Value};
 
@@ -85,26 +85,32 @@ fn form_pairs(query: &str) -> Option<Vec<(String, String)>> {
 }
 
 async fn replace(
-    _: Authorized<DocumentsAdd>,
+    caller: Authorized<DocumentsAdd>,
     Path(uid): Path<String>,
     State(app): State<App>,
     RawQuery(query): RawQuery,
     request: Request,
 ) -> Accepted {
-    add(&app, &uid, query.as_deref(), request, WriteMethod::Replace).await
+    add(&app, &caller, (&uid, query.as_deref()), request, WriteMethod::Replace).await
 }
 
 async fn update(
-    _: Authorized<DocumentsAdd>,
+    caller: Authorized<DocumentsAdd>,
     Path(uid): Path<String>,
     State(app): State<App>,
     RawQuery(query): RawQuery,
     request: Request,
 ) -> Accepted {
-    add(&app, &uid, query.as_deref(), request, WriteMethod::Update).await
+    add(&app, &caller, (&uid, query.as_deref()), request, WriteMethod::Update).await
 }
 
-async fn add(app: &App, uid: &str, query: Option<&str>, request: Request, method: WriteMethod) -> Accepted {
+async fn add(
+    app: &App,
+    caller: &Authorized<DocumentsAdd>,
+    (uid, query): (&str, Option<&str>),
+    request: Request,
+    method: WriteMethod,
+) -> Accepted {
     let query = WriteQuery::read(app, request.method(), "", query).await?;
     let index = check_uid(uid)?;
     let (parts, body) = request.into_parts();
@@ -120,7 +126,7 @@ async fn add(app: &App, uid: &str, query: Option<&str>, request: Request, method
         primary_key: query.primary_key,
         skip_creation: query.skip_creation,
         received: payload.len() as u64,
-        missing_index: MissingIndex::Create,
+        missing_index: caller.missing_index(&index),
     };
     let write = NewWrite { index, mutation, payload: payload.bytes, custom_metadata: query.custom_metadata };
     Ok((StatusCode::ACCEPTED, Json(app.writer.append(write).await?)))

@@ -55,7 +55,7 @@ fn shown(entry: &IndexEntry) -> Value {
 }
 
 async fn list(
-    _: Authorized<IndexesGet>,
+    caller: Authorized<IndexesGet>,
     State(app): State<App>,
     RawQuery(query): RawQuery,
     Query(pairs): Query<Vec<(String, String)>>,
@@ -69,8 +69,9 @@ async fn list(
         }
     }
     let view = app.cluster.view.load();
-    let results = view.indexes.values().skip(offset).take(limit).map(|entry| shown(entry)).collect();
-    Ok(Json(Page { results, offset, limit, total: view.indexes.len() }))
+    let entries: Vec<_> = view.indexes.values().filter(|entry| caller.allows(&entry.uid)).collect();
+    let results = entries.iter().skip(offset).take(limit).map(|entry| shown(entry)).collect();
+    Ok(Json(Page { results, offset, limit, total: entries.len() }))
 }
 
 /// A node's words for a query that can't be read.
@@ -91,11 +92,12 @@ async fn one(
     Ok(Json(shown(existing(&view, &uid)?)))
 }
 
-async fn create(_: Authorized<IndexesCreate>, State(app): State<App>, body: JsonBody) -> Accepted {
+async fn create(caller: Authorized<IndexesCreate>, State(app): State<App>, body: JsonBody) -> Accepted {
     let Some((uid, primary_key)) = read_creation(&body.value) else {
         return Err(wrong_creation(&app, body).await);
     };
     let index = check_uid(&uid).map_err(inside_uid)?;
+    caller.require(&index)?;
     append(&app, index, Mutation::CreateIndex { primary_key }).await
 }
 

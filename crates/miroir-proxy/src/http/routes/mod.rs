@@ -6,6 +6,7 @@ mod documents;
 mod features;
 mod indexes;
 mod instance;
+mod keys;
 mod list_documents;
 mod search;
 mod settings;
@@ -27,6 +28,7 @@ pub(super) fn all() -> Router<App> {
     Router::new()
         .merge(instance::routes())
         .merge(indexes::routes())
+        .merge(keys::routes())
         .merge(settings::routes())
         .merge(stats::routes())
         .merge(documents::routes())

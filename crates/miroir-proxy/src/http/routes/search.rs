@@ -5,6 +5,7 @@ use axum::http::HeaderMap;
 use axum::routing::get;
 use axum::{Json, Router};
 use miroir_core::ids::IndexUid;
+use miroir_core::keys::Confined;
 use miroir_core::search::{NotUnderstood, SearchRequest, body_of_query};
 use reqwest::Method;
 use serde_json::{Map, Value};
@@ -26,7 +27,7 @@ pub(super) fn routes() -> Router<App> {
 type Found = (HeaderMap, Json<Map<String, Value>>);
 
 async fn by_body(
-    _: Authorized<Search>,
+    caller: Authorized<Search>,
     IndexPath(uid): IndexPath,
     State(app): State<App>,
     body: JsonBody,
@@ -36,11 +37,11 @@ async fn by_body(
         _ => Err(NotUnderstood("the body")),
     };
     let original = Original { method: Method::POST, path: "/search".to_owned(), body: Some(body.bytes) };
-    answer(&app, &uid, request, &original).await
+    answer(&app, &caller, &uid, request, original).await
 }
 
 async fn by_query(
-    _: Authorized<Search>,
+    caller: Authorized<Search>,
     IndexPath(uid): IndexPath,
     State(app): State<App>,
     RawQuery(query): RawQuery,
@@ -48,19 +49,24 @@ async fn by_query(
 ) -> Result<Found, HttpError> {
     let request = body_of_query(&pairs).and_then(SearchRequest::parse);
     let path = format!("/search?{}", query.unwrap_or_default());
-    answer(&app, &uid, request, &Original { method: Method::GET, path, body: None }).await
+    answer(&app, &caller, &uid, request, Original { method: Method::GET, path, body: None }).await
 }
 
 async fn answer(
     app: &App,
+    caller: &Authorized<Search>,
     uid: &IndexUid,
     request: Result<SearchRequest, NotUnderstood>,
-    original: &Original,
+    original: Original,
 ) -> Result<Found, HttpError> {
     let view = app.cluster.view.load();
     let entry = existing(&view, uid)?;
-    let Ok(request) = request else { return Err(explain(&app.cluster, entry, original).await) };
+    let Ok(mut request) = request else { return Err(explain(&app.cluster, entry, &original).await) };
+    let original = match caller.confine(uid, &mut request.body)? {
+        Confined::AsSent => original,
+        Confined::Filtered => original.confined(&request.body),
+    };
     reserved::check_search(&request.body)?;
-    let answer = run_search(&app.cluster, &view, entry, &request, original).await?;
+    let answer = run_search(&app.cluster, &view, entry, &request, &original).await?;
     Ok((degraded(&answer.missing), Json(answer.body)))
 }

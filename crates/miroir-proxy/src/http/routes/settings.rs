@@ -7,7 +7,7 @@ use axum::{Json, Router};
 use bytes::Bytes;
 use miroir_core::ids::IndexUid;
 use miroir_core::settings::client_view;
-use miroir_core::task::{MissingIndex, Mutation, SettingsOrigin, TaskSummary};
+use miroir_core::task::{Mutation, SettingsOrigin, TaskSummary};
 use reqwest::Method;
 use serde_json::{Map, Value};
 
@@ -86,7 +86,7 @@ fn one(setting: &'static Setting) -> MethodRouter<App> {
             settings_of(&app, &uid).await?.shift_remove(setting.key).unwrap_or(Value::Null),
         ))
     };
-    let change = move |_: Authorized<SettingsUpdate>,
+    let change = move |caller: Authorized<SettingsUpdate>,
                        Path(uid): Path<String>,
                        State(app): State<App>,
                        body: JsonBody| async move {
@@ -96,12 +96,12 @@ fn one(setting: &'static Setting) -> MethodRouter<App> {
         };
         check_settings(&app, method, &format!("/{}", setting.route), body.bytes).await?;
         reserved::check_settings(&body.value)?;
-        append(&app, &uid, Map::from_iter([(setting.key.to_owned(), body.value)]), SettingsOrigin::Update)
-            .await
+        let patch = Map::from_iter([(setting.key.to_owned(), body.value)]);
+        append(&app, &caller, &uid, patch, SettingsOrigin::Update).await
     };
-    let reset = move |_: Authorized<SettingsUpdate>, Path(uid): Path<String>, State(app): State<App>| async move {
-        append(&app, &uid, Map::from_iter([(setting.key.to_owned(), Value::Null)]), SettingsOrigin::Reset)
-            .await
+    let reset = move |caller: Authorized<SettingsUpdate>, Path(uid): Path<String>, State(app): State<App>| async move {
+        let patch = Map::from_iter([(setting.key.to_owned(), Value::Null)]);
+        append(&app, &caller, &uid, patch, SettingsOrigin::Reset).await
     };
     let router = get(read).delete(reset);
     match setting.changed_by {
@@ -121,7 +121,7 @@ async fn whole(
 }
 
 async fn change_whole(
-    _: Authorized<SettingsUpdate>,
+    caller: Authorized<SettingsUpdate>,
     Path(uid): Path<String>,
     State(app): State<App>,
     body: JsonBody,
@@ -131,16 +131,16 @@ async fn change_whole(
     let Value::Object(patch) = body.value else {
         return Err(HttpError::Unreadable("settings that are no object were let through".to_owned()));
     };
-    append(&app, &uid, patch, SettingsOrigin::Update).await
+    append(&app, &caller, &uid, patch, SettingsOrigin::Update).await
 }
 
 async fn reset_whole(
-    _: Authorized<SettingsUpdate>,
+    caller: Authorized<SettingsUpdate>,
     Path(uid): Path<String>,
     State(app): State<App>,
 ) -> Accepted {
     let patch = SETTINGS.iter().map(|setting| (setting.key.to_owned(), Value::Null)).collect();
-    append(&app, &uid, patch, SettingsOrigin::Reset).await
+    append(&app, &caller, &uid, patch, SettingsOrigin::Reset).await
 }
 
 async fn check_settings(app: &App, method: Method, route: &str, body: Bytes) -> Result<(), HttpError> {
@@ -148,9 +148,16 @@ async fn check_settings(app: &App, method: Method, route: &str, body: Bytes) -> 
     check_form(&app.cluster, request).await
 }
 
-async fn append(app: &App, uid: &str, patch: Map<String, Value>, origin: SettingsOrigin) -> Accepted {
+async fn append(
+    app: &App,
+    caller: &Authorized<SettingsUpdate>,
+    uid: &str,
+    patch: Map<String, Value>,
+    origin: SettingsOrigin,
+) -> Accepted {
     let index = crate::http::path::check_uid(uid)?;
-    let mutation = Mutation::Settings { patch, origin, missing_index: MissingIndex::Create };
+    let missing_index = caller.missing_index(&index);
+    let mutation = Mutation::Settings { patch, origin, missing_index };
     let summary =
         app.writer.append(NewWrite { index, mutation, payload: Bytes::new(), custom_metadata: None }).await?;
     Ok((StatusCode::ACCEPTED, Json(summary)))

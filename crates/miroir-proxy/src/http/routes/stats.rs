@@ -26,15 +26,18 @@ async fn one(
     Ok(Json(index_stats(&app.cluster, &view, existing(&view, &uid)?).await?))
 }
 
-async fn all(_: Authorized<StatsGet>, State(app): State<App>) -> Result<Json<Value>, HttpError> {
+async fn all(caller: Authorized<StatsGet>, State(app): State<App>) -> Result<Json<Value>, HttpError> {
     let view = app.cluster.view.load();
-    let mut indexes = Map::new();
+    let (mut indexes, mut size, mut last) = (Map::new(), 0, None);
     for entry in view.indexes.values() {
         let stats = index_stats(&app.cluster, &view, entry).await?;
-        indexes.insert(entry.uid.to_string(), Value::Object(stats));
+        // The size is that of the database, whoever asks.
+        size += stats["rawDocumentDbSize"].as_u64().unwrap_or(0);
+        if caller.allows(&entry.uid) {
+            last = last.max(Some(entry.updated_at));
+            indexes.insert(entry.uid.to_string(), Value::Object(stats));
+        }
     }
-    let size: u64 = indexes.values().filter_map(|stats| stats["rawDocumentDbSize"].as_u64()).sum();
-    let last = view.indexes.values().map(|entry| entry.updated_at).max();
     let last = last.and_then(|date| date.format(&Rfc3339).ok());
     Ok(Json(
         json!({ "databaseSize": size, "usedDatabaseSize": size, "lastUpdate": last, "indexes": indexes }),

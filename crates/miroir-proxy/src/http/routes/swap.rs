@@ -27,11 +27,15 @@ pub(super) fn routes() -> Router<App> {
 }
 
 async fn swap(
-    _: Authorized<IndexesSwap>,
+    caller: Authorized<IndexesSwap>,
     State(app): State<App>,
     body: JsonBody,
 ) -> Result<(StatusCode, Json<TaskSummary>), HttpError> {
     let Some(swaps) = read(&body.value) else { return Err(wrong_form(&app, body.value).await) };
+    for Swap { indexes: (first, second), .. } in &swaps {
+        caller.require(first)?;
+        caller.require(second)?;
+    }
     check_once(&swaps)?;
     let write = NewWrite {
         index: IndexUid::new(NO_INDEX),

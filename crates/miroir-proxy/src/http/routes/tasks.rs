@@ -5,6 +5,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use miroir_core::error::ErrorCode;
 use miroir_core::ids::{IndexUid, TaskUid};
+use miroir_core::keys::UidPattern;
 use miroir_core::task::{Task, TaskFilter, TaskKind, TaskList, TaskPage, TaskStatus, TaskSummary};
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
@@ -24,7 +25,7 @@ pub(super) fn routes() -> Router<App> {
 }
 
 async fn one(
-    _: Authorized<TasksGet>,
+    caller: Authorized<TasksGet>,
     Path(uid): Path<String>,
     State(app): State<App>,
 ) -> Result<Json<Task>, HttpError> {
@@ -34,12 +35,12 @@ async fn one(
             format!("Task uid `{uid}` is invalid. It should only contain numeric characters."),
         ));
     };
-    let task = app.writer.task(TaskUid(number)).await?;
+    let task = app.writer.visible_task(TaskUid(number), caller.visible()).await?;
     task.map(Json).ok_or_else(|| HttpError::new(ErrorCode::TaskNotFound, format!("Task `{uid}` not found.")))
 }
 
 async fn list(
-    _: Authorized<TasksGet>,
+    caller: Authorized<TasksGet>,
     State(app): State<App>,
     RawQuery(query): RawQuery,
     Query(pairs): Query<Vec<(String, String)>>,
@@ -47,25 +48,26 @@ async fn list(
     let Ok((filter, page)) = read_query(&pairs) else {
         return Err(wrong_query(&app, "/tasks", query.as_deref()).await);
     };
+    let filter = TaskFilter { visible: caller.visible(), ..filter };
     Ok(Json(app.writer.tasks(filter, page).await?))
 }
 
 async fn cancel(
-    _: Authorized<TasksCancel>,
+    caller: Authorized<TasksCancel>,
     State(app): State<App>,
     RawQuery(query): RawQuery,
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Result<Json<TaskSummary>, HttpError> {
-    administer(&app, TaskAction::Cancel, query, &pairs).await
+    administer(&app, TaskAction::Cancel, query, &pairs, caller.visible()).await
 }
 
 async fn delete(
-    _: Authorized<TasksDelete>,
+    caller: Authorized<TasksDelete>,
     State(app): State<App>,
     RawQuery(query): RawQuery,
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Result<Json<TaskSummary>, HttpError> {
-    administer(&app, TaskAction::Delete, query, &pairs).await
+    administer(&app, TaskAction::Delete, query, &pairs, caller.visible()).await
 }
 
 /// What tasks to cancel or delete are chosen by.
@@ -89,6 +91,7 @@ async fn administer(
     action: TaskAction,
     query: Option<String>,
     pairs: &[(String, String)],
+    visible: Option<Vec<UidPattern>>,
 ) -> Result<Json<TaskSummary>, HttpError> {
     let query = query.unwrap_or_default();
     let verb = match action {
@@ -97,7 +100,7 @@ async fn administer(
     };
     let is_known = pairs.iter().all(|(name, _)| FILTERS.contains(&name.as_str()));
     let filter = match read_query(pairs) {
-        Ok((filter, _)) if is_known => filter,
+        Ok((filter, _)) if is_known => TaskFilter { visible, ..filter },
         _ => return Err(wrong_filter(app, &query, pairs).await),
     };
     if pairs.is_empty() {

@@ -10,9 +10,7 @@ use crate::http::auth::{Authorized, Everything};
 use crate::http::error::HttpError;
 
 /// The paths, as Meilisearch 1.50 has them.
-const PATHS: [&str; 26] = [
-    "/keys",
-    "/keys/{key}",
+const PATHS: [&str; 24] = [
     "/multi-search",
     "/indexes/{index}/facet-search",
     "/indexes/{index}/similar",

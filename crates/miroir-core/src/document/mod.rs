@@ -4,6 +4,7 @@
 //!
 //! Documents stay bytes throughout: no step builds a tree of one, except to print it in an error.
 
+pub mod edit;
 pub mod fields;
 pub mod id;
 pub mod judge;

@@ -4,20 +4,30 @@
 //! Everything that does not concern sharding passes through untouched, so parameters that Miroir does not know work.
 
 mod attributes;
+mod facet_search;
+mod hybrid;
 mod listing;
 mod merge;
 mod plan;
 mod query;
 mod request;
 mod rewrite;
+mod similar;
 
 pub use attributes::Shown;
+pub use facet_search::{
+    FacetHitsPlan, FacetSearchPlan, FacetSearchRequest, facet_search_parts, merge_facet_search,
+    plan_facet_search,
+};
+pub use hybrid::SearchKind;
 pub use listing::{Criterion, listed_fields, order_documents, sort_criteria};
-pub use merge::{Merged, merge_replies};
-pub use plan::{MergePlan, PartPlan, SearchPlan, plan_search, plan_with_cover};
-pub use query::body_of_query;
+pub use merge::{KeywordHits, Merged, merge_replies, pass_on, rank_keyword_hits};
+use plan::cover_seed;
+pub use plan::{HybridPlan, MergePlan, PartPlan, Route, SearchPlan, plan_search, plan_with_cover};
+pub use query::{body_of_query, similar_of_query};
 pub use request::{NotUnderstood, SearchRequest, Window};
 pub use rewrite::confine;
+pub use similar::{SimilarRequest, SimilarTarget, merge_similar, plan_similar, similar_passed_through};
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use xxhash_rust::xxh64::xxh64;
 
-use super::{SearchRequest, Shown, Window, rewrite};
+use super::{SearchKind, SearchRequest, Shown, Window, rewrite};
 use crate::cover::{Cover, CoverPart};
 use crate::document::marker;
 use crate::ids::{NodeId, PhysicalUid, ShardId};
@@ -33,8 +33,33 @@ pub struct SearchPlan {
 pub struct PartPlan {
     /// The choice of node and shards.
     pub cover: CoverPart,
-    /// The search body for that node.
+    /// Which of the node's routes is asked.
+    pub route: Route,
+    /// The body for that node.
     pub body: Map<String, Value>,
+}
+
+/// The routes of a node that find something in an index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Route {
+    /// Documents by words, vectors or both.
+    Search,
+    /// Values of a facet.
+    FacetSearch,
+    /// Documents near to another one.
+    Similar,
+}
+
+impl Route {
+    /// What follows the index in the path.
+    pub const fn suffix(self) -> &'static str {
+        match self {
+            Self::Search => "/search",
+            Self::FacetSearch => "/facet-search",
+            Self::Similar => "/similar",
+        }
+    }
 }
 
 impl PartPlan {
@@ -71,10 +96,31 @@ pub struct MergePlan {
     pub show_details: bool,
     /// Whether the client asked for the score.
     pub show_score: bool,
-    /// How much a semantic hit weighs against a keyword hit, for a hybrid search.
-    pub hybrid_ratio: Option<f64>,
+    /// How the two halves of a hybrid search become one.
+    pub hybrid: Option<HybridPlan>,
     /// The attributes that the client sees.
     pub shown: Shown,
+}
+
+/// What the merge of a hybrid search's two halves must know.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct HybridPlan {
+    /// How much the vectors' scores weigh.
+    pub ratio: f32,
+    /// The field that tells whether two hits are one document.
+    pub primary_key: Option<String>,
+}
+
+impl HybridPlan {
+    /// What the words' scores are multiplied by.
+    pub fn keyword_weight(&self) -> f64 {
+        f64::from(1.0 - self.ratio)
+    }
+
+    /// What the vectors' scores are multiplied by.
+    pub fn semantic_weight(&self) -> f64 {
+        f64::from(self.ratio)
+    }
 }
 
 /// `faceting.sortFacetValuesBy` as the client set it.
@@ -90,14 +136,14 @@ impl FacetOrder {
 
 /// Decides a search against one view.
 pub fn plan_search(request: &SearchRequest, entry: &IndexEntry, view: &View) -> SearchPlan {
-    let cover = crate::cover::plan_cover(&entry.placement, &view.readable, query_seed(request));
-    plan_with_cover(request, entry, cover)
+    let seed = cover_seed(&request.without_window());
+    plan_with_cover(request, entry, crate::cover::plan_cover(&entry.placement, &view.readable, seed))
 }
 
 /// The seed that decides between equally good covers: the same for all pages of one query, so that they agree.
-fn query_seed(request: &SearchRequest) -> u64 {
-    let query = Value::Object(request.without_window()).to_string();
-    xxh64(query.as_bytes(), 0)
+pub(super) fn cover_seed(query: &Map<String, Value>) -> u64 {
+    let text = serde_json::to_string(query).expect("JSON can be written");
+    xxh64(text.as_bytes(), 0)
 }
 
 /// A plan over a given cover: the whole index, or the shards that another node failed to answer for.
@@ -112,15 +158,20 @@ pub fn plan_with_cover(request: &SearchRequest, entry: &IndexEntry, cover: Cover
 
 fn plan_part(request: &SearchRequest, entry: &IndexEntry, merge: &MergePlan, part: CoverPart) -> PartPlan {
     let mut body = request.body.clone();
-    if !part.holds_exactly
-        && let Some(shards) = marker::selection_filter(part.shards.iter().copied(), entry.shards)
-    {
-        rewrite::confine(&mut body, shards);
-    }
+    confine_to(&mut body, entry, &part);
     if !merge.whole {
         rewrite::widen(&mut body, request, &merge.shown, merge);
     }
-    PartPlan { cover: part, body }
+    PartPlan { cover: part, route: Route::Search, body }
+}
+
+/// Restricts what a node is asked to the shards that it answers for, where it may hold others.
+pub(super) fn confine_to(body: &mut Map<String, Value>, entry: &IndexEntry, part: &CoverPart) {
+    if !part.holds_exactly
+        && let Some(shards) = marker::selection_filter(part.shards.iter().copied(), entry.shards)
+    {
+        rewrite::confine(body, shards);
+    }
 }
 
 fn plan_merge(request: &SearchRequest, entry: &IndexEntry) -> MergePlan {
@@ -149,7 +200,12 @@ fn plan_merge(request: &SearchRequest, entry: &IndexEntry) -> MergePlan {
         tie_rule: own_tie_rule(request, entry),
         show_details: request.show_ranking_score_details,
         show_score: request.show_ranking_score,
-        hybrid_ratio: request.hybrid_ratio,
+        hybrid: match request.kind {
+            SearchKind::Hybrid { ratio } => {
+                Some(HybridPlan { ratio, primary_key: entry.primary_key.clone() })
+            }
+            SearchKind::Keyword | SearchKind::Semantic => None,
+        },
         shown: Shown::new(request, settings),
     }
 }
@@ -176,10 +232,11 @@ fn merge_reads(request: &SearchRequest, merge: &MergePlan) -> Vec<String> {
         names.extend(request.facets.iter().cloned());
     }
     names.extend(by_distance.then(|| "_geo".to_owned()));
+    names.extend(merge.hybrid.as_ref().and_then(|hybrid| hybrid.primary_key.clone()));
     names
 }
 
-fn max_total_hits(settings: &ClientSettings) -> usize {
+pub(super) fn max_total_hits(settings: &ClientSettings) -> usize {
     settings
         .get("pagination")
         .and_then(|pagination| pagination.get("maxTotalHits"))
@@ -188,7 +245,7 @@ fn max_total_hits(settings: &ClientSettings) -> usize {
         .unwrap_or(DEFAULT_MAX_TOTAL_HITS)
 }
 
-fn facet_order(settings: &ClientSettings) -> FacetOrder {
+pub(super) fn facet_order(settings: &ClientSettings) -> FacetOrder {
     let orders = settings.get("faceting").and_then(|faceting| faceting.get("sortFacetValuesBy"));
     FacetOrder(orders.and_then(Value::as_object).cloned().unwrap_or_default())
 }

@@ -47,6 +47,21 @@ const PARAMETERS: [(&str, Form); 26] = [
     ("showPerformanceDetails", Form::Flag),
 ];
 
+/// Parameters of a search for similar documents.
+const SIMILAR_PARAMETERS: [(&str, Form); 11] = [
+    ("id", Form::Text),
+    ("embedder", Form::Text),
+    ("offset", Form::Count),
+    ("limit", Form::Count),
+    ("attributesToRetrieve", Form::List),
+    ("retrieveVectors", Form::Flag),
+    ("filter", Form::Filter),
+    ("showRankingScore", Form::Flag),
+    ("showRankingScoreDetails", Form::Flag),
+    ("showPerformanceDetails", Form::Flag),
+    ("rankingScoreThreshold", Form::Decimal),
+];
+
 /// Translates decoded `name=value` pairs; of a repeated parameter the last counts. `Err` for whatever Meilisearch would
 /// refuse or Miroir does not know: a node tells which.
 pub fn body_of_query(pairs: &[(String, String)]) -> Result<Map<String, Value>, NotUnderstood> {
@@ -56,11 +71,7 @@ pub fn body_of_query(pairs: &[(String, String)]) -> Result<Map<String, Value>, N
         match name.as_str() {
             "hybridEmbedder" => embedder = Some(json!(text)),
             "hybridSemanticRatio" => ratio = Some(read("hybridSemanticRatio", Form::Decimal, text)?),
-            name => {
-                let known = PARAMETERS.iter().find(|(parameter, _)| *parameter == name);
-                let (parameter, form) = known.ok_or(NotUnderstood("a parameter"))?;
-                body.insert((*parameter).to_owned(), read(parameter, *form, text)?);
-            }
+            _ => body.extend([read_known(&PARAMETERS, name, text)?]),
         }
     }
     if let Some(embedder) = embedder {
@@ -70,6 +81,21 @@ pub fn body_of_query(pairs: &[(String, String)]) -> Result<Map<String, Value>, N
         return Err(NotUnderstood("hybridSemanticRatio"));
     }
     Ok(body)
+}
+
+/// The same for a search for similar documents.
+pub fn similar_of_query(pairs: &[(String, String)]) -> Result<Map<String, Value>, NotUnderstood> {
+    pairs.iter().map(|(name, text)| read_known(&SIMILAR_PARAMETERS, name, text)).collect()
+}
+
+fn read_known(
+    known: &'static [(&'static str, Form)],
+    name: &str,
+    text: &str,
+) -> Result<(String, Value), NotUnderstood> {
+    let known = known.iter().find(|(parameter, _)| *parameter == name);
+    let (parameter, form) = known.ok_or(NotUnderstood("a parameter"))?;
+    Ok(((*parameter).to_owned(), read(parameter, *form, text)?))
 }
 
 fn read(name: &'static str, form: Form, text: &str) -> Result<Value, NotUnderstood> {

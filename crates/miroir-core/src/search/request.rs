@@ -4,6 +4,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+use super::SearchKind;
+
 /// Meilisearch's default for `limit` and `hitsPerPage`.
 const DEFAULT_LIMIT: usize = 20;
 
@@ -68,8 +70,8 @@ pub struct SearchRequest {
     pub show_ranking_score: bool,
     /// A threshold is set: what a node counts then depends on how many hits it is asked for.
     pub has_threshold: bool,
-    /// How much a semantic hit weighs against a keyword hit; `None` for a search of one kind.
-    pub hybrid_ratio: Option<f64>,
+    /// How documents are found.
+    pub kind: SearchKind,
 }
 
 impl SearchRequest {
@@ -86,7 +88,7 @@ impl SearchRequest {
             show_ranking_score_details: flag(&body, "showRankingScoreDetails")?,
             show_ranking_score: flag(&body, "showRankingScore")?,
             has_threshold: present(&body, "rankingScoreThreshold").is_some(),
-            hybrid_ratio: parse_hybrid(&body)?,
+            kind: SearchKind::of(&body)?,
             body,
         })
     }
@@ -106,7 +108,7 @@ impl SearchRequest {
     }
 }
 
-fn present<'a>(body: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
+pub(super) fn present<'a>(body: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
     body.get(key).filter(|value| !value.is_null())
 }
 
@@ -122,26 +124,17 @@ fn parse_window(body: &Map<String, Value>) -> Result<Window, NotUnderstood> {
     Ok(Window::Offset { offset: offset.unwrap_or(0), limit: limit.unwrap_or(DEFAULT_LIMIT) })
 }
 
-fn parse_hybrid(body: &Map<String, Value>) -> Result<Option<f64>, NotUnderstood> {
-    let Some(hybrid) = present(body, "hybrid") else { return Ok(None) };
-    let ratio = match hybrid.as_object().ok_or(NotUnderstood("hybrid"))?.get("semanticRatio") {
-        None | Some(Value::Null) => 0.5,
-        Some(ratio) => ratio.as_f64().ok_or(NotUnderstood("hybrid"))?,
-    };
-    Ok((ratio > 0.0 && ratio < 1.0 && present(body, "q").is_some()).then_some(ratio))
-}
-
-fn count(body: &Map<String, Value>, key: &'static str) -> Result<Option<usize>, NotUnderstood> {
+pub(super) fn count(body: &Map<String, Value>, key: &'static str) -> Result<Option<usize>, NotUnderstood> {
     present(body, key)
         .map(|value| value.as_u64().and_then(|count| usize::try_from(count).ok()).ok_or(NotUnderstood(key)))
         .transpose()
 }
 
-fn string(body: &Map<String, Value>, key: &'static str) -> Result<Option<String>, NotUnderstood> {
+pub(super) fn string(body: &Map<String, Value>, key: &'static str) -> Result<Option<String>, NotUnderstood> {
     present(body, key).map(|value| value.as_str().map(str::to_owned).ok_or(NotUnderstood(key))).transpose()
 }
 
-fn flag(body: &Map<String, Value>, key: &'static str) -> Result<bool, NotUnderstood> {
+pub(super) fn flag(body: &Map<String, Value>, key: &'static str) -> Result<bool, NotUnderstood> {
     present(body, key).map_or(Ok(false), |value| value.as_bool().ok_or(NotUnderstood(key)))
 }
 

@@ -35,9 +35,6 @@ pub(super) fn widen(body: &mut Map<String, Value>, request: &SearchRequest, show
         body.insert("limit".to_owned(), json!(plan.hits_per_node));
     }
     body.insert("showRankingScoreDetails".to_owned(), Value::Bool(true));
-    if request.hybrid_ratio.is_some() {
-        body.insert("showRankingScore".to_owned(), Value::Bool(true));
-    }
     if !plan.node_facets.is_empty() {
         body.insert("facets".to_owned(), json!(plan.node_facets));
     }

@@ -35,6 +35,11 @@ impl ClientSettings {
         })
     }
 
+    /// Whether there is an embedder of this name.
+    pub fn has_embedder(&self, name: &str) -> bool {
+        self.get("embedders").is_some_and(|embedders| embedders.get(name).is_some())
+    }
+
     /// Applies a settings change: `null` resets a key, objects of some settings are merged, everything else replaces.
     pub fn apply(&mut self, patch: &Map<String, Value>) {
         for (key, value) in patch {

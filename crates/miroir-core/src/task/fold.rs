@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::{Counts, Decision, Op, Step, TaskStatus, Verdict, ops_for};
+use crate::document::edit::message_without_marker;
 use crate::error::{ErrorType, ResponseError, scrub_message};
 use crate::ids::{GroupId, IndexUid, NodeId, ShardId};
 use crate::placement::IndexPlacement;
@@ -111,7 +112,11 @@ fn failure_of(decision: &Decision, node: &NodeId, report: &NodeReport) -> Option
             ErrorType::Internal | ErrorType::System | ErrorType::Auth => Fault::Node,
         };
         let in_creation = matches!(op, Op::CreateIndex { .. });
-        Some(Failure { error: error.clone(), fault, in_creation })
+        let mut error = error.clone();
+        if matches!(op, Op::EditDocuments { .. }) {
+            error.message = message_without_marker(&error.message);
+        }
+        Some(Failure { error, fault, in_creation })
     })
 }
 

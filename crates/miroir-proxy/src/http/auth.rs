@@ -44,6 +44,7 @@ macro_rules! actions {
 
 actions! {
     Search,
+    DocumentsAll,
     DocumentsAdd,
     DocumentsGet,
     DocumentsDelete,

@@ -17,9 +17,19 @@ pub(super) fn check_search(body: &Map<String, Value>) -> Result<(), HttpError> {
     SELECTING.iter().try_for_each(|(key, code, _)| check(body.get(*key), *code))
 }
 
+/// Refuses a search for similar documents that selects by a reserved name.
+pub(super) fn check_similar(body: &Map<String, Value>) -> Result<(), HttpError> {
+    check(body.get("filter"), ErrorCode::InvalidSimilarFilter)
+}
+
 /// Refuses a listing or a deletion that selects by a reserved name.
 pub(super) fn check_selection(body: &Map<String, Value>) -> Result<(), HttpError> {
     SELECTING.iter().try_for_each(|(key, _, code)| check(body.get(*key), *code))
+}
+
+/// Refuses an edit whose function, filter or context speaks of a reserved name.
+pub(super) fn check_edition(body: &Value) -> Result<(), HttpError> {
+    check(Some(body), ErrorCode::BadRequest)
 }
 
 /// Refuses settings that name a reserved attribute.

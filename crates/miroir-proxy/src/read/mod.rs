@@ -21,7 +21,7 @@ pub use settings::read_settings;
 pub use stats::index_stats;
 
 /// Asks one readable replica of a shard; the next one when it fails. A client error is an answer.
-async fn ask_replica(
+pub(crate) async fn ask_replica(
     cluster: &Cluster,
     view: &View,
     entry: &IndexEntry,

@@ -32,7 +32,7 @@ impl Original {
         Self { method: Method::POST, path, body: Some(body) }
     }
 
-    fn to_request(&self, entry: &IndexEntry) -> NodeRequest {
+    pub(super) fn to_request(&self, entry: &IndexEntry) -> NodeRequest {
         let request =
             NodeRequest::new(self.method.clone(), format!("/indexes/{}{}", entry.physical, self.path));
         match &self.body {

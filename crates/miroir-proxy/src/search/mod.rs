@@ -1,16 +1,23 @@
-//! The way of a search: plan, scatter, gather, merge.
+//! The way of a search, of words or vectors, for documents, for values of a facet, for similar documents: plan, scatter,
+//! gather, merge.
 
 mod explain;
+mod facet_search;
+mod hybrid;
 mod scatter;
+mod similar;
 
 use std::time::Instant;
 
 use miroir_core::ids::ShardId;
-use miroir_core::search::{SearchPlan, SearchRequest, merge_replies, plan_search};
+use miroir_core::search::{
+    MergePlan, Merged, SearchKind, SearchRequest, merge_replies, plan_search, plan_with_cover,
+};
 use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use self::hybrid::{embed, search_halves};
 use self::scatter::{Gathered, run_scatter};
 use crate::cluster::Cluster;
 use crate::config::UnavailableShardPolicy;
@@ -18,6 +25,8 @@ use crate::http::HttpError;
 
 use self::explain::explain_refusal;
 pub use self::explain::{Original, explain, scrub_reply};
+pub use self::facet_search::run_facet_search;
+pub use self::similar::run_similar;
 
 /// An answer, and what the client is told about it in headers.
 #[derive(Debug)]
@@ -26,6 +35,15 @@ pub struct Answer {
     pub body: Map<String, Value>,
     /// Shards that no node could answer for; their documents are missing from the answer.
     pub missing: Vec<ShardId>,
+}
+
+/// What a search is made over, and what its errors are explained with.
+#[derive(Debug, Clone, Copy)]
+struct Searched<'a> {
+    cluster: &'a Cluster,
+    view: &'a View,
+    entry: &'a IndexEntry,
+    original: &'a Original,
 }
 
 /// Answers one search over one view. Dropping the future gives up the requests to the nodes.
@@ -37,44 +55,66 @@ pub async fn run_search(
     original: &Original,
 ) -> Result<Answer, HttpError> {
     let began = Instant::now();
-    let plan = plan_search(request, entry, view);
-    let gathered = run_scatter(cluster, view, entry, request, &plan).await?;
-    if let Some(refusal) = &gathered.refusal {
-        return Err(explain_refusal(cluster, entry, original, refusal).await);
-    }
-    let gathered = accept(gathered, cluster.unavailable_shards)?;
-    cluster.metrics.note_answer(&gathered.missing);
-    Ok(merge(&plan, entry, request, gathered, began))
-}
-
-/// Whether an answer without some shards is better than none is the operator's decision; without any shard there is
-/// nothing to answer with.
-fn accept(gathered: Gathered, policy: UnavailableShardPolicy) -> Result<Gathered, HttpError> {
-    let nothing = gathered.replies.is_empty();
-    match policy {
-        _ if gathered.missing.is_empty() => Ok(gathered),
-        UnavailableShardPolicy::Partial if !nothing => Ok(gathered),
-        UnavailableShardPolicy::Partial | UnavailableShardPolicy::Error => {
-            Err(HttpError::ShardsUnavailable(gathered.missing))
-        }
-    }
-}
-
-fn merge(
-    plan: &SearchPlan,
-    entry: &IndexEntry,
-    request: &SearchRequest,
-    gathered: Gathered,
-    began: Instant,
-) -> Answer {
-    let merged = merge_replies(&plan.merge, gathered.replies);
+    let of = Searched { cluster, view, entry, original };
+    let (merged, missing) = find(&of, request).await?;
     if merged.cut_off {
         tracing::debug!(index = %entry.uid, "a node reached its search cutoff; hits may be missing");
     }
     let mut body = merged.body;
     body.entry("query").or_insert_with(|| request.body.get("q").cloned().unwrap_or_else(|| json!("")));
+    note_time(&mut body, began);
+    body.insert("requestUid".to_owned(), json!(Uuid::now_v7()));
+    Ok(Answer { body, missing })
+}
+
+/// Asks the nodes in the way that the kind of the search needs, and merges their answers.
+async fn find(of: &Searched<'_>, request: &SearchRequest) -> Result<(Merged, Vec<ShardId>), HttpError> {
+    let scattered = of.entry.placement.is_scattered();
+    if scattered && matches!(request.kind, SearchKind::Hybrid { .. }) {
+        return search_halves(of, request).await;
+    }
+    let vector = if scattered && request.needs_embedding() { embed(of, request).await? } else { None };
+    let embedded = vector.map(|vector| request.with_vector(vector));
+    let found = ask(of, embedded.as_ref().unwrap_or(request)).await?;
+    Ok((merge_replies(&found.plan, found.replies), found.missing))
+}
+
+/// The nodes' answers to one request, and how they become one.
+struct Asked {
+    plan: MergePlan,
+    replies: Vec<Map<String, Value>>,
+    missing: Vec<ShardId>,
+}
+
+/// Plans one request to the nodes and asks them.
+async fn ask(of: &Searched<'_>, request: &SearchRequest) -> Result<Asked, HttpError> {
+    let plan = plan_search(request, of.entry, of.view);
+    let again = |cover| plan_with_cover(request, of.entry, cover).parts;
+    let gathered = run_scatter(of.cluster, of.view, of.entry, (plan.parts, plan.missing), again).await?;
+    let gathered = accept(of, gathered).await?;
+    Ok(Asked { plan: plan.merge, replies: gathered.replies, missing: gathered.missing })
+}
+
+/// A refusal is explained. Whether an answer without some shards is better than none is the operator's decision; without
+/// any shard there is nothing to answer with.
+async fn accept(of: &Searched<'_>, gathered: Gathered) -> Result<Gathered, HttpError> {
+    if let Some(refusal) = &gathered.refusal {
+        return Err(explain_refusal(of.cluster, of.entry, of.original, refusal).await);
+    }
+    let nothing = gathered.replies.is_empty();
+    let acceptable = gathered.missing.is_empty()
+        || match of.cluster.unavailable_shards {
+            UnavailableShardPolicy::Partial => !nothing,
+            UnavailableShardPolicy::Error => false,
+        };
+    if !acceptable {
+        return Err(HttpError::ShardsUnavailable(gathered.missing));
+    }
+    of.cluster.metrics.note_answer(&gathered.missing);
+    Ok(gathered)
+}
+
+fn note_time(body: &mut Map<String, Value>, began: Instant) {
     let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     body.insert("processingTimeMs".to_owned(), json!(milliseconds));
-    body.insert("requestUid".to_owned(), json!(Uuid::now_v7()));
-    Answer { body, missing: gathered.missing }
 }

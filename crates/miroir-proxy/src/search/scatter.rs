@@ -1,11 +1,12 @@
-//! Asking the nodes of a plan, all at once, and asking others for the shards of those that do not answer.
+//! Asking the nodes of a plan, all at once, and asking others for the shards of those that do not answer. Whatever is
+//! asked, a search or something like it, is asked like this.
 
 use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
-use miroir_core::cover::plan_cover_of;
+use miroir_core::cover::{Cover, plan_cover_of};
 use miroir_core::ids::{NodeId, PhysicalUid, ShardId};
-use miroir_core::search::{PartPlan, SearchPlan, SearchRequest, plan_with_cover};
+use miroir_core::search::PartPlan;
 use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value};
 
@@ -39,27 +40,27 @@ enum Outcome {
     Failed,
 }
 
-/// Executes a plan. A node that fails is asked no more in this search; other replicas take over its shards.
+/// Asks the parts of a plan. A node that fails is asked no more in this request; other replicas take over its shards,
+/// with what `plan_parts` says for them. `missing` are the shards that the plan has no node for.
 pub(super) async fn run_scatter(
     cluster: &Cluster,
     view: &View,
     entry: &IndexEntry,
-    request: &SearchRequest,
-    plan: &SearchPlan,
+    (parts, missing): (Vec<PartPlan>, Vec<ShardId>),
+    plan_parts: impl Fn(Cover) -> Vec<PartPlan>,
 ) -> Result<Gathered, HttpError> {
-    let mut gathered = Gathered { missing: plan.missing.clone(), ..Gathered::default() };
+    let mut gathered = Gathered { missing, ..Gathered::default() };
     let mut readable = view.readable.clone();
-    let mut parts = plan.parts.clone();
+    let mut parts = parts;
     cluster.metrics.note_fan_out(parts.len());
     for _ in 0..MAX_ROUNDS {
-        let unanswered = run_round(cluster, &plan.physical, parts, &mut gathered, &mut readable).await?;
+        let unanswered = run_round(cluster, &entry.physical, parts, &mut gathered, &mut readable).await?;
         if unanswered.is_empty() || gathered.refusal.is_some() {
             return Ok(gathered);
         }
-        let cover = plan_cover_of(&entry.placement, unanswered, &readable, 0);
-        let retry = plan_with_cover(request, entry, cover);
-        gathered.missing.extend(retry.missing);
-        parts = retry.parts;
+        let mut cover = plan_cover_of(&entry.placement, unanswered, &readable, 0);
+        gathered.missing.append(&mut cover.missing);
+        parts = plan_parts(cover);
         if parts.is_empty() {
             break;
         }
@@ -99,11 +100,11 @@ async fn run_round(
 async fn send_part(cluster: &Cluster, physical: &PhysicalUid, part: &PartPlan) -> Result<Outcome, HttpError> {
     let Some(node) = cluster.membership.node(part.node()) else { return Ok(Outcome::Failed) };
     let body = serde_json::to_vec(&part.body).map_err(|error| HttpError::Unreadable(error.to_string()))?;
-    let request = NodeRequest::post(format!("/indexes/{physical}/search")).json(body);
+    let request = NodeRequest::post(format!("/indexes/{physical}{}", part.route.suffix())).json(body);
     match cluster.read(node, request).await {
         Ok(reply) if reply.status.is_success() => match serde_json::from_slice(&reply.body) {
             Ok(Value::Object(answer)) => Ok(Outcome::Answered(answer)),
-            Ok(other) => Err(HttpError::Unreadable(format!("a search answer is {other}"))),
+            Ok(other) => Err(HttpError::Unreadable(format!("the answer is {other}"))),
             Err(error) => Err(HttpError::Unreadable(error.to_string())),
         },
         // The index exists for the cluster, so a node that does not know it, like one that is busy, is the one that

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use miroir_core::document::edit::keep_marker;
 use miroir_core::hash::shard_of;
 use miroir_core::ids::{PhysicalUid, ShardCount, ShardId, TaskUid};
 use miroir_core::task::{Deletion, Mutation, Op, WriteMethod};
@@ -63,7 +64,7 @@ pub(super) fn request(prepared: &Prepared, op: &Op<'_>, mark: &str) -> NodeReque
         Op::DeleteByFilter { filter, .. } => marked(Method::POST, physical, "/documents/delete", mark)
             .json(json!({ "filter": filter }).to_string()),
         Op::EditDocuments { filter, context, function, .. } => {
-            let mut body = json!({ "function": function });
+            let mut body = json!({ "function": keep_marker(function) });
             if let Some(filter) = filter {
                 body["filter"] = filter.clone();
             }

@@ -70,13 +70,15 @@ fn missing_last(a: Option<f64>, b: Option<f64>, order: impl FnOnce(f64, f64) -> 
 
 /// The rules of a hit in the order in which they were applied.
 pub(super) fn read_details(hit: &Map<String, Value>) -> Vec<RuleScore> {
+    rules_of(hit).into_iter().map(|(name, rule)| read_rule(name, rule, hit)).collect()
+}
+
+/// The rules of a hit as the node describes them, in the order in which they were applied.
+pub(super) fn rules_of(hit: &Map<String, Value>) -> Vec<(&str, &Value)> {
     let Some(Value::Object(details)) = hit.get("_rankingScoreDetails") else { return Vec::new() };
-    let mut rules: Vec<(u64, RuleScore)> = details
-        .iter()
-        .map(|(name, rule)| (rule["order"].as_u64().unwrap_or(u64::MAX), read_rule(name, rule, hit)))
-        .collect();
-    rules.sort_by_key(|(order, _)| *order);
-    rules.into_iter().map(|(_, rule)| rule).collect()
+    let mut rules: Vec<(&str, &Value)> = details.iter().map(|(name, rule)| (name.as_str(), rule)).collect();
+    rules.sort_by_key(|(_, rule)| rule["order"].as_u64().unwrap_or(u64::MAX));
+    rules
 }
 
 fn read_rule(name: &str, rule: &Value, hit: &Map<String, Value>) -> RuleScore {

@@ -38,6 +38,11 @@ impl Dropped {
     }
 }
 
+/// Whether the nodes sent every hit that they counted.
+pub(super) fn all_seen(plan: &MergePlan, replies: &[Map<String, Value>]) -> bool {
+    replies.iter().all(|reply| reply_total(reply) <= plan.hits_per_node as u64)
+}
+
 /// The number of hits that count.
 pub(super) fn distinct_total(
     plan: &MergePlan,
@@ -45,9 +50,8 @@ pub(super) fn distinct_total(
     dropped: &Dropped,
     sum: u64,
 ) -> u64 {
-    let all_seen = replies.iter().all(|reply| reply_total(reply) <= plan.hits_per_node as u64);
     match &plan.distinct {
-        Some(attribute) if !all_seen => union(attribute, replies, sum),
+        Some(attribute) if !all_seen(plan, replies) => union(attribute, replies, sum),
         _ => sum - dropped.hits,
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{HashSet, VecDeque};
 
 use serde_json::{Map, Value};
 
-use super::details::{RuleScore, read_details};
+use super::details::{RuleScore, read_details, rules_of};
 use super::distinct::Dropped;
 use super::value::FacetValue;
 use crate::search::MergePlan;
@@ -15,14 +15,22 @@ use crate::search::MergePlan;
 pub(super) struct RankedHit {
     object: Map<String, Value>,
     rules: Vec<RuleScore>,
-    /// For a hybrid search the score, weighted by the hit's kind; it goes before the rules.
-    weight: Option<f64>,
 }
 
 impl RankedHit {
-    /// Whether a vector found this hit.
+    /// Whether this hit was found by a vector, be it the last one, without any of its own.
     pub(super) fn is_semantic(&self) -> bool {
-        self.rules.iter().any(|rule| matches!(rule, RuleScore::Vector(Some(_))))
+        self.rules.iter().any(|rule| matches!(rule, RuleScore::Vector(_)))
+    }
+
+    /// The node's score of the hit, if it was asked for.
+    pub(super) fn score(&self) -> f64 {
+        self.object.get("_rankingScore").and_then(Value::as_f64).unwrap_or(0.0)
+    }
+
+    /// The rules that ranked the hit, in their order: as the node describes them, and as they compare.
+    pub(super) fn rules(&self) -> impl Iterator<Item = ((&str, &Value), &RuleScore)> {
+        rules_of(&self.object).into_iter().zip(&self.rules)
     }
 
     /// Whether the node ran out of time before it had ranked this hit.
@@ -31,6 +39,11 @@ impl RankedHit {
     }
 
     /// The hit as the node sent it.
+    pub(super) fn object(&self) -> &Map<String, Value> {
+        &self.object
+    }
+
+    /// The same, for good.
     pub(super) fn into_object(self) -> Map<String, Value> {
         self.object
     }
@@ -42,40 +55,21 @@ impl RankedHit {
     }
 
     fn order(&self, other: &Self) -> Ordering {
-        let by_weight = match (self.weight, other.weight) {
-            (Some(a), Some(b)) => b.total_cmp(&a),
-            _ => Ordering::Equal,
-        };
         let rules = self.rules.iter().zip(&other.rules);
-        rules.fold(by_weight, |decided, (a, b)| decided.then_with(|| a.order(b)))
+        rules.fold(Ordering::Equal, |decided, (a, b)| decided.then_with(|| a.order(b)))
     }
 }
 
 /// Takes the hits out of a node's answer.
-pub(super) fn read_hits(plan: &MergePlan, reply: &mut Map<String, Value>) -> Vec<RankedHit> {
+pub(super) fn read_hits(reply: &mut Map<String, Value>) -> Vec<RankedHit> {
     let Some(Value::Array(hits)) = reply.shift_remove("hits") else { return Vec::new() };
     hits.into_iter()
         .filter_map(|hit| match hit {
             Value::Object(object) => Some(object),
             _ => None,
         })
-        .map(|object| {
-            let rules = read_details(&object);
-            let hit = RankedHit { object, rules, weight: None };
-            match plan.hybrid_ratio {
-                Some(ratio) => weigh(hit, ratio),
-                None => hit,
-            }
-        })
+        .map(|object| RankedHit { rules: read_details(&object), object })
         .collect()
-}
-
-/// Meilisearch compares the two halves of a hybrid search by score times weight: the ratio for hits that a vector
-/// found, the rest for keyword hits.
-fn weigh(hit: RankedHit, ratio: f64) -> RankedHit {
-    let score = hit.object.get("_rankingScore").and_then(Value::as_f64).unwrap_or(0.0);
-    let weight = if hit.is_semantic() { ratio } else { 1.0 - ratio };
-    RankedHit { weight: Some(score * weight), ..hit }
 }
 
 /// The hits of the client's window, in order, and those dropped because a better one has the same distinct value.
@@ -105,7 +99,8 @@ pub(super) fn merge_hits(plan: &MergePlan, lists: Vec<Vec<RankedHit>>) -> (Vec<R
     (hits, dropped)
 }
 
-fn take_best(lists: &mut [VecDeque<RankedHit>]) -> Option<RankedHit> {
+/// The hit that stands before all others, out of lists that are each in order.
+pub(super) fn take_best(lists: &mut [VecDeque<RankedHit>]) -> Option<RankedHit> {
     let heads = lists.iter().enumerate().filter_map(|(list, hits)| Some((list, hits.front()?)));
     let (best, _) = heads.reduce(|best, head| if head.1.order(best.1).is_lt() { head } else { best })?;
     lists[best].pop_front()

@@ -6,16 +6,23 @@
 
 mod details;
 mod distinct;
+mod facet_hits;
 mod facets;
 mod hits;
+mod hybrid;
+mod near;
 mod normal;
 mod value;
+mod weights;
 
 use serde_json::{Map, Value, json};
 
 pub(super) use self::details::metres_to;
-use self::distinct::{Dropped, distinct_total};
+use self::distinct::{Dropped, all_seen, distinct_total};
+pub(super) use self::facet_hits::merge_facet_hits;
 use self::hits::{RankedHit, merge_hits, read_hits};
+pub use self::hybrid::{KeywordHits, rank_keyword_hits};
+pub(super) use self::near::merge_near;
 pub(super) use self::value::SortValue;
 use super::{MergePlan, Window};
 use crate::document::marker;
@@ -32,16 +39,36 @@ pub struct Merged {
 /// Merges the nodes' answers, in the order of the plan's parts.
 pub fn merge_replies(plan: &MergePlan, replies: Vec<Map<String, Value>>) -> Merged {
     if plan.whole {
-        return pass_on(replies.into_iter().next().unwrap_or_default());
+        let body = pass_on(replies.into_iter().next().unwrap_or_default());
+        return Merged { body, cut_off: false };
     }
     let mut replies = replies;
-    let lists: Vec<Vec<RankedHit>> = replies.iter_mut().map(|reply| read_hits(plan, reply)).collect();
+    let lists: Vec<Vec<RankedHit>> = replies.iter_mut().map(read_hits).collect();
     let cut_off = lists.iter().flatten().any(RankedHit::is_cut_off);
     let (hits, dropped) = merge_hits(plan, lists);
-    let total = total(plan, &replies, &dropped);
     let semantic = semantic_hits(&replies, &hits);
-    let facets = plan_has_facets(plan).then(|| facets::merge_facets(plan, &replies, &dropped, total));
-    let shown: Vec<Value> = hits.into_iter().map(|hit| Value::Object(present(plan, hit))).collect();
+    answer(plan, Found { hits, dropped, distinct: None }, replies, cut_off, semantic)
+}
+
+/// The client's hits, and what was found out about the others.
+struct Found {
+    hits: Vec<RankedHit>,
+    dropped: Dropped,
+    /// How many hits with different values there are, where that was counted.
+    distinct: Option<u64>,
+}
+
+/// The answer with these hits; everything else adds up from the replies.
+fn answer(
+    plan: &MergePlan,
+    found: Found,
+    replies: Vec<Map<String, Value>>,
+    cut_off: bool,
+    semantic_hits: Option<usize>,
+) -> Merged {
+    let total = total(plan, &replies, &found);
+    let facets = plan_has_facets(plan).then(|| facets::merge_facets(plan, &replies, &found.dropped, total));
+    let shown: Vec<Value> = found.hits.into_iter().map(|hit| Value::Object(present(plan, hit))).collect();
 
     let mut rest = replies.into_iter().next().unwrap_or_default();
     let mut body = Map::from_iter([("hits".to_owned(), Value::Array(shown))]);
@@ -57,14 +84,14 @@ pub fn merge_replies(plan: &MergePlan, replies: Vec<Map<String, Value>>) -> Merg
         rest.shift_remove(key);
     }
     body.append(&mut rest);
-    if let Some(semantic) = semantic {
+    if let Some(semantic) = semantic_hits {
         body.insert("semanticHitCount".to_owned(), json!(semantic));
     }
     Merged { body, cut_off }
 }
 
 /// The answer of a node that holds the whole index, without the markers.
-fn pass_on(mut body: Map<String, Value>) -> Merged {
+pub fn pass_on(mut body: Map<String, Value>) -> Map<String, Value> {
     if let Some(Value::Array(hits)) = body.get_mut("hits") {
         hits.iter_mut().filter_map(Value::as_object_mut).for_each(marker::strip_document);
     }
@@ -73,7 +100,7 @@ fn pass_on(mut body: Map<String, Value>) -> Merged {
             facets.retain(|facet, _| !marker::is_reserved(facet));
         }
     }
-    Merged { body, cut_off: false }
+    body
 }
 
 /// Whether the client asked for facets; the merge's own one does not count.
@@ -81,9 +108,13 @@ fn plan_has_facets(plan: &MergePlan) -> bool {
     plan.node_facets.len() > usize::from(plan.hidden_facet.is_some())
 }
 
-fn total(plan: &MergePlan, replies: &[Map<String, Value>], dropped: &Dropped) -> u64 {
+fn total(plan: &MergePlan, replies: &[Map<String, Value>], found: &Found) -> u64 {
     let sum = replies.iter().map(reply_total).sum();
-    if plan.distinct.is_some() { distinct_total(plan, replies, dropped, sum) } else { sum }
+    match found.distinct {
+        _ if plan.distinct.is_none() => sum,
+        Some(counted) if all_seen(plan, replies) => counted,
+        _ => distinct_total(plan, replies, &found.dropped, sum),
+    }
 }
 
 /// A node's total, whichever kind of window it was asked for.

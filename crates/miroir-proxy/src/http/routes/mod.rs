@@ -1,8 +1,11 @@
 //! The routes, by what they are about.
 
 mod admin;
+mod asked;
 mod batches;
 mod documents;
+mod edit;
+mod facet_search;
 mod features;
 mod indexes;
 mod instance;
@@ -10,6 +13,7 @@ mod keys;
 mod list_documents;
 mod search;
 mod settings;
+mod similar;
 mod stats;
 mod swap;
 mod tasks;
@@ -33,9 +37,12 @@ pub(super) fn all() -> Router<App> {
         .merge(stats::routes())
         .merge(documents::routes())
         .merge(search::routes())
+        .merge(facet_search::routes())
+        .merge(similar::routes())
         .merge(tasks::routes())
         .merge(batches::routes())
         .merge(swap::routes())
+        .merge(edit::routes())
         .merge(features::routes())
         .merge(unsupported::routes())
         .merge(admin::routes())

@@ -10,13 +10,10 @@ use crate::http::auth::{Authorized, Everything};
 use crate::http::error::HttpError;
 
 /// The paths, as Meilisearch 1.50 has them.
-const PATHS: [&str; 24] = [
+const PATHS: [&str; 21] = [
     "/multi-search",
-    "/indexes/{index}/facet-search",
-    "/indexes/{index}/similar",
     "/indexes/{index}/fields",
     "/indexes/{index}/compact",
-    "/indexes/{index}/documents/edit",
     "/indexes/{index}/settings/chat",
     "/tasks/compact",
     "/tasks/{uid}/documents",

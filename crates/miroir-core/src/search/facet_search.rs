@@ -1,0 +1,99 @@
+//! A search for the values of a facet: planned like a search, and its answers added before anything is cut.
+//!
+//! Which values a query finds, with prefixes and typos, is a node's own affair: it depends on the query and the value
+//! alone. Counts are over disjoint shards, so they add up. Only the cap (`faceting.maxValuesPerFacet`) needs care: a
+//! node's first values need not be the cluster's, so nodes have a larger cap (see [`crate::settings`]) and the
+//! client's is applied to the sum.
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::merge::merge_facet_hits;
+use super::plan::{PartPlan, Route, confine_to, facet_order};
+use super::request::{present, string};
+use super::{NotUnderstood, cover_seed};
+use crate::cover::{Cover, plan_cover};
+use crate::ids::ShardId;
+use crate::settings::values_per_facet;
+use crate::view::{IndexEntry, View};
+
+/// The body of `POST /indexes/{uid}/facet-search`, with what the merge needs read out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FacetSearchRequest {
+    /// The client's whole body.
+    pub body: Map<String, Value>,
+    facet: String,
+    query: Option<String>,
+}
+
+impl FacetSearchRequest {
+    /// Reads a body. `Err` names a value that Meilisearch would refuse; nothing else is checked here, nodes do.
+    pub fn parse(body: Map<String, Value>) -> Result<Self, NotUnderstood> {
+        let facet = string(&body, "facetName")?.ok_or(NotUnderstood("facetName"))?;
+        let query = string(&body, "facetQuery")?;
+        Ok(Self { body, facet, query })
+    }
+}
+
+/// One facet search, decided.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FacetSearchPlan {
+    /// Who is asked what.
+    pub parts: Vec<PartPlan>,
+    /// Shards that no readable node holds.
+    pub missing: Vec<ShardId>,
+    /// How the answers become one.
+    pub merge: FacetHitsPlan,
+}
+
+/// What the merge of facet hits must know besides the answers.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FacetHitsPlan {
+    /// One node holds the whole index: its answer is the answer.
+    pub whole: bool,
+    /// Values come by descending count, not by name.
+    pub by_count: bool,
+    /// The client's cap.
+    pub max_values: usize,
+    /// The client's `facetQuery`.
+    pub query: Option<String>,
+}
+
+/// Decides a facet search against one view.
+pub fn plan_facet_search(request: &FacetSearchRequest, entry: &IndexEntry, view: &View) -> FacetSearchPlan {
+    let cover = plan_cover(&entry.placement, &view.readable, cover_seed(&request.body));
+    let missing = cover.missing.clone();
+    let merge = FacetHitsPlan {
+        whole: !entry.placement.is_scattered(),
+        by_count: facet_order(&entry.settings).is_by_count(&request.facet),
+        max_values: usize::try_from(values_per_facet(&entry.settings)).unwrap_or(usize::MAX),
+        query: request.query.clone(),
+    };
+    FacetSearchPlan { parts: facet_search_parts(request, entry, cover), missing, merge }
+}
+
+/// What the nodes of a cover are asked.
+pub fn facet_search_parts(request: &FacetSearchRequest, entry: &IndexEntry, cover: Cover) -> Vec<PartPlan> {
+    let part = |cover| {
+        let mut body = request.body.clone();
+        confine_to(&mut body, entry, &cover);
+        // How far a node counts would depend on how many hits it looks at; the sum of such counts means nothing.
+        if entry.placement.is_scattered() && present(&body, "rankingScoreThreshold").is_some() {
+            body.insert("exhaustiveFacetCount".to_owned(), Value::Bool(true));
+        }
+        PartPlan { cover, route: Route::FacetSearch, body }
+    };
+    cover.parts.into_iter().map(part).collect()
+}
+
+/// One answer out of the nodes' answers, but for the time that it took.
+pub fn merge_facet_search(plan: &FacetHitsPlan, replies: Vec<Map<String, Value>>) -> Map<String, Value> {
+    if plan.whole {
+        return replies.into_iter().next().unwrap_or_default();
+    }
+    let hits = merge_facet_hits(plan, &replies);
+    Map::from_iter([
+        ("facetHits".to_owned(), Value::Array(hits)),
+        ("facetQuery".to_owned(), json!(plan.query)),
+    ])
+}

@@ -1,0 +1,187 @@
+//! The two steps of a hybrid search: are the words enough, and if not, one list out of the words' and the vectors'.
+
+use std::cmp::Ordering;
+use std::collections::{HashSet, VecDeque};
+use std::iter::Peekable;
+use std::vec::IntoIter;
+
+use serde_json::{Map, Value};
+
+use super::details::RuleScore;
+use super::distinct::Dropped;
+use super::hits::{RankedHit, read_hits, take_best};
+use super::weights::weighted;
+use super::{Found, Merged, answer};
+use crate::document::canonical_id;
+use crate::search::MergePlan;
+use crate::search::plan::HybridPlan;
+
+/// The score that all of the words' hits must have, once weighted, for them to be enough.
+const GOOD_ENOUGH: f64 = 0.45;
+
+/// What the words found, before it is clear whether that is enough.
+#[derive(Debug)]
+pub struct KeywordHits {
+    hits: Vec<RankedHit>,
+    replies: Vec<Map<String, Value>>,
+    cut_off: bool,
+}
+
+/// What a hit of one of the two lists is compared by.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Weighted {
+    /// Text rules in one number, or a similarity; times the list's weight.
+    Score(f64),
+    /// A rule that orders by a value.
+    Rule(RuleScore),
+}
+
+/// Puts the nodes' hits by words into order.
+pub fn rank_keyword_hits(replies: Vec<Map<String, Value>>) -> KeywordHits {
+    let (hits, replies) = in_order(replies);
+    let cut_off = hits.iter().any(RankedHit::is_cut_off);
+    KeywordHits { hits, replies, cut_off }
+}
+
+impl KeywordHits {
+    /// Whether there is no need to search by vectors.
+    pub fn suffice(&self, plan: &MergePlan) -> bool {
+        let Some(hybrid) = &plan.hybrid else { return true };
+        let wanted = plan.window.range().end.min(plan.max_total_hits);
+        self.hits.len() >= wanted
+            && self.hits.iter().take(wanted).all(|hit| hit.score() * hybrid.keyword_weight() >= GOOD_ENOUGH)
+    }
+
+    /// The answer of the words alone.
+    pub fn alone(self, plan: &MergePlan) -> Merged {
+        let found = walk(plan, self.hits.into_iter());
+        answer(plan, found, self.replies, self.cut_off, Some(0))
+    }
+
+    /// The answer of both. The totals and facets are those of the vectors' half, which has every document.
+    pub fn with_semantic(self, plan: &MergePlan, replies: Vec<Map<String, Value>>) -> Merged {
+        let (semantic, replies) = in_order(replies);
+        let cut_off = self.cut_off || semantic.iter().any(RankedHit::is_cut_off);
+        // A half that had to look at words may hold hits that only those found: they are in the other list already.
+        let semantic = semantic.into_iter().filter(RankedHit::is_semantic);
+        let (keyword_weight, semantic_weight) = plan
+            .hybrid
+            .as_ref()
+            .map_or((1.0, 0.0), |hybrid| (hybrid.keyword_weight(), hybrid.semantic_weight()));
+        let key = |weight| move |hit| (weighted(plan, &hit, weight), hit);
+        let two = TwoLists {
+            semantic: semantic.map(key(semantic_weight)).collect::<Vec<_>>().into_iter().peekable(),
+            keyword: self
+                .hits
+                .into_iter()
+                .map(key(keyword_weight))
+                .collect::<Vec<_>>()
+                .into_iter()
+                .peekable(),
+        };
+        let found = walk(plan, two);
+        let semantic_hits = found.hits.iter().filter(|hit| hit.is_semantic()).count();
+        answer(plan, found, replies, cut_off, Some(semantic_hits))
+    }
+}
+
+/// All hits of one half in their order, and what else the nodes said.
+fn in_order(mut replies: Vec<Map<String, Value>>) -> (Vec<RankedHit>, Vec<Map<String, Value>>) {
+    let mut lists: Vec<VecDeque<RankedHit>> =
+        replies.iter_mut().map(|reply| read_hits(reply).into()).collect();
+    let hits = std::iter::from_fn(|| take_best(&mut lists)).collect();
+    (hits, replies)
+}
+
+/// Takes the better head of two lists; of equals the vectors'.
+struct TwoLists {
+    semantic: Peekable<IntoIter<(Vec<Weighted>, RankedHit)>>,
+    keyword: Peekable<IntoIter<(Vec<Weighted>, RankedHit)>>,
+}
+
+impl Iterator for TwoLists {
+    type Item = RankedHit;
+
+    fn next(&mut self) -> Option<RankedHit> {
+        let semantic_first = match (self.semantic.peek(), self.keyword.peek()) {
+            (Some((semantic, _)), Some((keyword, _))) => compare(semantic, keyword).is_ge(),
+            (semantic, _) => semantic.is_some(),
+        };
+        let list = if semantic_first { &mut self.semantic } else { &mut self.keyword };
+        list.next().map(|(_, hit)| hit)
+    }
+}
+
+/// `Greater` when the hit with the first list of values stands before the other.
+fn compare(a: &[Weighted], b: &[Weighted]) -> Ordering {
+    use Weighted::{Rule, Score};
+    for (a, b) in a.iter().zip(b) {
+        let order = match (a, b) {
+            (Score(a), Score(b)) if (a - b).abs() <= f64::EPSILON => Ordering::Equal,
+            (Score(a), Score(b)) => a.total_cmp(b),
+            (Rule(a), Rule(b)) => b.order(a),
+            (Score(score), Rule(_)) => {
+                if *score == 0.0 {
+                    Ordering::Less
+                } else {
+                    Ordering::Greater
+                }
+            }
+            (Rule(_), Score(score)) => {
+                if *score == 0.0 {
+                    Ordering::Greater
+                } else {
+                    Ordering::Less
+                }
+            }
+        };
+        if order.is_ne() {
+            return order;
+        }
+    }
+    a.len().cmp(&b.len())
+}
+
+/// The client's window of a list in which a document may stand twice: its better place counts.
+fn walk(plan: &MergePlan, hits: impl Iterator<Item = RankedHit>) -> Found {
+    let window = plan.window.range();
+    let end = window.end.min(plan.max_total_hits);
+    let (mut ids, mut values) = (HashSet::new(), HashSet::new());
+    let mut found = Found { hits: Vec::new(), dropped: Dropped::default(), distinct: None };
+    let mut place = 0;
+    for hit in hits {
+        if place >= end && plan.distinct.is_none() {
+            break;
+        }
+        if !plan.hybrid.as_ref().is_none_or(|hybrid| is_new(hybrid, &hit, &mut ids)) {
+            continue;
+        }
+        if let Some(attribute) = &plan.distinct {
+            let own = hit.values(attribute);
+            if own.iter().any(|value| values.contains(value)) {
+                found.dropped.push(plan, &hit);
+                continue;
+            }
+            values.extend(own);
+        }
+        if place >= window.start && place < end {
+            found.hits.push(hit);
+        }
+        place += 1;
+    }
+    found.distinct = plan.distinct.is_some().then_some(place as u64);
+    found
+}
+
+fn is_new(hybrid: &HybridPlan, hit: &RankedHit, ids: &mut HashSet<String>) -> bool {
+    let key = hybrid.primary_key.as_deref().unwrap_or_default();
+    id_of(hit.object(), key).is_none_or(|id| ids.insert(id))
+}
+
+/// A document's id, by a primary key that is a field's name or a path.
+fn id_of(document: &Map<String, Value>, key: &str) -> Option<String> {
+    if let Some(id) = document.get(key) {
+        return canonical_id(id);
+    }
+    key.match_indices('.').find_map(|(at, _)| id_of(document.get(&key[..at])?.as_object()?, &key[at + 1..]))
+}

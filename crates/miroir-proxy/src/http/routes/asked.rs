@@ -1,0 +1,66 @@
+//! What a client asks of an index's content (search, facet search, similar documents), read the same way everywhere.
+//!
+//! Here such a request becomes a body for nodes and the [`Original`] that errors are explained with, and here both get the
+//! filter that the caller's token imposes.
+
+use miroir_core::ids::IndexUid;
+use miroir_core::keys::Confined;
+use miroir_core::search::NotUnderstood;
+use reqwest::Method;
+use serde_json::{Map, Value};
+
+use crate::http::auth::{Authorized, Search};
+use crate::http::body::JsonBody;
+use crate::http::error::HttpError;
+use crate::search::Original;
+
+/// A request as it came, and as a body.
+#[derive(Debug)]
+pub(super) struct Asked {
+    /// `Err` for what only a node can explain.
+    pub(super) body: Result<Map<String, Value>, NotUnderstood>,
+    /// To be repeated word for word.
+    pub(super) original: Original,
+}
+
+impl Asked {
+    /// A `POST`; `path` is what follows the index in the path.
+    pub(super) fn by_body(path: &str, body: JsonBody) -> Self {
+        let value = match body.value {
+            Value::Object(body) => Ok(body),
+            _ => Err(NotUnderstood("the body")),
+        };
+        let original = Original { method: Method::POST, path: path.to_owned(), body: Some(body.bytes) };
+        Self { body: value, original }
+    }
+
+    /// A `GET` with this query, which stands for `body`.
+    pub(super) fn by_query(
+        path: &str,
+        query: Option<String>,
+        body: Result<Map<String, Value>, NotUnderstood>,
+    ) -> Self {
+        let path = format!("{path}?{}", query.unwrap_or_default());
+        Self { body, original: Original { method: Method::GET, path, body: None } }
+    }
+
+    /// The same, confined to what the caller may find in this index.
+    pub(super) fn confined(self, caller: &Authorized<Search>, uid: &IndexUid) -> Result<Self, HttpError> {
+        let Self { body: Ok(mut body), original } = self else { return Ok(self) };
+        let original = match caller.confine(uid, &mut body)? {
+            Confined::AsSent => original,
+            Confined::Filtered => original.confined(&body),
+        };
+        Ok(Self { body: Ok(body), original })
+    }
+}
+
+/// The filter that the caller's token imposes on what can be found in this index.
+pub(super) fn imposed_filter(
+    caller: &Authorized<Search>,
+    uid: &IndexUid,
+) -> Result<Option<Value>, HttpError> {
+    let mut nothing = Map::new();
+    caller.confine(uid, &mut nothing)?;
+    Ok(nothing.shift_remove("filter"))
+}

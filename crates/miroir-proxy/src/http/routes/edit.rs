@@ -1,0 +1,76 @@
+//! `POST /indexes/{index}/documents/edit`.
+
+use axum::extract::{Path, RawQuery, State};
+use axum::http::StatusCode;
+use axum::routing::post;
+use axum::{Json, Router};
+use bytes::Bytes;
+use miroir_core::document::edit::check_function as check_end;
+use miroir_core::error::ErrorCode;
+use miroir_core::task::{Mutation, TaskSummary};
+use serde_json::{Value, json};
+
+use crate::cluster::NodeRequest;
+use crate::http::App;
+use crate::http::auth::{Authorized, DocumentsAll};
+use crate::http::body::JsonBody;
+use crate::http::dry_run::{NOBODY, ask_any, check_form};
+use crate::http::error::HttpError;
+use crate::http::path::check_uid;
+use crate::http::reserved;
+use crate::write::NewWrite;
+
+pub(super) fn routes() -> Router<App> {
+    Router::new().route("/indexes/{index}/documents/edit", post(edit))
+}
+
+async fn edit(
+    _: Authorized<DocumentsAll>,
+    Path(uid): Path<String>,
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+    body: JsonBody,
+) -> Result<(StatusCode, Json<TaskSummary>), HttpError> {
+    let query = query.unwrap_or_default();
+    let path = format!("/indexes/{NOBODY}/documents/edit?{query}");
+    check_form(&app.cluster, NodeRequest::post(path).json(body.bytes.clone())).await?;
+    let index = check_uid(&uid)?;
+    check_function(&app, index.as_str(), &body.value).await?;
+    let given = |name: &str| body.value.get(name).filter(|value| !value.is_null()).cloned();
+    let context = given("context");
+    if context.as_ref().is_some_and(|context| !context.is_object()) {
+        return Err(HttpError::new(
+            ErrorCode::InvalidDocumentEditionContext,
+            "The context must be an object",
+        ));
+    }
+    reserved::check_edition(&body.value)?;
+    let function = body.value["function"].as_str().unwrap_or_default().to_owned();
+    check_end(&function).map_err(|error| HttpError::new(ErrorCode::MiroirNotSupported, error.to_string()))?;
+    let mutation = Mutation::EditDocuments { filter: given("filter"), context, function };
+    let write = NewWrite { index, mutation, payload: Bytes::new(), custom_metadata: metadata(&query) };
+    Ok((StatusCode::ACCEPTED, Json(app.writer.append(write).await?)))
+}
+
+fn metadata(query: &str) -> Option<String> {
+    let url = reqwest::Url::parse(&format!("http://miroir/?{query}")).ok()?;
+    url.query_pairs().find(|(name, _)| name == "customMetadata").map(|(_, text)| text.into_owned())
+}
+
+/// Has a node compile the function and parse the filter. Meilisearch looks at the context after these two, so with a
+/// context that it can't accept it finds their faults and yet does nothing.
+async fn check_function(app: &App, index: &str, body: &Value) -> Result<(), HttpError> {
+    let mut asked = body.clone();
+    asked["context"] = json!(1);
+    let request = NodeRequest::post(format!("/indexes/{index}/documents/edit")).json(asked.to_string());
+    match ask_any(&app.cluster, request).await {
+        Some(reply) if reply.status.is_client_error() => {
+            let answer: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+            if answer["code"] == ErrorCode::InvalidDocumentEditionContext.as_str() {
+                return Ok(());
+            }
+            Err(HttpError::Node(reply))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,40 @@
+//! `POST /indexes/{index}/facet-search`.
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::routing::post;
+use axum::{Json, Router};
+use miroir_core::search::FacetSearchRequest;
+use serde_json::{Map, Value};
+
+use super::asked::Asked;
+use super::existing;
+use crate::http::App;
+use crate::http::auth::{Authorized, Search};
+use crate::http::body::JsonBody;
+use crate::http::error::HttpError;
+use crate::http::headers::degraded;
+use crate::http::path::IndexPath;
+use crate::http::reserved;
+use crate::search::{explain, run_facet_search};
+
+pub(super) fn routes() -> Router<App> {
+    Router::new().route("/indexes/{index}/facet-search", post(by_body))
+}
+
+async fn by_body(
+    caller: Authorized<Search>,
+    IndexPath(uid): IndexPath,
+    State(app): State<App>,
+    body: JsonBody,
+) -> Result<(HeaderMap, Json<Map<String, Value>>), HttpError> {
+    let asked = Asked::by_body("/facet-search", body).confined(&caller, &uid)?;
+    let view = app.cluster.view.load();
+    let entry = existing(&view, &uid)?;
+    let Ok(request) = asked.body.and_then(FacetSearchRequest::parse) else {
+        return Err(explain(&app.cluster, entry, &asked.original).await);
+    };
+    reserved::check_search(&request.body)?;
+    let answer = run_facet_search(&app.cluster, &view, entry, &request, &asked.original).await?;
+    Ok((degraded(&answer.missing), Json(answer.body)))
+}

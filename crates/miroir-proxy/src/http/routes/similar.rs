@@ -1,0 +1,63 @@
+//! `POST` and `GET /indexes/{index}/similar`.
+
+use axum::extract::{Query, RawQuery, State};
+use axum::http::HeaderMap;
+use axum::routing::get;
+use axum::{Json, Router};
+use miroir_core::ids::IndexUid;
+use miroir_core::search::{SimilarRequest, similar_of_query};
+use serde_json::{Map, Value};
+
+use super::asked::{Asked, imposed_filter};
+use super::existing;
+use crate::http::App;
+use crate::http::auth::{Authorized, Search};
+use crate::http::body::JsonBody;
+use crate::http::error::HttpError;
+use crate::http::headers::degraded;
+use crate::http::path::IndexPath;
+use crate::http::reserved;
+use crate::search::{explain, run_similar};
+
+pub(super) fn routes() -> Router<App> {
+    Router::new().route("/indexes/{index}/similar", get(by_query).post(by_body))
+}
+
+type Found = (HeaderMap, Json<Map<String, Value>>);
+
+async fn by_body(
+    caller: Authorized<Search>,
+    IndexPath(uid): IndexPath,
+    State(app): State<App>,
+    body: JsonBody,
+) -> Result<Found, HttpError> {
+    answer(&app, &caller, &uid, Asked::by_body("/similar", body)).await
+}
+
+async fn by_query(
+    caller: Authorized<Search>,
+    IndexPath(uid): IndexPath,
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+    Query(pairs): Query<Vec<(String, String)>>,
+) -> Result<Found, HttpError> {
+    answer(&app, &caller, &uid, Asked::by_query("/similar", query, similar_of_query(&pairs))).await
+}
+
+async fn answer(
+    app: &App,
+    caller: &Authorized<Search>,
+    uid: &IndexUid,
+    asked: Asked,
+) -> Result<Found, HttpError> {
+    let asked = asked.confined(caller, uid)?;
+    let view = app.cluster.view.load();
+    let entry = existing(&view, uid)?;
+    let Ok(mut request) = asked.body.and_then(SimilarRequest::parse) else {
+        return Err(explain(&app.cluster, entry, &asked.original).await);
+    };
+    reserved::check_similar(&request.body)?;
+    request.visible = imposed_filter(caller, uid)?;
+    let answer = run_similar(&app.cluster, &view, entry, &request, &asked.original).await?;
+    Ok((degraded(&answer.missing), Json(answer.body)))
+}

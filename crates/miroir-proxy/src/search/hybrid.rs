@@ -1,0 +1,89 @@
+//! Searches by words and vectors at once, and the vector of a query that brings none.
+//!
+//! The vector is made by one node and then given to all: making it can be slow, can cost money, and two answers of an
+//! embedder need not be equal.
+
+use futures_util::future::try_join;
+use miroir_core::cover::plan_cover;
+use miroir_core::ids::ShardId;
+use miroir_core::search::{MergePlan, Merged, SearchRequest, plan_search, rank_keyword_hits};
+use serde_json::Value;
+
+use super::explain::explain;
+use super::{Searched, ask};
+use crate::cluster::{NodeReply, NodeRequest};
+use crate::http::HttpError;
+
+/// Both halves of a hybrid search, merged; and the shards that one of them is missing.
+pub(super) async fn search_halves(
+    of: &Searched<'_>,
+    request: &SearchRequest,
+) -> Result<(Merged, Vec<ShardId>), HttpError> {
+    let keyword = request.keyword_half();
+    let plan = plan_search(&keyword, of.entry, of.view).merge;
+    if request.needs_embedding() {
+        return search_words_first(of, request, &keyword, &plan).await;
+    }
+    // The vectors' half may turn out to be not needed, but it is here where a wrong vector is found out, and two
+    // searches one after the other take twice as long.
+    let semantic = request.semantic_half(&plan);
+    let (keyword, semantic) = try_join(ask(of, &keyword), ask(of, &semantic)).await?;
+    let missing = union(keyword.missing, semantic.missing);
+    let hits = rank_keyword_hits(keyword.replies);
+    let merged =
+        if hits.suffice(&plan) { hits.alone(&plan) } else { hits.with_semantic(&plan, semantic.replies) };
+    Ok((merged, missing))
+}
+
+/// Where there is no vector yet, none is made before it is clear that the words are not enough.
+async fn search_words_first(
+    of: &Searched<'_>,
+    request: &SearchRequest,
+    keyword: &SearchRequest,
+    plan: &MergePlan,
+) -> Result<(Merged, Vec<ShardId>), HttpError> {
+    if !of.entry.settings.has_embedder(request.embedder().unwrap_or_default()) {
+        return Err(explain(of.cluster, of.entry, of.original).await);
+    }
+    let found = ask(of, keyword).await?;
+    let hits = rank_keyword_hits(found.replies);
+    let vector = if hits.suffice(plan) { None } else { embed(of, request).await? };
+    let Some(vector) = vector else { return Ok((hits.alone(plan), found.missing)) };
+    let semantic = ask(of, &request.with_vector(vector).semantic_half(plan)).await?;
+    Ok((hits.with_semantic(plan, semantic.replies), union(found.missing, semantic.missing)))
+}
+
+fn union(a: Vec<ShardId>, b: Vec<ShardId>) -> Vec<ShardId> {
+    let mut shards: Vec<ShardId> = a.into_iter().chain(b).collect();
+    shards.sort_unstable();
+    shards.dedup();
+    shards
+}
+
+/// The vector that a node makes of the query. `None` if it can't, where that is no error.
+pub(super) async fn embed(of: &Searched<'_>, request: &SearchRequest) -> Result<Option<Value>, HttpError> {
+    let body = Value::Object(request.embedding()).to_string();
+    let ask = NodeRequest::post(format!("/indexes/{}/search", of.entry.physical)).json(body);
+    let cover = plan_cover(&of.entry.placement, &of.view.readable, 0);
+    for part in cover.parts {
+        let Some(node) = of.cluster.membership.node(&part.node) else { continue };
+        match of.cluster.read(node, ask.clone()).await {
+            Ok(reply) if reply.status.is_success() => return Ok(query_vector(&reply)),
+            Ok(reply) if reply.status.is_client_error() => {
+                return Err(explain(of.cluster, of.entry, of.original).await);
+            }
+            Ok(reply) => {
+                tracing::warn!(node = %part.node, status = %reply.status, "node made no vector of a query");
+            }
+            Err(error) => {
+                tracing::warn!(node = %part.node, %error, "node made no vector of a query; asking another one");
+            }
+        }
+    }
+    Err(HttpError::ShardsUnavailable(of.entry.shards.shards().collect()))
+}
+
+fn query_vector(reply: &NodeReply) -> Option<Value> {
+    let mut answer: Value = serde_json::from_slice(&reply.body).ok()?;
+    Some(answer["queryVector"].take()).filter(Value::is_array)
+}

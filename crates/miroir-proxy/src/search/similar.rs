@@ -1,0 +1,105 @@
+//! The way of a search for similar documents: read the document, plan, scatter, gather, merge.
+
+use std::time::Instant;
+
+use axum::http::StatusCode;
+use miroir_core::cover::plan_cover;
+use miroir_core::error::ErrorCode;
+use miroir_core::search::{
+    SimilarRequest, SimilarTarget, merge_similar, pass_on, plan_similar, similar_passed_through,
+};
+use miroir_core::view::{IndexEntry, View};
+use serde_json::{Map, Value, json};
+
+use super::explain::scrub_reply;
+use super::scatter::{Gathered, run_scatter};
+use super::{Answer, Original, Searched, accept, note_time};
+use crate::cluster::{Cluster, NodeRequest};
+use crate::http::HttpError;
+use crate::read::ask_replica;
+
+/// Answers one search for similar documents over one view. Dropping the future gives up the requests to the nodes.
+pub async fn run_similar(
+    cluster: &Cluster,
+    view: &View,
+    entry: &IndexEntry,
+    request: &SimilarRequest,
+    original: &Original,
+) -> Result<Answer, HttpError> {
+    let began = Instant::now();
+    let of = Searched { cluster, view, entry, original };
+    let scattered = entry.placement.is_scattered();
+    let target =
+        if scattered || request.visible.is_some() { Some(read_target(&of, request).await?) } else { None };
+    let (mut body, gathered) = match target {
+        Some(target) if scattered => near_to(&of, request, &target).await?,
+        _ => pass_through(&of, request).await?,
+    };
+    note_time(&mut body, began);
+    Ok(Answer { body, missing: gathered.missing })
+}
+
+type Found = (Map<String, Value>, Gathered);
+
+async fn pass_through(of: &Searched<'_>, request: &SimilarRequest) -> Result<Found, HttpError> {
+    let plan = |cover| similar_passed_through(request, of.entry, cover);
+    let mut cover = plan_cover(&of.entry.placement, &of.view.readable, request.seed());
+    let missing = std::mem::take(&mut cover.missing);
+    let gathered = run_scatter(of.cluster, of.view, of.entry, (plan(cover), missing), plan).await?;
+    let mut gathered = accept(of, gathered).await?;
+    Ok((pass_on(gathered.replies.pop().unwrap_or_default()), gathered))
+}
+
+async fn near_to(
+    of: &Searched<'_>,
+    request: &SimilarRequest,
+    target: &SimilarTarget,
+) -> Result<Found, HttpError> {
+    let cover = plan_cover(&of.entry.placement, &of.view.readable, request.seed());
+    let Ok(mut plan) = plan_similar(request, target, of.entry, cover) else {
+        return Err(explain_by_owner(of, request).await);
+    };
+    let parts = (std::mem::take(&mut plan.parts), std::mem::take(&mut plan.missing));
+    let again =
+        |cover| plan_similar(request, target, of.entry, cover).map(|plan| plan.parts).unwrap_or_default();
+    let mut gathered = run_scatter(of.cluster, of.view, of.entry, parts, again).await?;
+    if gathered.refusal.is_some() {
+        return Err(explain_by_owner(of, request).await);
+    }
+    gathered = accept(of, gathered).await?;
+    let replies = std::mem::take(&mut gathered.replies);
+    Ok((merge_similar(request, &plan, replies), gathered))
+}
+
+/// Reads the document with its vectors. If there is none, a node says so.
+async fn read_target(of: &Searched<'_>, request: &SimilarRequest) -> Result<SimilarTarget, HttpError> {
+    if !of.entry.settings.has_embedder(&request.embedder) {
+        return Err(explain_by_owner(of, request).await);
+    }
+    let body = json!({ "ids": [request.id], "retrieveVectors": true, "filter": request.visible });
+    let fetch =
+        NodeRequest::post(format!("/indexes/{}/documents/fetch", of.entry.physical)).json(body.to_string());
+    let shard = request.shard(of.entry);
+    let (_, reply) = ask_replica(of.cluster, of.view, of.entry, shard, &fetch).await?;
+    let page: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+    match page["results"][0].as_object() {
+        Some(document) => Ok(request.target(of.entry, document)),
+        None if reply.status == StatusCode::OK && request.visible.is_some() => {
+            let message = format!("Document `{}` not found.", request.id);
+            Err(HttpError::new(ErrorCode::NotFoundSimilarId, message))
+        }
+        None => Err(explain_by_owner(of, request).await),
+    }
+}
+
+/// What a node that holds the document, if anyone does, says of the client's own request.
+async fn explain_by_owner(of: &Searched<'_>, request: &SimilarRequest) -> HttpError {
+    let asked = of.original.to_request(of.entry);
+    match ask_replica(of.cluster, of.view, of.entry, request.shard(of.entry), &asked).await {
+        Ok((_, reply)) if reply.status.is_client_error() => HttpError::Node(scrub_reply(reply, of.entry)),
+        Ok((node, _)) => {
+            HttpError::Unreadable(format!("node `{node}` refused Miroir's form of a valid request"))
+        }
+        Err(error) => error,
+    }
+}

@@ -31,11 +31,8 @@ async fn swap(
     State(app): State<App>,
     body: JsonBody,
 ) -> Result<(StatusCode, Json<TaskSummary>), HttpError> {
-    let Some(swaps) = read(&body.value) else { return Err(wrong_form(&app, body.value).await) };
-    for Swap { indexes: (first, second), .. } in &swaps {
-        caller.require(first)?;
-        caller.require(second)?;
-    }
+    let Some(lists) = read(&body.value) else { return Err(wrong_form(&app, body.value).await) };
+    let swaps = lists.into_iter().map(|list| pair(list, &caller)).collect::<Result<Vec<_>, _>>()?;
     check_once(&swaps)?;
     let write = NewWrite {
         index: IndexUid::new(NO_INDEX),
@@ -46,22 +43,50 @@ async fn swap(
     Ok((StatusCode::ACCEPTED, Json(app.writer.append(write).await?)))
 }
 
-/// `None` for whatever has not the right form.
-fn read(body: &Value) -> Option<Vec<Swap>> {
-    body.as_array()?.iter().map(|pair| read_pair(pair.as_object()?)).collect()
+/// What should be a pair.
+#[derive(Debug, PartialEq, Eq)]
+struct List {
+    indexes: Vec<IndexUid>,
+    rename: bool,
 }
 
-fn read_pair(pair: &Map<String, Value>) -> Option<Swap> {
+/// `None` for whatever has not the right form.
+fn read(body: &Value) -> Option<Vec<List>> {
+    body.as_array()?.iter().map(|list| read_list(list.as_object()?)).collect()
+}
+
+fn read_list(pair: &Map<String, Value>) -> Option<List> {
     if !pair.keys().all(|key| key == "indexes" || key == "rename") {
         return None;
     }
     let uid = |uid: &Value| check_uid(uid.as_str()?).ok();
-    let [first, second] = pair.get("indexes")?.as_array()?.as_slice() else { return None };
+    let indexes = pair.get("indexes")?.as_array()?.iter().map(uid).collect::<Option<_>>()?;
     let rename = match pair.get("rename") {
         None => false,
         Some(rename) => rename.as_bool()?,
     };
-    Some(Swap { indexes: (uid(first)?, uid(second)?), rename })
+    Some(List { indexes, rename })
+}
+
+/// Two indexes that the caller may both touch.
+fn pair(list: List, caller: &Authorized<IndexesSwap>) -> Result<Swap, HttpError> {
+    let List { indexes, rename } = list;
+    let [first, second] = match <[IndexUid; 2]>::try_from(indexes) {
+        Ok(pair) => pair,
+        Err(indexes) => {
+            let names = indexes.iter().map(|uid| format!("\"{uid}\"")).collect::<Vec<_>>().join(", ");
+            let count = indexes.len();
+            return Err(HttpError::new(
+                ErrorCode::InvalidSwapIndexes,
+                format!(
+                    "Two indexes must be given for each swap. The list `[{names}]` contains {count} indexes."
+                ),
+            ));
+        }
+    };
+    caller.require(&first)?;
+    caller.require(&second)?;
+    Ok(Swap { indexes: (first, second), rename })
 }
 
 fn check_once(swaps: &[Swap]) -> Result<(), HttpError> {
@@ -99,13 +124,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_pairs_of_two_valid_names_are_read() {
+    fn only_lists_of_valid_names_are_read() {
         assert_eq!(read(&json!([])), Some(Vec::new()));
         let read_one = read(&json!([{ "indexes": ["a", "b"], "rename": true }])).unwrap();
         assert!(read_one[0].rename);
         for wrong in [
             json!({}),
-            json!([{ "indexes": ["a"] }]),
             json!([{ "indexes": ["a", "b c"] }]),
             json!([{ "rename": true }]),
             json!([{ "indexes": ["a", "b"], "rename": 1 }]),
@@ -117,7 +141,9 @@ mod tests {
 
     #[test]
     fn an_index_is_swapped_once_at_most() {
-        let swaps = read(&json!([{ "indexes": ["a", "b"] }, { "indexes": ["b", "c"] }])).unwrap();
+        let swap =
+            |first, second| Swap { indexes: (IndexUid::new(first), IndexUid::new(second)), rename: false };
+        let swaps = [swap("a", "b"), swap("b", "c")];
         let HttpError::Refused(error) = check_once(&swaps).unwrap_err() else { panic!("refused") };
         assert_eq!(error.code, ErrorCode::InvalidSwapDuplicateIndexFound);
         assert!(error.message.ends_with("`b` was specified several times."), "{}", error.message);

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::digest::KeyInit;
 use hmac::{Hmac, Mac};
 use serde::de::{DeserializeOwned, IgnoredAny};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use sha2::{Sha256, Sha384, Sha512};
 use thiserror::Error;
@@ -109,17 +109,28 @@ enum Algorithm {
     EdDsa,
 }
 
+/// What a header may hold. Only the algorithm is used; the rest has to be of the right type, as in Meilisearch.
 #[derive(Deserialize)]
+#[expect(dead_code, reason = "reading the fields is the check")]
 struct Header {
     alg: Algorithm,
-    #[serde(default, rename = "jwk")]
-    _jwk: Option<IgnoredAny>,
-    #[serde(default, rename = "x5c")]
-    _x5c: Option<Vec<String>>,
-    #[serde(default, rename = "crit")]
-    _crit: Option<Vec<String>>,
+    typ: Option<String>,
+    cty: Option<String>,
+    jku: Option<String>,
+    jwk: Option<IgnoredAny>,
+    kid: Option<String>,
+    x5u: Option<String>,
+    x5c: Option<Vec<String>>,
+    x5t: Option<String>,
+    #[serde(rename = "x5t#S256")]
+    x5t_s256: Option<String>,
+    crit: Option<Vec<String>>,
+    enc: Option<String>,
+    zip: Option<String>,
+    url: Option<String>,
+    nonce: Option<String>,
     #[serde(flatten)]
-    _texts: HashMap<String, Option<String>>,
+    others: HashMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -131,8 +142,22 @@ struct Claims {
 }
 
 #[derive(Deserialize)]
-struct Audience {
-    aud: Option<Value>,
+struct Registered {
+    #[serde(rename = "sub")]
+    _subject: Option<Subject>,
+    #[serde(rename = "aud")]
+    audience: Option<Value>,
+}
+
+/// A subject that is no text does no harm; but where it is an object or a list, Meilisearch can't read on behind it.
+struct Subject;
+
+impl<'de> Deserialize<'de> for Subject {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // Either way it is not looked at.
+        let _ = String::deserialize(deserializer);
+        Ok(Self)
+    }
 }
 
 /// A token whose form was read, and nothing else: whoever sent it may have written anything into it.
@@ -199,7 +224,7 @@ fn is_signature<M: Mac + KeyInit>(secret: &[u8], signed: &[u8], signature: &[u8]
 
 /// A token that names those it is for is refused: Meilisearch has no name of its own.
 fn check_audience(payload: &[u8]) -> Result<(), TokenError> {
-    match decode::<Audience>(payload)?.aud {
+    match decode::<Registered>(payload)?.audience {
         Some(Value::String(_)) => Err(TokenError::Audience),
         Some(Value::Array(names)) if names.iter().all(Value::is_string) => Err(TokenError::Audience),
         _ => Ok(()),

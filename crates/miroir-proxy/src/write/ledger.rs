@@ -15,7 +15,7 @@ use miroir_core::task::{
     apply_effect, details_at_end, details_at_start, fold, ops_for, touched_shards,
 };
 use miroir_core::view::IndexEntry;
-use miroir_store::{CatalogChange, Commit, Settled};
+use miroir_store::{CatalogChange, Commit, Relabelling, Settled};
 use time::OffsetDateTime;
 
 use super::prepared::Decided;
@@ -302,6 +302,10 @@ impl Ledger {
                 changes.push(CatalogChange::Remove(index.clone()));
             }
             if let Some(entry) = after {
+                if entry.uid != *index {
+                    let pair = (index.clone(), entry.uid.clone());
+                    outcome.commit.relabelled.push(Relabelling { before: uid, pair });
+                }
                 self.catalog.insert(entry.uid.clone(), entry.clone());
                 changes.push(CatalogChange::Put(Box::new(entry)));
             }

@@ -28,14 +28,16 @@ impl Conditions {
         }
     }
 
-    /// About one of these indexes; a swap is about all that it names.
+    /// About one of these indexes; a swap is about all that it names, a rename about both names.
     fn about(&mut self, indexes: Option<&[IndexUid]>) {
         let Some(indexes) = indexes else { return };
         let about = self.either(indexes.iter().map(|index| {
             let (first, second) = (format!("[\"{index}\","), format!(",\"{index}\"]"));
+            let renamed = format!("\"newIndexUid\":\"{index}\"");
             (
-                "index_uid = ? OR (kind = 'indexSwap' AND (instr(details, ?) > 0 OR instr(details, ?) > 0))",
-                vec![text(index.as_str()), Value::Text(first), Value::Text(second)],
+                "index_uid = ? OR (kind = 'indexSwap' AND (instr(details, ?) > 0 OR instr(details, ?) > 0))
+                 OR (kind = 'indexUpdate' AND instr(details, ?) > 0)",
+                vec![text(index.as_str()), first.into(), second.into(), renamed.into()],
             )
         }));
         self.sql.push(format!("({about})"));

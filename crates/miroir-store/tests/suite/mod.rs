@@ -327,6 +327,8 @@ pub async fn a_key_sees_only_tasks_about_its_indexes_and_the_total_counts_all(en
     let filter = TaskFilter { index_uids: Some(vec![name("ab")]), ..TaskFilter::default() };
     let found = store.tasks(filter, TaskPage::default()).await.unwrap();
     assert_eq!((found.results.len(), found.total), (1, 2));
+    let filter = TaskFilter { index_uids: Some(vec![name("abc")]), ..TaskFilter::default() };
+    assert_eq!(store.tasks(filter, TaskPage::default()).await.unwrap().results[0].uid, TaskUid(6));
 }
 
 pub async fn pages_of_tasks_follow_each_other_in_both_directions(engine: &impl Engine) {

@@ -100,6 +100,8 @@ fn a_token_ends_and_is_for_nobody_else() {
         format!("Tenant token expired. Was valid up to `{}` and we're now `{NOW}`.", NOW - 1)
     );
     assert!(verify(&with("iss", json!("x"))).is_ok() && verify(&with("aud", json!(null))).is_ok());
+    assert!(verify(&with("sub", json!("x"))).is_ok() && verify(&with("sub", json!(5))).is_ok());
+    assert!(refused(&with("sub", json!({ "a": 1 }))).contains("JSON error: expected `,` or `}`"));
     assert_eq!(refused(&with("aud", json!("me"))), "Could not decode tenant token, InvalidAudience.");
 }
 

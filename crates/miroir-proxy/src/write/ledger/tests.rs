@@ -53,6 +53,10 @@ impl Bench {
         let patch = Map::from_iter([("stopWords".to_owned(), json!([uid.to_string()]))]);
         let mutation =
             Mutation::Settings { patch, origin: SettingsOrigin::Update, missing_index: MissingIndex::Create };
+        self.write(uid, index, mutation);
+    }
+
+    fn write(&mut self, uid: u64, index: &str, mutation: Mutation) {
         let index_uid = IndexUid::new(index);
         let now = OffsetDateTime::UNIX_EPOCH;
         let entry = LogEntry { uid: TaskUid(uid), index_uid: index_uid.clone(), mutation, enqueued_at: now };
@@ -121,6 +125,21 @@ fn tasks_of_one_index_end_in_the_order_of_the_log() {
     assert_eq!(outcome.ended.iter().map(|(task, _)| task.0).collect::<Vec<_>>(), [0, 1]);
     let Some(CatalogChange::Put(index)) = outcome.commit.catalog.last() else { panic!("{outcome:?}") };
     assert_eq!(index.settings.get("stopWords"), Some(&json!(["1"])));
+}
+
+#[test]
+fn earlier_tasks_follow_an_index_to_its_new_name() {
+    let mut bench = Bench::new();
+    let (old_uid, new_uid) = (IndexUid::new("x"), IndexUid::new("y"));
+    let rename =
+        Mutation::RenameIndex { old_uid: old_uid.clone(), new_uid: new_uid.clone(), primary_key: None };
+    bench.write(7, "x", rename);
+    let outcome = bench.settle();
+    assert_eq!(
+        outcome.commit.relabelled,
+        [Relabelling { before: TaskUid(7), pair: (old_uid.clone(), new_uid.clone()) }]
+    );
+    assert!(bench.ledger.has_index(&new_uid) && !bench.ledger.has_index(&old_uid));
 }
 
 #[test]

@@ -50,7 +50,7 @@ impl ApiKey {
 }
 
 /// The value that a client sends as its key.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct KeyValue([u8; 32]);
 
 impl KeyValue {
@@ -60,9 +60,22 @@ impl KeyValue {
         self.0.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
     }
 
-    /// Whether this text is the value, in either case. Takes equally long for every text of the right length.
-    pub fn is(&self, text: &str) -> bool {
-        decode_hex(text).is_some_and(|given| bool::from(self.0.ct_eq(&given)))
+    /// Reads that form, in either case; `None` for what is no key's value.
+    pub fn from_hex(text: &str) -> Option<Self> {
+        let mut bytes = [0; 32];
+        if text.len() != 2 * bytes.len() {
+            return None;
+        }
+        let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+            *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+        }
+        Some(Self(bytes))
+    }
+
+    /// Whether both are the same. Takes equally long, however much they have in common.
+    pub fn is(&self, other: &Self) -> bool {
+        bool::from(self.0.ct_eq(&other.0))
     }
 }
 
@@ -70,18 +83,6 @@ impl fmt::Debug for KeyValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[redacted]")
     }
-}
-
-fn decode_hex(text: &str) -> Option<[u8; 32]> {
-    let mut bytes = [0; 32];
-    if text.len() != 2 * bytes.len() {
-        return None;
-    }
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
-    }
-    Some(bytes)
 }
 
 /// The value of the key with this uid: HMAC-SHA256 of the uid's text under the master key, as in Meilisearch.
@@ -156,11 +157,13 @@ mod tests {
         let value = derive_value("master", UID);
         let hex = "db8b43338ad66cced7d120497d587476eb426bc292f30c354b12ab7977a5aa11";
         assert_eq!(value.to_hex(), hex);
-        assert!(value.is(hex) && value.is(&hex.to_uppercase()));
-        assert!(
-            !value.is(&hex[1..]) && !value.is("") && !value.is(&"g".repeat(64)) && !value.is(&"é".repeat(32))
-        );
-        assert!(!derive_value("other", UID).is(hex));
+        for text in [hex, &hex.to_uppercase()] {
+            assert!(KeyValue::from_hex(text).is_some_and(|read| read.is(&value)), "{text}");
+        }
+        for wrong in ["", &hex[1..], &"g".repeat(64), &"é".repeat(32)] {
+            assert!(KeyValue::from_hex(wrong).is_none(), "{wrong}");
+        }
+        assert!(!derive_value("other", UID).is(&value));
         assert_eq!(format!("{value:?}"), "[redacted]");
     }
 

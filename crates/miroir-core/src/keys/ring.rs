@@ -114,7 +114,8 @@ impl Ring {
 
     /// The key with this value.
     pub fn by_value(&self, value: &str) -> Option<&HeldKey> {
-        self.keys.iter().find(|held| held.value.as_ref().is_some_and(|own| own.is(value)))
+        let value = KeyValue::from_hex(value)?;
+        self.keys.iter().find(|held| held.value.as_ref().is_some_and(|own| own.is(&value)))
     }
 
     /// The key that a path names, by uid or by value.

@@ -21,6 +21,9 @@ const MAX_ID_BYTES: usize = 128;
 /// The route of paths that no route serves: their texts are the client's, and without end.
 const NO_ROUTE: &str = "unmatched";
 
+/// The route in whose path a key's value may stand, which is for no log.
+const NAMES_A_KEY: &str = "/keys/{key}";
+
 /// Follows one request from the outside. When the client gives up, the future is dropped, and the request is no longer
 /// in flight but not counted as answered.
 pub(super) async fn track(State(app): State<App>, request: Request, next: Next) -> Response {
@@ -31,7 +34,8 @@ pub(super) async fn track(State(app): State<App>, request: Request, next: Next) 
     let template = matched.map_or(NO_ROUTE, MatchedPath::as_str).to_owned();
     let method = method_name(request.method());
     // Of the highest level, so that it is there for a warning when only warnings are logged.
-    let span = tracing::error_span!("request", request_id = %id, method, path = request.uri().path());
+    let path = if template == NAMES_A_KEY { &template } else { request.uri().path() };
+    let span = tracing::error_span!("request", request_id = %id, method, path);
     let mut response = next.run(request).instrument(span.clone()).await;
     let (status, took) = (response.status(), began.elapsed());
     span.in_scope(|| log_answer(status, took));

@@ -7,6 +7,7 @@ pub mod error;
 pub mod hash;
 pub mod ids;
 pub mod keys;
+pub mod network;
 pub mod placement;
 pub mod search;
 pub mod settings;

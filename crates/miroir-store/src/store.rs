@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use miroir_core::ids::{KeyUid, NodeId, TaskUid};
 use miroir_core::keys::{ApiKey, KeyPatch};
+use miroir_core::network::Network;
 use miroir_core::task::{Decision, LogEntry, Task, TaskFilter, TaskList, TaskPage};
 use miroir_core::view::IndexEntry;
 use time::OffsetDateTime;
@@ -61,6 +62,12 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// Forgets a key; the key as it was, if there was one.
     async fn delete_api_key(&self, uid: KeyUid) -> Result<Option<ApiKey>, StoreError>;
+
+    /// The network that clients described; an empty one at first.
+    async fn network(&self) -> Result<Network, StoreError>;
+
+    /// Stores a network that was made from the one of this version; `false` if that is not the current one any more.
+    async fn replace_network(&self, version: String, next: Network) -> Result<bool, StoreError>;
 
     /// Stores decisions about the next entries of the log, unless one of them was canceled meanwhile.
     async fn decide(&self, decisions: Vec<(TaskUid, Decision)>) -> Result<Deciding, StoreError>;

@@ -116,8 +116,15 @@ impl Shown {
 }
 
 /// What a hit says about the document, apart from the document itself.
-const ABOUT_THE_HIT: [&str; 6] =
-    ["_formatted", "_matchesPosition", "_rankingScore", "_rankingScoreDetails", "_geoDistance", "_vectors"];
+const ABOUT_THE_HIT: [&str; 7] = [
+    "_federation",
+    "_formatted",
+    "_matchesPosition",
+    "_rankingScore",
+    "_rankingScoreDetails",
+    "_geoDistance",
+    "_vectors",
+];
 
 fn take_apart(hit: Map<String, Value>) -> (Map<String, Value>, Map<String, Value>) {
     hit.into_iter().partition(|(name, _)| ABOUT_THE_HIT.contains(&name.as_str()))

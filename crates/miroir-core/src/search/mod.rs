@@ -5,6 +5,7 @@
 
 mod attributes;
 mod facet_search;
+mod federated;
 mod hybrid;
 mod listing;
 mod merge;
@@ -19,9 +20,13 @@ pub use facet_search::{
     FacetHitsPlan, FacetSearchPlan, FacetSearchRequest, facet_search_parts, merge_facet_search,
     plan_facet_search,
 };
+pub use federated::{
+    Fault, FederatedPlan, Federation, FederationOptions, IndexPlan, MergeFacets, MultiRequest, QueryPlan,
+    SubQuery, plan_federated, whole_node,
+};
 pub use hybrid::SearchKind;
 pub use listing::{Criterion, listed_fields, order_documents, sort_criteria};
-pub use merge::{KeywordHits, Merged, merge_replies, pass_on, rank_keyword_hits};
+pub use merge::{KeywordHits, Merged, merge_federated, merge_replies, pass_on, rank_keyword_hits};
 use plan::cover_seed;
 pub use plan::{HybridPlan, MergePlan, PartPlan, Route, SearchPlan, plan_search, plan_with_cover};
 pub use query::{body_of_query, similar_of_query};

@@ -148,16 +148,15 @@ pub(super) fn cover_seed(query: &Map<String, Value>) -> u64 {
 
 /// A plan over a given cover: the whole index, or the shards that another node failed to answer for.
 pub fn plan_with_cover(request: &SearchRequest, entry: &IndexEntry, cover: Cover) -> SearchPlan {
-    let mut merge = plan_merge(request, entry);
-    for attribute in merge_reads(request, &merge) {
-        merge.shown.also_read(&attribute);
-    }
+    let merge = plan_merge(request, entry);
     let parts = cover.parts.into_iter().map(|part| plan_part(request, entry, &merge, part)).collect();
     SearchPlan { physical: entry.physical.clone(), parts, missing: cover.missing, merge }
 }
 
 fn plan_part(request: &SearchRequest, entry: &IndexEntry, merge: &MergePlan, part: CoverPart) -> PartPlan {
     let mut body = request.body.clone();
+    // A node's network is not the client's.
+    body.shift_remove("useNetwork");
     confine_to(&mut body, entry, &part);
     if !merge.whole {
         rewrite::widen(&mut body, request, &merge.shown, merge);
@@ -174,7 +173,16 @@ pub(super) fn confine_to(body: &mut Map<String, Value>, entry: &IndexEntry, part
     }
 }
 
-fn plan_merge(request: &SearchRequest, entry: &IndexEntry) -> MergePlan {
+/// How the answers of several nodes to one query become one.
+pub(super) fn plan_merge(request: &SearchRequest, entry: &IndexEntry) -> MergePlan {
+    let mut merge = plan_answer(request, entry);
+    for attribute in merge_reads(request, &merge) {
+        merge.shown.also_read(&attribute);
+    }
+    merge
+}
+
+fn plan_answer(request: &SearchRequest, entry: &IndexEntry) -> MergePlan {
     let settings = &entry.settings;
     let max_total_hits = max_total_hits(settings);
     let wanted = request.window.range().end.min(max_total_hits);

@@ -18,7 +18,7 @@ enum Form {
 }
 
 /// Parameters that stand in the body under the same name (Meilisearch 1.50).
-const PARAMETERS: [(&str, Form); 26] = [
+const PARAMETERS: [(&str, Form); 27] = [
     ("q", Form::Text),
     ("offset", Form::Count),
     ("limit", Form::Count),
@@ -45,6 +45,7 @@ const PARAMETERS: [(&str, Form); 26] = [
     ("showRankingScore", Form::Flag),
     ("showRankingScoreDetails", Form::Flag),
     ("showPerformanceDetails", Form::Flag),
+    ("useNetwork", Form::Flag),
 ];
 
 /// Parameters of a search for similar documents.

@@ -112,7 +112,7 @@ pub(super) fn present<'a>(body: &'a Map<String, Value>, key: &str) -> Option<&'a
     body.get(key).filter(|value| !value.is_null())
 }
 
-fn parse_window(body: &Map<String, Value>) -> Result<Window, NotUnderstood> {
+pub(super) fn parse_window(body: &Map<String, Value>) -> Result<Window, NotUnderstood> {
     let page = count(body, "page")?;
     let hits_per_page = count(body, "hitsPerPage")?;
     let offset = count(body, "offset")?;
@@ -138,7 +138,10 @@ pub(super) fn flag(body: &Map<String, Value>, key: &'static str) -> Result<bool,
     present(body, key).map_or(Ok(false), |value| value.as_bool().ok_or(NotUnderstood(key)))
 }
 
-fn strings(body: &Map<String, Value>, key: &'static str) -> Result<Option<Vec<String>>, NotUnderstood> {
+pub(super) fn strings(
+    body: &Map<String, Value>,
+    key: &'static str,
+) -> Result<Option<Vec<String>>, NotUnderstood> {
     let Some(list) = present(body, key) else { return Ok(None) };
     let list = list.as_array().ok_or(NotUnderstood(key))?;
     list.iter()

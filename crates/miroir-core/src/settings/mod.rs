@@ -9,6 +9,7 @@ mod translate;
 mod view;
 
 pub use client::ClientSettings;
+pub(crate) use translate::ranking_rules_of;
 pub use translate::{NodeContext, node_settings, tie_rule, values_per_facet};
 pub use view::client_view;
 

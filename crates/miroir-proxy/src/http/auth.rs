@@ -65,6 +65,8 @@ actions! {
     KeysGet,
     KeysUpdate,
     KeysDelete,
+    NetworkGet,
+    NetworkUpdate,
     Version,
     Everything,
 }

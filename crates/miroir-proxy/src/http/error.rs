@@ -21,6 +21,9 @@ pub enum HttpError {
     /// The client's fault, or a state of the cluster that has an error of its own.
     #[error(transparent)]
     Refused(#[from] ResponseError),
+    /// The client's fault, where the code's own status would speak of the path: 400 instead.
+    #[error(transparent)]
+    BadRequest(ResponseError),
     /// A node said what is wrong, better than we could.
     #[error("a node refused the request")]
     Node(NodeReply),
@@ -60,7 +63,7 @@ impl HttpError {
 
     fn into_response_error(self) -> Result<ResponseError, NodeReply> {
         Ok(match self {
-            Self::Refused(error) => error,
+            Self::Refused(error) | Self::BadRequest(error) => error,
             Self::Node(reply) => return Err(reply),
             Self::NodeFailed(error) => ResponseError::new(
                 ErrorCode::MiroirNodeUnavailable,
@@ -84,6 +87,9 @@ impl HttpError {
 
 impl IntoResponse for HttpError {
     fn into_response(self) -> Response<Body> {
+        if let Self::BadRequest(error) = self {
+            return (StatusCode::BAD_REQUEST, Json(error)).into_response();
+        }
         match self.into_response_error() {
             Ok(error) => respond(&error),
             Err(reply) => pass_on(reply),

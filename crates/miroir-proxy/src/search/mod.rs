@@ -1,10 +1,16 @@
 //! The way of a search, of words or vectors, for documents, for values of a facet, for similar documents: plan, scatter,
-//! gather, merge.
+//! gather, merge. Several searches in one request go the same way, each alone ([`run_several`]) or as one
+//! ([`run_federated`]).
 
+mod asking;
 mod explain;
 mod facet_search;
+mod faults;
+mod federated;
 mod hybrid;
+mod network;
 mod scatter;
+mod several;
 mod similar;
 
 use std::time::Instant;
@@ -15,7 +21,6 @@ use miroir_core::search::{
 };
 use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value, json};
-use uuid::Uuid;
 
 use self::hybrid::{embed, search_halves};
 use self::scatter::{Gathered, run_scatter};
@@ -23,9 +28,14 @@ use crate::cluster::Cluster;
 use crate::config::UnavailableShardPolicy;
 use crate::http::HttpError;
 
+pub use self::asking::Asking;
 use self::explain::explain_refusal;
 pub use self::explain::{Original, explain, scrub_reply};
 pub use self::facet_search::run_facet_search;
+pub use self::faults::{explain_access_fault, explain_form, explain_network_fault};
+pub use self::federated::run_federated;
+pub use self::network::{Peers, feature_missing};
+pub use self::several::run_several;
 pub use self::similar::run_similar;
 
 /// An answer, and what the client is told about it in headers.
@@ -63,7 +73,6 @@ pub async fn run_search(
     let mut body = merged.body;
     body.entry("query").or_insert_with(|| request.body.get("q").cloned().unwrap_or_else(|| json!("")));
     note_time(&mut body, began);
-    body.insert("requestUid".to_owned(), json!(Uuid::now_v7()));
     Ok(Answer { body, missing })
 }
 

@@ -15,7 +15,7 @@ use crate::http::HttpError;
 
 /// How often the shards of silent nodes are asked for elsewhere. Each round leaves out the nodes that failed, so more
 /// rounds than replicas would find nobody left.
-const MAX_ROUNDS: usize = 4;
+pub(super) const MAX_ROUNDS: usize = 4;
 
 /// What came back. Shards that nobody answered for are data: whether that is an error is decided later.
 #[derive(Debug, Default)]
@@ -122,6 +122,6 @@ async fn send_part(cluster: &Cluster, physical: &PhysicalUid, part: &PartPlan) -
 }
 
 /// Client errors that say something about the node and not about the request.
-fn is_nodes_fault(reply: &NodeReply) -> bool {
+pub(super) fn is_nodes_fault(reply: &NodeReply) -> bool {
     matches!(reply.status.as_u16(), 401 | 403 | 404 | 408 | 429)
 }

@@ -37,6 +37,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use miroir_core::ids::{IndexUid, TaskUid};
 use miroir_core::keys::UidPattern;
+use miroir_core::network::Network;
 use miroir_core::task::{
     Mutation, Task, TaskFilter, TaskList, TaskPage, TaskStatus, TaskSummary, details_at_start,
 };
@@ -116,6 +117,16 @@ impl Writer {
     /// Switches experimental features, durably. Nodes are told by whoever calls this.
     pub async fn set_features(&self, changes: BTreeMap<String, bool>) -> Result<(), WriteError> {
         Ok(self.store.set_features(changes).await?)
+    }
+
+    /// The network that clients described.
+    pub async fn network(&self) -> Result<Network, WriteError> {
+        Ok(self.store.network().await?)
+    }
+
+    /// Stores a network that was made from the one of this version; `false` if that is not the current one any more.
+    pub async fn replace_network(&self, version: String, next: Network) -> Result<bool, WriteError> {
+        Ok(self.store.replace_network(version, next).await?)
     }
 
     /// A task by its number.

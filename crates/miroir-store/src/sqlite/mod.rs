@@ -4,6 +4,7 @@ mod administer;
 mod features;
 mod keys;
 mod log;
+mod network;
 mod readers;
 mod rows;
 mod schema;
@@ -18,6 +19,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use miroir_core::ids::{KeyUid, NodeId, TaskUid};
 use miroir_core::keys::{ApiKey, KeyPatch};
+use miroir_core::network::Network;
 use miroir_core::task::{Decision, LogEntry, Task, TaskFilter, TaskList, TaskPage};
 use miroir_core::view::IndexEntry;
 use rusqlite::Connection;
@@ -141,6 +143,14 @@ impl Store for SqliteStore {
 
     async fn delete_api_key(&self, uid: KeyUid) -> Result<Option<ApiKey>, StoreError> {
         self.writer.write(move |db| keys::delete(db, uid)).await
+    }
+
+    async fn network(&self) -> Result<Network, StoreError> {
+        self.readers.read(network::current).await
+    }
+
+    async fn replace_network(&self, version: String, next: Network) -> Result<bool, StoreError> {
+        self.writer.write(move |db| network::replace(db, &version, &next)).await
     }
 
     async fn decide(&self, decisions: Vec<(TaskUid, Decision)>) -> Result<Deciding, StoreError> {

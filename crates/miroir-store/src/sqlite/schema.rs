@@ -92,6 +92,13 @@ const STEPS: &[&str] = &[
         updated_at BIGINT NOT NULL
     );
 ",
+    "
+    -- The network that clients described: one row, or none before they did.
+    CREATE TABLE network (
+        version TEXT PRIMARY KEY,
+        body TEXT NOT NULL
+    );
+",
 ];
 
 /// Brings a database to the newest version, all steps or none.

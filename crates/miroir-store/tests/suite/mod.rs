@@ -9,6 +9,7 @@ use bytes::Bytes;
 use miroir_core::error::{ErrorCode, ResponseError};
 use miroir_core::ids::{GroupId, IndexUid, NodeId, ShardCount, TaskUid};
 use miroir_core::keys::UidPattern;
+use miroir_core::network::Network;
 use miroir_core::placement::ReplicationFactor;
 use miroir_core::task::{
     Circumstances, Decision, LogEntry, MissingIndex, Mutation, NewIndexRules, OpResult, SettingsOrigin,
@@ -45,6 +46,7 @@ macro_rules! conformance {
             nodes_are_added_once_and_begin_at_the_end_of_the_log,
             a_log_has_an_identity_of_its_own,
             the_log_knows_how_many_bytes_of_documents_it_keeps,
+            a_network_is_replaced_only_by_one_that_was_made_from_it,
         }
     };
     ($engine:expr; $($test:ident,)+) => {
@@ -388,4 +390,15 @@ pub async fn the_log_knows_how_many_bytes_of_documents_it_keeps(engine: &impl En
 
 fn documents_bytes() -> u64 {
     entry("a", documents()).payload.len() as u64
+}
+
+pub async fn a_network_is_replaced_only_by_one_that_was_made_from_it(engine: &impl Engine) {
+    let store = engine.open();
+    let first = store.network().await.unwrap();
+    assert_eq!(first, Network::default());
+    let next = Network { server: Some("a".to_owned()), version: "1".to_owned(), ..first.clone() };
+    assert!(store.replace_network(first.version.clone(), next.clone()).await.unwrap());
+    assert!(!store.replace_network(first.version, Network::default()).await.unwrap());
+    drop(store);
+    assert_eq!(engine.open().network().await.unwrap(), next);
 }

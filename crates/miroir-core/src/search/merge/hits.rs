@@ -38,6 +38,11 @@ impl RankedHit {
         self.rules.contains(&RuleScore::Skipped)
     }
 
+    /// Whether the rule of this name was applied to the hit.
+    pub(super) fn has_rule(&self, rule: &str) -> bool {
+        self.object.get("_rankingScoreDetails").is_some_and(|details| details.get(rule).is_some())
+    }
+
     /// The hit as the node sent it.
     pub(super) fn object(&self) -> &Map<String, Value> {
         &self.object
@@ -51,7 +56,15 @@ impl RankedHit {
     /// The values of an attribute by which hits are told apart.
     pub(super) fn values(&self, attribute: &str) -> Vec<FacetValue> {
         // A path begins at the top level of the document, which the hit is.
-        FacetValue::of_attribute(&Value::Object(self.object.clone()), attribute)
+        let mut values = FacetValue::of_attribute(&Value::Object(self.object.clone()), attribute);
+        // What is not displayed stands here, if a distinct attribute of a whole federation needs it.
+        let hidden = self.object.get("_federation").and_then(|federation| federation.get("extra_document"));
+        for value in hidden.map_or_else(Vec::new, |hidden| FacetValue::of_attribute(hidden, attribute)) {
+            if !values.contains(&value) {
+                values.push(value);
+            }
+        }
+        values
     }
 
     fn order(&self, other: &Self) -> Ordering {
@@ -75,18 +88,36 @@ pub(super) fn read_hits(reply: &mut Map<String, Value>) -> Vec<RankedHit> {
 /// The hits of the client's window, in order, and those dropped because a better one has the same distinct value.
 /// Each node's own order is kept; where nothing tells two nodes' hits apart the earlier node goes first.
 pub(super) fn merge_hits(plan: &MergePlan, lists: Vec<Vec<RankedHit>>) -> (Vec<RankedHit>, Dropped) {
+    let (hits, rejected) = walk(plan, in_order(lists));
+    let mut dropped = Dropped::default();
+    for hit in &rejected {
+        dropped.push(plan, hit);
+    }
+    (hits, dropped)
+}
+
+/// All hits of lists that are each in order.
+pub(super) fn in_order(lists: Vec<Vec<RankedHit>>) -> impl Iterator<Item = RankedHit> {
+    let mut lists: Vec<VecDeque<RankedHit>> = lists.into_iter().map(VecDeque::from).collect();
+    std::iter::from_fn(move || take_best(&mut lists))
+}
+
+/// The hits of the client's window out of all in order, and the dropped ones themselves.
+pub(super) fn walk(
+    plan: &MergePlan,
+    mut all: impl Iterator<Item = RankedHit>,
+) -> (Vec<RankedHit>, Vec<RankedHit>) {
     let window = plan.window.range();
     let end = window.end.min(plan.max_total_hits);
-    let mut lists: Vec<VecDeque<RankedHit>> = lists.into_iter().map(VecDeque::from).collect();
     let (mut place, mut hits) = (0, Vec::new());
-    let (mut seen, mut dropped) = (HashSet::new(), Dropped::default());
+    let (mut seen, mut dropped) = (HashSet::new(), Vec::new());
     // With a distinct attribute all candidates are walked, to count each value once.
     while place < end || plan.distinct.is_some() {
-        let Some(hit) = take_best(&mut lists) else { break };
+        let Some(hit) = all.next() else { break };
         if let Some(attribute) = &plan.distinct {
             let values = hit.values(attribute);
             if values.iter().any(|value| seen.contains(value)) {
-                dropped.push(plan, &hit);
+                dropped.push(hit);
                 continue;
             }
             seen.extend(values);

@@ -85,6 +85,27 @@ impl KeywordHits {
     }
 }
 
+/// The hits of a hybrid search that nodes merged from their halves on their own, in order.
+pub(super) fn merge_hybrid(
+    plan: &MergePlan,
+    hybrid: &HybridPlan,
+    lists: Vec<Vec<RankedHit>>,
+) -> Vec<RankedHit> {
+    let weigh = |hit: RankedHit| {
+        let weight = if hit.is_semantic() { hybrid.semantic_weight() } else { hybrid.keyword_weight() };
+        (weighted(plan, &hit, weight), hit)
+    };
+    let mut lists: Vec<VecDeque<(Vec<Weighted>, RankedHit)>> =
+        lists.into_iter().map(|hits| hits.into_iter().map(weigh).collect()).collect();
+    std::iter::from_fn(|| {
+        let heads = lists.iter().enumerate().filter_map(|(list, hits)| Some((list, hits.front()?)));
+        let (best, _) =
+            heads.reduce(|best, head| if compare(&head.1.0, &best.1.0).is_gt() { head } else { best })?;
+        lists[best].pop_front().map(|(_, hit)| hit)
+    })
+    .collect()
+}
+
 /// All hits of one half in their order, and what else the nodes said.
 fn in_order(mut replies: Vec<Map<String, Value>>) -> (Vec<RankedHit>, Vec<Map<String, Value>>) {
     let mut lists: Vec<VecDeque<RankedHit>> =
@@ -179,7 +200,7 @@ fn is_new(hybrid: &HybridPlan, hit: &RankedHit, ids: &mut HashSet<String>) -> bo
 }
 
 /// A document's id, by a primary key that is a field's name or a path.
-fn id_of(document: &Map<String, Value>, key: &str) -> Option<String> {
+pub(super) fn id_of(document: &Map<String, Value>, key: &str) -> Option<String> {
     if let Some(id) = document.get(key) {
         return canonical_id(id);
     }

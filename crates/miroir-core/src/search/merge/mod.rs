@@ -8,6 +8,7 @@ mod details;
 mod distinct;
 mod facet_hits;
 mod facets;
+mod federated;
 mod hits;
 mod hybrid;
 mod near;
@@ -20,6 +21,7 @@ use serde_json::{Map, Value, json};
 pub(super) use self::details::metres_to;
 use self::distinct::{Dropped, all_seen, distinct_total};
 pub(super) use self::facet_hits::merge_facet_hits;
+pub use self::federated::merge_federated;
 use self::hits::{RankedHit, merge_hits, read_hits};
 pub use self::hybrid::{KeywordHits, rank_keyword_hits};
 pub(super) use self::near::merge_near;
@@ -75,7 +77,7 @@ fn answer(
     for key in ["query", "queryVector", "processingTimeMs"] {
         body.extend(rest.shift_remove_entry(key));
     }
-    body.extend(describe_window(plan, total));
+    body.extend(describe_window(plan.window, total));
     if let Some(facets) = facets {
         body.insert("facetDistribution".to_owned(), Value::Object(facets.distribution));
         body.insert("facetStats".to_owned(), Value::Object(facets.stats));
@@ -135,8 +137,8 @@ const WINDOW_KEYS: [&str; 7] =
     ["limit", "offset", "estimatedTotalHits", "hitsPerPage", "page", "totalPages", "totalHits"];
 
 /// The fields of the answer that describe the window, in Meilisearch's order.
-fn describe_window(plan: &MergePlan, total: u64) -> Map<String, Value> {
-    let described = match plan.window {
+fn describe_window(window: Window, total: u64) -> Map<String, Value> {
+    let described = match window {
         Window::Offset { offset, limit } => {
             vec![("limit", json!(limit)), ("offset", json!(offset)), ("estimatedTotalHits", json!(total))]
         }

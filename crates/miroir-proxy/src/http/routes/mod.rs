@@ -11,6 +11,8 @@ mod indexes;
 mod instance;
 mod keys;
 mod list_documents;
+mod multi_search;
+mod network;
 mod search;
 mod settings;
 mod similar;
@@ -39,6 +41,8 @@ pub(super) fn all() -> Router<App> {
         .merge(search::routes())
         .merge(facet_search::routes())
         .merge(similar::routes())
+        .merge(multi_search::routes())
+        .merge(network::routes())
         .merge(tasks::routes())
         .merge(batches::routes())
         .merge(swap::routes())

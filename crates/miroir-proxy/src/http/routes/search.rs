@@ -10,14 +10,15 @@ use serde_json::{Map, Value};
 
 use super::asked::Asked;
 use super::existing;
+use super::multi_search::peers;
 use crate::http::App;
 use crate::http::auth::{Authorized, Search};
 use crate::http::body::JsonBody;
 use crate::http::error::HttpError;
-use crate::http::headers::degraded;
+use crate::http::headers::{degraded, wants_metadata};
 use crate::http::path::IndexPath;
 use crate::http::reserved;
-use crate::search::{explain, run_search};
+use crate::search::{Asking, explain, run_search};
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/indexes/{index}/search", get(by_query).post(by_body))
@@ -29,23 +30,26 @@ async fn by_body(
     caller: Authorized<Search>,
     IndexPath(uid): IndexPath,
     State(app): State<App>,
+    headers: HeaderMap,
     body: JsonBody,
 ) -> Result<Found, HttpError> {
-    answer(&app, &uid, Asked::by_body("/search", body).confined(&caller, &uid)?).await
+    let asked = Asked::by_body("/search", body).confined(&caller, &uid)?;
+    answer(&app, &uid, asked, Asking::new(wants_metadata(&headers))).await
 }
 
 async fn by_query(
     caller: Authorized<Search>,
     IndexPath(uid): IndexPath,
     State(app): State<App>,
+    headers: HeaderMap,
     RawQuery(query): RawQuery,
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Result<Found, HttpError> {
-    let asked = Asked::by_query("/search", query, body_of_query(&pairs));
-    answer(&app, &uid, asked.confined(&caller, &uid)?).await
+    let asked = Asked::by_query("/search", query, body_of_query(&pairs)).confined(&caller, &uid)?;
+    answer(&app, &uid, asked, Asking::new(wants_metadata(&headers))).await
 }
 
-async fn answer(app: &App, uid: &IndexUid, asked: Asked) -> Result<Found, HttpError> {
+async fn answer(app: &App, uid: &IndexUid, asked: Asked, asking: Asking) -> Result<Found, HttpError> {
     let view = app.cluster.view.load();
     let entry = existing(&view, uid)?;
     let original = &asked.original;
@@ -53,6 +57,10 @@ async fn answer(app: &App, uid: &IndexUid, asked: Asked) -> Result<Found, HttpEr
         return Err(explain(&app.cluster, entry, original).await);
     };
     reserved::check_search(&request.body)?;
-    let answer = run_search(&app.cluster, &view, entry, &request, original).await?;
+    if request.body.contains_key("useNetwork") {
+        peers(app).await?.check_search(&request.body)?;
+    }
+    let mut answer = run_search(&app.cluster, &view, entry, &request, original).await?;
+    asking.sign(&mut answer.body, entry);
     Ok((degraded(&answer.missing), Json(answer.body)))
 }

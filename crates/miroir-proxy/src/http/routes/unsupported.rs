@@ -10,8 +10,7 @@ use crate::http::auth::{Authorized, Everything};
 use crate::http::error::HttpError;
 
 /// The paths, as Meilisearch 1.50 has them.
-const PATHS: [&str; 21] = [
-    "/multi-search",
+const PATHS: [&str; 18] = [
     "/indexes/{index}/fields",
     "/indexes/{index}/compact",
     "/indexes/{index}/settings/chat",
@@ -22,8 +21,6 @@ const PATHS: [&str; 21] = [
     "/export",
     "/webhooks",
     "/webhooks/{uuid}",
-    "/network",
-    "/network/control",
     "/dynamic-search-rules",
     "/dynamic-search-rules/{uid}",
     "/metrics",

@@ -1,0 +1,185 @@
+//! One index of a federated search: its queries' hits in one list, its total, its facets.
+
+use std::collections::HashSet;
+
+use serde_json::{Map, Value};
+
+use super::FEDERATION;
+use super::lists::{FederatedHit, Merging};
+use crate::document::marker;
+use crate::search::merge::distinct::{Dropped, distinct_total};
+use crate::search::merge::facets::{Facets, merge_facets};
+use crate::search::merge::hits::{RankedHit, in_order, read_hits, walk};
+use crate::search::merge::hybrid::{id_of, merge_hybrid};
+use crate::search::merge::reply_total;
+use crate::search::merge::value::FacetValue;
+use crate::search::{IndexPlan, QueryPlan};
+
+/// What the nodes answered for one index.
+#[derive(Debug)]
+pub(super) struct Searched<'a> {
+    pub(super) plan: &'a IndexPlan,
+    /// In order; each document once.
+    pub(super) hits: Vec<FederatedHit>,
+    /// What nodes counted and what does not count, since a better hit has the same distinct value.
+    pub(super) dropped: Vec<RankedHit>,
+    /// Some node gave up at its time limit.
+    pub(super) cut_off: bool,
+    /// The answers that count, in the form of a single search's: each document in one of them.
+    counts: Vec<Map<String, Value>>,
+}
+
+/// One part's hits for each query.
+type Lists = Vec<Vec<Vec<RankedHit>>>;
+
+impl<'a> Searched<'a> {
+    pub(super) fn read(
+        plan: &'a IndexPlan,
+        at: usize,
+        distinct: Option<&str>,
+        parts: Vec<Vec<Map<String, Value>>>,
+    ) -> Self {
+        let mut lists: Lists = plan.queries.iter().map(|_| Vec::new()).collect();
+        let mut counts = Vec::new();
+        for part in parts {
+            let last = part.len().saturating_sub(1);
+            for (request, mut reply) in part.into_iter().enumerate() {
+                split_by_query(plan, &mut reply, &mut lists);
+                if !plan.counts_apart || request == last {
+                    counts.push(as_single(plan, &mut reply));
+                }
+            }
+        }
+        let cut_off = lists.iter().flatten().flatten().any(RankedHit::is_cut_off);
+        let mut searched = Self { plan, hits: Vec::new(), dropped: Vec::new(), cut_off, counts };
+        let queries = lists
+            .into_iter()
+            .zip(&plan.queries)
+            .enumerate()
+            .map(|(query, (lists, query_plan))| searched.merge_query((at, query), query_plan, lists))
+            .collect();
+        searched.merge_queries(distinct, queries);
+        searched
+    }
+
+    /// The hits of one query, from all nodes.
+    fn merge_query(
+        &mut self,
+        (at, query): (usize, usize),
+        plan: &QueryPlan,
+        lists: Vec<Vec<RankedHit>>,
+    ) -> Vec<FederatedHit> {
+        let hits = if plan.merge.whole {
+            lists.into_iter().flatten().collect()
+        } else {
+            let hits = match &plan.merge.hybrid {
+                Some(hybrid) => merge_hybrid(&plan.merge, hybrid, lists),
+                None => in_order(lists).collect(),
+            };
+            let (hits, dropped) = walk(&plan.merge, hits.into_iter());
+            self.dropped.extend(dropped);
+            hits
+        };
+        hits.into_iter().map(|hit| FederatedHit::new(at, query, plan, hit)).collect()
+    }
+
+    /// The hits of all queries: each document once, and with a distinct attribute each value.
+    fn merge_queries(&mut self, distinct: Option<&str>, queries: Vec<Vec<FederatedHit>>) {
+        let key = self.plan.primary_key.as_deref().filter(|_| self.plan.groups.len() > 1);
+        let (mut ids, mut values) = (HashSet::new(), HashSet::<FacetValue>::new());
+        for hit in Merging::new(queries) {
+            if let Some(id) = key.and_then(|key| id_of(hit.ranked.object(), key))
+                && !ids.insert(id)
+            {
+                continue;
+            }
+            if let Some(attribute) = distinct {
+                let own = hit.ranked.values(attribute);
+                if own.iter().any(|value| values.contains(value)) {
+                    self.dropped.push(hit.ranked);
+                    continue;
+                }
+                values.extend(own);
+            }
+            self.hits.push(hit);
+        }
+        if let Some(key) = key {
+            // What one query drops another one may have kept, and two may have dropped the same.
+            self.dropped.retain(|hit| id_of(hit.object(), key).is_none_or(|id| ids.insert(id)));
+        }
+        self.hits.truncate(self.plan.facets.max_total_hits);
+    }
+
+    /// How many documents the queries find.
+    pub(super) fn total(&self) -> u64 {
+        let sum = self.counts.iter().map(reply_total).sum();
+        if self.plan.facets.whole || self.plan.groups.len() > 1 || self.plan.facets.distinct.is_none() {
+            return u64::saturating_sub(sum, self.dropped.len() as u64);
+        }
+        distinct_total(&self.plan.facets, &self.counts, &self.dropped(), sum)
+    }
+
+    /// The facets, if the client asked for any of this index.
+    pub(super) fn facets(&self) -> Option<Facets> {
+        if !self.plan.shows_facets {
+            return None;
+        }
+        if self.plan.facets.whole
+            && self.dropped.is_empty()
+            && let [only] = self.counts.as_slice()
+        {
+            let part = |key: &str| {
+                let values = only.get(key).and_then(Value::as_object).cloned().unwrap_or_default();
+                values.into_iter().filter(|(facet, _)| !marker::is_reserved(facet)).collect()
+            };
+            return Some(Facets { distribution: part("facetDistribution"), stats: part("facetStats") });
+        }
+        Some(merge_facets(&self.plan.facets, &self.counts, &self.dropped(), self.total()))
+    }
+
+    /// The names of the facets that the nodes report.
+    pub(super) fn facet_names(&self) -> impl Iterator<Item = &String> {
+        let hidden = self.plan.facets.hidden_facet.as_ref();
+        let distributions =
+            self.counts.iter().filter_map(|reply| reply.get("facetDistribution").and_then(Value::as_object));
+        distributions
+            .flat_map(Map::keys)
+            .filter(move |facet| !marker::is_reserved(facet) && Some(*facet) != hidden)
+    }
+
+    fn dropped(&self) -> Dropped {
+        let mut dropped = Dropped::default();
+        self.dropped.iter().for_each(|hit| dropped.push(&self.plan.facets, hit));
+        dropped
+    }
+}
+
+/// Takes the hits out of a node's answer and gives each query its own.
+fn split_by_query(plan: &IndexPlan, reply: &mut Map<String, Value>, lists: &mut Lists) {
+    let mut hits: Vec<Vec<Value>> = plan.queries.iter().map(|_| Vec::new()).collect();
+    let Some(Value::Array(all)) = reply.shift_remove("hits") else { return };
+    for hit in all {
+        let ordinal = hit[FEDERATION]["queriesPosition"].as_u64();
+        let query = plan.queries.iter().position(|query| Some(query.ordinal as u64) == ordinal);
+        if let Some(query) = query {
+            hits[query].push(hit);
+        }
+    }
+    for (query, hits) in hits.into_iter().enumerate() {
+        let mut list = Map::from_iter([("hits".to_owned(), Value::Array(hits))]);
+        lists[query].push(read_hits(&mut list));
+    }
+}
+
+/// The counts of an answer under the names that they have in a single search's.
+fn as_single(plan: &IndexPlan, reply: &mut Map<String, Value>) -> Map<String, Value> {
+    let mut counts = std::mem::take(reply);
+    if let Some(Value::Object(mut by_index)) = counts.shift_remove("facetsByIndex")
+        && let Some(Value::Object(mut facets)) = by_index.shift_remove(plan.physical.as_str())
+    {
+        for (from, to) in [("distribution", "facetDistribution"), ("stats", "facetStats")] {
+            counts.extend(facets.shift_remove(from).map(|facets| (to.to_owned(), facets)));
+        }
+    }
+    counts
+}

@@ -1,0 +1,148 @@
+//! One list of hits out of several queries' over several indexes, each over several nodes.
+//!
+//! Three merges follow each other. The nodes' hits of *one query* are merged rule by rule, as those of a search of its
+//! own. The *queries of an index* are merged by what Meilisearch compares across queries ([`scores`]): the text rules
+//! as one number times the weight, sort values, distances. So are then the *indexes*. A document that several queries
+//! find stays at its best place, which its node has seen to; only where queries had to be asked apart it is done here.
+
+mod facets;
+mod index;
+mod lists;
+mod scores;
+
+use std::collections::HashSet;
+
+use serde_json::{Map, Value, json};
+
+use self::facets::{check_orders, merge_all, order_for_remotes};
+use self::index::Searched;
+use self::lists::{FederatedHit, Merging};
+use super::value::FacetValue;
+use super::{Merged, describe_window, present};
+use crate::document::marker;
+use crate::search::{Fault, FederatedPlan, IndexPlan};
+
+/// What a hit says about where it comes from.
+const FEDERATION: &str = "_federation";
+
+/// Merges the nodes' answers to a federated search: for each index of the plan, for each of its nodes, the answers to
+/// [`IndexPlan::bodies`].
+///
+/// # Errors
+/// When facets are to be merged whose values the indexes order differently.
+pub fn merge_federated(
+    plan: &FederatedPlan,
+    replies: Vec<Vec<Vec<Map<String, Value>>>>,
+) -> Result<Merged, Fault> {
+    let mut extras = Extras::default();
+    let mut indexes: Vec<Searched<'_>> = Vec::new();
+    for (at, (index, parts)) in plan.indexes.iter().zip(replies).enumerate() {
+        parts.iter().flatten().for_each(|reply| extras.note(reply));
+        indexes.push(Searched::read(index, at, plan.distinct.as_deref(), parts));
+    }
+    if plan.merge_facets.is_some() {
+        check_orders(&indexes)?;
+    }
+    let cut_off = indexes.iter().any(|index| index.cut_off);
+    let hits = choose_hits(plan, &mut indexes);
+    let total: u64 = indexes.iter().map(Searched::total).sum();
+    let semantic = extras.has_semantic.then(|| hits.iter().filter(|hit| hit.is_semantic()).count());
+
+    let shown: Vec<Value> = hits.into_iter().map(|hit| Value::Object(show(plan, hit))).collect();
+    let mut body = Map::from_iter([("hits".to_owned(), Value::Array(shown))]);
+    body.extend(extras.query_vectors.map(|vectors| ("queryVectors".to_owned(), Value::Object(vectors))));
+    body.extend(describe_window(plan.window, total));
+    body.extend(describe_facets(plan, &indexes));
+    body.extend(plan.remote.is_some().then(|| ("remoteErrors".to_owned(), json!({}))));
+    body.extend(semantic.map(|count| ("semanticHitCount".to_owned(), json!(count))));
+    body.extend(extras.performance.map(|details| ("performanceDetails".to_owned(), details)));
+    Ok(Merged { body, cut_off })
+}
+
+/// What nodes say besides hits, totals and facets.
+#[derive(Debug, Default)]
+struct Extras {
+    query_vectors: Option<Map<String, Value>>,
+    has_semantic: bool,
+    performance: Option<Value>,
+}
+
+impl Extras {
+    fn note(&mut self, reply: &Map<String, Value>) {
+        if let Some(vectors) = reply.get("queryVectors").and_then(Value::as_object) {
+            self.query_vectors.get_or_insert_default().extend(vectors.clone());
+        }
+        self.has_semantic |= reply.contains_key("semanticHitCount");
+        if self.performance.is_none() {
+            self.performance = reply.get("performanceDetails").cloned();
+        }
+    }
+}
+
+/// The hits of the client's window. With a distinct attribute the rest is looked at too, to count each value once.
+fn choose_hits(plan: &FederatedPlan, indexes: &mut [Searched<'_>]) -> Vec<FederatedHit> {
+    let window = plan.window.range();
+    let lists = indexes.iter_mut().map(|index| std::mem::take(&mut index.hits)).collect();
+    let mut seen: HashSet<FacetValue> = HashSet::new();
+    let (mut place, mut chosen) = (0, Vec::new());
+    for hit in Merging::new(lists) {
+        if let Some(attribute) = &plan.distinct {
+            let values = hit.ranked.values(attribute);
+            if values.iter().any(|value| seen.contains(value)) {
+                indexes[hit.index].dropped.push(hit.ranked);
+                continue;
+            }
+            seen.extend(values);
+        }
+        if window.contains(&place) {
+            chosen.push(hit);
+        }
+        place += 1;
+        if place >= window.end && plan.distinct.is_none() {
+            break;
+        }
+    }
+    chosen
+}
+
+fn describe_facets(plan: &FederatedPlan, indexes: &[Searched<'_>]) -> Map<String, Value> {
+    let by_index = indexes.iter().filter_map(|index| Some((index, index.facets()?)));
+    if let Some(merge) = plan.merge_facets {
+        let facets: Vec<_> = by_index.map(|(index, facets)| (index.plan, facets)).collect();
+        return merge_all(merge, facets);
+    }
+    let described: Map<String, Value> = by_index
+        .map(|(index, mut facets)| {
+            if plan.remote.is_some() {
+                order_for_remotes(index.plan, &mut facets);
+            }
+            let shown = json!({ "distribution": facets.distribution, "stats": facets.stats });
+            (index.plan.uid.to_string(), shown)
+        })
+        .collect();
+    let found = (!described.is_empty()).then(|| ("facetsByIndex".to_owned(), Value::Object(described)));
+    found.into_iter().collect()
+}
+
+/// A hit as the client sees it.
+fn show(plan: &FederatedPlan, hit: FederatedHit) -> Map<String, Value> {
+    let index: &IndexPlan = &plan.indexes[hit.index];
+    let query = &index.queries[hit.query];
+    let mut shown = if query.merge.whole {
+        let mut object = hit.ranked.into_object();
+        marker::strip_document(&mut object);
+        object
+    } else {
+        present(&query.merge, hit.ranked)
+    };
+    let mut about = json!({
+        "indexUid": index.uid,
+        "queriesPosition": query.position,
+        "weightedRankingScore": hit.global,
+    });
+    if let Some(remote) = &plan.remote {
+        about["remote"] = json!(remote);
+    }
+    shown.insert(FEDERATION.to_owned(), about);
+    shown
+}

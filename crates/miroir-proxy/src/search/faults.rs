@@ -1,0 +1,226 @@
+//! What is wrong with several searches in one request, in Meilisearch's words and in its order.
+//!
+//! Meilisearch looks at the form of the whole request first, then at what each federated query may say, then at the
+//! indexes. So a node is asked the same about indexes that do not exist: it complains about everything that comes
+//! before them. What comes with an index is said by a node that holds it, asked one query of the client's alone.
+
+use miroir_core::error::{ErrorCode, ResponseError};
+use miroir_core::ids::{IndexUid, NodeId};
+use miroir_core::search::{MultiRequest, SubQuery};
+use miroir_core::view::{IndexEntry, View};
+use serde_json::{Map, Value, json};
+
+use super::scrub_reply;
+use crate::cluster::{Cluster, Node, NodeReply, NodeRequest};
+use crate::http::HttpError;
+
+/// Makes of every index's name one that no index has.
+const NOBODY: &str = "-miroir-has-no-such-index";
+
+/// `Err` if a node finds fault with the request before it looks for an index. When no node answers nothing is found.
+pub(super) async fn check_form(cluster: &Cluster, request: &MultiRequest) -> Result<(), HttpError> {
+    let view = cluster.view.load();
+    check_written(cluster, &view, &request.written(|uid| format!("{uid}{NOBODY}"))).await
+}
+
+/// The error of a request that Miroir could not read.
+pub async fn explain_form(cluster: &Cluster, body: &Value) -> HttpError {
+    let view = cluster.view.load();
+    let mut body = body.clone();
+    for query in body.get_mut("queries").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(Value::String(uid)) = query.get_mut("indexUid") {
+            // A uid of a wrong form must stay as it is, to be shown as it is.
+            let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+            if !uid.is_empty() && uid.bytes().all(fits) {
+                uid.push_str(NOBODY);
+            }
+        }
+    }
+    match check_written(cluster, &view, &body).await {
+        Err(error) => error,
+        Ok(()) => HttpError::Unreadable("a request that Miroir can't read is fine for a node".to_owned()),
+    }
+}
+
+async fn check_written(cluster: &Cluster, view: &View, body: &Value) -> Result<(), HttpError> {
+    for node in view.readable.iter().filter_map(|id| cluster.membership.node(id)) {
+        let request = NodeRequest::post("/multi-search").json(body.to_string());
+        match node.send(request, cluster.node_timeout).await {
+            Ok(reply) if reply.status.is_client_error() => return judge(reply),
+            Ok(reply) if reply.status.is_success() => return Ok(()),
+            Ok(reply) => {
+                tracing::warn!(node = %node.id(), status = %reply.status, "node could not check a request");
+            }
+            Err(error) => tracing::warn!(%error, "node did not check a request; asking another one"),
+        }
+    }
+    Ok(())
+}
+
+/// That there is no index of such a name is what the node was meant to find.
+fn judge(reply: NodeReply) -> Result<(), HttpError> {
+    let Ok(Value::Object(mut error)) = serde_json::from_slice(&reply.body) else {
+        return Err(HttpError::Node(reply));
+    };
+    if error.get("code").and_then(Value::as_str) == Some(ErrorCode::IndexNotFound.as_str()) {
+        return Ok(());
+    }
+    if let Some(Value::String(message)) = error.get_mut("message") {
+        *message = message.replace(NOBODY, "");
+    }
+    Err(HttpError::Node(NodeReply { body: Value::Object(error).to_string().into(), ..reply }))
+}
+
+/// What a query says about other servers is wrong; unless something of the form, or of an earlier query, comes first.
+pub async fn explain_network_fault(
+    cluster: &Cluster,
+    request: &MultiRequest,
+    position: usize,
+    fault: HttpError,
+) -> HttpError {
+    let plain = MultiRequest {
+        queries: request.queries.iter().map(SubQuery::without_network).collect(),
+        federation: request.federation.clone(),
+    };
+    unless_before(cluster, &plain, |named| named.is_none_or(|named| named <= position))
+        .await
+        .unwrap_or_else(|| inside(position, fault))
+}
+
+/// A query asks for an index that the caller may not search; unless something of the form comes first.
+pub async fn explain_access_fault(
+    cluster: &Cluster,
+    request: &MultiRequest,
+    position: usize,
+    fault: HttpError,
+) -> HttpError {
+    unless_before(cluster, request, |named| named.is_none()).await.unwrap_or_else(|| inside(position, fault))
+}
+
+/// The error of a node that comes first, judged by the query that it names.
+async fn unless_before(
+    cluster: &Cluster,
+    request: &MultiRequest,
+    comes_first: impl FnOnce(Option<usize>) -> bool,
+) -> Option<HttpError> {
+    match check_form(cluster, request).await {
+        Err(HttpError::Node(reply)) if comes_first(query_named(&reply)) => Some(HttpError::Node(reply)),
+        _ => None,
+    }
+}
+
+/// The query in which a node's error lies.
+fn query_named(reply: &NodeReply) -> Option<usize> {
+    let error: Value = serde_json::from_slice(&reply.body).ok()?;
+    let rest = error["message"].as_str()?.strip_prefix("Inside `.queries[")?;
+    rest.split_once(']')?.0.parse().ok()
+}
+
+/// What a node that holds the index says against one query of a federated search.
+pub(super) async fn explain_query(
+    cluster: &Cluster,
+    node: &NodeId,
+    entry: &IndexEntry,
+    request: &MultiRequest,
+    (position, query): (usize, &SubQuery),
+) -> Option<HttpError> {
+    let node = cluster.membership.node(node)?;
+    let mut federation =
+        request.federation.as_ref().map_or_else(Map::new, |federation| federation.written.clone());
+    federation.shift_remove("mergeFacets");
+    if let Some(Value::Object(facets)) = federation.get_mut("facetsByIndex") {
+        let names = facets.shift_remove(entry.uid.as_str());
+        *facets = names.map(|names| (entry.physical.to_string(), names)).into_iter().collect();
+    }
+    let query = query.without_network().written(entry.physical.as_str());
+    let body = json!({ "queries": [query], "federation": federation });
+    let reply = refusal(cluster, node, &body).await?;
+    Some(inside(position, HttpError::Node(rename_facets(scrub_reply(reply, entry), entry))))
+}
+
+/// What a node says against facets of an index that no query searches.
+pub(super) async fn explain_unused_facets(
+    cluster: &Cluster,
+    node: &NodeId,
+    entry: &IndexEntry,
+    names: &[String],
+) -> Option<HttpError> {
+    let node = cluster.membership.node(node)?;
+    let facets = json!({ entry.physical.as_str(): names });
+    let body = json!({ "queries": [], "federation": { "facetsByIndex": facets } });
+    let reply = refusal(cluster, node, &body).await?;
+    Some(HttpError::Node(rename_facets(scrub_reply(reply, entry), entry)))
+}
+
+async fn refusal(cluster: &Cluster, node: &Node, body: &Value) -> Option<NodeReply> {
+    let request = NodeRequest::post("/multi-search").json(body.to_string());
+    match node.send(request, cluster.node_timeout).await {
+        Ok(reply) => reply.status.is_client_error().then_some(reply),
+        Err(error) => {
+            tracing::warn!(%error, "node did not say what is wrong with a query");
+            None
+        }
+    }
+}
+
+/// In a path the index's name stands without backticks of its own.
+fn rename_facets(reply: NodeReply, entry: &IndexEntry) -> NodeReply {
+    with_message(reply, |message| {
+        message.replace(
+            &format!(".facetsByIndex.{}`", entry.physical),
+            &format!(".facetsByIndex.{}`", entry.uid),
+        )
+    })
+}
+
+/// The message of a node that was asked the client's own request, with the client's names.
+pub(super) fn scrub_for_all<'a>(
+    reply: NodeReply,
+    entries: impl Iterator<Item = &'a IndexEntry>,
+) -> NodeReply {
+    entries.fold(with_message(reply, |message| message.replace(NOBODY, "")), |reply, entry| {
+        let reply = rename_facets(scrub_reply(reply, entry), entry);
+        with_message(reply, |message| {
+            message.replace(&format!("`{}.ranking", entry.physical), &format!("`{}.ranking", entry.uid))
+        })
+    })
+}
+
+/// The name that stands for an index which does not exist.
+pub(super) fn nobody(uid: &IndexUid) -> String {
+    format!("{uid}{NOBODY}")
+}
+
+fn with_message(reply: NodeReply, change: impl FnOnce(&str) -> String) -> NodeReply {
+    let Ok(Value::Object(mut body)) = serde_json::from_slice(&reply.body) else { return reply };
+    if let Some(Value::String(message)) = body.get_mut("message") {
+        *message = change(message);
+    }
+    NodeReply { body: Value::Object(body).to_string().into(), ..reply }
+}
+
+/// Says in which query an error lies, if a query is at fault.
+pub(super) fn inside(position: usize, error: HttpError) -> HttpError {
+    let place = |message: &str| {
+        // A node that was asked one query alone calls it the first.
+        let message = message.strip_prefix("Inside `.queries[0]`: ").unwrap_or(message);
+        format!("Inside `.queries[{position}]`: {message}")
+    };
+    match error {
+        HttpError::Refused(error) => {
+            HttpError::Refused(ResponseError { message: place(&error.message), ..error })
+        }
+        HttpError::BadRequest(error) => {
+            HttpError::BadRequest(ResponseError { message: place(&error.message), ..error })
+        }
+        HttpError::Node(reply) if reply.status.is_client_error() => {
+            HttpError::Node(with_message(reply, place))
+        }
+        other => other,
+    }
+}
+
+/// Not a 404, since the index is not what the request's path names.
+pub(super) fn missing_index(uid: &IndexUid) -> HttpError {
+    HttpError::BadRequest(ResponseError::new(ErrorCode::IndexNotFound, format!("Index `{uid}` not found.")))
+}

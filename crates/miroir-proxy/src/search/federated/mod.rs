@@ -1,0 +1,184 @@
+//! One list of hits out of several queries: plan, ask every index's nodes, merge.
+
+mod gather;
+mod whole;
+
+use std::time::Instant;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use miroir_core::error::{ErrorCode, ResponseError};
+use miroir_core::ids::{IndexUid, NodeId, ShardId};
+use miroir_core::search::{Fault, FederatedPlan, Federation, MultiRequest, merge_federated, plan_federated};
+use miroir_core::view::View;
+use serde_json::json;
+
+use self::gather::{Gathered, run_gather};
+use super::faults::{check_form, explain_query, explain_unused_facets, inside};
+use super::{Answer, Asking};
+use crate::cluster::Cluster;
+use crate::config::UnavailableShardPolicy;
+use crate::http::HttpError;
+
+/// So many indexes of one request are asked at once; each may ask every node.
+const INDEXES_AT_ONCE: usize = 16;
+
+/// Answers a federated search over one view. `server` is the name that clients gave this server. Dropping the future
+/// gives up the requests to the nodes.
+pub async fn run_federated(
+    cluster: &Cluster,
+    view: &View,
+    request: &MultiRequest,
+    federation: &Federation,
+    asking: Asking,
+    server: Option<&str>,
+) -> Result<Answer, HttpError> {
+    let began = Instant::now();
+    let mut answer = match whole::node_to_ask(request, view) {
+        Some(node) => whole::run_whole(cluster, view, request, node).await?,
+        None => run_scattered(cluster, view, request, federation, server).await?,
+    };
+    let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    answer.body.insert("processingTimeMs".to_owned(), json!(milliseconds));
+    let names_server = answer.body.contains_key("remoteErrors");
+    asking.sign_all(&mut answer.body, view, &request.queries, server.filter(|_| names_server));
+    cluster.metrics.note_answer(&answer.missing);
+    Ok(answer)
+}
+
+async fn run_scattered(
+    cluster: &Cluster,
+    view: &View,
+    request: &MultiRequest,
+    federation: &Federation,
+    server: Option<&str>,
+) -> Result<Answer, HttpError> {
+    if request.queries.is_empty() {
+        check_form(cluster, request).await?;
+    }
+    let plan = match plan_federated(request, federation, view, server) {
+        Ok(plan) => plan,
+        Err(fault) => return Err(explain_fault(cluster, view, request, fault).await),
+    };
+    let searches: Vec<_> = plan.indexes.iter().map(|index| run_gather(cluster, view, index)).collect();
+    let gathered: Vec<Gathered> = stream::iter(searches).buffered(INDEXES_AT_ONCE).try_collect().await?;
+    if let Some(at) = gathered.iter().position(|index| index.refused.is_some()) {
+        return Err(explain_refusal(cluster, view, request, &plan, at, &gathered[at]).await);
+    }
+    check_unused_facets(cluster, view, federation, &plan).await?;
+    let missing = accept(&gathered, cluster.unavailable_shards)?;
+    let replies = gathered.into_iter().map(|index| index.replies).collect();
+    match merge_federated(&plan, replies) {
+        Ok(merged) => {
+            if merged.cut_off {
+                tracing::debug!("a node reached its search cutoff; hits may be missing");
+            }
+            Ok(Answer { body: merged.body, missing })
+        }
+        Err(fault) => Err(explain_fault(cluster, view, request, fault).await),
+    }
+}
+
+/// The same policy as for one search: an answer without some shards, if the operator wants it, but not without any.
+fn accept(gathered: &[Gathered], policy: UnavailableShardPolicy) -> Result<Vec<ShardId>, HttpError> {
+    let mut missing: Vec<ShardId> = gathered.iter().flat_map(|index| index.missing.iter().copied()).collect();
+    missing.sort_unstable();
+    missing.dedup();
+    let nothing = gathered.iter().all(|index| index.replies.is_empty());
+    match policy {
+        _ if missing.is_empty() => Ok(missing),
+        UnavailableShardPolicy::Partial if !nothing => Ok(missing),
+        UnavailableShardPolicy::Partial | UnavailableShardPolicy::Error => {
+            Err(HttpError::ShardsUnavailable(missing))
+        }
+    }
+}
+
+/// Facets of an index that no query searches are in no answer, but may not be wrong either.
+async fn check_unused_facets(
+    cluster: &Cluster,
+    view: &View,
+    federation: &Federation,
+    plan: &FederatedPlan,
+) -> Result<(), HttpError> {
+    for (uid, names) in &federation.facets {
+        if plan.indexes.iter().any(|index| index.uid == *uid) {
+            continue;
+        }
+        let Some(entry) = view.index(uid) else {
+            let message = format!(
+                "Inside `.federation.facetsByIndex.{uid}`: Index `{uid}` not found.\n - Note: index `{uid}` is not used in queries"
+            );
+            return Err(HttpError::BadRequest(ResponseError::new(ErrorCode::IndexNotFound, message)));
+        };
+        let node = entry.placement.nodes().find(|node| view.readable.contains(node));
+        if let (Some(node), Some(names)) = (node, names)
+            && let Some(error) = explain_unused_facets(cluster, node, entry, names).await
+        {
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+/// What Miroir found itself, unless something else comes before it.
+async fn explain_fault(cluster: &Cluster, view: &View, request: &MultiRequest, fault: Fault) -> HttpError {
+    if let Err(error) = check_form(cluster, request).await {
+        return error;
+    }
+    match fault {
+        Fault::NotUnderstood(what) => HttpError::Unreadable(format!("{what}, and no node says so")),
+        Fault::Query { position, index, error } => {
+            let before = |uid: &IndexUid| *uid < index;
+            if let Some(earlier) = first_refusal(cluster, view, request, before).await {
+                return earlier;
+            }
+            let error = if error.code == ErrorCode::IndexNotFound {
+                HttpError::BadRequest(error)
+            } else {
+                HttpError::Refused(error)
+            };
+            inside(position, error)
+        }
+    }
+}
+
+async fn explain_refusal(
+    cluster: &Cluster,
+    view: &View,
+    request: &MultiRequest,
+    plan: &FederatedPlan,
+    at: usize,
+    gathered: &Gathered,
+) -> HttpError {
+    if let Err(error) = check_form(cluster, request).await {
+        return error;
+    }
+    let uid = &plan.indexes[at].uid;
+    if let Some(error) = first_refusal(cluster, view, request, |other| other == uid).await {
+        return error;
+    }
+    if let Some(reply) = &gathered.refused {
+        tracing::error!(index = %uid, refusal = %String::from_utf8_lossy(&reply.body), "a node refused Miroir's form of a valid request");
+    }
+    HttpError::Unreadable("a node refused Miroir's form of a valid request".to_owned())
+}
+
+/// The first query, by index as Meilisearch goes through them, that a node refuses on its own.
+async fn first_refusal(
+    cluster: &Cluster,
+    view: &View,
+    request: &MultiRequest,
+    concerns: impl Fn(&IndexUid) -> bool,
+) -> Option<HttpError> {
+    let mut queries: Vec<_> = request.queries.iter().enumerate().collect();
+    queries.sort_by_key(|(_, query)| &query.index);
+    for (ordinal, query) in queries.into_iter().filter(|(_, query)| concerns(&query.index)) {
+        let entry = view.index(&query.index)?;
+        let node: &NodeId = entry.placement.nodes().find(|node| view.readable.contains(node))?;
+        let position = query.options.as_ref().and_then(|options| options.query_position).unwrap_or(ordinal);
+        if let Some(error) = explain_query(cluster, node, entry, request, (position, query)).await {
+            return Some(error);
+        }
+    }
+    None
+}

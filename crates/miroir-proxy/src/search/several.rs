@@ -1,0 +1,84 @@
+//! Several searches in one request that have nothing to do with each other: each runs as it would alone.
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use miroir_core::error::ErrorCode;
+use miroir_core::ids::ShardId;
+use miroir_core::search::{MultiRequest, SearchRequest, SubQuery};
+use miroir_core::view::View;
+use reqwest::Method;
+use serde_json::{Map, Value, json};
+
+use super::faults::{check_form, inside, missing_index};
+use super::{Answer, Asking, Original, run_search};
+use crate::cluster::Cluster;
+use crate::http::HttpError;
+
+/// So many queries of one request are worked on at once; each may ask every node.
+const QUERIES_AT_ONCE: usize = 16;
+
+/// Answers all queries, or none: the first one that fails, in the client's order, is the error. Dropping the future
+/// gives up what is under way.
+pub async fn run_several(
+    cluster: &Cluster,
+    view: &View,
+    request: &MultiRequest,
+    asking: Asking,
+) -> Result<Answer, HttpError> {
+    if request.queries.is_empty() {
+        check_form(cluster, request).await?;
+    }
+    let searches: Vec<_> = request
+        .queries
+        .iter()
+        .enumerate()
+        .map(|(position, query)| run_one(cluster, view, position, query, asking))
+        .collect();
+    let answers = stream::iter(searches).buffered(QUERIES_AT_ONCE);
+    match answers.try_collect::<Vec<_>>().await {
+        Ok(answers) => Ok(together(answers)),
+        Err(error) => {
+            // What is wrong with the form of any query comes before what is wrong with another's content.
+            check_form(cluster, request).await?;
+            Err(error)
+        }
+    }
+}
+
+async fn run_one(
+    cluster: &Cluster,
+    view: &View,
+    position: usize,
+    query: &SubQuery,
+    asking: Asking,
+) -> Result<Answer, HttpError> {
+    let refuse = |error| inside(position, error);
+    if query.options.is_some() {
+        return Err(refuse(HttpError::new(
+            ErrorCode::InvalidMultiSearchFederationOptions,
+            "Using `federationOptions` is not allowed in a non-federated search.\n - Hint: remove \
+             `federationOptions` from the query or add `federation` to the request.",
+        )));
+    }
+    let entry = view.index(&query.index).ok_or_else(|| refuse(missing_index(&query.index)))?;
+    let request = SearchRequest::parse(query.body.clone())
+        .map_err(|what| HttpError::Unreadable(format!("{what}, and no node says so")))?;
+    let bytes = serde_json::to_vec(&query.body).map_err(|error| HttpError::Unreadable(error.to_string()))?;
+    let original = Original { method: Method::POST, path: "/search".to_owned(), body: Some(bytes.into()) };
+    let mut answer = run_search(cluster, view, entry, &request, &original).await.map_err(refuse)?;
+    asking.sign(&mut answer.body, entry);
+    let mut body = Map::from_iter([("indexUid".to_owned(), json!(query.index))]);
+    body.append(&mut answer.body);
+    Ok(Answer { body, missing: answer.missing })
+}
+
+fn together(answers: Vec<Answer>) -> Answer {
+    let mut missing: Vec<ShardId> = Vec::new();
+    let mut results = Vec::with_capacity(answers.len());
+    for answer in answers {
+        missing.extend(answer.missing);
+        results.push(Value::Object(answer.body));
+    }
+    missing.sort_unstable();
+    missing.dedup();
+    Answer { body: Map::from_iter([("results".to_owned(), Value::Array(results))]), missing }
+}

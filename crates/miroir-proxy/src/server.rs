@@ -16,13 +16,14 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tower::Layer;
+use tower::util::MapRequestLayer;
 use tower_http::normalize_path::NormalizePathLayer;
 
 use crate::cluster::{
     Cluster, HealthPolicy, Membership, Node, ViewCell, check_health_once, run_health_checks,
 };
 use crate::config::{Config, TaskStoreConfig};
-use crate::http::{App, Shared, metrics_router, router};
+use crate::http::{App, Shared, metrics_router, router, with_plain_path};
 use crate::keys::Keyring;
 use crate::observe::{Layout, Metrics};
 use crate::write::{self, WriteConfig, Writer};
@@ -179,8 +180,9 @@ async fn listen(
     let failed = |source| StartError::Listen { section, address, source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
-    // Paths are normalised before they are routed, so this layer stands outside the router.
+    // Paths are made right before they are routed, so these layers stand outside the router.
     let service = NormalizePathLayer::trim_trailing_slash().layer(router);
+    let service = MapRequestLayer::new(with_plain_path).layer(service);
     let service = ServiceExt::<Request>::into_make_service(service);
     let until_stopped = async move {
         // An error means that the sender is gone, which is as good a reason to stop.

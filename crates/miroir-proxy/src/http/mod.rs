@@ -7,6 +7,7 @@ mod dry_run;
 mod error;
 mod headers;
 mod path;
+mod plain_path;
 mod reserved;
 mod routes;
 mod track;
@@ -29,6 +30,7 @@ use crate::observe::{Layout, Metrics};
 use crate::write::Writer;
 
 pub use error::HttpError;
+pub use plain_path::with_plain_path;
 
 /// How long browsers may remember the answer to a preflight request; Meilisearch says a day.
 const PREFLIGHT_AGE: Duration = Duration::from_hours(24);

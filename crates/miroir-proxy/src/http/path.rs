@@ -1,6 +1,5 @@
 //! Index uids in paths.
 
-use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use miroir_core::error::ErrorCode;
@@ -26,15 +25,8 @@ impl FromRequestParts<App> for IndexPath {
 
 /// The `{index}` of a path, whatever its form; `None` on routes that have none.
 pub(super) async fn named_index(parts: &mut Parts) -> Option<String> {
-    match RawPathParams::from_request_parts(parts, &()).await {
-        Ok(params) => params.iter().find(|(name, _)| *name == "index").map(|(_, uid)| uid.to_owned()),
-        // No uid has such a form, and errors show it as it was typed.
-        Err(RawPathParamsRejection::InvalidUtf8InPathParam(_)) => {
-            let mut segments = parts.uri.path().split('/').skip(1);
-            segments.next().filter(|first| *first == "indexes").and(segments.next()).map(str::to_owned)
-        }
-        Err(_) => None,
-    }
+    let params = RawPathParams::from_request_parts(parts, &()).await.ok()?;
+    params.iter().find(|(name, _)| *name == "index").map(|(_, uid)| uid.to_owned())
 }
 
 /// Refuses what no index can be called.

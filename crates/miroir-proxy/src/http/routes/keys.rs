@@ -1,8 +1,7 @@
 //! `/keys` and `/keys/{key}`, where `{key}` is a key's uid or its value.
 
-use axum::extract::{FromRequestParts, Path, Query, State};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use axum::http::request::Parts;
 use axum::routing::get;
 use axum::{Json, Router};
 use miroir_core::error::form::unknown_parameter;
@@ -26,19 +25,6 @@ pub(super) fn routes() -> Router<App> {
     Router::new()
         .route("/keys", get(list).post(create))
         .route("/keys/{key}", get(one).patch(update).delete(delete))
-}
-
-/// The `{key}` of a path.
-struct KeyPath(String);
-
-impl FromRequestParts<App> for KeyPath {
-    type Rejection = HttpError;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
-        let typed = parts.uri.path().rsplit('/').next().unwrap_or_default().to_owned();
-        // What is not UTF-8 once decoded is no key's uid or value.
-        Path::from_request_parts(parts, app).await.map(|Path(name)| Self(name)).map_err(|_| not_found(&typed))
-    }
 }
 
 /// A page of keys.
@@ -99,7 +85,7 @@ async fn create(
 async fn one(
     _: Authorized<KeysGet>,
     State(app): State<App>,
-    KeyPath(name): KeyPath,
+    Path(name): Path<String>,
 ) -> Result<Json<Value>, HttpError> {
     app.keys.load().named(&name).map(|held| Json(held.shown())).ok_or_else(|| not_found(&name))
 }
@@ -107,7 +93,7 @@ async fn one(
 async fn update(
     _: Authorized<KeysUpdate>,
     State(app): State<App>,
-    KeyPath(name): KeyPath,
+    Path(name): Path<String>,
     body: JsonBody,
 ) -> Result<Json<Value>, HttpError> {
     let patch = read_patch(&body.value)?;
@@ -118,7 +104,7 @@ async fn update(
 async fn delete(
     _: Authorized<KeysDelete>,
     State(app): State<App>,
-    KeyPath(name): KeyPath,
+    Path(name): Path<String>,
 ) -> Result<StatusCode, HttpError> {
     let uid = uid_of(&app, &name)?;
     app.keys.delete(uid).await?.map(|_| StatusCode::NO_CONTENT).ok_or_else(|| not_found(&name))

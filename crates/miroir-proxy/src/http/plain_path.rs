@@ -1,0 +1,81 @@
+//! Paths as Meilisearch reads them: several slashes are one, and what is not UTF-8 once decoded has `U+FFFD` in place of
+//! what can't be read. It then finds no index, document or key of that name; extractors of paths would refuse the request
+//! before any handler could say so.
+
+use axum::extract::Request;
+use axum::http::Uri;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+/// The same request with a path of that form. For a layer around the router: inside, the path is taken apart already.
+pub fn with_plain_path(mut request: Request) -> Request {
+    if let Some(uri) = plain(request.uri()) {
+        *request.uri_mut() = uri;
+    }
+    request
+}
+
+/// `None` if nothing has to change.
+fn plain(uri: &Uri) -> Option<Uri> {
+    let path = uri.path();
+    if !path.contains("//") && is_readable(path) {
+        return None;
+    }
+    let segments = path.split('/').filter(|segment| !segment.is_empty());
+    let path = segments.map(readable).collect::<Vec<_>>().join("/");
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(format!("/{path}{query}").parse().ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+fn is_readable(encoded: &str) -> bool {
+    percent_decode_str(encoded).decode_utf8().is_ok()
+}
+
+fn readable(segment: &str) -> String {
+    if is_readable(segment) {
+        return segment.to_owned();
+    }
+    let text = percent_decode_str(segment).decode_utf8_lossy();
+    utf8_percent_encode(&text, NON_ALPHANUMERIC).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn changed(uri: &str) -> Option<String> {
+        plain(&uri.parse().unwrap()).map(|uri| uri.to_string())
+    }
+
+    #[test]
+    fn a_plain_path_stays_as_it_is() {
+        for plain in
+            ["/indexes/films/search?q=%FF//", "/indexes/caf%C3%A9/documents/a%2Fb/", "/", "/keys/a+b"]
+        {
+            assert_eq!(changed(plain), None, "{plain}");
+        }
+    }
+
+    #[test]
+    fn what_can_not_be_read_is_replaced_and_nothing_else() {
+        for (path, expected) in [
+            ("/indexes/a%FF/facet-search?q=%FF", "/indexes/a%EF%BF%BD/facet-search?q=%FF"),
+            ("/indexes/a%2Fb/documents/%FF", "/indexes/a%2Fb/documents/%EF%BF%BD"),
+            ("http://host/keys/%C3", "http://host/keys/%EF%BF%BD"),
+        ] {
+            assert_eq!(changed(path).as_deref(), Some(expected));
+        }
+    }
+
+    #[test]
+    fn slashes_in_a_row_are_one() {
+        for (path, expected) in [
+            ("//indexes///films//search//?q=//", "/indexes/films/search?q=//"),
+            ("//", "/"),
+            ("/indexes//search", "/indexes/search"),
+        ] {
+            assert_eq!(changed(path).as_deref(), Some(expected));
+        }
+    }
+}

@@ -2,6 +2,8 @@
 
 #![expect(clippy::needless_pass_by_value, reason = "JSON literals read better without a reference")]
 
+mod family;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::details::RuleScore;
 use super::distinct::Dropped;
 use super::hits::{RankedHit, read_hits, take_best};
-use super::weights::weighted;
+use super::weights::{BestRanks, weighted};
 use super::{Found, Merged, answer};
 use crate::document::canonical_id;
 use crate::search::MergePlan;
@@ -68,16 +68,14 @@ impl KeywordHits {
             .hybrid
             .as_ref()
             .map_or((1.0, 0.0), |hybrid| (hybrid.keyword_weight(), hybrid.semantic_weight()));
-        let key = |weight| move |hit| (weighted(plan, &hit, weight), hit);
+        let keyed = |hits: Vec<RankedHit>, weight: f64| {
+            let best = BestRanks::of(&hits.iter().collect::<Vec<_>>());
+            let key = |hit| (weighted(plan, &best, &hit, weight), hit);
+            hits.into_iter().map(key).collect::<Vec<_>>().into_iter().peekable()
+        };
         let two = TwoLists {
-            semantic: semantic.map(key(semantic_weight)).collect::<Vec<_>>().into_iter().peekable(),
-            keyword: self
-                .hits
-                .into_iter()
-                .map(key(keyword_weight))
-                .collect::<Vec<_>>()
-                .into_iter()
-                .peekable(),
+            semantic: keyed(semantic.collect(), semantic_weight),
+            keyword: keyed(self.hits, keyword_weight),
         };
         let found = walk(plan, two);
         let semantic_hits = found.hits.iter().filter(|hit| hit.is_semantic()).count();
@@ -91,9 +89,10 @@ pub(super) fn merge_hybrid(
     hybrid: &HybridPlan,
     lists: Vec<Vec<RankedHit>>,
 ) -> Vec<RankedHit> {
+    let best = BestRanks::of(&lists.iter().flatten().collect::<Vec<_>>());
     let weigh = |hit: RankedHit| {
         let weight = if hit.is_semantic() { hybrid.semantic_weight() } else { hybrid.keyword_weight() };
-        (weighted(plan, &hit, weight), hit)
+        (weighted(plan, &best, &hit, weight), hit)
     };
     let mut lists: Vec<VecDeque<(Vec<Weighted>, RankedHit)>> =
         lists.into_iter().map(|hits| hits.into_iter().map(weigh).collect()).collect();

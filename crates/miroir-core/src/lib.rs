@@ -10,6 +10,8 @@ pub mod keys;
 pub mod network;
 pub mod placement;
 pub mod search;
+pub mod secret;
 pub mod settings;
+pub mod size;
 pub mod task;
 pub mod view;

@@ -13,4 +13,5 @@ pub mod observe;
 mod read;
 mod search;
 pub mod server;
+pub mod webhook;
 pub mod write;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::Request;
 use axum::{Router, ServiceExt};
 use miroir_core::placement::ReplicationFactor;
@@ -23,7 +24,7 @@ use crate::cluster::{
     Cluster, HealthPolicy, Membership, Node, ViewCell, check_health_once, run_health_checks,
 };
 use crate::config::{Config, TaskStoreConfig};
-use crate::http::{App, Shared, metrics_router, router, with_plain_path};
+use crate::http::{App, Shared, metrics_router, refuse_methods, router, with_plain_path};
 use crate::keys::Keyring;
 use crate::observe::{Layout, Metrics};
 use crate::write::{self, WriteConfig, Writer};
@@ -180,8 +181,9 @@ async fn listen(
     let failed = |source| StartError::Listen { section, address, source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
-    // Paths are made right before they are routed, so these layers stand outside the router.
-    let service = NormalizePathLayer::trim_trailing_slash().layer(router);
+    // Paths and methods are made right before they are routed, so these layers stand outside the router.
+    let service = MapRequestLayer::new(refuse_methods::<Body>).layer(router);
+    let service = NormalizePathLayer::trim_trailing_slash().layer(service);
     let service = MapRequestLayer::new(with_plain_path).layer(service);
     let service = ServiceExt::<Request>::into_make_service(service);
     let until_stopped = async move {

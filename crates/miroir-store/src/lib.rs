@@ -12,8 +12,8 @@ mod store;
 
 pub use error::StoreError;
 pub use model::{
-    Adding, Administration, CatalogChange, Commit, Deciding, Delivery, NewEntry, NodeRecord, NodeTask,
-    OpSent, Reception, Relabelling, Settled, TaskAction, Work,
+    Adding, Administration, CatalogChange, Collection, Commit, Deciding, Delivery, NewEntry, NodeRecord,
+    NodeTask, OpSent, Reception, Relabelling, Settled, TaskAction, Work,
 };
 pub use sqlite::SqliteStore;
 pub use store::Store;

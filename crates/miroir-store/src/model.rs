@@ -56,6 +56,25 @@ pub enum Adding {
     Taken,
 }
 
+/// Small things of the whole instance, by what they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Collection {
+    /// Who wants to be told of finished tasks.
+    Webhooks,
+    /// The settings of chat workspaces.
+    ChatWorkspaces,
+}
+
+impl Collection {
+    /// The name in the store.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Webhooks => "webhooks",
+            Self::ChatWorkspaces => "chatWorkspaces",
+        }
+    }
+}
+
 /// What became of an attempt to store decisions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deciding {

@@ -10,10 +10,12 @@ use miroir_core::keys::{ApiKey, KeyPatch};
 use miroir_core::network::Network;
 use miroir_core::task::{Decision, LogEntry, Task, TaskFilter, TaskList, TaskPage};
 use miroir_core::view::IndexEntry;
+use serde_json::Value;
 use time::OffsetDateTime;
 
 use crate::{
-    Adding, Administration, Commit, Deciding, Delivery, NewEntry, NodeRecord, NodeTask, StoreError, Work,
+    Adding, Administration, Collection, Commit, Deciding, Delivery, NewEntry, NodeRecord, NodeTask,
+    StoreError, Work,
 };
 
 /// The durable state of Miroir.
@@ -68,6 +70,20 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// Stores a network that was made from the one of this version; `false` if that is not the current one any more.
     async fn replace_network(&self, version: String, next: Network) -> Result<bool, StoreError>;
+
+    /// Everything in a collection, by id.
+    async fn records(&self, collection: Collection) -> Result<BTreeMap<String, Value>, StoreError>;
+
+    /// Puts something into a collection, in place of what had this id; `None` takes it out.
+    async fn put_record(
+        &self,
+        collection: Collection,
+        id: String,
+        body: Option<Value>,
+    ) -> Result<(), StoreError>;
+
+    /// Stores that work on an entry has begun before anything is decided about it. From now on it can't be canceled.
+    async fn begin(&self, task: TaskUid, at: OffsetDateTime) -> Result<(), StoreError>;
 
     /// Stores decisions about the next entries of the log, unless one of them was canceled meanwhile.
     async fn decide(&self, decisions: Vec<(TaskUid, Decision)>) -> Result<Deciding, StoreError>;

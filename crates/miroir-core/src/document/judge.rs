@@ -4,12 +4,14 @@
 //! document without a usable id fails the rest. Each node sees a part only, so the whole is judged here, with
 //! Meilisearch's own messages, before any part is delivered.
 
+mod geo;
 mod scan;
 
 use std::collections::{BTreeMap, HashSet};
 
 use serde_json::value::RawValue;
 
+pub use self::geo::{judge_coordinates, uses_coordinates};
 use self::scan::{BadValue, scan};
 use super::id::{IdError, print_json};
 use super::payload::Payload;
@@ -123,6 +125,14 @@ pub enum BatchError {
         /// The parser's message.
         reason: String,
     },
+    /// A document whose `_geo` is no pair of coordinates.
+    #[error("Index `{index_uid}`: {reason}")]
+    BadCoordinates {
+        /// The index as the client names it.
+        index_uid: IndexUid,
+        /// What is wrong, and with which document.
+        reason: String,
+    },
     /// A document that is JSON by its form but can't be read, such as one with a number out of range.
     #[error("Index `{index_uid}`: internal: {reason}.")]
     Unreadable {
@@ -143,6 +153,7 @@ impl BatchError {
             Self::MissingId { .. } => ErrorCode::MissingDocumentId,
             Self::TooManyIds { .. } | Self::InvalidId(_) => ErrorCode::InvalidDocumentId,
             Self::TooManyFields => ErrorCode::MaxFieldsLimitExceeded,
+            Self::BadCoordinates { .. } => ErrorCode::InvalidDocumentGeoField,
             Self::VectorsNotAnObject { .. } | Self::Unreadable { .. } => ErrorCode::Internal,
         }
     }

@@ -12,8 +12,12 @@ const NOTHING_FILTERABLE: &str = "This index does not have configured filterable
 /// without the names that only Miroir uses, be they items of a list, members of a printed document or conditions of a
 /// printed filter.
 pub fn scrub_message(message: &str, physical: &PhysicalUid, uid: &IndexUid) -> String {
-    let only_marker = format!("Available filterable attributes patterns are: `{}`.", marker::PATTERN);
-    let mut clean = count_rules_without_marker(&message.replace(&only_marker, NOTHING_FILTERABLE));
+    // Searches and tasks put it in two ways.
+    let only_marker = ["attributes", "attribute"]
+        .map(|word| format!("Available filterable {word} patterns are: `{}`.", marker::PATTERN));
+    let clean =
+        only_marker.iter().fold(message.to_owned(), |text, only| text.replace(only, NOTHING_FILTERABLE));
+    let mut clean = count_rules_without_marker(&clean);
     while let Some(at) = clean.find(marker::RESERVED_PREFIX) {
         let (start, end) = surroundings(&clean, at);
         clean.replace_range(start..end, "");
@@ -91,6 +95,7 @@ mod tests {
         let expected =
             "Attribute `x` is not filterable. This index does not have configured filterable attributes.";
         assert_eq!(scrubbed(message), expected);
+        assert_eq!(scrubbed(&message.replace("attributes patterns", "attribute patterns")), expected);
     }
 
     #[test]

@@ -12,8 +12,11 @@ pub struct ClientSettings(Map<String, Value>);
 /// Settings whose parts are set one by one; all others are replaced as a whole (Meilisearch 1.50).
 const MERGED: [&str; 5] = ["typoTolerance", "faceting", "pagination", "embedders", "chat"];
 
-/// How deep merging goes: `typoTolerance.minWordSizeForTypos.oneTypo` and `embedders.<name>.<field>`.
-const MERGE_DEPTH: usize = 2;
+/// How deep merging goes: `typoTolerance.minWordSizeForTypos.oneTypo` and `embedders.<name>.<field>`, but
+/// `faceting.sortFacetValuesBy` is replaced as a whole.
+fn merge_depth(key: &str) -> usize {
+    if key == "faceting" { 1 } else { 2 }
+}
 
 impl ClientSettings {
     /// What a client set for this key, if it is not the default.
@@ -49,7 +52,7 @@ impl ClientSettings {
                 merge(
                     self.0.entry(key.clone()).or_insert_with(|| Value::Object(Map::new())),
                     value,
-                    MERGE_DEPTH,
+                    merge_depth(key),
                 );
             } else {
                 self.0.insert(key.clone(), value.clone());

@@ -5,10 +5,12 @@
 //! client would see on one Meilisearch (see [`client_view`]).
 
 mod client;
+mod fields;
 mod translate;
 mod view;
 
 pub use client::ClientSettings;
+pub use fields::{FieldsRequest, merge_fields};
 pub(crate) use translate::ranking_rules_of;
 pub use translate::{NodeContext, node_settings, tie_rule, values_per_facet};
 pub use view::client_view;

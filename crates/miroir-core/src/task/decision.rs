@@ -141,6 +141,11 @@ pub enum Effect {
     },
     /// The index is gone.
     Remove,
+    /// Nothing has changed, but the task has more to say.
+    Report {
+        /// Goes into the task's details.
+        details: Map<String, Value>,
+    },
 }
 
 impl Effect {
@@ -158,7 +163,7 @@ pub fn apply_effect(index: Option<IndexEntry>, effect: &Effect, now: OffsetDateT
         }
         Effect::Remove => return None,
         Effect::Rename { uid } => return index.map(|index| IndexEntry { uid: uid.clone(), ..index }),
-        Effect::Swap { .. } => return index,
+        Effect::Swap { .. } | Effect::Report { .. } => return index,
         Effect::Settings { .. } | Effect::PrimaryKey { .. } | Effect::Touch => {}
     }
     let mut index = index?;
@@ -170,7 +175,8 @@ pub fn apply_effect(index: Option<IndexEntry>, effect: &Effect, now: OffsetDateT
         | Effect::Create { .. }
         | Effect::Remove
         | Effect::Rename { .. }
-        | Effect::Swap { .. } => {}
+        | Effect::Swap { .. }
+        | Effect::Report { .. } => {}
     }
     Some(index)
 }

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{Deletion, Mutation, TaskStatus};
+use crate::secret::mask;
 
 /// Settings keys whose reset is shown as what they are reset to.
 const SHOWN_AS_EVERYTHING: [&str; 2] = ["displayedAttributes", "searchableAttributes"];
@@ -39,6 +40,7 @@ pub fn details_at_start(mutation: &Mutation) -> Map<String, Value> {
             "function": function,
         }),
         Mutation::DeleteIndex => json!({ "deletedDocuments": null }),
+        Mutation::Errand { errand } => return errand.details(),
     };
     match details {
         Value::Object(details) => details,
@@ -61,7 +63,8 @@ pub fn details_at_end(
         | Mutation::CreateIndex { .. }
         | Mutation::UpdateIndex { .. }
         | Mutation::RenameIndex { .. }
-        | Mutation::SwapIndexes { .. } => return details,
+        | Mutation::SwapIndexes { .. }
+        | Mutation::Errand { .. } => return details,
     };
     let count = if status == TaskStatus::Succeeded { count } else { 0 };
     details.insert(counted.to_owned(), count.into());
@@ -98,15 +101,43 @@ fn settings(patch: &Map<String, Value>) -> Map<String, Value> {
         }
     }
     for key in SHOWN_AS_SETS {
-        if let Some(Value::Array(items)) = shown.get_mut(key) {
-            items.sort_by(|a, b| a.as_str().cmp(&b.as_str()));
-            items.dedup();
+        sort_set(&mut shown, key);
+    }
+    if let Some(Value::Object(typos)) = shown.get_mut("typoTolerance") {
+        for key in ["disableOnWords", "disableOnAttributes"] {
+            sort_set(typos, key);
         }
+    }
+    if let Some(Value::Array(rules)) = shown.get_mut("filterableAttributes") {
+        rules.iter_mut().for_each(show_features);
     }
     if let Some(Value::Object(embedders)) = shown.get_mut("embedders") {
         embedders.values_mut().for_each(mask_keys);
     }
     shown
+}
+
+fn sort_set(settings: &mut Map<String, Value>, key: &str) {
+    if let Some(Value::Array(items)) = settings.get_mut(key) {
+        items.sort_by(|a, b| a.as_str().cmp(&b.as_str()));
+        items.dedup();
+    }
+}
+
+/// A rule with patterns is shown with all of its features, also with those that it leaves at their defaults.
+fn show_features(rule: &mut Value) {
+    let Value::Object(rule) = rule else { return };
+    let given = rule.get("features").cloned().unwrap_or_default();
+    let feature =
+        |pointer: &str, default: bool| given.pointer(pointer).and_then(Value::as_bool).unwrap_or(default);
+    let features = json!({
+        "facetSearch": feature("/facetSearch", false),
+        "filter": {
+            "equality": feature("/filter/equality", true),
+            "comparison": feature("/filter/comparison", false),
+        },
+    });
+    rule.insert("features".to_owned(), features);
 }
 
 /// Hides the `apiKey` of an embedder and of the embedders in it.
@@ -118,15 +149,4 @@ fn mask_keys(embedder: &mut Value) {
             other => mask_keys(other),
         }
     }
-}
-
-/// The first characters of a secret, more of a longer one, none of a short one.
-fn mask(secret: &str) -> String {
-    let (shown, hidden) = match secret.len() {
-        0..10 => (0, "XXX..."),
-        10..20 => (2, "XXXX..."),
-        20..30 => (3, "XXXXX..."),
-        _ => (5, "XXXXXX..."),
-    };
-    secret.chars().take(shown).chain(hidden.chars()).collect()
 }

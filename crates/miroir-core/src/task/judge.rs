@@ -10,7 +10,7 @@ use super::{
     Decision, Deletion, Effect, LogEntry, MissingIndex, Mutation, NewIndexRules, SettingsOrigin, Step,
     Verdict,
 };
-use crate::document::{Payload, judge_batch, partition};
+use crate::document::{Payload, judge_batch, judge_coordinates, partition, uses_coordinates};
 use crate::error::{ErrorCode, ResponseError};
 use crate::hash::shard_of;
 use crate::ids::{NodeId, PhysicalUid, ShardId};
@@ -71,8 +71,8 @@ pub fn judge(
             draft.effects.push(Effect::Rename { uid: new_uid.clone() });
             verdict
         }
-        // About no single index: see `judge_swap`.
-        Mutation::SwapIndexes { .. } => Verdict::Accepted,
+        // About no single index: see `judge_swap`. Errands are done before they are decided about.
+        Mutation::SwapIndexes { .. } | Mutation::Errand { .. } => Verdict::Accepted,
         Mutation::UpdateIndex { primary_key } => draft.update_index(primary_key.as_deref()),
         Mutation::DeleteIndex => draft.delete_index(),
     };
@@ -94,6 +94,18 @@ impl Judgement {
 }
 
 impl Judgement {
+    /// Something was done that needs nothing more from the nodes; its task says `details`.
+    pub fn done(details: Map<String, Value>) -> Self {
+        let decision = Decision {
+            verdict: Verdict::Accepted,
+            target: None,
+            steps: Vec::new(),
+            effects: vec![Effect::Report { details }],
+            indexed_documents: 0,
+        };
+        Self { decision, shards_of_documents: Vec::new() }
+    }
+
     /// The same, with another name on the nodes for the index that it creates. The nodes that were chosen stay: any
     /// choice is as good as another.
     #[must_use]
@@ -167,7 +179,14 @@ impl<'a> Draft<'a> {
         let nothing = Payload { bytes: bytes::Bytes::new(), documents: Vec::new() };
         let payload = payload.unwrap_or(&nothing);
         let known = self.index.primary_key.clone();
-        let batch = match judge_batch(payload, known.as_deref(), requested.as_deref(), &self.index.uid) {
+        let uid = &self.index.uid;
+        let judged = judge_batch(payload, known.as_deref(), requested.as_deref(), uid).and_then(|batch| {
+            if uses_coordinates(&self.index.settings) {
+                judge_coordinates(payload, &batch, uid)?;
+            }
+            Ok(batch)
+        });
+        let batch = match judged {
             Ok(batch) => batch,
             Err(error) => {
                 self.settle_new_index();
@@ -313,6 +332,7 @@ fn creates_missing_index(mutation: &Mutation) -> bool {
         | Mutation::UpdateIndex { .. }
         | Mutation::RenameIndex { .. }
         | Mutation::SwapIndexes { .. }
+        | Mutation::Errand { .. }
         | Mutation::DeleteIndex => false,
     }
 }

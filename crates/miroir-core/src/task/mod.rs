@@ -12,6 +12,7 @@
 mod decision;
 mod delivery;
 mod details;
+mod errand;
 mod filter;
 mod fold;
 mod judge;
@@ -25,6 +26,7 @@ mod sync;
 pub use decision::{Decision, Effect, NewIndexRules, ShardRules, Step, Target, Verdict, apply_effect};
 pub use delivery::{Counts, Op, ops_for, touched_shards};
 pub use details::{details_at_end, details_at_start};
+pub use errand::Errand;
 pub use filter::{TaskFilter, TaskList, TaskPage};
 pub use fold::{Folded, NodeReport, OpResult, fold};
 pub use judge::{Circumstances, Judgement, judge};

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
-use super::TaskKind;
+use super::{Errand, TaskKind};
 use crate::ids::{IndexUid, TaskUid};
 
 /// What a client asked for, as the log keeps it. The documents themselves lie beside it, as bytes.
@@ -74,6 +74,11 @@ pub enum Mutation {
     },
     /// An index to delete.
     DeleteIndex,
+    /// Something that no single write to the nodes does.
+    Errand {
+        /// What.
+        errand: Errand,
+    },
 }
 
 /// Two indexes that exchange their names.
@@ -139,18 +144,28 @@ impl Mutation {
             Self::SwapIndexes { .. } => TaskKind::IndexSwap,
             Self::EditDocuments { .. } => TaskKind::DocumentEdition,
             Self::DeleteIndex => TaskKind::IndexDeletion,
+            Self::Errand { errand } => errand.kind(),
         }
     }
 
     /// Whether its task is about no single index.
     pub const fn is_about_several(&self) -> bool {
-        matches!(self, Self::SwapIndexes { .. })
+        match self {
+            Self::SwapIndexes { .. } => true,
+            Self::Errand { errand } => !errand.is_about_one(),
+            _ => false,
+        }
     }
 
     /// Whether it changes what names mean: everything before it must be over when it is decided, and it must be over
     /// when anything after it is.
     pub const fn changes_names(&self) -> bool {
         matches!(self, Self::RenameIndex { .. } | Self::SwapIndexes { .. })
+    }
+
+    /// Whether everything before it must be over when its turn comes.
+    pub const fn needs_quiet(&self) -> bool {
+        self.changes_names() || matches!(self, Self::Errand { .. })
     }
 
     /// Whether the log keeps documents beside it.

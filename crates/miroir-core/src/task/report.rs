@@ -68,8 +68,10 @@ impl Serialize for Task {
         task.serialize_field("type", &self.kind)?;
         task.serialize_field("canceledBy", &self.canceled_by)?;
         match &self.details {
-            Some(details) => task.serialize_field("details", details)?,
-            None => task.skip_field("details")?,
+            Some(details) if !(details.is_empty() && self.kind == TaskKind::SnapshotCreation) => {
+                task.serialize_field("details", details)?;
+            }
+            _ => task.skip_field("details")?,
         }
         task.serialize_field("error", &self.error)?;
         task.serialize_field("duration", &duration)?;

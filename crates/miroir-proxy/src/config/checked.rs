@@ -54,7 +54,7 @@ impl Config {
             server: ServerConfig {
                 bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
                 port: 7700,
-                max_body_bytes: 100 * 1024 * 1024,
+                max_body_bytes: 100_000_000,
                 max_concurrent_requests: 1024,
                 request_timeout: Duration::from_mins(1),
             },

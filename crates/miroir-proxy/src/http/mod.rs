@@ -4,10 +4,12 @@
 mod auth;
 mod body;
 mod dry_run;
+mod edge;
 mod error;
 mod headers;
 mod path;
 mod plain_path;
+mod poison;
 mod reserved;
 mod routes;
 mod track;
@@ -17,7 +19,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use tower::limit::GlobalConcurrencyLimitLayer;
 use tower_http::compression::CompressionLayer;
@@ -29,6 +31,7 @@ use crate::keys::Keyring;
 use crate::observe::{Layout, Metrics};
 use crate::write::Writer;
 
+pub use edge::refuse_methods;
 pub use error::HttpError;
 pub use plain_path::with_plain_path;
 
@@ -83,9 +86,11 @@ pub fn router(app: App) -> Router {
     routes::all()
         .layer(from_fn_with_state(app.clone(), within_time))
         .layer(GlobalConcurrencyLimitLayer::new(app.max_concurrent_requests))
-        .layer(RequestDecompressionLayer::new())
+        // Meilisearch takes a body in an encoding that it does not know as it is.
+        .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))
         .layer(CompressionLayer::new())
         .layer(cors)
+        .layer(from_fn(edge::list_methods))
         .layer(from_fn_with_state(app.clone(), track::track))
         .with_state(app)
 }

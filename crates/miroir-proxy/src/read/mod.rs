@@ -1,6 +1,7 @@
 //! Reading documents: one by its id, or a listing in one stable order over all shards.
 
 mod counts;
+mod fields;
 mod listing;
 mod one;
 mod settings;
@@ -15,10 +16,11 @@ use serde_json::{Map, Value};
 use crate::cluster::{Cluster, NodeReply, NodeRequest};
 use crate::http::HttpError;
 
+pub use fields::list_fields;
 pub use listing::{ListingRequest, list_documents};
 pub use one::get_document;
 pub use settings::read_settings;
-pub use stats::index_stats;
+pub use stats::{InternalSizes, index_stats, instance_sizes};
 
 /// Asks one readable replica of a shard; the next one when it fails. A client error is an answer.
 pub(crate) async fn ask_replica(

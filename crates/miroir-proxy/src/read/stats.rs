@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 use miroir_core::document::marker;
 use miroir_core::ids::NodeId;
 use miroir_core::placement::GroupPlacement;
@@ -19,6 +19,26 @@ use crate::search::scrub_reply;
 /// Counters of a node's index statistics that add up over documents, besides their number.
 const ADDITIVE: [&str; 3] = ["rawDocumentDbSize", "numberOfEmbeddings", "numberOfEmbeddedDocuments"];
 
+/// Whether the sizes of the databases inside an index are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InternalSizes {
+    /// They are.
+    Show,
+    /// They are not.
+    Hide,
+}
+
+/// The sizes of everything on the nodes that can be read, and what of it is used. A node that does not tell is left out.
+pub async fn instance_sizes(cluster: &Cluster, view: &View) -> (u64, u64) {
+    let sizes_of = async |id: &NodeId| {
+        let reply = cluster.read(cluster.membership.node(id)?, NodeRequest::get("/stats")).await.ok()?;
+        let stats = object(&reply).ok()?;
+        Some((stats.get("databaseSize")?.as_u64()?, stats.get("usedDatabaseSize")?.as_u64()?))
+    };
+    let told = join_all(view.readable.iter().map(sizes_of)).await;
+    told.into_iter().flatten().fold((0, 0), |(size, used), (more, more_used)| (size + more, used + more_used))
+}
+
 /// The statistics of an index. Documents are counted by their shards, so their number is exact. All other counters are
 /// sums over the nodes of one group, brought from the documents counted there, copies included, down to that number:
 /// exact where the group is whole, since then every document is counted equally often, and an estimate while a node of
@@ -27,13 +47,15 @@ pub async fn index_stats(
     cluster: &Cluster,
     view: &View,
     entry: &IndexEntry,
+    internal: InternalSizes,
 ) -> Result<Map<String, Value>, HttpError> {
     let Some(group) = best_group(view, entry) else {
         return Err(HttpError::ShardsUnavailable(entry.shards.shards().collect()));
     };
     let documents = count_by_markers(cluster, view, entry).await?.iter().map(|(_, count)| count).sum();
     let nodes: Vec<&NodeId> = group.nodes().iter().filter(|node| view.readable.contains(*node)).collect();
-    let stats = try_join_all(nodes.into_iter().map(|node| node_stats(cluster, entry, node))).await?;
+    let stats =
+        try_join_all(nodes.into_iter().map(|node| node_stats(cluster, entry, node, internal))).await?;
     Ok(add_stats(&stats, documents))
 }
 
@@ -48,10 +70,15 @@ async fn node_stats(
     cluster: &Cluster,
     entry: &IndexEntry,
     id: &NodeId,
+    internal: InternalSizes,
 ) -> Result<Map<String, Value>, HttpError> {
     let node = cluster.membership.node(id);
     let node = node.ok_or_else(|| HttpError::ShardsUnavailable(entry.shards.shards().collect()))?;
-    let request = NodeRequest::get(format!("/indexes/{}/stats", entry.physical));
+    let query = match internal {
+        InternalSizes::Show => "?showInternalDatabaseSizes=true",
+        InternalSizes::Hide => "",
+    };
+    let request = NodeRequest::get(format!("/indexes/{}/stats{query}", entry.physical));
     let reply = node.send(request, cluster.node_timeout).await?;
     if reply.status != StatusCode::OK {
         return Err(HttpError::Node(scrub_reply(reply, entry)));
@@ -70,8 +97,22 @@ fn add_stats(nodes: &[Map<String, Value>], documents: u64) -> Map<String, Value>
     stats.insert("avgDocumentSize".to_owned(), json!(average));
     let indexing = nodes.iter().any(|node| node.get("isIndexing") == Some(&Value::Bool(true)));
     stats.insert("isIndexing".to_owned(), json!(indexing));
+    if let Some(sizes) = add_internal_sizes(nodes) {
+        stats.insert("internalDatabaseSizes".to_owned(), Value::Object(sizes));
+    }
     stats.insert("fieldDistribution".to_owned(), Value::Object(add_fields(nodes, documents, counted)));
     stats
+}
+
+/// Sums over the nodes, copies included: databases can't be brought down to the documents that are in them once.
+fn add_internal_sizes(nodes: &[Map<String, Value>]) -> Option<Map<String, Value>> {
+    let told = nodes.iter().filter_map(|node| node.get("internalDatabaseSizes")?.as_object());
+    let mut sizes = Map::new();
+    for (name, bytes) in told.flatten() {
+        let sum = sizes.get(name).and_then(Value::as_u64).unwrap_or(0) + bytes.as_u64().unwrap_or(0);
+        sizes.insert(name.clone(), json!(sum));
+    }
+    (!sizes.is_empty()).then_some(sizes)
 }
 
 fn add_fields(nodes: &[Map<String, Value>], documents: u64, counted: u64) -> Map<String, Value> {

@@ -17,6 +17,7 @@ use super::ledger::{Ledger, Now, Outcome};
 use super::retry::until_stored;
 use super::shelf::Shelf;
 use crate::cluster::{Membership, ViewCell};
+use crate::webhook::Ended;
 
 /// Ends that are taken together at most.
 const GROUP: usize = 1024;
@@ -45,6 +46,8 @@ pub(super) struct Committer {
     pub(super) max_lag: Duration,
     /// Rung when tasks have ended.
     pub(super) ended: Arc<Notify>,
+    /// Tells webhooks.
+    pub(super) told: Ended,
 }
 
 impl Committer {
@@ -118,6 +121,7 @@ impl Committer {
         for (task, status) in &ended {
             tracing::debug!(%task, %status, "task ended");
         }
+        self.told.hand_in(ended.into_iter().map(|(task, _)| task).collect());
         self.ended.notify_one();
     }
 

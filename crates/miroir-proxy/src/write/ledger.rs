@@ -282,7 +282,12 @@ impl Ledger {
 
     fn close(&mut self, work: &Decided, folded: &Folded, date: OffsetDateTime, outcome: &mut Outcome) {
         let uid = work.entry.uid;
-        let details = details_at_start(&work.entry.mutation);
+        let mut details = details_at_start(&work.entry.mutation);
+        let reported = effects(work, Some(folded)).filter_map(|effect| match effect {
+            Effect::Report { details } => Some(details.clone()),
+            _ => None,
+        });
+        details.extend(reported.flatten());
         outcome.ended.push((uid, folded.status));
         outcome.commit.settled.push(Settled {
             task: uid,
@@ -294,7 +299,7 @@ impl Ledger {
         let index = &work.entry.index_uid;
         if let Some(swap) = effects(work, Some(folded)).find(|effect| matches!(effect, Effect::Swap { .. })) {
             self.swap(uid, swap, &mut outcome.commit);
-        } else if effects(work, Some(folded)).next().is_some() {
+        } else if effects(work, Some(folded)).any(|effect| !matches!(effect, Effect::Report { .. })) {
             let after = effects(work, Some(folded))
                 .fold(self.catalog.remove(index), |entry, effect| apply_effect(entry, effect, date));
             let changes = &mut outcome.commit.catalog;

@@ -18,6 +18,7 @@
 
 mod committer;
 mod config;
+mod errand;
 mod error;
 mod lane;
 mod ledger;
@@ -42,12 +43,14 @@ use miroir_core::task::{
     Mutation, Task, TaskFilter, TaskList, TaskPage, TaskStatus, TaskSummary, details_at_start,
 };
 pub use miroir_store::TaskAction;
-use miroir_store::{Administration, NewEntry, Store};
+use miroir_store::{Administration, Collection, NewEntry, Store};
+use serde_json::Value;
 use time::OffsetDateTime;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use self::ledger::Ledger;
+use crate::webhook::Ended;
 
 pub use config::WriteConfig;
 pub use error::{StartError, WriteError};
@@ -75,6 +78,8 @@ pub struct Writer {
     ledger: Arc<Mutex<Ledger>>,
     /// Rung when a cancelation may have let waiting entries go.
     ended: Arc<Notify>,
+    /// Tells webhooks.
+    told: Ended,
     background: Arc<tokio::sync::Mutex<JoinSet<()>>>,
 }
 
@@ -106,7 +111,37 @@ impl Writer {
         let order = Administration { action, filter, query, at: OffsetDateTime::now_utc() };
         let task = self.store.administer(order).await?;
         self.ended.notify_one();
+        self.tell(task.uid).await;
         Ok(TaskSummary { status: TaskStatus::Enqueued, ..task.summary() })
+    }
+
+    /// The task and those that it canceled are over.
+    async fn tell(&self, task: TaskUid) {
+        let canceled = TaskFilter { canceled_by: Some(vec![task]), ..TaskFilter::default() };
+        let page = TaskPage { limit: u32::MAX, ..TaskPage::default() };
+        let mut over = vec![task];
+        match self.store.tasks(canceled, page).await {
+            Ok(found) => over.extend(found.results.into_iter().map(|task| task.uid)),
+            Err(error) => {
+                tracing::error!(%error, "canceled tasks can't be read; webhooks are not told of them");
+            }
+        }
+        self.told.hand_in(over);
+    }
+
+    /// Everything in a collection, by id.
+    pub async fn records(&self, collection: Collection) -> Result<BTreeMap<String, Value>, WriteError> {
+        Ok(self.store.records(collection).await?)
+    }
+
+    /// Puts something into a collection, durably, in place of what had this id; `None` takes it out.
+    pub async fn put_record(
+        &self,
+        collection: Collection,
+        id: String,
+        body: Option<Value>,
+    ) -> Result<(), WriteError> {
+        Ok(self.store.put_record(collection, id, body).await?)
     }
 
     /// The experimental features that were ever switched.
@@ -127,6 +162,11 @@ impl Writer {
     /// Stores a network that was made from the one of this version; `false` if that is not the current one any more.
     pub async fn replace_network(&self, version: String, next: Network) -> Result<bool, WriteError> {
         Ok(self.store.replace_network(version, next).await?)
+    }
+
+    /// The documents of a write, as long as somebody may need them.
+    pub async fn payload(&self, uid: TaskUid) -> Result<Option<Bytes>, WriteError> {
+        Ok(self.store.payload(uid).await?)
     }
 
     /// A task by its number.

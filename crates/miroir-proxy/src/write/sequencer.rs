@@ -10,7 +10,7 @@ use miroir_core::document::Payload;
 use miroir_core::error::{ErrorCode, ResponseError};
 use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, ShardId, TaskUid};
 use miroir_core::task::{
-    Circumstances, Judgement, LogEntry, Mutation, NewIndexRules, judge, judge_rename, judge_swap,
+    Circumstances, Errand, Judgement, LogEntry, Mutation, NewIndexRules, judge, judge_rename, judge_swap,
 };
 use miroir_core::view::IndexEntry;
 use miroir_store::{Deciding, Store};
@@ -18,6 +18,7 @@ use time::OffsetDateTime;
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::committer::Event;
+use super::errand::Errands;
 use super::ledger::Ledger;
 use super::prepared::Prepared;
 use super::retry::{Backoff, until_stored};
@@ -98,7 +99,7 @@ impl Sequencer {
         if group_changes_names || ledger.is_changing_names() {
             return true;
         }
-        if entry.mutation.changes_names() && (ledger.unsettled_count() > 0 || !group.is_empty()) {
+        if entry.mutation.needs_quiet() && (ledger.unsettled_count() > 0 || !group.is_empty()) {
             return true;
         }
         let more =
@@ -109,6 +110,9 @@ impl Sequencer {
 
     async fn judge(&self, entry: LogEntry, group: &[Prepared]) -> Prepared {
         let now = OffsetDateTime::now_utc();
+        if let Mutation::Errand { errand } = &entry.mutation {
+            return self.run_errand(&entry, errand, now).await;
+        }
         let earlier = group.iter().map(|work| &*work.decided);
         let (index, physical) = {
             let ledger = self.ledger();
@@ -136,6 +140,19 @@ impl Sequencer {
             judge_whole(entry, body, circumstances, physical.as_ref())
         });
         judged.await.expect("judging does not panic")
+    }
+
+    /// Everything before is over, and nothing after is begun until this returns.
+    async fn run_errand(&self, entry: &LogEntry, errand: &Errand, now: OffsetDateTime) -> Prepared {
+        until_stored("the beginning of a task", || self.store.begin(entry.uid, now)).await;
+        let index = self.ledger().head(&entry.index_uid, std::iter::empty(), now);
+        let errands = Errands {
+            membership: Arc::clone(&self.membership),
+            view: Arc::clone(&self.view),
+            timeout: self.node_timeout,
+        };
+        let judgement = errands.run(entry, errand, index.as_ref()).await;
+        Prepared::fresh(entry.clone(), judgement, None)
     }
 
     async fn publish(&self, group: Vec<Prepared>) -> Deciding {

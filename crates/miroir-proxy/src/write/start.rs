@@ -20,6 +20,7 @@ use super::shelf::Shelf;
 use super::tracker::{Tracker, Watched};
 use super::{StartError, WriteConfig, Writer};
 use crate::cluster::{Membership, ViewCell};
+use crate::webhook::Courier;
 
 /// Messages between two parts of the write path before the faster one waits.
 const CHANNEL: usize = 1024;
@@ -82,6 +83,8 @@ impl Shared {
         let ledger = Arc::new(Mutex::new(ledger));
         let entries = Arc::new(Shelf::new(Arc::clone(&self.store)));
         let (appended, ended) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (told, courier) = Courier::new(Arc::clone(&self.store));
+        background.spawn(courier.run());
         let (events, ends) = mpsc::channel::<Event>(CHANNEL);
         let (decided, _) = watch::channel(first_undecided);
         for node in nodes.values() {
@@ -115,6 +118,7 @@ impl Shared {
             view: Arc::clone(&self.view),
             max_lag: self.config.max_lag,
             ended: Arc::clone(&ended),
+            told: told.clone(),
         };
         background.spawn(committer.run(ends));
         let sequencer = Sequencer {
@@ -136,6 +140,7 @@ impl Shared {
             appended,
             ledger,
             ended,
+            told,
             background: Arc::new(tokio::sync::Mutex::new(background)),
         }
     }

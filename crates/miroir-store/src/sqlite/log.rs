@@ -5,6 +5,7 @@ use miroir_core::ids::{NodeId, TaskUid};
 use miroir_core::task::{Decision, OpResult, SyncState, Task, TaskKind, TaskStatus};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::Value;
+use time::OffsetDateTime;
 
 use super::rows::{big, json, nanoseconds, parsed, task_uid};
 use crate::{
@@ -98,6 +99,17 @@ pub(super) fn add_nodes(db: &Connection, nodes: &[NodeId]) -> Result<(), StoreEr
     Ok(())
 }
 
+pub(super) fn begin(db: &Connection, task: TaskUid, at: OffsetDateTime) -> Result<(), StoreError> {
+    db.prepare_cached("UPDATE tasks SET status = ?2, started_at = ?3 WHERE uid = ?1 AND status = ?4")?
+        .execute(params![
+            big(task.0),
+            TaskStatus::Processing.as_str(),
+            nanoseconds(at),
+            TaskStatus::Enqueued.as_str(),
+        ])?;
+    Ok(())
+}
+
 pub(super) fn deliver(db: &Connection, delivery: &Delivery) -> Result<(), StoreError> {
     db.prepare_cached("UPDATE nodes SET next_undelivered = ?2 WHERE id = ?1")?
         .execute(params![delivery.node.as_str(), big(delivery.cursor.0)])?;
@@ -106,20 +118,13 @@ pub(super) fn deliver(db: &Connection, delivery: &Delivery) -> Result<(), StoreE
          ON CONFLICT (task_uid, node_id, op) DO UPDATE
          SET node_task_uid = excluded.node_task_uid, result = excluded.result",
     )?;
-    let mut begin =
-        db.prepare_cached("UPDATE tasks SET status = ?2, started_at = ?3 WHERE uid = ?1 AND status = ?4")?;
     for OpSent { task, op, reception } in &delivery.sent {
         let (node_task, result) = match reception {
             Reception::Enqueued(node_task) => (Some(big(*node_task)), None),
             Reception::Refused(error) => (None, Some(json(&refusal(error))?)),
         };
         insert.execute(params![big(task.0), delivery.node.as_str(), big(*op as u64), node_task, result])?;
-        begin.execute(params![
-            big(task.0),
-            TaskStatus::Processing.as_str(),
-            nanoseconds(delivery.at),
-            TaskStatus::Enqueued.as_str(),
-        ])?;
+        begin(db, *task, delivery.at)?;
     }
     Ok(())
 }

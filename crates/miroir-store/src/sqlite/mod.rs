@@ -6,6 +6,7 @@ mod keys;
 mod log;
 mod network;
 mod readers;
+mod records;
 mod rows;
 mod schema;
 mod tasks;
@@ -23,14 +24,15 @@ use miroir_core::network::Network;
 use miroir_core::task::{Decision, LogEntry, Task, TaskFilter, TaskList, TaskPage};
 use miroir_core::view::IndexEntry;
 use rusqlite::Connection;
+use serde_json::Value;
 use time::OffsetDateTime;
 
 use self::readers::Readers;
 use self::rows::big;
 use self::writer::Writer;
 use crate::{
-    Adding, Administration, Commit, Deciding, Delivery, NewEntry, NodeRecord, NodeTask, Store, StoreError,
-    Work,
+    Adding, Administration, Collection, Commit, Deciding, Delivery, NewEntry, NodeRecord, NodeTask, Store,
+    StoreError, Work,
 };
 
 /// How long a connection waits for another process that holds the file: a backup, a shell.
@@ -151,6 +153,23 @@ impl Store for SqliteStore {
 
     async fn replace_network(&self, version: String, next: Network) -> Result<bool, StoreError> {
         self.writer.write(move |db| network::replace(db, &version, &next)).await
+    }
+
+    async fn records(&self, collection: Collection) -> Result<BTreeMap<String, Value>, StoreError> {
+        self.readers.read(move |db| records::all(db, collection)).await
+    }
+
+    async fn put_record(
+        &self,
+        collection: Collection,
+        id: String,
+        body: Option<Value>,
+    ) -> Result<(), StoreError> {
+        self.writer.write(move |db| records::put(db, collection, &id, body.as_ref())).await
+    }
+
+    async fn begin(&self, task: TaskUid, at: OffsetDateTime) -> Result<(), StoreError> {
+        self.writer.write(move |db| log::begin(db, task, at)).await
     }
 
     async fn decide(&self, decisions: Vec<(TaskUid, Decision)>) -> Result<Deciding, StoreError> {

@@ -99,6 +99,15 @@ const STEPS: &[&str] = &[
         body TEXT NOT NULL
     );
 ",
+    "
+    -- Small things of the whole instance that clients set: webhooks, the settings of chat workspaces.
+    CREATE TABLE records (
+        collection TEXT NOT NULL,
+        id TEXT NOT NULL,
+        body TEXT NOT NULL,
+        PRIMARY KEY (collection, id)
+    );
+",
 ];
 
 /// Brings a database to the newest version, all steps or none.

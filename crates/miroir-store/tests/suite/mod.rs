@@ -16,7 +16,9 @@ use miroir_core::task::{
     ShardRules, Swap, SyncState, TaskFilter, TaskKind, TaskPage, TaskStatus, details_at_start, judge,
 };
 use miroir_core::view::IndexEntry;
-use miroir_store::{CatalogChange, Commit, Delivery, NewEntry, OpSent, Reception, Settled, Store};
+use miroir_store::{
+    CatalogChange, Collection, Commit, Delivery, NewEntry, OpSent, Reception, Settled, Store,
+};
 use serde_json::{Map, json};
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
@@ -47,6 +49,8 @@ macro_rules! conformance {
             a_log_has_an_identity_of_its_own,
             the_log_knows_how_many_bytes_of_documents_it_keeps,
             a_network_is_replaced_only_by_one_that_was_made_from_it,
+            what_is_kept_for_clients_is_kept_by_collection_and_id,
+            a_task_that_was_begun_is_at_work_and_keeps_its_first_beginning,
         }
     };
     ($engine:expr; $($test:ident,)+) => {
@@ -386,6 +390,32 @@ pub async fn the_log_knows_how_many_bytes_of_documents_it_keeps(engine: &impl En
     assert_eq!(store.log_bytes().await.unwrap(), 2 * each);
     store.commit(Commit { forgotten: vec![TaskUid(0)], ..Commit::default() }).await.unwrap();
     assert_eq!(store.log_bytes().await.unwrap(), each);
+}
+
+pub async fn what_is_kept_for_clients_is_kept_by_collection_and_id(engine: &impl Engine) {
+    let store = engine.open();
+    let put =
+        async |collection, id: &str, body| store.put_record(collection, id.to_owned(), body).await.unwrap();
+    put(Collection::Webhooks, "a", Some(json!({ "url": "http://a" }))).await;
+    put(Collection::Webhooks, "b", Some(json!(1))).await;
+    put(Collection::ChatWorkspaces, "a", Some(json!("chat"))).await;
+    put(Collection::Webhooks, "b", Some(json!(2))).await;
+    put(Collection::Webhooks, "a", None).await;
+    drop(store);
+    let store = engine.open();
+    let kept = store.records(Collection::Webhooks).await.unwrap();
+    assert_eq!(kept, [("b".to_owned(), json!(2))].into());
+    assert_eq!(store.records(Collection::ChatWorkspaces).await.unwrap().len(), 1);
+}
+
+pub async fn a_task_that_was_begun_is_at_work_and_keeps_its_first_beginning(engine: &impl Engine) {
+    let store = engine.open();
+    store.append(entry("a", create())).await.unwrap();
+    store.begin(TaskUid(0), NOW).await.unwrap();
+    store.begin(TaskUid(0), NOW + Duration::DAY).await.unwrap();
+    let task = store.task(TaskUid(0)).await.unwrap().unwrap();
+    assert_eq!((task.status, task.started_at), (TaskStatus::Processing, Some(NOW)));
+    assert_eq!(store.undecided(9).await.unwrap().len(), 1);
 }
 
 fn documents_bytes() -> u64 {

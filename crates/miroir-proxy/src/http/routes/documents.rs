@@ -20,6 +20,7 @@ use crate::http::body::{self, JsonBody, content_type, content_type_error};
 use crate::http::dry_run::{NOBODY, check_form};
 use crate::http::error::HttpError;
 use crate::http::path::{IndexPath, check_uid};
+use crate::http::poison::check_deletion_filter;
 use crate::http::reserved;
 use crate::read::get_document;
 use crate::write::NewWrite;
@@ -215,9 +216,11 @@ async fn delete_by_filter(
     let Value::Object(selection) = body.value else {
         return Err(HttpError::new(ErrorCode::BadRequest, "The body is not an object with a `filter`."));
     };
-    reserved::check_selection(&selection)?;
+    let index = check_uid(&uid)?;
     let filter = selection.get("filter").cloned().unwrap_or(Value::Null);
-    delete(&app, check_uid(&uid)?, Deletion::ByFilter(filter), query).await
+    check_deletion_filter(&app.cluster, &filter).await?;
+    reserved::check_selection(&selection)?;
+    delete(&app, index, Deletion::ByFilter(filter), query).await
 }
 
 async fn delete(app: &App, index: IndexUid, deletion: Deletion, query: WriteQuery) -> Accepted {

@@ -10,7 +10,7 @@ use miroir_core::error::ErrorCode;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
-use crate::cluster::NodeRequest;
+use crate::cluster::{NodeReply, NodeRequest};
 use crate::http::App;
 use crate::http::auth::{Authorized, FeaturesGet, FeaturesUpdate};
 use crate::http::body::JsonBody;
@@ -35,6 +35,39 @@ const FEATURES: [&str; 15] = [
     "legacySearch",
     "renderRoute",
 ];
+
+/// Features that open routes which Miroir serves itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Feature {
+    GetTaskDocumentsRoute,
+}
+
+impl Feature {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::GetTaskDocumentsRoute => "getTaskDocumentsRoute",
+        }
+    }
+}
+
+/// Refuses what needs a feature that is switched off, in the words in which a node refuses `request`.
+pub(super) async fn require(app: &App, feature: Feature, request: NodeRequest) -> Result<(), HttpError> {
+    if app.writer.features().await?.get(feature.name()).copied().unwrap_or(false) {
+        return Ok(());
+    }
+    match ask_any(&app.cluster, request).await {
+        Some(reply) if is_feature_error(&reply) => Err(HttpError::Node(reply)),
+        _ => Err(HttpError::new(
+            ErrorCode::FeatureNotEnabled,
+            format!("This requires enabling the `{}` experimental feature.", feature.name()),
+        )),
+    }
+}
+
+fn is_feature_error(reply: &NodeReply) -> bool {
+    let body: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+    body["code"] == ErrorCode::FeatureNotEnabled.as_str()
+}
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/experimental-features", get(read).patch(change))

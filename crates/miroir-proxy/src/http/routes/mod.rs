@@ -5,8 +5,10 @@ mod asked;
 mod batches;
 mod documents;
 mod edit;
+mod errands;
 mod facet_search;
 mod features;
+mod fields;
 mod indexes;
 mod instance;
 mod keys;
@@ -18,8 +20,10 @@ mod settings;
 mod similar;
 mod stats;
 mod swap;
+mod task_documents;
 mod tasks;
 mod unsupported;
+mod webhooks;
 
 use axum::Router;
 use miroir_core::error::ErrorCode;
@@ -48,6 +52,10 @@ pub(super) fn all() -> Router<App> {
         .merge(swap::routes())
         .merge(edit::routes())
         .merge(features::routes())
+        .merge(errands::routes())
+        .merge(fields::routes())
+        .merge(task_documents::routes())
+        .merge(webhooks::routes())
         .merge(unsupported::routes())
         .merge(admin::routes())
 }

@@ -19,6 +19,7 @@ use crate::http::body::JsonBody;
 use crate::http::dry_run::{NOBODY, check_form};
 use crate::http::error::HttpError;
 use crate::http::path::IndexPath;
+use crate::http::poison::check_late_settings;
 use crate::http::reserved;
 use crate::read::read_settings;
 use crate::write::NewWrite;
@@ -139,7 +140,9 @@ async fn reset_whole(
     Path(uid): Path<String>,
     State(app): State<App>,
 ) -> Accepted {
-    let patch = SETTINGS.iter().map(|setting| (setting.key.to_owned(), Value::Null)).collect();
+    // One Meilisearch names the settings for chats too, though `GET` does not show them.
+    let keys = SETTINGS.iter().map(|setting| setting.key).chain(["chat"]);
+    let patch = keys.map(|key| (key.to_owned(), Value::Null)).collect();
     append(&app, &caller, &uid, patch, SettingsOrigin::Reset).await
 }
 
@@ -156,6 +159,7 @@ async fn append(
     origin: SettingsOrigin,
 ) -> Accepted {
     let index = crate::http::path::check_uid(uid)?;
+    check_late_settings(&app.cluster, &patch).await?;
     let missing_index = caller.missing_index(&index);
     let mutation = Mutation::Settings { patch, origin, missing_index };
     let summary =

@@ -29,14 +29,18 @@ async fn one(
     Path(uid): Path<String>,
     State(app): State<App>,
 ) -> Result<Json<Task>, HttpError> {
-    let Ok(number) = uid.parse() else {
-        return Err(HttpError::new(
+    let task = app.writer.visible_task(read_uid(&uid)?, caller.visible()).await?;
+    task.map(Json).ok_or_else(|| HttpError::new(ErrorCode::TaskNotFound, format!("Task `{uid}` not found.")))
+}
+
+/// The number of a task in a path.
+pub(super) fn read_uid(uid: &str) -> Result<TaskUid, HttpError> {
+    uid.parse::<u32>().map(|number| TaskUid(number.into())).map_err(|_| {
+        HttpError::new(
             ErrorCode::InvalidTaskUids,
             format!("Task uid `{uid}` is invalid. It should only contain numeric characters."),
-        ));
-    };
-    let task = app.writer.visible_task(TaskUid(number), caller.visible()).await?;
-    task.map(Json).ok_or_else(|| HttpError::new(ErrorCode::TaskNotFound, format!("Task `{uid}` not found.")))
+        )
+    })
 }
 
 async fn list(
@@ -149,12 +153,12 @@ pub(super) fn read_query(pairs: &[(String, String)]) -> Result<(TaskFilter, Task
             "indexUids" => {
                 filter.index_uids = items(text, |item| crate::http::path::check_uid(item).ok())?.map(sorted);
             }
-            "beforeEnqueuedAt" => filter.before_enqueued_at = Some(instant(text, Edge::Before)?),
-            "afterEnqueuedAt" => filter.after_enqueued_at = Some(instant(text, Edge::After)?),
-            "beforeStartedAt" => filter.before_started_at = Some(instant(text, Edge::Before)?),
-            "afterStartedAt" => filter.after_started_at = Some(instant(text, Edge::After)?),
-            "beforeFinishedAt" => filter.before_finished_at = Some(instant(text, Edge::Before)?),
-            "afterFinishedAt" => filter.after_finished_at = Some(instant(text, Edge::After)?),
+            "beforeEnqueuedAt" => filter.before_enqueued_at = instant(text, Edge::Before)?,
+            "afterEnqueuedAt" => filter.after_enqueued_at = instant(text, Edge::After)?,
+            "beforeStartedAt" => filter.before_started_at = instant(text, Edge::Before)?,
+            "afterStartedAt" => filter.after_started_at = instant(text, Edge::After)?,
+            "beforeFinishedAt" => filter.before_finished_at = instant(text, Edge::Before)?,
+            "afterFinishedAt" => filter.after_finished_at = instant(text, Edge::After)?,
             _ => return Err(NotUnderstood),
         }
     }
@@ -171,10 +175,13 @@ fn sorted(mut uids: Vec<IndexUid>) -> Vec<IndexUid> {
     uids
 }
 
-/// A comma list; `*` stands for any and sets no filter.
+/// A comma list; `*` stands for any and sets no filter, and without an item there is no match.
 fn items<T>(text: &str, read: impl Fn(&str) -> Option<T>) -> Result<Option<Vec<T>>, NotUnderstood> {
     if text == "*" {
         return Ok(None);
+    }
+    if text.is_empty() {
+        return Ok(Some(Vec::new()));
     }
     let items: Option<Vec<T>> = text.split(',').map(|item| read(item.trim())).collect();
     items.map(Some).ok_or(NotUnderstood)
@@ -186,15 +193,18 @@ enum Edge {
     After,
 }
 
-/// A full RFC 3339 time, or a date: after a date means after its last moment.
-fn instant(text: &str, edge: Edge) -> Result<OffsetDateTime, NotUnderstood> {
+/// A full RFC 3339 time, or a date: after a date means after its last moment. `*` stands for any.
+fn instant(text: &str, edge: Edge) -> Result<Option<OffsetDateTime>, NotUnderstood> {
+    if text == "*" {
+        return Ok(None);
+    }
     if let Ok(time) = OffsetDateTime::parse(text, &Rfc3339) {
-        return Ok(time);
+        return Ok(Some(time));
     }
     let day = Date::parse(text, format_description!("[year]-[month]-[day]")).map_err(|_| NotUnderstood)?;
     let midnight = day.with_time(Time::MIDNIGHT).assume_utc();
-    Ok(match edge {
+    Ok(Some(match edge {
         Edge::Before => midnight,
         Edge::After => midnight + Duration::DAY,
-    })
+    }))
 }

@@ -10,17 +10,10 @@ use crate::http::auth::{Authorized, Everything};
 use crate::http::error::HttpError;
 
 /// The paths, as Meilisearch 1.50 has them.
-const PATHS: [&str; 18] = [
-    "/indexes/{index}/fields",
-    "/indexes/{index}/compact",
+const PATHS: [&str; 11] = [
     "/indexes/{index}/settings/chat",
     "/tasks/compact",
-    "/tasks/{uid}/documents",
-    "/dumps",
-    "/snapshots",
     "/export",
-    "/webhooks",
-    "/webhooks/{uuid}",
     "/dynamic-search-rules",
     "/dynamic-search-rules/{uid}",
     "/metrics",

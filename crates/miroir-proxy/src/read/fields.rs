@@ -1,0 +1,49 @@
+//! The fields of an index.
+
+use futures_util::future::try_join_all;
+use miroir_core::ids::NodeId;
+use miroir_core::settings::{FieldsRequest, merge_fields};
+use miroir_core::view::{IndexEntry, View};
+use serde_json::{Map, Value};
+
+use super::object;
+use crate::cluster::{Cluster, NodeRequest};
+use crate::http::HttpError;
+use crate::search::scrub_reply;
+
+/// A page of fields, and how many there are. Every node that can be read is asked: each knows the fields that it has met.
+pub async fn list_fields(
+    cluster: &Cluster,
+    view: &View,
+    entry: &IndexEntry,
+    request: &FieldsRequest,
+) -> Result<(Vec<Map<String, Value>>, usize), HttpError> {
+    let nodes: Vec<&NodeId> = entry.placement.nodes().filter(|node| view.readable.contains(*node)).collect();
+    if nodes.is_empty() {
+        return Err(HttpError::ShardsUnavailable(entry.shards.shards().collect()));
+    }
+    let body = request.for_node().to_string();
+    let told = try_join_all(nodes.into_iter().map(|node| fields_on(cluster, entry, node, &body))).await?;
+    Ok(merge_fields(told, request, &entry.settings, entry.primary_key.as_deref()))
+}
+
+async fn fields_on(
+    cluster: &Cluster,
+    entry: &IndexEntry,
+    id: &NodeId,
+    body: &str,
+) -> Result<Vec<Map<String, Value>>, HttpError> {
+    let node = cluster.membership.node(id);
+    let node = node.ok_or_else(|| HttpError::ShardsUnavailable(entry.shards.shards().collect()))?;
+    let request = NodeRequest::post(format!("/indexes/{}/fields", entry.physical)).json(body.to_owned());
+    let reply = cluster.read(node, request).await?;
+    if !reply.status.is_success() {
+        return Err(HttpError::Node(scrub_reply(reply, entry)));
+    }
+    match object(&reply)?.remove("results") {
+        Some(Value::Array(fields)) => {
+            Ok(fields.into_iter().filter_map(|field| field.as_object().cloned()).collect())
+        }
+        _ => Err(HttpError::Unreadable("a list of fields without results".to_owned())),
+    }
+}

@@ -1,0 +1,7 @@
+//! Telling others of finished tasks: who wants to be told ([`Webhook`]), and the telling ([`Courier`]).
+
+mod courier;
+mod model;
+
+pub use courier::{Courier, Ended};
+pub use model::{Webhook, WebhookFault, WebhookPatch};

@@ -1,5 +1,5 @@
-//! Lists of attributes in search errors. Meilisearch leaves out of them what is not displayed; nodes display more than
-//! the client allowed (see [`crate::settings`]), so the same must be done again with the client's list.
+//! Lists of attributes in search errors. Meilisearch leaves out of them what is not displayed; nodes display
+//! everything (see [`crate::settings`]), so the same must be done again with the client's list.
 
 const HIDDEN: &str = ", <..hidden-attributes>";
 

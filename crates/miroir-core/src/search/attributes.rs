@@ -1,7 +1,8 @@
 //! Which attributes of a hit the client may see.
 //!
-//! Nodes display more than the client allowed wherever the merge needs an attribute (see [`crate::settings`]), so a
-//! request names exactly what the client may see, and whatever the merge asked for on top is taken out of the answer.
+//! Nodes whose answers are merged display everything (see [`crate::settings`]), so a request names exactly what the
+//! client may see, and whatever the merge asked for on top is taken out of the answer. Nodes read and send only what is
+//! named, so large fields that are not displayed cost nothing.
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -21,7 +22,12 @@ pub struct Shown {
     extra: Vec<String>,
     /// What the client highlights or crops: it stands in `_formatted` even when not retrieved.
     formatted: Vec<String>,
+    /// Vectors come from the clients, so documents carry them.
+    vectors_are_given: bool,
 }
+
+/// The field in which a document carries its vectors.
+const VECTORS: &str = "_vectors";
 
 impl Shown {
     /// Works out what of the request and the settings decides which attributes are seen.
@@ -42,7 +48,8 @@ impl Shown {
             .flat_map(|key| expanded(request, key, displayed.as_deref()).unwrap_or_default())
             .map(|name| without_length(&name).to_owned())
             .collect();
-        Self { displayed, retrieved, extra: Vec::new(), formatted }
+        let vectors_are_given = has_given_vectors(settings);
+        Self { displayed, retrieved, extra: Vec::new(), formatted, vectors_are_given }
     }
 
     /// Asks nodes for one more attribute, which the client is not to see unless it asked for it.
@@ -69,6 +76,7 @@ impl Shown {
     /// Takes out of a node's hit what the client did not ask for.
     pub fn trim(&self, hit: &mut Map<String, Value>) {
         self.trim_matches(hit);
+        self.trim_vectors(hit);
         if self.extra.is_empty() {
             return;
         }
@@ -105,6 +113,16 @@ impl Shown {
             .collect();
     }
 
+    /// A list of displayed attributes hides vectors when it has `_vectors` and documents carry vectors of their own, or
+    /// when neither is so (Meilisearch 1.50).
+    fn trim_vectors(&self, hit: &mut Map<String, Value>) {
+        let Some(displayed) = &self.displayed else { return };
+        let carried = self.vectors_are_given || carries_vectors(hit);
+        if displayed.iter().any(|name| name == VECTORS) == carried {
+            hit.shift_remove(VECTORS);
+        }
+    }
+
     /// Matches are shown for all displayed attributes, and nodes display more than the client allowed.
     fn trim_matches(&self, hit: &mut Map<String, Value>) {
         if let (Some(displayed), Some(Value::Object(matches))) =
@@ -125,6 +143,17 @@ const ABOUT_THE_HIT: [&str; 7] = [
     "_geoDistance",
     "_vectors",
 ];
+
+fn has_given_vectors(settings: &ClientSettings) -> bool {
+    let embedders = settings.get("embedders").and_then(Value::as_object);
+    embedders.into_iter().flatten().any(|(_, embedder)| embedder["source"] == "userProvided")
+}
+
+/// Vectors that a server made itself are regenerated with the document; others came with it.
+fn carries_vectors(hit: &Map<String, Value>) -> bool {
+    let vectors = hit.get(VECTORS).and_then(Value::as_object);
+    vectors.into_iter().flatten().any(|(_, vector)| vector["regenerate"] != true)
+}
 
 fn take_apart(hit: Map<String, Value>) -> (Map<String, Value>, Map<String, Value>) {
     hit.into_iter().partition(|(name, _)| ABOUT_THE_HIT.contains(&name.as_str()))

@@ -26,7 +26,9 @@ pub use federated::{
 };
 pub use hybrid::SearchKind;
 pub use listing::{Criterion, listed_fields, order_documents, sort_criteria};
-pub use merge::{KeywordHits, Merged, merge_federated, merge_replies, pass_on, rank_keyword_hits};
+pub use merge::{
+    HiddenRule, KeywordHits, Merged, check_rules, merge_federated, merge_replies, pass_on, rank_keyword_hits,
+};
 use plan::cover_seed;
 pub use plan::{HybridPlan, MergePlan, PartPlan, Route, SearchPlan, plan_search, plan_with_cover};
 pub use query::{body_of_query, similar_of_query};

@@ -256,6 +256,50 @@ fn attributes_read_for_the_merge_do_not_reach_the_client() {
     assert_eq!(answer["hits"], json!([{ "title": "x", "_formatted": { "title": "x", "size": "1" } }]));
 }
 
+#[test]
+fn values_below_a_listed_attribute_order_hits_and_stay_hidden_from_the_client() {
+    let settings = json!({ "displayedAttributes": ["title"], "sortableAttributes": ["price"] });
+    let body = json!({ "sort": ["price.usd:asc"], "showRankingScoreDetails": true });
+    let plan = plan(2, 1, settings, body);
+    let hit = |title: &str, usd: f64| {
+        let details =
+            json!({ "price.usd:asc": { "order": 0, "value": usd }, "id:asc": { "order": 1, "value": 1.0 } });
+        json!({ "title": title, "_rankingScoreDetails": details })
+    };
+    let replies = vec![json!({ "hits": [hit("a", 1.0), hit("c", 3.0)] }), json!({ "hits": [hit("b", 2.0)] })];
+    let answer = merged(&plan, replies);
+    let shown = |title: &str| json!({ "title": title, "_rankingScoreDetails": { "<hidden-rule-0>": { "order": 0, "value": "<hidden>" } } });
+    assert_eq!(answer["hits"], json!([shown("a"), shown("b"), shown("c")]));
+}
+
+#[test]
+fn a_rule_whose_values_a_node_hides_is_an_error_and_no_tie() {
+    let plan = plan(2, 1, json!({}), json!({ "sort": ["price:asc"] }));
+    let hidden = hit(1, json!({ "<hidden-rule-0>": { "order": 0, "value": "<hidden>" } }));
+    let replies = [object(json!({ "hits": [hidden] })), object(json!({ "hits": [] }))];
+    let error = check_rules(&plan.merge, &replies).unwrap_err();
+    assert_eq!(error.to_string(), "a node hides the values of its rule `<hidden-rule-0>`");
+}
+
+#[test]
+fn a_list_of_displayed_attributes_shows_vectors_as_one_server_does() {
+    let shows = |displayed: Value, source: &str, regenerate: bool| {
+        let settings =
+            json!({ "displayedAttributes": displayed, "embedders": { "e": { "source": source } } });
+        let plan = plan(2, 1, settings, json!({ "retrieveVectors": true }));
+        let vectors = json!({ "e": { "embeddings": [[0.5]], "regenerate": regenerate } });
+        let hits = json!([{ "title": "x", "_vectors": vectors }]);
+        let answer = merged(&plan, vec![json!({ "hits": hits }), json!({ "hits": [] })]);
+        answer["hits"][0].get("_vectors").is_some()
+    };
+    assert!(shows(json!(["*"]), "userProvided", false));
+    assert!(shows(json!(["title"]), "userProvided", false));
+    assert!(!shows(json!(["title", "_vectors"]), "userProvided", false));
+    assert!(!shows(json!(["title"]), "rest", true));
+    assert!(shows(json!(["title", "_vectors"]), "rest", true));
+    assert!(shows(json!(["title"]), "rest", false));
+}
+
 /// Splits hits 0..n over lists at random and gives each its place as details.
 fn dealt(places: &[u8], lists: usize) -> Vec<Value> {
     let mut hits = vec![Vec::new(); lists];

@@ -58,16 +58,14 @@ fn ties_are_broken_by_the_primary_key_unless_a_rule_of_the_client_does() {
 }
 
 #[test]
-fn attributes_that_order_hits_are_displayed_to_the_merge() {
-    let settings = client(json!({
-        "displayedAttributes": ["title"],
-        "sortableAttributes": ["price", "title"],
-        "rankingRules": ["words", "rank:desc"],
-        "distinctAttribute": "sku",
-        "filterableAttributes": ["color", { "attributePatterns": ["size"] }],
-    }));
-    let expected = json!(["title", "id", "rank", "price", "sku", "color", "size"]);
-    assert_eq!(translated(&settings, true)["displayedAttributes"], expected);
+fn nodes_whose_answers_are_merged_display_everything_and_others_what_the_client_set() {
+    let settings = client(json!({ "displayedAttributes": ["title"], "sortableAttributes": ["price"] }));
+    let context = |scattered| NodeContext { primary_key: Some("id"), scattered };
+    let patch = object(json!({ "displayedAttributes": ["title"] }));
+    let sent =
+        |scattered| node_settings(&settings, &patch, context(scattered))["displayedAttributes"].clone();
+    assert_eq!(sent(true), Value::Null);
+    assert_eq!(sent(false), json!(["title"]));
 }
 
 #[test]

@@ -2,7 +2,9 @@
 //! - a filterable pattern for the shard markers, *first*, since the first matching rule decides;
 //! - a last ranking rule on the primary key, so that documents which nothing else tells apart come in one order on all
 //!   nodes, whichever replicas answer;
-//! - the attributes that the merge reads from hits, where the client restricted what is displayed;
+//! - every attribute displayed, whatever the client restricted: the values that order hits and make them distinct are
+//!   hidden from the merge otherwise, and a list can't name them all, since any path below a sortable or filterable
+//!   attribute may be asked for (a displayed `n` does not cover `n.x`). Requests name what the client may see;
 //! - more values per facet, since a node's first hundred are not the cluster's.
 //!
 //! The last three matter only where an answer is merged from several nodes.
@@ -49,7 +51,7 @@ pub fn node_settings(
     settings.insert("filterableAttributes".to_owned(), filterable(client));
     if context.scattered {
         settings.insert("rankingRules".to_owned(), ranking_rules(client, context.primary_key));
-        settings.insert("displayedAttributes".to_owned(), displayed(client, context.primary_key));
+        settings.insert("displayedAttributes".to_owned(), Value::Null);
         settings.insert("faceting".to_owned(), faceting(client));
     }
     settings
@@ -91,49 +93,6 @@ fn ranking_rules(client: &ClientSettings, primary_key: Option<&str>) -> Value {
     let mut rules: Vec<String> = ranking_rules_of(client).into_iter().map(str::to_owned).collect();
     rules.extend(tie_rule(client, primary_key));
     json!(rules)
-}
-
-/// The client's list with the primary key and every attribute that can order hits or make them distinct: their values
-/// are hidden from the score details unless they are displayed.
-fn displayed(client: &ClientSettings, primary_key: Option<&str>) -> Value {
-    let Some(shown) = client.list("displayedAttributes").filter(|list| !list.contains(&"*")) else {
-        return Value::Null;
-    };
-    let filterable = filterable_names(client);
-    if filterable.contains(&"*") {
-        return Value::Null;
-    }
-    let mut list: Vec<&str> = shown;
-    let needed = primary_key
-        .into_iter()
-        .chain(custom_rules(client))
-        .chain(client.list("sortableAttributes").unwrap_or_default())
-        .chain(client.get("distinctAttribute").and_then(Value::as_str))
-        .chain(filterable);
-    for attribute in needed {
-        if !list.contains(&attribute) {
-            list.push(attribute);
-        }
-    }
-    json!(list)
-}
-
-/// Attribute names that may serve as a `distinct` parameter. A pattern other than `*` can't be displayed, so an
-/// attribute that only a pattern makes filterable counts as `*` here.
-fn filterable_names(client: &ClientSettings) -> Vec<&str> {
-    let Some(Value::Array(rules)) = client.get("filterableAttributes") else {
-        return Vec::new();
-    };
-    rules
-        .iter()
-        .flat_map(|rule| match rule {
-            Value::String(name) => vec![name.as_str()],
-            rule => rule["attributePatterns"]
-                .as_array()
-                .map_or_else(Vec::new, |patterns| patterns.iter().filter_map(Value::as_str).collect()),
-        })
-        .map(|name| if name.contains('*') { "*" } else { name })
-        .collect()
 }
 
 fn faceting(client: &ClientSettings) -> Value {

@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use miroir_core::ids::ShardId;
 use miroir_core::search::{
-    MergePlan, Merged, SearchKind, SearchRequest, merge_replies, plan_search, plan_with_cover,
+    MergePlan, Merged, SearchKind, SearchRequest, check_rules, merge_replies, plan_search, plan_with_cover,
 };
 use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value, json};
@@ -101,6 +101,7 @@ async fn ask(of: &Searched<'_>, request: &SearchRequest) -> Result<Asked, HttpEr
     let again = |cover| plan_with_cover(request, of.entry, cover).parts;
     let gathered = run_scatter(of.cluster, of.view, of.entry, (plan.parts, plan.missing), again).await?;
     let gathered = accept(of, gathered).await?;
+    check_rules(&plan.merge, &gathered.replies).map_err(|error| HttpError::Unreadable(error.to_string()))?;
     Ok(Asked { plan: plan.merge, replies: gathered.replies, missing: gathered.missing })
 }
 

@@ -145,7 +145,8 @@ fn add_sort(dice: &mut Dice, shape: &Shape, body: &mut Map<String, Value>) -> bo
 /// Adds a distinct attribute; says whether one is in force, by the query or by the settings.
 fn add_distinct(dice: &mut Dice, shape: &Shape, body: &mut Map<String, Value>) -> bool {
     let allowed = |name: &str| shape.filterable.iter().any(|field| field.path == name);
-    let candidates: Vec<&str> = ["brand", "genre"].into_iter().filter(|name| allowed(name)).collect();
+    let candidates: Vec<&str> =
+        ["brand", "genre", "info.color"].into_iter().filter(|name| allowed(name)).collect();
     if !shape.hides_primary_key && !candidates.is_empty() && dice.chance(8) {
         body.insert("distinct".to_owned(), json!(dice.pick(&candidates)));
         return true;

@@ -166,7 +166,7 @@ fn groups(hits: &[Value]) -> Vec<usize> {
 
 /// The single value that makes a document distinct; documents without one are all kept.
 fn distinct_value(hit: &Value, path: &str) -> Option<String> {
-    match &hit[path] {
+    match path.split('.').fold(hit, |value, name| &value[name]) {
         Value::String(text) => Some(text.to_lowercase()),
         Value::Number(number) => Some(number.to_string()),
         _ => None,

@@ -88,12 +88,12 @@ pub fn generate(dice: &mut Dice) -> (Shape, Value) {
     if dice.chance(70) {
         sortable.push("_geo");
     }
-    settings["sortableAttributes"] = json!(sortable);
+    settings["sortableAttributes"] = under_parents(dice, json!(sortable));
     let searchable = if dice.chance(15) { Vec::new() } else { dice.some(SEARCHABLE, 3, SEARCHABLE.len()) };
     if !searchable.is_empty() {
         settings["searchableAttributes"] = json!(searchable);
     }
-    let distinct = dice.chance(20).then_some("brand");
+    let distinct = dice.chance(20).then(|| *dice.pick(&["brand", "brand", "info.color"]));
     settings["distinctAttribute"] = json!(distinct);
     let (displayed, hides_primary_key) = displayed(dice, primary_key, distinct.is_some());
     if let Some(displayed) = &displayed {
@@ -120,7 +120,8 @@ fn filterable(dice: &mut Dice) -> (Vec<Field>, Value) {
     let mut fields = dice.some(&all_filterable(), 8, 12);
     if dice.chance(60) {
         let setting: Vec<&str> = fields.iter().map(|field| field.path).collect();
-        return (fields, json!(setting));
+        let setting = under_parents(dice, json!(setting));
+        return (fields, setting);
     }
     // One rule without comparison, one with, the rest as plain names.
     let features = |comparison: bool| json!({"facetSearch": true, "filter": {"equality": true, "comparison": comparison}});
@@ -141,6 +142,18 @@ fn filterable(dice: &mut Dice) -> (Vec<Field>, Value) {
     (fields, Value::Array(rules))
 }
 
+/// Sometimes names `info` instead of what lies below it: an attribute in a list stands for all paths below it.
+fn under_parents(dice: &mut Dice, list: Value) -> Value {
+    let is_below = |name: &Value| name.as_str().is_some_and(|name| name.starts_with("info."));
+    match list {
+        Value::Array(names) if names.iter().any(is_below) && dice.chance(50) => {
+            let others = names.into_iter().filter(|name| !is_below(name));
+            others.chain([json!("info")]).collect()
+        }
+        list => list,
+    }
+}
+
 /// Displayed attributes: mostly all; else without the fields results are sorted by, sometimes without the primary key
 /// (but not together with a distinct attribute: then nothing would tell which of the equal documents came).
 fn displayed(dice: &mut Dice, key: &'static str, distinct: bool) -> (Option<Vec<&'static str>>, bool) {
@@ -157,7 +170,7 @@ fn displayed(dice: &mut Dice, key: &'static str, distinct: bool) -> (Option<Vec<
 }
 
 fn add_ranking(dice: &mut Dice, settings: &mut Value) {
-    let field = *dice.pick(&["price", "year", "rating", "title"]);
+    let field = *dice.pick(&["price", "year", "rating", "title", "info.size"]);
     let custom = format!("{field}:{}", dice.pick(&["asc", "desc"]));
     match dice.between(0, 9) {
         0..=4 => {}

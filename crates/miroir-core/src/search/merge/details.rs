@@ -68,6 +68,9 @@ fn missing_last(a: Option<f64>, b: Option<f64>, order: impl FnOnce(f64, f64) -> 
     }
 }
 
+/// The beginning of the name of a sort rule whose field the node does not display.
+pub(super) const HIDDEN_RULE: &str = "<hidden-rule-";
+
 /// The rules of a hit in the order in which they were applied.
 pub(super) fn read_details(hit: &Map<String, Value>) -> Vec<RuleScore> {
     rules_of(hit).into_iter().map(|(name, rule)| read_rule(name, rule, hit)).collect()

@@ -17,7 +17,9 @@ mod value;
 mod weights;
 
 use serde_json::{Map, Value, json};
+use thiserror::Error;
 
+use self::details::HIDDEN_RULE;
 pub(super) use self::details::metres_to;
 use self::distinct::{Dropped, all_seen, distinct_total};
 pub(super) use self::facet_hits::merge_facet_hits;
@@ -38,7 +40,23 @@ pub struct Merged {
     pub cut_off: bool,
 }
 
-/// Merges the nodes' answers, in the order of the plan's parts.
+/// A node keeps the values back by which it sorted. Taken as equal they would give a wrong order without a word.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("a node hides the values of its rule `{0}`")]
+pub struct HiddenRule(String);
+
+/// Whether the hits of these answers can be compared: what a node hides of one that holds the whole index is hidden from
+/// the client, but where answers are merged nodes are to hide nothing.
+pub fn check_rules(plan: &MergePlan, replies: &[Map<String, Value>]) -> Result<(), HiddenRule> {
+    let hits = replies.iter().filter_map(|reply| reply.get("hits")?.as_array()).flatten();
+    let mut rules = hits.filter_map(|hit| hit.get("_rankingScoreDetails")?.as_object()).flat_map(Map::keys);
+    match rules.find(|rule| rule.starts_with(HIDDEN_RULE)) {
+        Some(rule) if !plan.whole => Err(HiddenRule(rule.clone())),
+        _ => Ok(()),
+    }
+}
+
+/// Merges the nodes' answers, in the order of the plan's parts. They have passed [`check_rules`].
 pub fn merge_replies(plan: &MergePlan, replies: Vec<Map<String, Value>>) -> Merged {
     if plan.whole {
         let body = pass_on(replies.into_iter().next().unwrap_or_default());

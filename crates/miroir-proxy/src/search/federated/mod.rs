@@ -8,7 +8,9 @@ use std::time::Instant;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use miroir_core::error::{ErrorCode, ResponseError};
 use miroir_core::ids::{IndexUid, NodeId, ShardId};
-use miroir_core::search::{Fault, FederatedPlan, Federation, MultiRequest, merge_federated, plan_federated};
+use miroir_core::search::{
+    Fault, FederatedPlan, Federation, MultiRequest, check_rules, merge_federated, plan_federated,
+};
 use miroir_core::view::View;
 use serde_json::json;
 
@@ -66,6 +68,11 @@ async fn run_scattered(
     }
     check_unused_facets(cluster, view, federation, &plan).await?;
     let missing = accept(&gathered, cluster.unavailable_shards)?;
+    for (index, gathered) in plan.indexes.iter().zip(&gathered) {
+        for replies in &gathered.replies {
+            check_rules(&index.facets, replies).map_err(|error| HttpError::Unreadable(error.to_string()))?;
+        }
+    }
     let replies = gathered.into_iter().map(|index| index.replies).collect();
     match merge_federated(&plan, replies) {
         Ok(merged) => {

@@ -195,6 +195,8 @@ fn seen(reply: &Reply) -> Value {
         "found": reply.body["estimatedTotalHits"],
         "facets": reply.body["facetDistribution"],
         "values": reply.body["facetHits"],
+        "totals": listed("estimatedTotalHits"),
+        "facetsByIndex": reply.body["facetsByIndex"],
     })
 }
 
@@ -299,6 +301,34 @@ fn requests() -> Vec<(Method, &'static str, Value)> {
         post("/indexes/none/search", json!({})),
         post("/indexes/films/facet-search", json!({"facetName": "genre", "filter": "user < 2"})),
         post("/indexes/books/facet-search", json!({"facetName": "genre"})),
+        post(
+            "/multi-search",
+            json!({"queries": [{"indexUid": "films", "q": "word"}, {"indexUid": "books"}]}),
+        ),
+        post(
+            "/multi-search",
+            json!({"queries": [{"indexUid": "none"}, {"indexUid": "films", "filter": "genre = drama"}]}),
+        ),
+        post(
+            "/multi-search",
+            json!({"queries": [{"indexUid": "films", "filter": ["user < 2"]}], "federation": {}}),
+        ),
+        post(
+            "/multi-search",
+            json!({
+                "queries": [{"indexUid": "books", "filter": "genre ="}, {"indexUid": "films"}],
+                "federation": {"facetsByIndex": {"films": ["user"]}},
+            }),
+        ),
+        post(
+            "/multi-search",
+            json!({
+                "queries": [{"indexUid": "films"}, {"indexUid": "books", "filter": "user > 0"}],
+                "federation": {"facetsByIndex": {"films": ["user"], "books": ["genre"]}, "limit": 1},
+            }),
+        ),
+        post("/multi-search", json!({"queries": [{"q": "word"}]})),
+        post("/multi-search", json!({"queries": []})),
         post("/indexes/films/similar", json!({"id": 1, "embedder": "none"})),
         post("/indexes/films/documents/edit", json!({"function": 5})),
         post("/indexes", json!({"primaryKey": "id"})),

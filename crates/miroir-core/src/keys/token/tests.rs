@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use serde_json::json;
 use uuid::uuid;
 
@@ -120,4 +121,19 @@ fn one_rule_counts_and_it_is_the_nearest() {
     assert!(set.allow("films") && set.allow("tv-1") && !set.allow("books") && set.filter("films").is_none());
     let none: SearchRules = serde_json::from_value(json!({})).unwrap();
     assert!(!none.allow("films"));
+}
+
+proptest! {
+    #[test]
+    fn no_text_is_a_token_by_chance(header in ".{0,40}", payload in ".{0,80}", signature in "[A-Za-z0-9_-]{0,60}") {
+        let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
+        for token in [
+            format!("{header}.{payload}.{signature}"),
+            format!("{}.{}.{signature}", encode(&header), encode(&payload)),
+            format!("{}.{}.{signature}", encode("{\"alg\":\"HS256\"}"), encode(&claims(&json!([payload])).to_string())),
+        ] {
+            let verified = Unverified::read(&token).and_then(|read| read.verify(&value(), NOW));
+            prop_assert!(verified.is_err(), "{token}");
+        }
+    }
 }

@@ -21,6 +21,7 @@ mod ranking;
 mod report;
 mod run;
 mod settings;
+mod vectors;
 mod words;
 mod world;
 mod writes;

@@ -33,8 +33,12 @@ impl Original {
     }
 
     pub(super) fn to_request(&self, entry: &IndexEntry) -> NodeRequest {
-        let request =
-            NodeRequest::new(self.method.clone(), format!("/indexes/{}{}", entry.physical, self.path));
+        self.to_request_for(entry.physical.as_str())
+    }
+
+    /// The same request about the index of this name.
+    pub fn to_request_for(&self, index: &str) -> NodeRequest {
+        let request = NodeRequest::new(self.method.clone(), format!("/indexes/{index}{}", self.path));
         match &self.body {
             Some(body) => request.json(body.clone()),
             None => request,

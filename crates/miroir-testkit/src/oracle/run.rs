@@ -10,6 +10,7 @@ use super::invariants;
 use super::queries::SearchRequest;
 use super::ranking::{Ranking, whole_answer};
 use super::report::Report;
+use super::vectors::compare_vectors;
 use super::world::World;
 use crate::client::{Client, Reply, Target};
 
@@ -60,6 +61,9 @@ pub async fn run(world: &World, options: &Options) -> Result<Report> {
         .with_context(|| format!("seed {}", world.seed))?;
     for (request, differences) in &compared {
         report.add_query(request, differences);
+    }
+    if options.real_nodes {
+        report.add_check("vectors and facet values", &compare_vectors(&sides).await?);
     }
     report.add_check("pages of seven", &invariants::compare_paging(&sides).await?);
     Ok(report)

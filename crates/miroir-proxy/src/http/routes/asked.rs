@@ -6,11 +6,15 @@
 use miroir_core::ids::IndexUid;
 use miroir_core::keys::Confined;
 use miroir_core::search::NotUnderstood;
+use miroir_core::view::{IndexEntry, View};
 use reqwest::Method;
 use serde_json::{Map, Value};
 
+use super::existing;
+use crate::http::App;
 use crate::http::auth::{Authorized, Search};
 use crate::http::body::JsonBody;
+use crate::http::dry_run::{NOBODY, check_form};
 use crate::http::error::HttpError;
 use crate::search::Original;
 
@@ -53,6 +57,21 @@ impl Asked {
         };
         Ok(Self { body: Ok(body), original })
     }
+}
+
+/// The index that is asked. Meilisearch reads a request before it looks for its index, so that the form of a request for
+/// none is judged first.
+pub(super) async fn asked_index<'a>(
+    app: &App,
+    view: &'a View,
+    uid: &IndexUid,
+    original: &Original,
+) -> Result<&'a IndexEntry, HttpError> {
+    let found = existing(view, uid);
+    if found.is_err() {
+        check_form(&app.cluster, original.to_request_for(NOBODY)).await?;
+    }
+    found
 }
 
 /// The filter that the caller's token imposes on what can be found in this index.

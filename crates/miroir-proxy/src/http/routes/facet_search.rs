@@ -7,8 +7,7 @@ use axum::{Json, Router};
 use miroir_core::search::FacetSearchRequest;
 use serde_json::{Map, Value};
 
-use super::asked::Asked;
-use super::existing;
+use super::asked::{Asked, asked_index};
 use crate::http::App;
 use crate::http::auth::{Authorized, Search};
 use crate::http::body::JsonBody;
@@ -30,7 +29,7 @@ async fn by_body(
 ) -> Result<(HeaderMap, Json<Map<String, Value>>), HttpError> {
     let asked = Asked::by_body("/facet-search", body).confined(&caller, &uid)?;
     let view = app.cluster.view.load();
-    let entry = existing(&view, &uid)?;
+    let entry = asked_index(&app, &view, &uid, &asked.original).await?;
     let Ok(request) = asked.body.and_then(FacetSearchRequest::parse) else {
         return Err(explain(&app.cluster, entry, &asked.original).await);
     };

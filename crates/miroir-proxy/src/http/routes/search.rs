@@ -4,24 +4,20 @@ use axum::extract::{Query, RawQuery, State};
 use axum::http::HeaderMap;
 use axum::routing::get;
 use axum::{Json, Router};
-use miroir_core::error::ErrorCode;
 use miroir_core::ids::IndexUid;
 use miroir_core::search::{SearchRequest, body_of_query};
 use serde_json::{Map, Value};
 
-use super::asked::Asked;
-use super::existing;
+use super::asked::{Asked, asked_index};
 use super::multi_search::peers;
-use crate::cluster::NodeRequest;
 use crate::http::App;
 use crate::http::auth::{Authorized, Search};
 use crate::http::body::JsonBody;
-use crate::http::dry_run::{NOBODY, check_form};
 use crate::http::error::HttpError;
 use crate::http::headers::{degraded, wants_metadata};
 use crate::http::path::IndexPath;
 use crate::http::reserved;
-use crate::search::{Asking, Original, explain, run_search};
+use crate::search::{Asking, explain, run_search};
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/indexes/{index}/search", get(by_query).post(by_body))
@@ -52,24 +48,10 @@ async fn by_query(
     answer(&app, &uid, asked, Asking::new(wants_metadata(&headers))).await
 }
 
-/// Meilisearch finds fault with the request before it looks for the index.
-async fn without_index(app: &App, uid: &IndexUid, original: &Original) -> HttpError {
-    let path = format!("/indexes/{NOBODY}{}", original.path);
-    let request = NodeRequest::new(original.method.clone(), path);
-    let request = match &original.body {
-        Some(body) => request.json(body.clone()),
-        None => request,
-    };
-    match check_form(&app.cluster, request).await {
-        Ok(()) => HttpError::new(ErrorCode::IndexNotFound, format!("Index `{uid}` not found.")),
-        Err(fault) => fault,
-    }
-}
-
 async fn answer(app: &App, uid: &IndexUid, asked: Asked, asking: Asking) -> Result<Found, HttpError> {
     let view = app.cluster.view.load();
+    let entry = asked_index(app, &view, uid, &asked.original).await?;
     let original = &asked.original;
-    let Ok(entry) = existing(&view, uid) else { return Err(without_index(app, uid, original).await) };
     let Ok(request) = asked.body.and_then(SearchRequest::parse) else {
         return Err(explain(&app.cluster, entry, original).await);
     };

@@ -8,8 +8,7 @@ use miroir_core::ids::IndexUid;
 use miroir_core::search::{SimilarRequest, similar_of_query};
 use serde_json::{Map, Value};
 
-use super::asked::{Asked, imposed_filter};
-use super::existing;
+use super::asked::{Asked, asked_index, imposed_filter};
 use crate::http::App;
 use crate::http::auth::{Authorized, Search};
 use crate::http::body::JsonBody;
@@ -52,7 +51,7 @@ async fn answer(
 ) -> Result<Found, HttpError> {
     let asked = asked.confined(caller, uid)?;
     let view = app.cluster.view.load();
-    let entry = existing(&view, uid)?;
+    let entry = asked_index(app, &view, uid, &asked.original).await?;
     let Ok(mut request) = asked.body.and_then(SimilarRequest::parse) else {
         return Err(explain(&app.cluster, entry, &asked.original).await);
     };

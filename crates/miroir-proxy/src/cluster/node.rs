@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use miroir_core::error::ErrorCode;
 use miroir_core::ids::NodeId;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, StatusCode};
@@ -76,6 +77,24 @@ pub struct NodeReply {
     pub content_type: Option<HeaderValue>,
     /// The whole body.
     pub body: Bytes,
+}
+
+impl NodeReply {
+    /// Whether this says something about the node and nothing about the request: it is broken, busy, has another key, or
+    /// does not know an index that the cluster has. Another replica may answer.
+    pub fn is_nodes_fault(&self) -> bool {
+        match self.status.as_u16() {
+            401 | 403 | 408 | 429 => true,
+            // Multi-searches say it with a 400.
+            400 | 404 => self.is_about_missing_index(),
+            _ => !self.status.is_success() && !self.status.is_client_error(),
+        }
+    }
+
+    fn is_about_missing_index(&self) -> bool {
+        let error = serde_json::from_slice::<serde_json::Value>(&self.body);
+        error.is_ok_and(|error| error["code"] == ErrorCode::IndexNotFound.as_str())
+    }
 }
 
 /// Why there is no answer from a node.

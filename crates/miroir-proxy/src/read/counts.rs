@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::future::try_join_all;
-use miroir_core::cover::plan_cover;
 use miroir_core::document::marker;
 use miroir_core::ids::ShardId;
 use miroir_core::view::{IndexEntry, View};
 use serde_json::Value;
 
+use super::ask::ask_every_shard;
 use super::object;
 use crate::cluster::{Cluster, NodeRequest};
 use crate::http::HttpError;
+use crate::search::scrub_reply;
 
 /// Nodes count how many documents have each field, and each shard has a field of its own: one request per node tells
 /// the size of all of its shards.
@@ -20,29 +20,18 @@ pub(super) async fn count_by_markers(
     view: &View,
     entry: &IndexEntry,
 ) -> Result<Vec<(ShardId, u64)>, HttpError> {
-    let cover = plan_cover(&entry.placement, &view.readable, 0);
-    if !cover.missing.is_empty() {
-        return Err(HttpError::ShardsUnavailable(cover.missing));
-    }
     let request = NodeRequest::get(format!("/indexes/{}/stats", entry.physical));
-    let counted = try_join_all(
-        cover.parts.iter().filter_map(|part| Some((part, *part.shards.first()?))).map(|(part, first)| {
-            let request = &request;
-            async move {
-                let node = cluster.membership.node(&part.node);
-                let node = node.ok_or_else(|| HttpError::ShardsUnavailable(vec![first]))?;
-                let reply = node.send(request.clone(), cluster.node_timeout).await?;
-                let stats = object(&reply)?;
-                let count = |shard: &ShardId| {
-                    let fields = stats.get("fieldDistribution");
-                    let field = marker::field_name(*shard, entry.shards);
-                    (*shard, fields.and_then(|fields| fields.get(field)).and_then(Value::as_u64).unwrap_or(0))
-                };
-                Ok::<_, HttpError>(part.shards.iter().map(count).collect::<Vec<_>>())
-            }
-        }),
-    )
-    .await?;
-    let counts: BTreeMap<_, _> = counted.into_iter().flatten().collect();
+    let mut counts = BTreeMap::new();
+    for (part, reply) in ask_every_shard(cluster, view, entry, &request).await? {
+        if !reply.status.is_success() {
+            return Err(HttpError::Node(scrub_reply(reply, entry)));
+        }
+        let stats = object(&reply)?;
+        let fields = stats.get("fieldDistribution").and_then(Value::as_object);
+        let fields = fields.ok_or_else(|| HttpError::Unreadable("statistics without fields".to_owned()))?;
+        // A node that never had a document of a shard does not know the shard's field.
+        let count = |shard| fields.get(&marker::field_name(shard, entry.shards)).and_then(Value::as_u64);
+        counts.extend(part.shards.iter().map(|&shard| (shard, count(shard).unwrap_or(0))));
+    }
     Ok(counts.into_iter().collect())
 }

@@ -2,19 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use axum::http::StatusCode;
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::join_all;
 use miroir_core::document::marker;
 use miroir_core::ids::NodeId;
 use miroir_core::placement::GroupPlacement;
 use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value, json};
 
+use super::ask::ask_node;
 use super::counts::count_by_markers;
 use super::object;
 use crate::cluster::{Cluster, NodeRequest};
 use crate::http::HttpError;
-use crate::search::scrub_reply;
 
 /// Counters of a node's index statistics that add up over documents, besides their number.
 const ADDITIVE: [&str; 3] = ["rawDocumentDbSize", "numberOfEmbeddings", "numberOfEmbeddedDocuments"];
@@ -54,8 +53,9 @@ pub async fn index_stats(
     };
     let documents = count_by_markers(cluster, view, entry).await?.iter().map(|(_, count)| count).sum();
     let nodes: Vec<&NodeId> = group.nodes().iter().filter(|node| view.readable.contains(*node)).collect();
-    let stats =
-        try_join_all(nodes.into_iter().map(|node| node_stats(cluster, entry, node, internal))).await?;
+    // A node that fails is left out, like one that can't be read.
+    let told = join_all(nodes.into_iter().map(|node| node_stats(cluster, entry, node, internal))).await;
+    let stats: Vec<_> = told.into_iter().flatten().collect();
     Ok(add_stats(&stats, documents))
 }
 
@@ -71,19 +71,14 @@ async fn node_stats(
     entry: &IndexEntry,
     id: &NodeId,
     internal: InternalSizes,
-) -> Result<Map<String, Value>, HttpError> {
-    let node = cluster.membership.node(id);
-    let node = node.ok_or_else(|| HttpError::ShardsUnavailable(entry.shards.shards().collect()))?;
+) -> Option<Map<String, Value>> {
     let query = match internal {
         InternalSizes::Show => "?showInternalDatabaseSizes=true",
         InternalSizes::Hide => "",
     };
     let request = NodeRequest::get(format!("/indexes/{}/stats{query}", entry.physical));
-    let reply = node.send(request, cluster.node_timeout).await?;
-    if reply.status != StatusCode::OK {
-        return Err(HttpError::Node(scrub_reply(reply, entry)));
-    }
-    object(&reply)
+    let reply = ask_node(cluster, id, &request).await?;
+    object(&reply).ok().filter(|_| reply.status.is_success())
 }
 
 fn add_stats(nodes: &[Map<String, Value>], documents: u64) -> Map<String, Value> {

@@ -109,7 +109,7 @@ async fn send_part(cluster: &Cluster, physical: &PhysicalUid, part: &PartPlan) -
         },
         // The index exists for the cluster, so a node that does not know it, like one that is busy, is the one that
         // can't answer.
-        Ok(reply) if reply.status.is_client_error() && !is_nodes_fault(&reply) => Ok(Outcome::Refused(reply)),
+        Ok(reply) if reply.status.is_client_error() && !reply.is_nodes_fault() => Ok(Outcome::Refused(reply)),
         Ok(reply) => {
             tracing::warn!(node = %node.id(), status = %reply.status, "node could not search; asking other replicas");
             Ok(Outcome::Failed)
@@ -119,9 +119,4 @@ async fn send_part(cluster: &Cluster, physical: &PhysicalUid, part: &PartPlan) -
             Ok(Outcome::Failed)
         }
     }
-}
-
-/// Client errors that say something about the node and not about the request.
-pub(super) fn is_nodes_fault(reply: &NodeReply) -> bool {
-    matches!(reply.status.as_u16(), 401 | 403 | 404 | 408 | 429)
 }

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use crate::cluster::{Cluster, Node, NodeReply, NodeRequest};
 use crate::http::HttpError;
-use crate::search::scatter::{MAX_ROUNDS, is_nodes_fault};
+use crate::search::scatter::MAX_ROUNDS;
 
 /// Asks a node as one server of a network asks another: each hit then says by what it compares.
 const AS_SERVER: HeaderName = HeaderName::from_static("meili-proxy-search");
@@ -122,7 +122,7 @@ async fn ask(cluster: &Cluster, node: &Node, body: String) -> Result<Map<String,
     if reply.status.is_success() {
         return serde_json::from_slice(&reply.body).map_err(|error| NoReply::Unreadable(error.to_string()));
     }
-    if reply.status.is_client_error() && !is_nodes_fault(&reply) && !names_missing_index(&reply) {
+    if reply.status.is_client_error() && !reply.is_nodes_fault() {
         return Err(NoReply::Refused(reply));
     }
     tracing::warn!(node = %node.id(), status = %reply.status, "node could not search; asking other replicas");
@@ -147,11 +147,6 @@ async fn switch_on(cluster: &Cluster, node: &Node) -> Result<(), NoReply> {
 fn is_feature_missing(reply: &NodeReply) -> bool {
     has_code(reply, ErrorCode::FeatureNotEnabled)
         && String::from_utf8_lossy(&reply.body).contains("`network`")
-}
-
-/// The index exists for the cluster, so a node that does not know it is the one that can't answer.
-fn names_missing_index(reply: &NodeReply) -> bool {
-    has_code(reply, ErrorCode::IndexNotFound)
 }
 
 fn has_code(reply: &NodeReply, code: ErrorCode) -> bool {

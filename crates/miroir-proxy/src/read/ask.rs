@@ -1,0 +1,79 @@
+//! Asking nodes for what one of them knows. A node that fails, for whatever reason of its own, is asked no more in this
+//! request; another replica is. What a node says of itself is never the client's answer.
+
+use futures_util::future::join_all;
+use miroir_core::cover::{CoverPart, plan_cover_of};
+use miroir_core::ids::{NodeId, ShardId};
+use miroir_core::view::{IndexEntry, View};
+
+use crate::cluster::{Cluster, NodeReply, NodeRequest};
+use crate::http::HttpError;
+
+/// Asks one readable replica of a shard; the next one when it fails. A refusal of the request is an answer.
+pub(crate) async fn ask_replica(
+    cluster: &Cluster,
+    view: &View,
+    entry: &IndexEntry,
+    shard: ShardId,
+    request: &NodeRequest,
+) -> Result<(NodeId, NodeReply), HttpError> {
+    let mut readable = view.readable.clone();
+    loop {
+        let cover = plan_cover_of(&entry.placement, [shard], &readable, 0);
+        let Some(part) = cover.parts.into_iter().next() else {
+            return Err(HttpError::ShardsUnavailable(vec![shard]));
+        };
+        if let Some(reply) = ask_node(cluster, &part.node, request).await {
+            return Ok((part.node, reply));
+        }
+        readable.remove(&part.node);
+    }
+}
+
+/// Asks nodes that hold every shard together, each once, and other replicas for the shards of those that fail.
+pub(super) async fn ask_every_shard(
+    cluster: &Cluster,
+    view: &View,
+    entry: &IndexEntry,
+    request: &NodeRequest,
+) -> Result<Vec<(CoverPart, NodeReply)>, HttpError> {
+    let mut readable = view.readable.clone();
+    let mut unanswered: Vec<ShardId> = entry.shards.shards().collect();
+    let mut answered = Vec::new();
+    // Each round that leaves shards over leaves out a node, so there are no more rounds than nodes.
+    while !unanswered.is_empty() {
+        let cover = plan_cover_of(&entry.placement, unanswered, &readable, 0);
+        if !cover.missing.is_empty() {
+            return Err(HttpError::ShardsUnavailable(cover.missing));
+        }
+        let replies = join_all(cover.parts.iter().map(|part| ask_node(cluster, &part.node, request))).await;
+        unanswered = Vec::new();
+        for (part, reply) in cover.parts.into_iter().zip(replies) {
+            if let Some(reply) = reply {
+                answered.push((part, reply));
+            } else {
+                readable.remove(&part.node);
+                unanswered.extend(part.shards);
+            }
+        }
+    }
+    Ok(answered)
+}
+
+/// What a node answers to the request; nothing when it fails.
+pub(super) async fn ask_node(cluster: &Cluster, id: &NodeId, request: &NodeRequest) -> Option<NodeReply> {
+    match cluster.read(cluster.membership.node(id)?, request.clone()).await {
+        Ok(reply) if !reply.is_nodes_fault() => Some(reply),
+        Ok(reply) => {
+            tracing::warn!(node = %id, status = %reply.status, "node could not read; asking another replica");
+            None
+        }
+        Err(error) => {
+            tracing::warn!(node = %id, %error, "node did not answer a read; asking another replica");
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 
 use crate::ids::{IndexUid, NodeId, PhysicalUid, ShardCount};
 use crate::placement::IndexPlacement;
-use crate::settings::ClientSettings;
+use crate::settings::{ClientSettings, NodeContext};
 
 /// Everything that Miroir knows of one index: the catalog's row.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,6 +34,13 @@ pub struct IndexEntry {
     /// When the last task that touched the index finished.
     #[serde(with = "time::serde::rfc3339")]
     pub updated_at: OffsetDateTime,
+}
+
+impl IndexEntry {
+    /// What the nodes' settings of this index depend on besides the client's.
+    pub fn node_context(&self) -> NodeContext<'_> {
+        NodeContext { primary_key: self.primary_key.as_deref(), scattered: self.placement.is_scattered() }
+    }
 }
 
 /// The snapshot that one request works with.

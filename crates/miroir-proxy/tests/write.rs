@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // helpers of tests are tests too
 
+mod rebuild;
 mod write_bench;
 
 use miroir_core::ids::TaskUid;

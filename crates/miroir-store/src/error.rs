@@ -20,7 +20,10 @@ pub enum StoreError {
         /// The newest version that this Miroir knows.
         known: usize,
     },
-    /// The engine failed: disk full, file gone, a damaged database.
+    /// No room is left for it.
+    #[error("no space is left on the disk of the state store: free some, and send the write again")]
+    Full,
+    /// The engine failed: file gone, a damaged database.
     #[error("the state store failed: {0}")]
     Engine(String),
     /// What lies in the database is not what this Miroir wrote.
@@ -33,7 +36,10 @@ pub enum StoreError {
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
-        Self::Engine(error.to_string())
+        match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DiskFull) => Self::Full,
+            _ => Self::Engine(error.to_string()),
+        }
     }
 }
 

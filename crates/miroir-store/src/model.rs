@@ -104,6 +104,9 @@ pub struct NodeRecord {
     pub sync: SyncState,
     /// The first entry of the log that its lane has not delivered.
     pub cursor: TaskUid,
+    /// The first number of its own queue that is not accounted for: whatever the log has stored of it has a smaller one.
+    /// None before the first meeting.
+    pub next_node_task: Option<u64>,
 }
 
 /// How a node received a request.
@@ -187,6 +190,17 @@ pub struct Relabelling {
     pub pair: (IndexUid, IndexUid),
 }
 
+/// A node whose data were copied anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rebuilt {
+    /// The node.
+    pub node: NodeId,
+    /// Everything before this entry is in its data: its lane goes on from here.
+    pub cursor: TaskUid,
+    /// The first number of its own queue that is not accounted for.
+    pub next_node_task: u64,
+}
+
 /// Everything that becomes true together when nodes have finished something.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Commit {
@@ -200,6 +214,8 @@ pub struct Commit {
     pub relabelled: Vec<Relabelling>,
     /// Nodes whose data are now worth something else.
     pub nodes: Vec<(NodeId, SyncState)>,
+    /// Nodes that begin anew.
+    pub rebuilt: Vec<Rebuilt>,
     /// Entries that nobody needs any more: only their tasks remain.
     pub forgotten: Vec<TaskUid>,
 }

@@ -97,6 +97,9 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Adds nodes, in sync and with a lane that begins at the end of the log. Nodes that are known stay as they are.
     async fn add_nodes(&self, nodes: Vec<NodeId>) -> Result<(), StoreError>;
 
+    /// Stores where a node's own queue ended before the first request to it. A node that was met before stays as it is.
+    async fn meet_node(&self, node: NodeId, next_node_task: u64) -> Result<(), StoreError>;
+
     /// Stores the progress of a lane, and that the tasks concerned have begun.
     async fn deliver(&self, delivery: Delivery) -> Result<(), StoreError>;
 

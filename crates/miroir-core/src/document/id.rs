@@ -34,6 +34,18 @@ pub fn canonical_id(id: &Value) -> Option<String> {
     }
 }
 
+/// The canonical id of a stored document, by its top-level fields; `None` if it has none under this key.
+pub fn find_id<'a>(
+    fields: impl IntoIterator<Item = (&'a str, &'a RawValue)>,
+    primary_key: &str,
+) -> Option<String> {
+    let mut search = IdSearch::by(primary_key);
+    for (name, value) in fields {
+        search.look(name, value);
+    }
+    search.finish().ok().map(Cow::into_owned)
+}
+
 /// Why a document has no usable id.
 #[derive(Debug)]
 pub(super) enum IdError {

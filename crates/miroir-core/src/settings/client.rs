@@ -24,6 +24,11 @@ impl ClientSettings {
         self.0.get(key)
     }
 
+    /// Everything that a client set, as one change of default settings.
+    pub const fn as_patch(&self) -> &Map<String, Value> {
+        &self.0
+    }
+
     /// The strings of a list setting; nothing when the client did not set it.
     pub fn list(&self, key: &str) -> Option<Vec<&str>> {
         Some(self.0.get(key)?.as_array()?.iter().filter_map(Value::as_str).collect())

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Counts, Decision, Op, Step, TaskStatus, Verdict, ops_for};
 use crate::document::edit::message_without_marker;
-use crate::error::{ErrorType, ResponseError, scrub_message};
+use crate::error::{ErrorCode, ErrorType, ResponseError, scrub_message};
 use crate::ids::{GroupId, IndexUid, NodeId, ShardId};
 use crate::placement::IndexPlacement;
 
@@ -88,9 +88,19 @@ impl Folded {
 
 /// Whose fault a failure is; the client's counts before the node's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Fault {
+pub enum Fault {
+    /// Every node would refuse it.
     Client,
+    /// Another node may take it.
     Node,
+}
+
+/// Whose fault an error of a node's task is.
+pub const fn fault_of(error: ErrorCode) -> Fault {
+    match error.family() {
+        ErrorType::InvalidRequest => Fault::Client,
+        ErrorType::Internal | ErrorType::System | ErrorType::Auth => Fault::Node,
+    }
 }
 
 #[derive(Debug)]
@@ -107,10 +117,7 @@ fn failure_of(decision: &Decision, node: &NodeId, report: &NodeReport) -> Option
         if op.error_when_repeated() == Some(error.code) {
             return None;
         }
-        let fault = match error.code.family() {
-            ErrorType::InvalidRequest => Fault::Client,
-            ErrorType::Internal | ErrorType::System | ErrorType::Auth => Fault::Node,
-        };
+        let fault = fault_of(error.code);
         let in_creation = matches!(op, Op::CreateIndex { .. });
         let mut error = error.clone();
         if matches!(op, Op::EditDocuments { .. }) {

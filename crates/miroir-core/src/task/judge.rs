@@ -15,7 +15,7 @@ use crate::error::{ErrorCode, ResponseError};
 use crate::hash::shard_of;
 use crate::ids::{NodeId, PhysicalUid, ShardId};
 use crate::placement::{IndexPlacement, PlacementError};
-use crate::settings::{NodeContext, node_settings};
+use crate::settings::node_settings;
 use crate::view::IndexEntry;
 
 /// What is known when an entry's turn comes.
@@ -293,11 +293,7 @@ impl<'a> Draft<'a> {
     }
 
     fn push_settings(&mut self, patch: &Map<String, Value>) {
-        let context = NodeContext {
-            primary_key: self.index.primary_key.as_deref(),
-            scattered: self.index.placement.is_scattered(),
-        };
-        let patch = node_settings(&self.index.settings, patch, context);
+        let patch = node_settings(&self.index.settings, patch, self.index.node_context());
         self.steps.push(Step::Settings { patch });
     }
 

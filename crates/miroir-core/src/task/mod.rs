@@ -28,7 +28,7 @@ pub use delivery::{Counts, Op, ops_for, touched_shards};
 pub use details::{details_at_end, details_at_start};
 pub use errand::Errand;
 pub use filter::{TaskFilter, TaskList, TaskPage};
-pub use fold::{Folded, NodeReport, OpResult, fold};
+pub use fold::{Fault, Folded, NodeReport, OpResult, fault_of, fold};
 pub use judge::{Circumstances, Judgement, judge};
 pub use kind::TaskKind;
 pub use mutation::{Deletion, LogEntry, MissingIndex, Mutation, SettingsOrigin, Swap, WriteMethod};

@@ -1,15 +1,16 @@
 //! Whether a node holds everything that clients were told has succeeded:
 //!
 //! ```text
-//!             LeftBehind                    FailedAlone
+//!             LeftBehind                FailedAlone, DataLost
 //!  in sync -----------------> behind ---------------------> damaged
-//!     ^ \                       |                             ^
-//!     |  \------FailedAlone-----+-----------------------------/
-//!     \--------CaughtUp---------/
+//!   ^ ^ \                     |   ^                          ^   |
+//!   | |  \--FailedAlone,------+---+--------------------------/   |
+//!   | |     DataLost          |   \-----------Rebuilt-----------/
+//!   | \-------CaughtUp--------/
 //! ```
 //!
 //! A node that is behind gets the writes that it misses and catches up by itself. A damaged node refused a write that
-//! others took: no later write brings that one back, so it stays out until its data are copied anew.
+//! others took, or lost what it had: no later write brings that back, so it stays out until its data are copied anew.
 
 use std::fmt;
 
@@ -34,8 +35,12 @@ pub enum SyncEvent {
     LeftBehind,
     /// It has done everything that succeeded without it.
     CaughtUp,
-    /// It failed a task that others did.
+    /// It failed a task that others did, or did one that failed.
     FailedAlone,
+    /// It no longer has what it had: its disk was lost, or an older state of it came back.
+    DataLost,
+    /// Its data were copied anew from its peers, up to some place in the log.
+    Rebuilt,
 }
 
 impl SyncState {
@@ -46,9 +51,17 @@ impl SyncState {
     #[must_use]
     pub const fn next(self, event: SyncEvent) -> Self {
         match (self, event) {
-            (Self::InSync | Self::Behind, SyncEvent::LeftBehind) => Self::Behind,
-            (Self::InSync | Self::Behind, SyncEvent::CaughtUp) => Self::InSync,
-            (Self::InSync | Self::Behind, SyncEvent::FailedAlone) | (Self::Damaged, _) => Self::Damaged,
+            (Self::Behind, SyncEvent::LeftBehind | SyncEvent::Rebuilt)
+            | (Self::InSync, SyncEvent::LeftBehind)
+            | (Self::Damaged, SyncEvent::Rebuilt) => Self::Behind,
+            (Self::InSync | Self::Behind, SyncEvent::CaughtUp) | (Self::InSync, SyncEvent::Rebuilt) => {
+                Self::InSync
+            }
+            (Self::InSync | Self::Behind, SyncEvent::FailedAlone | SyncEvent::DataLost)
+            | (
+                Self::Damaged,
+                SyncEvent::LeftBehind | SyncEvent::CaughtUp | SyncEvent::FailedAlone | SyncEvent::DataLost,
+            ) => Self::Damaged,
         }
     }
 

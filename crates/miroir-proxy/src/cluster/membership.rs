@@ -21,6 +21,13 @@ pub struct Standing {
     pub in_sync: bool,
 }
 
+impl Standing {
+    /// Whether searches may go to it.
+    pub const fn is_readable(self) -> bool {
+        self.reachable && self.in_sync
+    }
+}
+
 /// What the health checks saw of a node.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sighting {
@@ -28,6 +35,8 @@ pub struct Sighting {
     pub last_seen: Option<Instant>,
     /// What was wrong with the last check; none if it went well.
     pub error: Option<String>,
+    /// Why its data can't be copied anew, if they have to be.
+    pub damage: Option<String>,
 }
 
 /// All nodes of the cluster with their standing.
@@ -85,9 +94,18 @@ impl Membership {
         let mut sightings = self.sightings.lock().unwrap_or_else(PoisonError::into_inner);
         let sighting = sightings.entry(id.clone()).or_default();
         match check {
-            Ok(()) => *sighting = Sighting { last_seen: Some(Instant::now()), error: None },
+            Ok(()) => {
+                sighting.last_seen = Some(Instant::now());
+                sighting.error = None;
+            }
             Err(error) => sighting.error = Some(error),
         }
+    }
+
+    /// Keeps for those who watch why the node's data can't be copied anew now.
+    pub fn note_damage(&self, id: &NodeId, damage: Option<String>) {
+        let mut sightings = self.sightings.lock().unwrap_or_else(PoisonError::into_inner);
+        sightings.entry(id.clone()).or_default().damage = damage;
     }
 
     fn change(&self, id: &NodeId, change: impl FnOnce(&mut Standing)) -> bool {
@@ -99,7 +117,7 @@ impl Membership {
             return false;
         }
         let readable =
-            standings.iter().filter(|(_, it)| it.reachable && it.in_sync).map(|(id, _)| id.clone()).collect();
+            standings.iter().filter(|(_, it)| it.is_readable()).map(|(id, _)| id.clone()).collect();
         self.view.update(|view| view.readable = readable);
         true
     }

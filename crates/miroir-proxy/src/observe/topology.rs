@@ -139,7 +139,9 @@ fn report(
     let status = NodeStatus::of(membership.standing(id), progress.map(|progress| progress.sync));
     let seen = |at: Instant| u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX);
     let error = match status {
-        NodeStatus::Damaged => Some("it failed a write that its peers did; copy its data anew".to_owned()),
+        NodeStatus::Damaged => {
+            Some(sighting.damage.unwrap_or_else(|| "its data are being copied anew".to_owned()))
+        }
         NodeStatus::Healthy | NodeStatus::CatchingUp | NodeStatus::Unreachable => sighting.error,
     };
     NodeReport {

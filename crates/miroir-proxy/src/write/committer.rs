@@ -3,14 +3,15 @@
 //! The order matters: first readers lose the nodes that are behind, then they see the changed catalog, then the store
 //! says that the task has succeeded. So whoever learns that a task has succeeded sees its effect wherever it reads.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use miroir_core::ids::{NodeId, TaskUid};
 use miroir_core::task::{OpResult, SyncState};
-use miroir_store::{CatalogChange, Commit, Store};
+use miroir_store::{CatalogChange, Commit, Rebuilt, Store};
 use time::OffsetDateTime;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::timeout;
 
 use super::ledger::{Ledger, Now, Outcome};
@@ -32,6 +33,10 @@ pub(super) enum Event {
     Decided,
     /// A request ended on a node.
     Ended { node: NodeId, task: TaskUid, op: usize, result: OpResult },
+    /// A node no longer has what it had.
+    Lost { node: NodeId },
+    /// A node's data were copied anew.
+    Rebuilt(Rebuilt),
 }
 
 /// Ends tasks until the future is dropped. Between two steps nothing is lost by that: the store says what has ended on
@@ -48,6 +53,8 @@ pub(super) struct Committer {
     pub(super) ended: Arc<Notify>,
     /// Tells webhooks.
     pub(super) told: Ended,
+    /// Where each node's caretaker reads what its data are worth.
+    pub(super) syncs: BTreeMap<NodeId, watch::Sender<SyncState>>,
 }
 
 impl Committer {
@@ -85,15 +92,25 @@ impl Committer {
             max_lag: self.max_lag,
         };
         let mut ledger = self.ledger();
-        let mut results = Vec::new();
+        let mut first = Commit::default();
         for event in events {
-            if let Event::Ended { node, task, op, result } = event {
-                ledger.note(&node, task, op, result.clone());
-                results.push((node, task, op, result));
+            match event {
+                Event::Decided => {}
+                Event::Ended { node, task, op, result } => {
+                    ledger.note(&node, task, op, result.clone());
+                    first.results.push((node, task, op, result));
+                }
+                Event::Lost { node } => ledger.lose(&node),
+                Event::Rebuilt(rebuilt) => {
+                    first.forgotten.extend(ledger.begin_anew(&rebuilt));
+                    first.rebuilt.push(rebuilt);
+                }
             }
         }
         let mut outcome = ledger.settle(&now);
-        outcome.commit.results = results;
+        outcome.commit.results = first.results;
+        outcome.commit.rebuilt = first.rebuilt;
+        outcome.commit.forgotten.extend(first.forgotten);
         outcome
     }
 
@@ -113,6 +130,11 @@ impl Committer {
         for (node, sync) in &commit.nodes {
             if *sync == SyncState::InSync {
                 self.membership.set_in_sync(node, true);
+            }
+        }
+        for (node, sync) in &commit.nodes {
+            if let Some(sender) = self.syncs.get(node) {
+                sender.send_replace(*sync);
             }
         }
         for task in &commit.forgotten {
@@ -151,7 +173,7 @@ fn tell(node: &NodeId, sync: SyncState) {
             tracing::warn!(%node, "a task succeeded without this node; it is not read until it caught up");
         }
         SyncState::Damaged => {
-            tracing::error!(%node, "node failed a task that others did; it is not read until its data are copied anew");
+            tracing::error!(%node, "node's data are not those of the log; it is not read until they are copied anew");
         }
     }
 }

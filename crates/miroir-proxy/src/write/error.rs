@@ -17,7 +17,11 @@ pub enum WriteError {
 impl WriteError {
     /// What the client sees.
     pub fn response(&self) -> ResponseError {
-        ResponseError::new(ErrorCode::Internal, self.to_string())
+        let code = match self {
+            Self::Store(StoreError::Full) => ErrorCode::NoSpaceLeftOnDevice,
+            Self::Store(_) => ErrorCode::Internal,
+        };
+        ResponseError::new(code, self.to_string())
     }
 }
 

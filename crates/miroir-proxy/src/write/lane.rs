@@ -10,23 +10,26 @@
 //! ```
 //!
 //! It sends without waiting for the node to finish what it sent before: a node works on one index in the order of its
-//! queue. What was received is stored in groups; after a crash some of it is sent again, in the same order, which
-//! leaves the node with the same documents. Requests whose *count* matters are looked for first.
+//! queue. What was received is stored in groups. After a crash, or when an answer was lost, the node's queue is compared
+//! with what was to be sent (see [`recall`](super::recall)), so that nothing is sent twice and nothing stands before what
+//! it has to follow. A node whose queue ends before what it once had has lost its data: its lane ends.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use miroir_core::ids::TaskUid;
 use miroir_core::task::{Op, OpResult, ops_for};
 use miroir_store::{Delivery, OpSent, Reception, Store};
-use serde_json::Value;
 use time::OffsetDateTime;
 use tokio::sync::{mpsc, watch};
 
 use super::committer::Event;
+use super::gate::Gate;
 use super::prepared::Prepared;
+use super::recall::{Recall, Told, ask_next_task, ask_recall};
 use super::receive::{Received, reception};
-use super::request::{find_mark, is_marked, mark, recent_tasks, request};
+use super::request::{mark, request};
 use super::retry::{Backoff, until_stored};
 use super::shelf::Shelf;
 use super::tracker::Watched;
@@ -34,9 +37,6 @@ use crate::cluster::{Node, NodeError, NodeRequest};
 
 /// Requests received that are stored together at most.
 const GROUP: usize = 32;
-
-/// Where to look for a request whose answer was lost: further back there can't be one of ours that is not stored.
-const LOOK_BACK: usize = 4 * GROUP;
 
 /// How long a node that answers again may take to get to a request that was waiting in its socket all the while: one
 /// that was not found in the queue is looked for once more after that, or the node would take both.
@@ -52,48 +52,93 @@ pub(super) struct Lane {
     pub(super) timeout: Duration,
     /// The first entry that is not delivered.
     pub(super) cursor: TaskUid,
+    /// The first number of the node's queue that is not accounted for; none before the first meeting.
+    pub(super) next_node_task: Option<u64>,
+    /// Where others can read it.
+    pub(super) accounted: Arc<AtomicU64>,
     /// Up to here entries are decided.
     pub(super) decided: watch::Receiver<TaskUid>,
+    pub(super) gate: Gate,
     pub(super) tracker: mpsc::Sender<Watched>,
     pub(super) events: mpsc::Sender<Event>,
 }
 
+/// Why a lane has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LaneEnd {
+    /// The write path ends.
+    Closed,
+    /// The node's queue has not what it had: its data are not those of the log.
+    HistoryLost,
+}
+
+/// Whether an entry was delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Delivered {
+    /// All of it.
+    Whole,
+    /// Not even a part is worth anything: the node has lost what it had.
+    HistoryLost,
+}
+
 /// What a lane does not know or has not stored.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Pending {
     /// Received, but not stored.
     sent: Vec<OpSent>,
-    /// The next request may be in the node's queue already.
-    doubtful: bool,
+    doubt: Doubt,
+    /// The first number of the node's queue that is not accounted for.
+    next_node_task: u64,
 }
 
-/// What a node's queue says about a request whose answer was lost.
-enum Found {
-    Task(u64),
-    Nothing,
-    /// The node does not tell, for this reason.
-    NoAnswer(String),
+/// Whether the node may have requests of which the lane does not know.
+#[derive(Debug)]
+enum Doubt {
+    /// It has not.
+    None,
+    /// It may have, and was not asked.
+    Unasked,
+    /// It was asked: these are what it has.
+    Told(Recall),
+}
+
+/// How a request may go on.
+enum Step {
+    Received(Reception),
+    NotNow(String),
+    HistoryLost,
 }
 
 impl Lane {
-    /// Delivers until the future is dropped.
-    pub(super) async fn run(mut self) {
-        let mut pending = Pending { doubtful: true, ..Pending::default() };
+    /// Delivers until the future is dropped, or the node has lost what it had.
+    pub(super) async fn run(mut self) -> LaneEnd {
+        let mut pending =
+            Pending { sent: Vec::new(), doubt: Doubt::Unasked, next_node_task: self.meet().await };
         loop {
             let decided = *self.decided.borrow_and_update();
-            if self.cursor >= decided {
+            let end = self.gate.limit().map_or(decided, |limit| limit.min(decided));
+            if self.cursor >= end {
                 self.store_progress(&mut pending).await;
-                if self.decided.changed().await.is_err() {
-                    return;
+                self.gate.park(self.cursor);
+                tokio::select! {
+                    changed = self.decided.changed() => if changed.is_err() { return LaneEnd::Closed },
+                    () = self.gate.changed() => {}
                 }
                 continue;
             }
-            match self.shelf.next(self.cursor).await {
-                Some(work) => {
-                    self.deliver(&work, &mut pending).await;
-                    self.cursor = TaskUid(work.decided.entry.uid.0 + 1);
+            match self.shelf.next(self.cursor, self.node.id()).await {
+                Some(work) if work.decided.entry.uid < end => {
+                    let uid = work.decided.entry.uid;
+                    self.gate.begin(uid);
+                    if self.gate.limit().is_some_and(|limit| uid >= limit) {
+                        continue;
+                    }
+                    if self.deliver(&work, &mut pending).await == Delivered::HistoryLost {
+                        return LaneEnd::HistoryLost;
+                    }
+                    self.cursor = TaskUid(uid.0 + 1);
                 }
-                None => self.cursor = decided,
+                _ => self.cursor = end,
             }
             if pending.sent.len() >= GROUP {
                 self.store_progress(&mut pending).await;
@@ -101,31 +146,60 @@ impl Lane {
         }
     }
 
-    async fn deliver(&self, work: &Arc<Prepared>, pending: &mut Pending) {
-        for (number, op) in ops_for(&work.decided.decision, self.node.id()).iter().enumerate() {
-            let reception = self.send_until_received(work, op, number, pending).await;
-            pending.sent.push(OpSent { task: work.decided.entry.uid, op: number, reception });
+    /// Where the node's queue ends, as far as it is accounted for. A node that is new says so itself.
+    async fn meet(&self) -> u64 {
+        let mut backoff = Backoff::new();
+        loop {
+            if let Some(known) = self.next_node_task {
+                return known;
+            }
+            match ask_next_task(&self.node, self.timeout).await {
+                Ok(Ok(next)) => {
+                    let node = self.node.id();
+                    until_stored("meeting a node", || self.store.meet_node(node.clone(), next)).await;
+                    return next;
+                }
+                Ok(Err(reason)) => {
+                    tracing::warn!(node = %self.node.id(), %reason, "a new node does not tell")
+                }
+                Err(error) => tracing::debug!(%error, "a new node has to be waited for"),
+            }
+            backoff.pause().await;
         }
     }
 
+    async fn deliver(&self, work: &Arc<Prepared>, pending: &mut Pending) -> Delivered {
+        for (number, op) in ops_for(&work.decided.decision, self.node.id()).iter().enumerate() {
+            let Some(reception) = self.send_until_received(work, op, number, pending).await else {
+                return Delivered::HistoryLost;
+            };
+            pending.sent.push(OpSent { task: work.decided.entry.uid, op: number, reception });
+        }
+        Delivered::Whole
+    }
+
+    /// None if the node has lost what it had.
     async fn send_until_received(
         &self,
         work: &Arc<Prepared>,
         op: &Op<'_>,
         number: usize,
         pending: &mut Pending,
-    ) -> Reception {
+    ) -> Option<Reception> {
         let mark = mark(&self.log_id, work.decided.entry.uid, number);
         let request = self.request(work, number, &mark).await;
         let mut backoff = Backoff::new();
         loop {
             match self.try_to_send(work, op, &mark, &request, pending).await {
-                Ok(Received::Settled(reception)) => return reception,
-                Ok(Received::NotNow(reason)) => {
+                Ok(Step::Received(reception)) => return Some(reception),
+                Ok(Step::HistoryLost) => return None,
+                Ok(Step::NotNow(reason)) => {
                     tracing::warn!(node = %self.node.id(), %reason, "node does not take a write now; trying again");
                 }
                 Err(error) => {
-                    pending.doubtful |= error.may_have_been_seen();
+                    if error.may_have_been_seen() {
+                        pending.doubt = Doubt::Unasked;
+                    }
                     tracing::debug!(%error, "a write has to wait");
                 }
             }
@@ -151,36 +225,64 @@ impl Lane {
         mark: &str,
         request: &NodeRequest,
         pending: &mut Pending,
-    ) -> Result<Received, NodeError> {
-        let marked = is_marked(op);
-        if pending.doubtful && marked {
-            for pause in [Duration::ZERO, STRAGGLING] {
-                tokio::time::sleep(pause).await;
-                match self.find_sent(work, mark).await? {
-                    Found::Task(task) => return Ok(Received::Settled(Reception::Enqueued(task))),
-                    Found::NoAnswer(reason) => return Ok(Received::NotNow(reason)),
-                    Found::Nothing => {}
-                }
-            }
+    ) -> Result<Step, NodeError> {
+        if let Some(step) = self.look_for(work, op, mark, pending).await? {
+            return Ok(step);
         }
         let reply = self.node.send(request.clone(), self.timeout).await?;
-        let received = reception(&reply);
-        // A request without a mark was not looked for: what follows it may be in the queue as well.
-        if marked && matches!(received, Received::Settled(_)) {
-            pending.doubtful = false;
-        }
-        Ok(received)
+        Ok(match reception(&reply) {
+            Received::NotNow(reason) => Step::NotNow(reason),
+            Received::Settled(reception) => match reception {
+                Reception::Enqueued(number) if number < pending.next_node_task => Step::HistoryLost,
+                Reception::Enqueued(number) => {
+                    // Nothing that comes later in the log can be in the queue already.
+                    pending.doubt = Doubt::None;
+                    self.account_for(number, pending);
+                    Step::Received(reception)
+                }
+                Reception::Refused(_) => Step::Received(reception),
+            },
+        })
     }
 
-    /// A node that does not say what it has must not be sent anything again.
-    async fn find_sent(&self, work: &Prepared, mark: &str) -> Result<Found, NodeError> {
-        let Some(target) = &work.decided.decision.target else { return Ok(Found::Nothing) };
-        let reply = self.node.send(recent_tasks(&target.physical, LOOK_BACK), self.timeout).await?;
-        let tasks = serde_json::from_slice::<Value>(&reply.body).ok().filter(|it| it["results"].is_array());
-        Ok(match tasks {
-            Some(tasks) => find_mark(&tasks, mark).map_or(Found::Nothing, Found::Task),
-            None => Found::NoAnswer(format!("HTTP {} to a question for its tasks", reply.status.as_u16())),
-        })
+    /// In doubt, asks the node for the request. None: it does not have it, so it must be sent.
+    async fn look_for(
+        &self,
+        work: &Prepared,
+        op: &Op<'_>,
+        mark: &str,
+        pending: &mut Pending,
+    ) -> Result<Option<Step>, NodeError> {
+        let Some(target) = &work.decided.decision.target else { return Ok(None) };
+        if matches!(pending.doubt, Doubt::None) {
+            return Ok(None);
+        }
+        let found = |doubt: &mut Doubt| match doubt {
+            Doubt::Told(recall) => recall.take(op, &target.physical, mark),
+            Doubt::None | Doubt::Unasked => None,
+        };
+        let mut number = found(&mut pending.doubt);
+        for pause in [Duration::ZERO, STRAGGLING] {
+            if number.is_some() {
+                break;
+            }
+            tokio::time::sleep(pause).await;
+            match ask_recall(&self.node, pending.next_node_task, self.timeout).await? {
+                Told::Later(recall) => pending.doubt = Doubt::Told(recall),
+                Told::HistoryLost => return Ok(Some(Step::HistoryLost)),
+                Told::Nothing(reason) => return Ok(Some(Step::NotNow(reason))),
+            }
+            number = found(&mut pending.doubt);
+        }
+        Ok(number.map(|number| {
+            self.account_for(number, pending);
+            Step::Received(Reception::Enqueued(number))
+        }))
+    }
+
+    fn account_for(&self, node_task: u64, pending: &mut Pending) {
+        pending.next_node_task = node_task + 1;
+        self.accounted.store(node_task + 1, Ordering::Release);
     }
 
     /// Stores what was received of entries before `current`, which is not delivered as a whole.

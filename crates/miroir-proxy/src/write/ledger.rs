@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use miroir_core::error::ErrorCode;
 use miroir_core::ids::{IndexUid, NodeId, ShardId, TaskUid};
 use miroir_core::task::{
-    Effect, Folded, LogEntry, NodeReport, Op, OpResult, SyncEvent, SyncState, TaskStatus, Verdict,
-    apply_effect, details_at_end, details_at_start, fold, ops_for, touched_shards,
+    Effect, Fault, Folded, LogEntry, NodeReport, Op, OpResult, SyncEvent, SyncState, TaskStatus, Verdict,
+    apply_effect, details_at_end, details_at_start, fault_of, fold, ops_for, touched_shards,
 };
 use miroir_core::view::IndexEntry;
 use miroir_store::{CatalogChange, Commit, Relabelling, Settled};
@@ -39,11 +39,20 @@ impl Share {
         self.results.iter().all(Option::is_some)
     }
 
-    fn has_failed(&self) -> bool {
-        self.results.iter().zip(&self.forgiven).any(|(result, forgiven)| match result {
-            Some(OpResult::Failed(error)) => Some(error.code) != *forgiven,
-            _ => false,
+    fn failures(&self) -> impl Iterator<Item = Fault> {
+        self.results.iter().zip(&self.forgiven).filter_map(|(result, forgiven)| match result {
+            Some(OpResult::Failed(error)) if Some(error.code) != *forgiven => Some(fault_of(error.code)),
+            _ => None,
         })
+    }
+
+    fn has_failed(&self) -> bool {
+        self.failures().next().is_some()
+    }
+
+    /// Whether it failed for a reason of the node's own.
+    fn has_broken(&self) -> bool {
+        self.failures().any(|fault| fault == Fault::Node)
     }
 
     fn report(&self) -> NodeReport {
@@ -66,12 +75,43 @@ enum Stage {
     /// The task is open. `covered_since` is when each shard had first been done by some node.
     Unsettled { work: Arc<Decided>, touched: BTreeSet<ShardId>, covered_since: Option<Instant> },
     /// The task has ended; the remaining shares are of nodes that are behind.
-    Settled { status: TaskStatus },
+    Settled { end: End },
+}
+
+/// What an ended task says of nodes that come to it later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// It succeeded: so must they.
+    Done,
+    /// It was refused before any node heard of it, as a whole or but for its index: they may do what they get.
+    Judged,
+    /// It failed on the nodes that came first: so must they.
+    FailedOnNodes,
+}
+
+impl End {
+    fn of(status: TaskStatus, verdict: &Verdict) -> Self {
+        match (status, verdict) {
+            (TaskStatus::Succeeded, _) => Self::Done,
+            (_, Verdict::Refused(_)) => Self::Judged,
+            (_, Verdict::Accepted) => Self::FailedOnNodes,
+        }
+    }
+
+    fn is_contradicted_by(self, share: &Share) -> bool {
+        match self {
+            Self::Done => share.has_failed(),
+            Self::Judged => false,
+            Self::FailedOnNodes => !share.has_failed(),
+        }
+    }
 }
 
 #[derive(Debug)]
 struct NodeState {
     sync: SyncState,
+    /// What the last outcome said.
+    told: SyncState,
     /// Ended tasks of which it still owes its share.
     behind: usize,
 }
@@ -113,7 +153,10 @@ impl Ledger {
             catalog: catalog.into_iter().map(|entry| (entry.uid.clone(), entry)).collect(),
             open: BTreeMap::new(),
             queues: BTreeMap::new(),
-            nodes: nodes.into_iter().map(|(id, sync)| (id, NodeState { sync, behind: 0 })).collect(),
+            nodes: nodes
+                .into_iter()
+                .map(|(id, sync)| (id, NodeState { sync, told: sync, behind: 0 }))
+                .collect(),
             late: BTreeSet::new(),
         }
     }
@@ -192,7 +235,7 @@ impl Ledger {
         let index = work.entry.index_uid.clone();
         let stage = if let Some(status) = ended {
             self.owe(shares.keys());
-            Stage::Settled { status }
+            Stage::Settled { end: End::of(status, &work.decision.verdict) }
         } else {
             self.queues.entry(index.clone()).or_default().insert(uid);
             let touched = touched_shards(&work.decision);
@@ -224,8 +267,6 @@ impl Ledger {
     /// Ends all tasks that can end, and finds out which nodes are behind and which have caught up.
     pub(super) fn settle(&mut self, now: &Now<'_>) -> Outcome {
         let mut outcome = Outcome::default();
-        let before: BTreeMap<NodeId, SyncState> =
-            self.nodes.iter().map(|(id, state)| (id.clone(), state.sync)).collect();
         let indexes: Vec<IndexUid> = self.queues.keys().cloned().collect();
         for index in indexes {
             while let Some(task) = self.queues.get(&index).and_then(|queue| queue.first().copied()) {
@@ -241,8 +282,10 @@ impl Ledger {
         for state in self.nodes.values_mut().filter(|state| state.behind == 0) {
             state.sync = state.sync.next(SyncEvent::CaughtUp);
         }
-        let changed = self.nodes.iter().filter(|(id, state)| before.get(*id) != Some(&state.sync));
-        outcome.commit.nodes = changed.map(|(id, state)| (id.clone(), state.sync)).collect();
+        for (id, state) in self.nodes.iter_mut().filter(|(_, state)| state.sync != state.told) {
+            state.told = state.sync;
+            outcome.commit.nodes.push((id.clone(), state.sync));
+        }
         outcome
     }
 
@@ -253,9 +296,20 @@ impl Ledger {
         let trusted = |node: &NodeId| nodes.get(node).is_some_and(|state| state.sync != SyncState::Damaged);
         let done: BTreeMap<&NodeId, &Share> =
             open.shares.iter().filter(|(node, share)| share.is_done() && trusted(node)).collect();
-        let covered: BTreeSet<ShardId> =
-            done.values().flat_map(|share| share.shards.iter().copied()).collect();
-        if !touched.is_subset(&covered) {
+        let shards_of = |share: &&Share| share.shards.iter().copied().collect::<Vec<_>>();
+        let covered: BTreeSet<ShardId> = done.values().flat_map(shards_of).collect();
+        let kept: BTreeSet<ShardId> =
+            done.values().filter(|share| !share.has_broken()).flat_map(shards_of).collect();
+        // A replica that broke says nothing about the write, as long as another one may still take it.
+        let pending: BTreeSet<ShardId> = open
+            .shares
+            .iter()
+            .filter(|(node, share)| !share.is_done() && trusted(node))
+            .flat_map(|(_, share)| shards_of(&share))
+            .collect();
+        let is_open =
+            |shard: &ShardId| !covered.contains(shard) || (!kept.contains(shard) && pending.contains(shard));
+        if touched.iter().any(is_open) {
             return false;
         }
         let since = *covered_since.get_or_insert(now.instant);
@@ -323,13 +377,14 @@ impl Ledger {
         if let Some(queue) = self.queues.get_mut(index) {
             queue.remove(&uid);
         }
-        self.leave_behind(uid, folded.status, &mut outcome.commit);
+        let end = End::of(folded.status, &work.decision.verdict);
+        self.leave_behind(uid, end, &mut outcome.commit);
     }
 
     /// Who has not done its share of an ended task is behind; when nobody is, the task is forgotten.
-    fn leave_behind(&mut self, task: TaskUid, status: TaskStatus, commit: &mut Commit) {
+    fn leave_behind(&mut self, task: TaskUid, end: End, commit: &mut Commit) {
         let Some(open) = self.open.get_mut(&task) else { return };
-        open.stage = Stage::Settled { status };
+        open.stage = Stage::Settled { end };
         open.shares.retain(|_, share| !share.is_done());
         for node in open.shares.keys() {
             if let Some(state) = self.nodes.get_mut(node) {
@@ -343,15 +398,16 @@ impl Ledger {
         }
     }
 
-    /// Shares of ended tasks that were done meanwhile. A node that fails what has succeeded is damaged.
+    /// Shares of ended tasks that were done meanwhile. A node that fails what has succeeded is damaged, and so is one that
+    /// does what has failed.
     fn collect_late_shares(&mut self, commit: &mut Commit) {
         for task in std::mem::take(&mut self.late) {
             let Some(open) = self.open.get_mut(&task) else { continue };
-            let Stage::Settled { status } = open.stage else { continue };
+            let Stage::Settled { end } = open.stage else { continue };
             for (node, share) in open.shares.extract_if(.., |_, share| share.is_done()) {
                 let Some(state) = self.nodes.get_mut(&node) else { continue };
                 state.behind = state.behind.saturating_sub(1);
-                if status == TaskStatus::Succeeded && share.has_failed() {
+                if end.is_contradicted_by(&share) {
                     state.sync = state.sync.next(SyncEvent::FailedAlone);
                 }
             }
@@ -373,5 +429,6 @@ fn effects<'a>(work: &'a Decided, folded: Option<&Folded>) -> impl Iterator<Item
 }
 
 mod names;
+mod rebuilt;
 #[cfg(test)]
 mod tests;

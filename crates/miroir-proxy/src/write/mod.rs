@@ -16,14 +16,18 @@
 //! - [`committer`] turns that into ends of tasks, changes of the catalog and of the in-sync set;
 //! - [`ledger`] is what they know together, in memory.
 
+mod caretaker;
 mod committer;
 mod config;
 mod errand;
 mod error;
+mod gate;
 mod lane;
 mod ledger;
 mod prepared;
 mod progress;
+mod rebuild;
+mod recall;
 mod receive;
 mod request;
 mod retry;

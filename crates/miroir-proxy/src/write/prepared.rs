@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use miroir_core::document::{Payload, judge_batch, partition, splice};
-use miroir_core::ids::{ShardCount, ShardId, TaskUid};
-use miroir_core::task::{Decision, Judgement, LogEntry, Step};
+use miroir_core::ids::{NodeId, ShardCount, ShardId, TaskUid};
+use miroir_core::task::{Decision, Judgement, LogEntry, Step, ops_for};
 use miroir_store::{Store, Work};
 
 /// The documents of an entry, each with its shard.
@@ -66,12 +66,19 @@ impl Prepared {
         Ok(Self { decided, documents, bodies: Mutex::default() })
     }
 
-    /// The first entry from `from` on that somebody may still need; none if there is none.
-    pub(super) async fn load(store: &dyn Store, from: TaskUid) -> Result<Option<Arc<Self>>, RestoreError> {
-        match store.work(from, 1).await?.pop() {
-            Some(work) => Ok(Some(Arc::new(Self::restore(work, store).await?))),
-            None => Ok(None),
+    /// The first entry from `from` on that may concern this node; none if there is none.
+    pub(super) async fn load(
+        store: &dyn Store,
+        mut from: TaskUid,
+        node: &NodeId,
+    ) -> Result<Option<Arc<Self>>, RestoreError> {
+        while let Some(work) = store.work(from, 1).await?.pop() {
+            if !ops_for(&work.decision, node).is_empty() {
+                return Ok(Some(Arc::new(Self::restore(work, store).await?)));
+            }
+            from = TaskUid(work.entry.uid.0 + 1);
         }
+        Ok(None)
     }
 
     /// The documents of these shards as a node gets them. May copy the whole payload.

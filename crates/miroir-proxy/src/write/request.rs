@@ -7,7 +7,7 @@ use miroir_core::hash::shard_of;
 use miroir_core::ids::{PhysicalUid, ShardCount, ShardId, TaskUid};
 use miroir_core::task::{Deletion, Mutation, Op, WriteMethod};
 use reqwest::{Method, Url};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::prepared::Prepared;
 use crate::cluster::NodeRequest;
@@ -90,17 +90,4 @@ fn with_query(index: &PhysicalUid, suffix: &str, query: &[(&str, &str)]) -> Stri
     let url = Url::parse_with_params(&format!("http://node/indexes/{index}{suffix}"), query)
         .expect("names of indexes are parts of addresses as they are");
     format!("{}?{}", url.path(), url.query().unwrap_or_default())
-}
-
-/// The newest tasks of an index's documents: where a request is looked for whose answer was lost.
-pub(super) fn recent_tasks(index: &PhysicalUid, limit: usize) -> NodeRequest {
-    NodeRequest::get(format!(
-        "/tasks?indexUids={index}&types=documentAdditionOrUpdate,documentEdition,documentDeletion&limit={limit}"
-    ))
-}
-
-/// The number of the task with this mark in a list of tasks.
-pub(super) fn find_mark(tasks: &Value, mark: &str) -> Option<u64> {
-    let found = tasks["results"].as_array()?.iter().find(|task| task["customMetadata"] == mark)?;
-    found["uid"].as_u64()
 }

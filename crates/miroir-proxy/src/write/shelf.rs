@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use miroir_core::ids::TaskUid;
+use miroir_core::ids::{NodeId, TaskUid};
 use miroir_store::Store;
 
 use super::prepared::Prepared;
@@ -58,15 +58,15 @@ impl Shelf {
         }
     }
 
-    /// The first entry from `from` on that somebody may still need. Waits while the store fails.
-    pub(super) async fn next(&self, from: TaskUid) -> Option<Arc<Prepared>> {
+    /// The first entry from `from` on that may concern this node. Waits while the store fails.
+    pub(super) async fn next(&self, from: TaskUid, node: &NodeId) -> Option<Arc<Prepared>> {
         let known = self.entries.lock().unwrap_or_else(PoisonError::into_inner).by_uid.get(&from).cloned();
         if known.is_some() {
             return known;
         }
         let mut backoff = Backoff::new();
         loop {
-            match Prepared::load(&*self.store, from).await {
+            match Prepared::load(&*self.store, from, node).await {
                 Ok(found) => return found,
                 Err(error) => tracing::error!(%error, "an entry of the log can't be read; trying again"),
             }

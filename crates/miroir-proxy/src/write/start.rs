@@ -11,13 +11,14 @@ use time::OffsetDateTime;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
+use super::caretaker::Caretaker;
 use super::committer::{Committer, Event};
-use super::lane::Lane;
+use super::gate::Gates;
 use super::ledger::Ledger;
 use super::prepared::Decided;
+use super::rebuild::Rebuilder;
 use super::sequencer::Sequencer;
 use super::shelf::Shelf;
-use super::tracker::{Tracker, Watched};
 use super::{StartError, WriteConfig, Writer};
 use crate::cluster::{Membership, ViewCell};
 use crate::webhook::Courier;
@@ -49,7 +50,7 @@ pub async fn start(
     let nodes = admit_nodes(&*store, &config, catalog.is_empty()).await?;
     let mut ledger = Ledger::new(catalog.clone(), nodes.values().map(|node| (node.id.clone(), node.sync)));
     let node_tasks = store.node_tasks().await?;
-    let decided = load_work(&store, &mut ledger, &node_tasks).await?;
+    let decided = load_work(&store, &mut ledger, &node_tasks, &nodes).await?;
     view.update(|view| {
         view.indexes = catalog.into_iter().map(|index| (index.uid.clone(), Arc::new(index))).collect();
     });
@@ -58,7 +59,7 @@ pub async fn start(
     }
     let log_id: Arc<str> = store.log_id().await?.into();
     let shared = Shared { store, membership, view, config, rules, log_id };
-    Ok(shared.spawn(ledger, &nodes, &node_tasks, decided))
+    Ok(shared.spawn(ledger, &nodes, decided))
 }
 
 /// What most parts need.
@@ -72,13 +73,7 @@ struct Shared {
 }
 
 impl Shared {
-    fn spawn(
-        self,
-        ledger: Ledger,
-        nodes: &BTreeMap<NodeId, NodeRecord>,
-        node_tasks: &[NodeTask],
-        first_undecided: TaskUid,
-    ) -> Writer {
+    fn spawn(self, ledger: Ledger, nodes: &BTreeMap<NodeId, NodeRecord>, first_undecided: TaskUid) -> Writer {
         let mut background = JoinSet::new();
         let ledger = Arc::new(Mutex::new(ledger));
         let entries = Arc::new(Shelf::new(Arc::clone(&self.store)));
@@ -87,28 +82,36 @@ impl Shared {
         background.spawn(courier.run());
         let (events, ends) = mpsc::channel::<Event>(CHANNEL);
         let (decided, _) = watch::channel(first_undecided);
+        let gates = Arc::new(Gates::new(nodes.values().map(|node| (&node.id, node.cursor))));
+        let rebuilder = Arc::new(Rebuilder {
+            store: Arc::clone(&self.store),
+            ledger: Arc::clone(&ledger),
+            membership: Arc::clone(&self.membership),
+            gates: Arc::clone(&gates),
+            timeout: self.config.node_timeout,
+            events: events.clone(),
+            turn: tokio::sync::Mutex::default(),
+        });
+        let mut syncs = BTreeMap::new();
         for node in nodes.values() {
             let Some(connection) = self.membership.node(&node.id) else { continue };
-            let (to_tracker, watched) = mpsc::channel(CHANNEL);
-            let lane = Lane {
+            let (sync, watched) = watch::channel(node.sync);
+            syncs.insert(node.id.clone(), sync);
+            let caretaker = Caretaker {
                 node: connection.clone(),
                 store: Arc::clone(&self.store),
                 shelf: Arc::clone(&entries),
+                ledger: Arc::clone(&ledger),
+                membership: Arc::clone(&self.membership),
+                gates: Arc::clone(&gates),
+                rebuilder: Arc::clone(&rebuilder),
                 log_id: Arc::clone(&self.log_id),
                 timeout: self.config.node_timeout,
-                cursor: node.cursor,
                 decided: decided.subscribe(),
-                tracker: to_tracker,
                 events: events.clone(),
+                sync: watched,
             };
-            background.spawn(lane.run());
-            let tracker = Tracker {
-                node: connection.clone(),
-                timeout: self.config.node_timeout,
-                events: events.clone(),
-                open: open_on(&node.id, node_tasks),
-            };
-            background.spawn(tracker.run(watched));
+            background.spawn(caretaker.run());
         }
         let committer = Committer {
             store: Arc::clone(&self.store),
@@ -119,6 +122,7 @@ impl Shared {
             max_lag: self.config.max_lag,
             ended: Arc::clone(&ended),
             told: told.clone(),
+            syncs,
         };
         background.spawn(committer.run(ends));
         let sequencer = Sequencer {
@@ -146,15 +150,6 @@ impl Shared {
     }
 }
 
-fn open_on(node: &NodeId, node_tasks: &[NodeTask]) -> BTreeMap<u64, Watched> {
-    let open = node_tasks.iter().filter(|task| task.node == *node && task.result.is_none());
-    open.filter_map(|open| {
-        let node_task = open.node_task?;
-        Some((node_task, Watched { node_task, task: open.task, op: open.op }))
-    })
-    .collect()
-}
-
 /// Entries that are loaded from the store at a time.
 const LOADED: usize = 256;
 
@@ -163,6 +158,7 @@ async fn load_work(
     store: &Arc<dyn Store>,
     ledger: &mut Ledger,
     node_tasks: &[NodeTask],
+    nodes: &BTreeMap<NodeId, NodeRecord>,
 ) -> Result<TaskUid, StartError> {
     let mut from = TaskUid(0);
     loop {
@@ -173,6 +169,13 @@ async fn load_work(
             let ended = work.status.is_finished().then_some(work.status);
             ledger.add(&Arc::new(Decided { entry: work.entry, decision: work.decision }), ended);
         }
+    }
+    // A node that was rebuilt has what stands before its cursor, though it received none of it.
+    let received: BTreeSet<(&NodeId, TaskUid)> =
+        node_tasks.iter().map(|task| (&task.node, task.task)).collect();
+    for node in nodes.values() {
+        let is_held = |task: TaskUid| task < node.cursor && !received.contains(&(&node.id, task));
+        ledger.forgive(&node.id, is_held);
     }
     for task in node_tasks {
         if let Some(result) = &task.result {

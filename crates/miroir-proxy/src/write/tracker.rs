@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use miroir_core::ids::TaskUid;
+use miroir_core::ids::{NodeId, TaskUid};
 use miroir_core::task::OpResult;
+use miroir_store::NodeTask;
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
@@ -42,6 +43,16 @@ pub(super) struct Tracker {
     pub(super) events: mpsc::Sender<Event>,
     /// By the node's number. One task may stand for several requests: one whose answer was lost is found again.
     pub(super) open: BTreeMap<u64, Watched>,
+}
+
+/// What the node had not finished when the store was last told.
+pub(super) fn open_on(node: &NodeId, node_tasks: &[NodeTask]) -> BTreeMap<u64, Watched> {
+    let open = node_tasks.iter().filter(|task| task.node == *node && task.result.is_none());
+    open.filter_map(|open| {
+        let node_task = open.node_task?;
+        Some((node_task, Watched { node_task, task: open.task, op: open.op }))
+    })
+    .collect()
 }
 
 impl Tracker {

@@ -9,7 +9,8 @@ use time::OffsetDateTime;
 
 use super::rows::{big, json, nanoseconds, parsed, task_uid};
 use crate::{
-    CatalogChange, Commit, Deciding, Delivery, NewEntry, OpSent, Reception, Relabelling, Settled, StoreError,
+    CatalogChange, Commit, Deciding, Delivery, NewEntry, OpSent, Rebuilt, Reception, Relabelling, Settled,
+    StoreError,
 };
 
 fn counter(db: &Connection, name: &str) -> Result<i64, StoreError> {
@@ -110,9 +111,33 @@ pub(super) fn begin(db: &Connection, task: TaskUid, at: OffsetDateTime) -> Resul
     Ok(())
 }
 
+pub(super) fn meet_node(db: &Connection, node: &NodeId, next_node_task: u64) -> Result<(), StoreError> {
+    db.prepare_cached("UPDATE nodes SET next_node_task = ?2 WHERE id = ?1 AND next_node_task IS NULL")?
+        .execute(params![node.as_str(), big(next_node_task)])?;
+    Ok(())
+}
+
+/// The node's data are those of the log up to the cursor, and what it owed before is forgotten.
+fn begin_anew(db: &Connection, rebuilt: &Rebuilt) -> Result<(), StoreError> {
+    let (node, cursor) = (rebuilt.node.as_str(), big(rebuilt.cursor.0));
+    db.prepare_cached("UPDATE nodes SET next_undelivered = ?2, next_node_task = ?3 WHERE id = ?1")?
+        .execute(params![node, cursor, big(rebuilt.next_node_task)])?;
+    // Of later entries too: what it received of them it received before its data were replaced.
+    db.prepare_cached("DELETE FROM node_tasks WHERE node_id = ?1")?.execute([node])?;
+    Ok(())
+}
+
 pub(super) fn deliver(db: &Connection, delivery: &Delivery) -> Result<(), StoreError> {
-    db.prepare_cached("UPDATE nodes SET next_undelivered = ?2 WHERE id = ?1")?
-        .execute(params![delivery.node.as_str(), big(delivery.cursor.0)])?;
+    let received = delivery.sent.iter().filter_map(|sent| match sent.reception {
+        Reception::Enqueued(node_task) => Some(big(node_task) + 1),
+        Reception::Refused(_) => None,
+    });
+    db.prepare_cached(
+        "UPDATE nodes SET next_undelivered = ?2,
+             next_node_task = CASE WHEN ?3 > COALESCE(next_node_task, 0) THEN ?3 ELSE next_node_task END
+         WHERE id = ?1",
+    )?
+    .execute(params![delivery.node.as_str(), big(delivery.cursor.0), received.max().unwrap_or(0)])?;
     let mut insert = db.prepare_cached(
         "INSERT INTO node_tasks (task_uid, node_id, op, node_task_uid, result) VALUES (?1, ?2, ?3, ?4, ?5)
          ON CONFLICT (task_uid, node_id, op) DO UPDATE
@@ -148,6 +173,9 @@ pub(super) fn commit(db: &Connection, commit: &Commit) -> Result<(), StoreError>
     }
     for relabelling in &commit.relabelled {
         relabel(db, relabelling)?;
+    }
+    for rebuilt in &commit.rebuilt {
+        begin_anew(db, rebuilt)?;
     }
     let mut node = db.prepare_cached("UPDATE nodes SET sync = ?2 WHERE id = ?1")?;
     for (id, sync) in &commit.nodes {

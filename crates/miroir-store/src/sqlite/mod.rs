@@ -186,12 +186,16 @@ impl Store for SqliteStore {
     }
 
     async fn nodes(&self) -> Result<Vec<NodeRecord>, StoreError> {
-        self.rows("SELECT id, sync, next_undelivered FROM nodes ORDER BY id".to_owned(), vec![], rows::node)
-            .await
+        let sql = "SELECT id, sync, next_undelivered, next_node_task FROM nodes ORDER BY id";
+        self.rows(sql.to_owned(), vec![], rows::node).await
     }
 
     async fn add_nodes(&self, nodes: Vec<NodeId>) -> Result<(), StoreError> {
         self.writer.write(move |db| log::add_nodes(db, &nodes)).await
+    }
+
+    async fn meet_node(&self, node: NodeId, next_node_task: u64) -> Result<(), StoreError> {
+        self.writer.write(move |db| log::meet_node(db, &node, next_node_task)).await
     }
 
     async fn deliver(&self, delivery: Delivery) -> Result<(), StoreError> {

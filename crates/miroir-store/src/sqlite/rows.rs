@@ -109,6 +109,7 @@ pub(super) fn node(row: &Row<'_>) -> Result<NodeRecord, StoreError> {
         id: NodeId::new(row.get::<_, String>("id")?),
         sync: named(row, "sync", SyncState::from_name)?,
         cursor: task_uid(row.get("next_undelivered")?)?,
+        next_node_task: row.get::<_, Option<i64>>("next_node_task")?.map(unsigned).transpose()?,
     })
 }
 

@@ -108,6 +108,10 @@ const STEPS: &[&str] = &[
         PRIMARY KEY (collection, id)
     );
 ",
+    "
+    -- The first number of the node's own queue that is not accounted for. NULL: the node was never met.
+    ALTER TABLE nodes ADD COLUMN next_node_task BIGINT;
+",
 ];
 
 /// Brings a database to the newest version, all steps or none.

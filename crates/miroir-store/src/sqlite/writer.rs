@@ -19,6 +19,12 @@ trait Step: Send {
     /// Does the step inside the shared transaction. False if it failed and has to be undone.
     fn run(&mut self, connection: &Connection) -> bool;
 
+    /// Why it failed.
+    fn failure(&self) -> StoreError;
+
+    /// Whether nobody waits for it any more: a client that was told "too late" must not find its write done later.
+    fn is_abandoned(&self) -> bool;
+
     /// Tells the caller, once the transaction's fate is known.
     fn answer(self: Box<Self>, committed: Result<(), StoreError>);
 }
@@ -39,6 +45,14 @@ where
             self.result = call(connection);
         }
         self.result.is_ok()
+    }
+
+    fn failure(&self) -> StoreError {
+        self.result.as_ref().err().cloned().unwrap_or(StoreError::Closed)
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.caller.is_closed()
     }
 
     fn answer(self: Box<Self>, committed: Result<(), StoreError>) {
@@ -104,12 +118,72 @@ fn run(mut connection: Connection, mut steps: mpsc::Receiver<Box<dyn Step>>) {
 
 fn run_group(connection: &mut Connection, group: &mut [Box<dyn Step>]) -> Result<(), StoreError> {
     let mut transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    for step in group {
+    for step in group.iter_mut().filter(|step| !step.is_abandoned()) {
         let savepoint = transaction.savepoint()?;
         if step.run(&savepoint) {
             savepoint.commit()?;
+            continue;
+        }
+        drop(savepoint);
+        // A full disk ends the whole transaction, not only the step: what came after would be a transaction of its own.
+        if transaction.is_autocommit() {
+            return Err(step.failure());
         }
     }
     transaction.commit()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A step that stores so many bytes, and what its caller hears.
+    fn store(bytes: i64) -> (Box<dyn Step>, oneshot::Receiver<Result<(), StoreError>>) {
+        let (caller, answer) = oneshot::channel();
+        let todo = move |db: &Connection| -> Result<(), StoreError> {
+            db.execute("INSERT INTO bodies (body) VALUES (zeroblob(?1))", [bytes])?;
+            Ok(())
+        };
+        (Box::new(Call { todo: Some(todo), result: Err(StoreError::Closed), caller }), answer)
+    }
+
+    /// A database with room for some ten thousand bytes.
+    fn small() -> Connection {
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch("CREATE TABLE bodies (body BLOB); PRAGMA max_page_count = 5").unwrap();
+        db
+    }
+
+    fn stored(db: &Connection) -> Vec<i64> {
+        let mut query = db.prepare("SELECT LENGTH(body) FROM bodies ORDER BY rowid").unwrap();
+        query.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+    }
+
+    #[test]
+    fn a_full_disk_fails_everything_that_shares_the_transaction_and_keeps_nothing_of_it() {
+        let mut db = small();
+        let (mut group, mut answers): (Vec<_>, Vec<_>) = [10, 100_000, 20].map(store).into_iter().unzip();
+        let committed = run_group(&mut db, &mut group);
+        assert!(matches!(committed, Err(StoreError::Full)), "{committed:?}");
+        for step in group {
+            step.answer(committed.clone());
+        }
+        for answer in &mut answers {
+            assert!(matches!(answer.try_recv(), Ok(Err(StoreError::Full))));
+        }
+        assert!(stored(&db).is_empty());
+        let (step, _answer) = store(30);
+        run_group(&mut db, &mut [step]).unwrap();
+        assert_eq!(stored(&db), [30]);
+    }
+
+    #[test]
+    fn a_step_whose_caller_went_away_before_its_turn_is_not_done() {
+        let mut db = small();
+        let ((first, gone), (second, _here)) = (store(10), store(20));
+        drop(gone);
+        run_group(&mut db, &mut [first, second]).unwrap();
+        assert_eq!(stored(&db), [20]);
+    }
 }

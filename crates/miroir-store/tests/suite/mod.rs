@@ -19,6 +19,7 @@ use miroir_core::view::IndexEntry;
 use miroir_store::{
     CatalogChange, Collection, Commit, Delivery, NewEntry, OpSent, Reception, Settled, Store,
 };
+use miroir_store::{CatalogChange, Commit, Delivery, NewEntry, OpSent, Rebuilt, Reception, Settled, Store};
 use serde_json::{Map, json};
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
@@ -43,6 +44,8 @@ macro_rules! conformance {
             api_keys_are_kept_as_they_were_made,
             an_api_key_changes_its_texts_only_and_is_gone_when_deleted,
             the_first_api_keys_are_made_once,
+            the_end_of_a_nodes_own_queue_is_remembered_and_never_goes_back,
+            a_rebuilt_node_begins_anew,
             tasks_are_found_by_everything_a_client_can_filter_by,
             pages_of_tasks_follow_each_other_in_both_directions,
             nodes_are_added_once_and_begin_at_the_end_of_the_log,
@@ -225,7 +228,7 @@ pub async fn a_commit_changes_everything_together(engine: &impl Engine) {
         ],
         nodes: vec![(node.clone(), SyncState::Behind)],
         forgotten: vec![TaskUid(0)],
-        relabelled: Vec::new(),
+        ..Commit::default()
     };
     store.commit(commit).await.unwrap();
     drop(store);
@@ -247,6 +250,49 @@ pub async fn a_commit_changes_everything_together(engine: &impl Engine) {
     assert_eq!((first.status, first.error), (TaskStatus::Succeeded, None));
     assert_eq!(second.error.unwrap().code, ErrorCode::IndexNotFound);
     assert_eq!(second.finished_at, Some(NOW + Duration::seconds(10)));
+}
+
+pub async fn the_end_of_a_nodes_own_queue_is_remembered_and_never_goes_back(engine: &impl Engine) {
+    let store = engine.open();
+    let node = NodeId::new("a");
+    store.add_nodes(vec![node.clone()]).await.unwrap();
+    store.append(entry("a", create())).await.unwrap();
+    decide_all(&*store).await;
+    assert_eq!(store.nodes().await.unwrap()[0].next_node_task, None);
+    store.meet_node(node.clone(), 7).await.unwrap();
+    store.meet_node(node.clone(), 3).await.unwrap();
+    assert_eq!(store.nodes().await.unwrap()[0].next_node_task, Some(7));
+    for (node_task, expected) in [(8, 9), (5, 9)] {
+        let sent = vec![OpSent { task: TaskUid(0), op: 0, reception: Reception::Enqueued(node_task) }];
+        store.deliver(Delivery { node: node.clone(), cursor: TaskUid(1), sent, at: NOW }).await.unwrap();
+        assert_eq!(store.nodes().await.unwrap()[0].next_node_task, Some(expected));
+    }
+}
+
+pub async fn a_rebuilt_node_begins_anew(engine: &impl Engine) {
+    let store = engine.open();
+    let (node, other) = (NodeId::new("a"), NodeId::new("b"));
+    store.add_nodes(vec![node.clone(), other.clone()]).await.unwrap();
+    store.append(entry("a", create())).await.unwrap();
+    decide_all(&*store).await;
+    for node in [&node, &other] {
+        let sent = vec![OpSent { task: TaskUid(0), op: 0, reception: Reception::Enqueued(41) }];
+        store.deliver(Delivery { node: node.clone(), cursor: TaskUid(1), sent, at: NOW }).await.unwrap();
+    }
+    let commit = Commit {
+        nodes: vec![(node.clone(), SyncState::Behind)],
+        rebuilt: vec![Rebuilt { node: node.clone(), cursor: TaskUid(5), next_node_task: 2 }],
+        ..Commit::default()
+    };
+    store.commit(commit).await.unwrap();
+    drop(store);
+    let store = engine.open();
+    let nodes = store.nodes().await.unwrap();
+    let of = |name: &NodeId| nodes.iter().find(|node| node.id == *name).unwrap();
+    let (anew, same) = (of(&node), of(&other));
+    assert_eq!((anew.cursor, anew.next_node_task, anew.sync), (TaskUid(5), Some(2), SyncState::Behind));
+    assert_eq!((same.cursor, same.next_node_task, same.sync), (TaskUid(1), Some(42), SyncState::InSync));
+    assert!(store.node_tasks().await.unwrap().iter().all(|task| task.node == other));
 }
 
 async fn with_five_tasks(engine: &impl Engine) -> Arc<dyn Store> {

@@ -20,7 +20,7 @@ pub struct Node {
     process: Process,
     client: Client,
     // Last, so that the process is gone before its data.
-    _data: TempDir,
+    data: TempDir,
 }
 
 impl Node {
@@ -42,7 +42,7 @@ impl Node {
         let log = data.path().join("node.log");
         let process = Process::start(Program { name: name.to_owned(), binary, args, log })?;
         let client = Client::new(Target::new(&format!("http://127.0.0.1:{port}"), NODE_KEY))?;
-        Ok(Self { process, client, _data: data })
+        Ok(Self { process, client, data })
     }
 
     /// Where the node listens, and its master key.
@@ -70,13 +70,24 @@ impl Node {
         self.process.restart()?;
         self.wait_healthy().await
     }
+
+    /// Kills the node and starts it again at the same port with an empty disk, and waits until it is healthy.
+    pub async fn restart_emptied(&mut self) -> Result<()> {
+        self.process.kill()?;
+        std::fs::remove_dir_all(self.data.path().join(DATABASE)).context("cannot remove a node's data")?;
+        self.restart().await
+    }
 }
+
+/// The folder of a node's database.
+const DATABASE: &str = "db";
 
 fn meilisearch_args(data: &Path, port: u16) -> Vec<OsString> {
     let address = format!("127.0.0.1:{port}");
     let mut args = os_args(&["--no-analytics", "--env", "development", "--http-addr", &address]);
     // Snapshots and dumps would land in the folder the tests run in.
-    for (flag, folder) in [("--db-path", "db"), ("--dump-dir", "dumps"), ("--snapshot-dir", "snapshots")] {
+    for (flag, folder) in [("--db-path", DATABASE), ("--dump-dir", "dumps"), ("--snapshot-dir", "snapshots")]
+    {
         args.extend([flag.into(), data.join(folder).into_os_string()]);
     }
     args.extend(os_args(&["--master-key", NODE_KEY]));
@@ -85,7 +96,7 @@ fn meilisearch_args(data: &Path, port: u16) -> Vec<OsString> {
 
 fn devnode_args(data: &Path, port: u16) -> Vec<OsString> {
     let mut args = os_args(&["--port", &port.to_string(), "--master-key", NODE_KEY, "--db-path"]);
-    args.push(data.join("db").into_os_string());
+    args.push(data.join(DATABASE).into_os_string());
     args
 }
 

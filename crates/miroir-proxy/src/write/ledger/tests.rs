@@ -242,3 +242,68 @@ fn a_node_that_fails_alone_is_damaged_at_once_or_when_it_comes_to_it_late() {
     bench.note(&b(), 0, failed(ErrorCode::NoSpaceLeftOnDevice));
     assert_eq!(bench.settle().commit.nodes, [(b(), SyncState::Damaged)]);
 }
+
+#[test]
+fn a_replica_that_breaks_decides_nothing_while_another_may_still_take_the_write() {
+    let mut bench = Bench::new();
+    bench.away.borrow_mut().insert(b());
+    bench.add(0, "x");
+    bench.note(&a(), 0, failed(ErrorCode::NoSpaceLeftOnDevice));
+    bench.instant += MAX_LAG * 10;
+    assert!(bench.settle().commit.is_empty());
+    bench.note(&b(), 0, done());
+    let outcome = bench.settle();
+    assert_eq!(outcome.ended, [(TaskUid(0), TaskStatus::Succeeded)]);
+    assert_eq!(outcome.commit.nodes, [(a(), SyncState::Damaged)]);
+}
+
+#[test]
+fn a_task_that_no_replica_can_take_fails_and_leaves_everybody_in_sync() {
+    let mut bench = Bench::new();
+    bench.add(0, "x");
+    for node in [a(), b()] {
+        bench.note(&node, 0, failed(ErrorCode::NoSpaceLeftOnDevice));
+    }
+    let outcome = bench.settle();
+    assert_eq!(outcome.ended, [(TaskUid(0), TaskStatus::Failed)]);
+    assert!(outcome.commit.nodes.is_empty());
+}
+
+#[test]
+fn a_node_that_does_late_what_has_failed_on_its_peers_is_damaged() {
+    let mut bench = Bench::new();
+    bench.away.borrow_mut().insert(b());
+    bench.add(0, "x");
+    bench.note(&a(), 0, failed(ErrorCode::InvalidSettingsStopWords));
+    let outcome = bench.settle();
+    assert_eq!(outcome.ended, [(TaskUid(0), TaskStatus::Failed)]);
+    assert_eq!(outcome.commit.nodes, [(b(), SyncState::Behind)]);
+    bench.note(&b(), 0, done());
+    assert_eq!(bench.settle().commit.nodes, [(b(), SyncState::Damaged)]);
+}
+
+#[test]
+fn a_rebuilt_node_owes_only_what_stands_after_its_cursor_and_that_from_the_beginning() {
+    let mut bench = Bench::new();
+    bench.away.borrow_mut().insert(b());
+    for uid in 0..3 {
+        bench.add(uid, "x");
+        bench.note(&a(), uid, done());
+    }
+    bench.settle();
+    bench.ledger.lose(&b());
+    assert_eq!(bench.settle().commit.nodes, [(b(), SyncState::Damaged)]);
+    bench.note(&b(), 2, done());
+    let rebuilt = miroir_store::Rebuilt { node: b(), cursor: TaskUid(1), next_node_task: 5 };
+    assert_eq!(bench.ledger.begin_anew(&rebuilt), [TaskUid(0)]);
+    assert_eq!(bench.settle().commit.nodes, [(b(), SyncState::Behind)]);
+    assert!(!bench.ledger.has_done_before(&b(), TaskUid(2)));
+    bench.note(&b(), 1, done());
+    assert_eq!(bench.settle().commit.forgotten, [TaskUid(1)]);
+    bench.note(&b(), 2, done());
+    let outcome = bench.settle();
+    assert_eq!(
+        (outcome.commit.forgotten, outcome.commit.nodes),
+        (vec![TaskUid(2)], vec![(b(), SyncState::InSync)])
+    );
+}

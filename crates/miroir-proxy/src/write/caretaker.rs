@@ -1,0 +1,184 @@
+//! One node's life in the write path:
+//!
+//! ```text
+//!              +--------------------- its data were copied anew -----------------------+
+//!              v                                                                       |
+//!  delivering: lane, tracker and a watch on its history --(lost, or damaged)--> rebuilding
+//! ```
+//!
+//! A node whose disk was lost looks healthy: it answers, and takes writes. What gives it away is its own queue, which
+//! ends before a number that it once gave us; or an index that is not there though all its creator's tasks are done.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use miroir_core::ids::{NodeId, PhysicalUid, TaskUid};
+use miroir_core::task::SyncState;
+use miroir_store::{NodeRecord, Store};
+use serde_json::Value;
+use tokio::sync::{mpsc, watch};
+use tokio::time::sleep;
+
+use super::committer::Event;
+use super::gate::Gates;
+use super::lane::{Lane, LaneEnd};
+use super::ledger::Ledger;
+use super::rebuild::Rebuilder;
+use super::recall::ask_next_task;
+use super::retry::until_stored;
+use super::shelf::Shelf;
+use super::tracker::{Tracker, Watched, open_on};
+use crate::cluster::{Membership, Node, NodeRequest};
+
+/// Messages between a lane and its tracker before the lane waits.
+const CHANNEL: usize = 1024;
+
+/// Between looks at a node's history.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// So many looks at its history to one at its indexes.
+const LOOKS_PER_LIST: u32 = 10;
+
+/// More indexes than a node has.
+const ALL_INDEXES: usize = 1_000_000;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Caretaker {
+    pub(super) node: Node,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) shelf: Arc<Shelf>,
+    pub(super) ledger: Arc<Mutex<Ledger>>,
+    pub(super) membership: Arc<Membership>,
+    pub(super) gates: Arc<Gates>,
+    pub(super) rebuilder: Arc<Rebuilder>,
+    pub(super) log_id: Arc<str>,
+    pub(super) timeout: Duration,
+    pub(super) decided: watch::Receiver<TaskUid>,
+    pub(super) events: mpsc::Sender<Event>,
+    /// What the node's data are worth, as stored.
+    pub(super) sync: watch::Receiver<SyncState>,
+}
+
+/// Why delivering has ended.
+enum Ended {
+    Closed,
+    /// The node lost what it had.
+    Lost,
+    /// The committer found it damaged.
+    Damaged,
+}
+
+impl Caretaker {
+    /// Cares for the node until the future is dropped.
+    pub(super) async fn run(mut self) {
+        loop {
+            if *self.sync.borrow_and_update() == SyncState::Damaged {
+                let rebuilder = Arc::clone(&self.rebuilder);
+                rebuilder.run_rebuild(&self.node, &mut self.sync).await;
+            }
+            match self.deliver().await {
+                Ended::Closed => return,
+                Ended::Damaged => {}
+                Ended::Lost => self.report_loss().await,
+            }
+        }
+    }
+
+    async fn deliver(&mut self) -> Ended {
+        let Some(record) = self.record().await else { return Ended::Closed };
+        let Some(gate) = self.gates.of(self.node.id()) else { return Ended::Closed };
+        let node_tasks = until_stored("reading node tasks", || self.store.node_tasks()).await;
+        let accounted = Arc::new(AtomicU64::new(record.next_node_task.unwrap_or(0)));
+        let (to_tracker, watched) = mpsc::channel::<Watched>(CHANNEL);
+        let lane = Lane {
+            node: self.node.clone(),
+            store: Arc::clone(&self.store),
+            shelf: Arc::clone(&self.shelf),
+            log_id: Arc::clone(&self.log_id),
+            timeout: self.timeout,
+            cursor: record.cursor,
+            next_node_task: record.next_node_task,
+            accounted: Arc::clone(&accounted),
+            decided: self.decided.clone(),
+            gate,
+            tracker: to_tracker,
+            events: self.events.clone(),
+        };
+        let tracker = Tracker {
+            node: self.node.clone(),
+            timeout: self.timeout,
+            events: self.events.clone(),
+            open: open_on(self.node.id(), &node_tasks),
+        };
+        let mut sync = self.sync.clone();
+        tokio::select! {
+            end = lane.run() => match end {
+                LaneEnd::Closed => Ended::Closed,
+                LaneEnd::HistoryLost => Ended::Lost,
+            },
+            () = tracker.run(watched) => Ended::Closed,
+            () = self.watch_history(&accounted) => Ended::Lost,
+            damaged = sync.wait_for(|sync| *sync == SyncState::Damaged) => {
+                if damaged.is_ok() { Ended::Damaged } else { Ended::Closed }
+            }
+        }
+    }
+
+    async fn record(&self) -> Option<NodeRecord> {
+        let nodes = until_stored("reading the nodes", || self.store.nodes()).await;
+        nodes.into_iter().find(|record| record.id == *self.node.id())
+    }
+
+    /// No search goes to the node from now on; the rest follows when that is stored.
+    async fn report_loss(&mut self) {
+        let node = self.node.id().clone();
+        tracing::error!(%node, "node has lost its data");
+        self.membership.set_in_sync(&node, false);
+        // The committer, which sends the state, ends only together with this.
+        let _ = self.events.send(Event::Lost { node }).await;
+        let _ = self.sync.wait_for(|sync| *sync == SyncState::Damaged).await;
+    }
+
+    /// Returns when the node has lost what it had.
+    async fn watch_history(&self, accounted: &AtomicU64) {
+        for look in 1_u32.. {
+            sleep(LOOK).await;
+            if self.membership.standing(self.node.id()).is_none_or(|standing| !standing.reachable) {
+                continue;
+            }
+            let known = accounted.load(Ordering::Acquire);
+            let Ok(Ok(next)) = ask_next_task(&self.node, self.timeout).await else { continue };
+            if next < known || (look % LOOKS_PER_LIST == 0 && self.lacks_an_index().await) {
+                return;
+            }
+        }
+    }
+
+    /// Whether an index is not there that must be. A node that owes something may be about to change its indexes.
+    async fn lacks_an_index(&self) -> bool {
+        let Some(before) = self.settled_indexes() else { return false };
+        let Some(there) = self.list_indexes().await else { return false };
+        self.settled_indexes().is_some_and(|after| after == before) && !before.is_subset(&there)
+    }
+
+    /// The names of the node's indexes, if it has done everything that was decided.
+    fn settled_indexes(&self) -> Option<BTreeSet<PhysicalUid>> {
+        let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        let node: &NodeId = self.node.id();
+        let held = |index: &&miroir_core::view::IndexEntry| index.placement.shard_count_of(node) > 0;
+        ledger
+            .has_done_before(node, TaskUid(u64::MAX))
+            .then(|| ledger.catalog().values().filter(held).map(|index| index.physical.clone()).collect())
+    }
+
+    async fn list_indexes(&self) -> Option<BTreeSet<PhysicalUid>> {
+        let request = NodeRequest::get(format!("/indexes?limit={ALL_INDEXES}"));
+        let reply = self.node.send(request, self.timeout).await.ok()?;
+        let list: Value = serde_json::from_slice(&reply.body).ok()?;
+        let names = list["results"].as_array()?.iter().filter_map(|index| index["uid"].as_str());
+        Some(names.map(PhysicalUid::new).collect())
+    }
+}

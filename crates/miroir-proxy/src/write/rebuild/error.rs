@@ -1,0 +1,34 @@
+//! Why an attempt to rebuild a node came to nothing.
+
+use std::time::Duration;
+
+use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, ShardId};
+use miroir_store::StoreError;
+use thiserror::Error;
+
+use crate::cluster::NodeError;
+
+#[derive(Debug, Error)]
+pub(super) enum RebuildError {
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(
+        "no other node has a copy of shard {shard} of index `{index}` that can be read now: bring its other nodes back, or \
+         restore this node's disk"
+    )]
+    NoPeer { index: IndexUid, shard: ShardId },
+    #[error("node `{node}` answered HTTP {status} to {request}: {message}")]
+    Refused { node: NodeId, request: String, status: u16, message: String },
+    #[error("the node does not tell its tasks: {0}")]
+    NoAnswer(String),
+    #[error("the node failed a task of the copy: {0}")]
+    TaskFailed(String),
+    #[error("a document of index `{0}` has no id under the index's primary key")]
+    NoId(PhysicalUid),
+    #[error("an answer can't be read: {0}")]
+    Unreadable(String),
+    #[error("its peers did not stand still within {} s", .0.as_secs())]
+    TooLong(Duration),
+}

@@ -52,7 +52,7 @@ async fn a_node_whose_disk_was_lost_gets_documents_settings_and_vectors_back_whi
         last = Some(bench.append("movies", add(with_vectors(documents(30 * round..30 * (round + 1))))).await);
     }
     bench.append("late", add(documents(0..20))).await;
-    let gone = Deletion::ByIds(vec!["440".into(), "441".into(), "442".into()]);
+    let gone = Deletion::ByIds((440..450).map(|id| id.to_string()).collect());
     bench.append("movies", (Mutation::DeleteDocuments { deletion: gone }, Vec::new())).await;
     let task = bench.wait_task(last.unwrap()).await;
     assert_eq!(task.status, TaskStatus::Succeeded, "{task:?}");

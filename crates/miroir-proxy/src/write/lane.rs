@@ -160,7 +160,7 @@ impl Lane {
                     return next;
                 }
                 Ok(Err(reason)) => {
-                    tracing::warn!(node = %self.node.id(), %reason, "a new node does not tell")
+                    tracing::warn!(node = %self.node.id(), %reason, "a new node does not tell");
                 }
                 Err(error) => tracing::debug!(%error, "a new node has to be waited for"),
             }

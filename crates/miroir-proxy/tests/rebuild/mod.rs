@@ -60,11 +60,11 @@ async fn a_node_whose_disk_was_lost_gets_documents_settings_and_vectors_back_whi
     bench.wait_until("the node is in sync again", |bench| bench.is_in_sync(1)).await;
     assert_two_equal_copies(&bench, "movies", 440).await;
     assert_two_equal_copies(&bench, "late", 20).await;
-    let (lost, peer) = (&bench.nodes[1], &bench.nodes[0]);
+    let (emptied, peer) = (&bench.nodes[1], &bench.nodes[0]);
     for index in ["movies", "late", "empty"] {
         let path = format!("/indexes/{index}/settings");
         let right = peer.client().get(&path).await.unwrap().success().unwrap();
-        assert_eq!(lost.client().get(&path).await.unwrap().success().unwrap(), right);
+        assert_eq!(emptied.client().get(&path).await.unwrap().success().unwrap(), right);
     }
     bench.restart_writer().await;
     let task = bench.write("movies", add(with_vectors(documents(440..450)))).await;

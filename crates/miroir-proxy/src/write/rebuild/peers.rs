@@ -6,7 +6,7 @@ use miroir_core::ids::{NodeId, ShardId};
 use miroir_core::view::IndexEntry;
 
 use super::error::RebuildError;
-use crate::cluster::{Membership, Node};
+use crate::cluster::{Membership, Node, Standing};
 
 /// One index of the node, and for each of its shards there a peer that has it.
 #[derive(Debug)]
@@ -37,8 +37,7 @@ pub(super) fn plan_peers(
     catalog: Vec<IndexEntry>,
     membership: &Membership,
 ) -> Result<Peers, RebuildError> {
-    let is_readable =
-        |peer: &NodeId| membership.standing(peer).is_some_and(|standing| standing.is_readable());
+    let is_readable = |peer: &NodeId| membership.standing(peer).is_some_and(Standing::is_readable);
     let mut wanted = Vec::new();
     for index in catalog {
         let mut shards = BTreeMap::new();

@@ -17,9 +17,8 @@ use miroir_core::task::{
 };
 use miroir_core::view::IndexEntry;
 use miroir_store::{
-    CatalogChange, Collection, Commit, Delivery, NewEntry, OpSent, Reception, Settled, Store,
+    CatalogChange, Collection, Commit, Delivery, NewEntry, OpSent, Rebuilt, Reception, Settled, Store,
 };
-use miroir_store::{CatalogChange, Commit, Delivery, NewEntry, OpSent, Rebuilt, Reception, Settled, Store};
 use serde_json::{Map, json};
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime};

@@ -4,6 +4,7 @@
 //! [`write`]: check, log, lanes, task. [`cluster`] knows the nodes, and which of them may be read; [`observe`] tells how all
 //! of it is doing.
 
+mod accord;
 pub mod cluster;
 pub mod config;
 pub mod dev;

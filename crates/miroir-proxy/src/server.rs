@@ -20,6 +20,7 @@ use tower::Layer;
 use tower::util::MapRequestLayer;
 use tower_http::normalize_path::NormalizePathLayer;
 
+use crate::accord::run_accord;
 use crate::cluster::{
     Cluster, HealthPolicy, Membership, Node, ViewCell, check_health_once, run_health_checks,
 };
@@ -83,6 +84,7 @@ pub struct RunningServer {
     serving: JoinHandle<std::io::Result<()>>,
     metrics: Option<(SocketAddr, JoinHandle<std::io::Result<()>>)>,
     health: JoinHandle<()>,
+    accord: JoinHandle<()>,
     writer: Writer,
 }
 
@@ -105,6 +107,7 @@ impl RunningServer {
             self.serving.abort();
         }
         self.health.abort();
+        self.accord.abort();
         if let Some((_, metrics)) = self.metrics {
             metrics.abort();
         }
@@ -133,6 +136,7 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
     let writer =
         write::start(store, Arc::clone(&membership), Arc::clone(&view), write_config(&config)?).await?;
     let admin_key = config.admin.api_key.as_ref().or(config.master_key.as_ref());
+    let accord = tokio::spawn(run_accord(Arc::clone(&membership), writer.clone()));
     let app = App::new(Shared {
         cluster: Cluster {
             membership,
@@ -155,7 +159,7 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
     let metrics = serve_metrics(&config, app.clone(), stopped.clone()).await?;
     let (address, serving) = listen("server", address, router(app), stopped).await?;
     tracing::info!(%address, nodes = config.nodes.len(), "Miroir is listening");
-    Ok(RunningServer { address, stop, serving, metrics, health, writer })
+    Ok(RunningServer { address, stop, serving, metrics, health, accord, writer })
 }
 
 async fn serve_metrics(

@@ -45,6 +45,7 @@ pub struct Membership {
     nodes: BTreeMap<NodeId, Node>,
     standings: Mutex<BTreeMap<NodeId, Standing>>,
     sightings: Mutex<BTreeMap<NodeId, Sighting>>,
+    versions: Mutex<BTreeMap<NodeId, String>>,
     view: Arc<ViewCell>,
 }
 
@@ -56,7 +57,13 @@ impl Membership {
             .map(|node| (node.id().clone(), Standing { reachable: false, in_sync: in_sync(node.id()) }))
             .collect();
         let nodes = nodes.into_iter().map(|node| (node.id().clone(), node)).collect();
-        Self { nodes, standings: Mutex::new(standings), sightings: Mutex::default(), view }
+        Self {
+            nodes,
+            standings: Mutex::new(standings),
+            sightings: Mutex::default(),
+            versions: Mutex::default(),
+            view,
+        }
     }
 
     /// The node of this id.
@@ -82,6 +89,16 @@ impl Membership {
     /// The write path's word. True if it changed anything.
     pub fn set_in_sync(&self, id: &NodeId, in_sync: bool) -> bool {
         self.change(id, |standing| standing.in_sync = in_sync)
+    }
+
+    /// The version of Meilisearch that each node last said to run; nothing of a node that never said.
+    pub fn versions(&self) -> BTreeMap<NodeId, String> {
+        self.versions.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Keeps a node's word on its version for those who watch. It decides nothing.
+    pub fn note_version(&self, id: &NodeId, version: String) {
+        self.versions.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), version);
     }
 
     /// What the last health check of this node saw; nothing before the first one.

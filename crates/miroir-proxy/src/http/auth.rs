@@ -75,8 +75,18 @@ actions! {
     KeysDelete,
     NetworkGet,
     NetworkUpdate,
+    MetricsGet,
+    Export,
+    TasksCompact,
+    ChatsGet,
+    ChatsDelete,
+    ChatsSettingsGet,
+    ChatsSettingsUpdate,
+    ChatCompletions,
+    DynamicSearchRulesGet,
+    DynamicSearchRulesUpdate,
+    DynamicSearchRulesDelete,
     Version,
-    Everything,
 }
 
 /// Proof that the caller may perform the action `A`: on the index that the path names, or else on those that it tells.

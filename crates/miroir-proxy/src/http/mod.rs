@@ -97,7 +97,7 @@ pub fn router(app: App) -> Router {
 
 /// `/metrics` alone, without a key: for an address that clients don't reach.
 pub fn metrics_router(app: App) -> Router {
-    routes::metrics().with_state(app)
+    routes::own_metrics().with_state(app)
 }
 
 async fn within_time(State(app): State<App>, request: Request, next: Next) -> Result<Response, HttpError> {

@@ -11,6 +11,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::coverage::coverage;
+use crate::accord::versions_agree;
 use crate::cluster::{Membership, Standing};
 use crate::write::NodeProgress;
 
@@ -62,6 +63,8 @@ pub struct NodeReport {
     pub group: Option<GroupId>,
     /// What it is good for.
     pub status: NodeStatus,
+    /// The version of Meilisearch that it last said to run.
+    pub version: Option<String>,
     /// Copies of shards that it holds, over all indexes.
     pub shard_count: usize,
     /// Milliseconds since it last answered a health check; none if it never did.
@@ -94,6 +97,8 @@ pub struct Topology {
     pub groups: Vec<GroupReport>,
     /// The nodes.
     pub nodes: Vec<NodeReport>,
+    /// Whether all nodes run the same version, as far as its first two numbers go.
+    pub versions_agree: bool,
     /// Nodes that are not read.
     pub degraded_node_count: usize,
     /// Whether copies of shards are on the move. This version never moves any.
@@ -119,6 +124,7 @@ pub fn look(
         shards: layout.shards,
         replication_factor: layout.replication_factor,
         groups: groups.into_iter().map(|(id, nodes)| GroupReport { id, nodes }).collect(),
+        versions_agree: versions_agree(membership.versions().values().map(String::as_str)),
         degraded_node_count: nodes.iter().filter(|node| node.status != NodeStatus::Healthy).count(),
         nodes,
         rebalance_in_progress: false,
@@ -147,6 +153,7 @@ fn report(
     NodeReport {
         id: id.clone(),
         address: node.address().to_owned(),
+        version: membership.versions().remove(id),
         group: layout.members.get(id).copied(),
         status,
         shard_count: view.indexes.values().map(|entry| entry.placement.shard_count_of(id)).sum(),
@@ -200,6 +207,8 @@ mod tests {
             membership.note_check(&NodeId::new(id), Ok(()));
         }
         membership.note_check(&NodeId::new("c"), Err("refused".to_owned()));
+        membership.note_version(&NodeId::new("a"), "1.50.0".to_owned());
+        membership.note_version(&NodeId::new("b"), "1.49.2".to_owned());
         let layout = Layout {
             shards: ShardCount::new(2).unwrap(),
             replication_factor: 2,
@@ -209,6 +218,7 @@ mod tests {
         let topology = look(&layout, &membership, &view(&["a", "b"]), &[(NodeId::new("c"), progress)].into());
         assert_eq!((topology.degraded_node_count, topology.fully_covered), (1, true));
         assert_eq!(topology.groups.len(), 1);
+        assert_eq!((topology.versions_agree, topology.nodes[0].version.as_deref()), (false, Some("1.50.0")));
         let counts: Vec<_> = topology.nodes.iter().map(|node| node.shard_count).collect();
         assert_eq!(counts, [1, 2, 1]);
         assert!(topology.nodes[0].last_seen_ms.is_some());

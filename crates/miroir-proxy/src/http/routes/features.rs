@@ -1,5 +1,5 @@
-//! `/experimental-features`. Miroir remembers what is switched on and tells every node. A node that does not
-//! answer then is told with the next change.
+//! `/experimental-features`. Miroir remembers what is switched on and tells every node. A node that does not answer
+//! then is told when it does ([`crate::accord`]).
 
 use std::collections::BTreeMap;
 
@@ -10,6 +10,7 @@ use miroir_core::error::ErrorCode;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
+use crate::accord::OWN_FEATURE;
 use crate::cluster::{NodeReply, NodeRequest};
 use crate::http::App;
 use crate::http::auth::{Authorized, FeaturesGet, FeaturesUpdate};
@@ -36,37 +37,61 @@ const FEATURES: [&str; 15] = [
     "renderRoute",
 ];
 
-/// Features that open routes which Miroir serves itself.
+/// Features that open routes which Miroir serves itself, or not at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Feature {
+    ChatCompletions,
+    DynamicSearchRules,
     GetTaskDocumentsRoute,
+    LogsRoute,
+    Metrics,
+    RenderRoute,
+    TaskQueueCompactionRoute,
 }
 
 impl Feature {
     const fn name(self) -> &'static str {
         match self {
+            Self::ChatCompletions => "chatCompletions",
+            Self::DynamicSearchRules => "dynamicSearchRules",
             Self::GetTaskDocumentsRoute => "getTaskDocumentsRoute",
+            Self::LogsRoute => "logsRoute",
+            Self::Metrics => "metrics",
+            Self::RenderRoute => "renderRoute",
+            Self::TaskQueueCompactionRoute => "taskQueueCompactionRoute",
         }
     }
 }
 
-/// Refuses what needs a feature that is switched off, in the words in which a node refuses `request`.
+/// Refuses what needs a feature that is switched off, in the words in which a node refuses `request`. A node on which the
+/// feature is on all the same would act on the request, so it is not asked.
 pub(super) async fn require(app: &App, feature: Feature, request: NodeRequest) -> Result<(), HttpError> {
     if app.writer.features().await?.get(feature.name()).copied().unwrap_or(false) {
         return Ok(());
     }
-    match ask_any(&app.cluster, request).await {
-        Some(reply) if is_feature_error(&reply) => Err(HttpError::Node(reply)),
-        _ => Err(HttpError::new(
-            ErrorCode::FeatureNotEnabled,
-            format!("This requires enabling the `{}` experimental feature.", feature.name()),
-        )),
+    let view = app.cluster.view.load();
+    for node in view.readable.iter().filter_map(|id| app.cluster.membership.node(id)) {
+        let features = node.send(NodeRequest::get("/experimental-features"), app.cluster.node_timeout).await;
+        if !features.is_ok_and(|reply| is_off(&reply, feature)) {
+            continue;
+        }
+        match node.send(request.clone(), app.cluster.node_timeout).await {
+            Ok(reply) if reply.status.is_client_error() => return Err(HttpError::Node(reply)),
+            Ok(reply) => {
+                tracing::warn!(node = %node.id(), status = %reply.status, "node did not refuse a request");
+            }
+            Err(error) => tracing::warn!(%error, "node did not refuse a request; asking another one"),
+        }
     }
+    Err(HttpError::new(
+        ErrorCode::FeatureNotEnabled,
+        format!("This requires enabling the `{}` experimental feature.", feature.name()),
+    ))
 }
 
-fn is_feature_error(reply: &NodeReply) -> bool {
-    let body: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
-    body["code"] == ErrorCode::FeatureNotEnabled.as_str()
+fn is_off(reply: &NodeReply, feature: Feature) -> bool {
+    let features: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+    features[feature.name()] == false
 }
 
 pub(super) fn routes() -> Router<App> {
@@ -90,8 +115,12 @@ async fn change(
     let Some(changes) = read_changes(&body.value) else { return Err(wrong_form(&app, body).await) };
     app.writer.set_features(changes).await?;
     let features = shown(&app.writer.features().await?);
+    let mut for_nodes = features.clone();
+    if let Value::Object(features) = &mut for_nodes {
+        features.shift_remove(OWN_FEATURE);
+    }
     for node in app.cluster.membership.nodes() {
-        let request = NodeRequest::new(Method::PATCH, "/experimental-features").json(features.to_string());
+        let request = NodeRequest::new(Method::PATCH, "/experimental-features").json(for_nodes.to_string());
         match node.send(request, app.cluster.node_timeout).await {
             Ok(reply) if reply.status.is_success() => {}
             Ok(reply) => {

@@ -13,6 +13,7 @@ mod indexes;
 mod instance;
 mod keys;
 mod list_documents;
+mod metrics;
 mod multi_search;
 mod network;
 mod search;
@@ -56,12 +57,13 @@ pub(super) fn all() -> Router<App> {
         .merge(fields::routes())
         .merge(task_documents::routes())
         .merge(webhooks::routes())
+        .merge(metrics::routes())
         .merge(unsupported::routes())
         .merge(admin::routes())
 }
 
 /// The route of the metrics' own address.
-pub(super) fn metrics() -> Router<App> {
+pub(super) fn own_metrics() -> Router<App> {
     admin::open_metrics()
 }
 

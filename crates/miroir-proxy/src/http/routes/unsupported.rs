@@ -1,36 +1,113 @@
-//! Routes of Meilisearch that Miroir does not serve yet. They say so, instead of looking as if they did not exist.
+//! Routes of Meilisearch that Miroir does not serve. They say so, instead of looking as if they did not exist: with the
+//! key, the methods and the experimental features that Meilisearch asks for, and then with an error of their own.
 
 use axum::Router;
-use axum::extract::Request;
-use axum::routing::{MethodRouter, any};
+use axum::extract::{Request, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::uri::PathAndQuery;
+use axum::routing::{MethodFilter, MethodRouter, on};
 use miroir_core::error::ErrorCode;
 
+use super::features::{Feature, require};
+use crate::cluster::NodeRequest;
 use crate::http::App;
-use crate::http::auth::{Authorized, Everything};
+use crate::http::auth::{
+    Action, Authorized, ChatCompletions, ChatsDelete, ChatsGet, ChatsSettingsGet, ChatsSettingsUpdate,
+    DynamicSearchRulesDelete, DynamicSearchRulesGet, DynamicSearchRulesUpdate, Export, MetricsGet,
+    SettingsGet, SettingsUpdate, TasksCompact,
+};
+use crate::http::body;
 use crate::http::error::HttpError;
 
-/// The paths, as Meilisearch 1.50 has them.
-const PATHS: [&str; 11] = [
-    "/indexes/{index}/settings/chat",
-    "/tasks/compact",
-    "/export",
-    "/dynamic-search-rules",
-    "/dynamic-search-rules/{uid}",
-    "/metrics",
-    "/logs/stream",
-    "/logs/stderr",
-    "/chats",
-    "/chats/{workspace}",
-    "/render-template",
-];
-
-pub(super) fn routes() -> Router<App> {
-    PATHS.iter().fold(Router::new(), |router, path| router.route(path, refusal()))
+/// Why a route is refused although Meilisearch has it.
+#[derive(Debug, Clone, Copy)]
+struct Refusal {
+    /// Meilisearch refuses it as well without this feature.
+    feature: Option<Feature>,
+    /// What to do instead.
+    advice: &'static str,
 }
 
-fn refusal() -> MethodRouter<App> {
-    any(|_: Authorized<Everything>, request: Request| async move {
-        let message = format!("Miroir does not serve `{} {}` yet.", request.method(), request.uri().path());
-        HttpError::new(ErrorCode::MiroirNotSupported, message)
+const fn behind(feature: Feature, advice: &'static str) -> Refusal {
+    Refusal { feature: Some(feature), advice }
+}
+
+const CHATS: Refusal =
+    behind(Feature::ChatCompletions, "Talk to the language model yourself and let it search here.");
+const RULES: Refusal = behind(
+    Feature::DynamicSearchRules,
+    "A rule pins documents to places in the list of a whole index, and nodes only have parts of it.",
+);
+const LOGS: Refusal =
+    behind(Feature::LogsRoute, "Miroir writes its own log to the standard error, and so does every node.");
+const TEMPLATES: Refusal = behind(Feature::RenderRoute, "Ask a node that holds the document.");
+const TASK_QUEUE: Refusal = behind(
+    Feature::TaskQueueCompactionRoute,
+    "Miroir's list of tasks reuses its space; delete old tasks to free some.",
+);
+const EXPORT: Refusal =
+    Refusal { feature: None, advice: "List the documents and send them to the other server." };
+const CHAT_SETTINGS: Refusal = Refusal { feature: None, advice: "Chats are not served." };
+
+pub(super) fn routes() -> Router<App> {
+    let chat_settings = refused::<SettingsGet>(MethodFilter::GET, CHAT_SETTINGS)
+        .merge(refused::<SettingsUpdate>(MethodFilter::PATCH, CHAT_SETTINGS))
+        .merge(refused::<SettingsUpdate>(MethodFilter::DELETE, CHAT_SETTINGS));
+    let workspace = refused::<ChatsGet>(MethodFilter::GET, CHATS)
+        .merge(refused::<ChatsDelete>(MethodFilter::DELETE, CHATS));
+    let workspace_settings = refused::<ChatsSettingsGet>(MethodFilter::GET, CHATS)
+        .merge(refused::<ChatsSettingsUpdate>(MethodFilter::PATCH, CHATS))
+        .merge(refused::<ChatsSettingsUpdate>(MethodFilter::DELETE, CHATS));
+    let rules =
+        refused::<DynamicSearchRulesGet>(MethodFilter::POST, RULES)
+            .merge(refused::<DynamicSearchRulesDelete>(MethodFilter::DELETE, RULES));
+    let rule = refused::<DynamicSearchRulesGet>(MethodFilter::GET, RULES)
+        .merge(refused::<DynamicSearchRulesUpdate>(MethodFilter::PATCH, RULES))
+        .merge(refused::<DynamicSearchRulesDelete>(MethodFilter::DELETE, RULES));
+    let stream = refused::<MetricsGet>(MethodFilter::POST, LOGS)
+        .merge(refused::<MetricsGet>(MethodFilter::DELETE, LOGS));
+    Router::new()
+        .route("/indexes/{index}/settings/chat", chat_settings)
+        .route("/chats", refused::<ChatsGet>(MethodFilter::GET, CHATS))
+        .route("/chats/{workspace}", workspace)
+        .route("/chats/{workspace}/settings", workspace_settings)
+        .route("/chats/{workspace}/chat/completions", refused::<ChatCompletions>(MethodFilter::POST, CHATS))
+        .route("/dynamic-search-rules", rules)
+        .route("/dynamic-search-rules/{uid}", rule)
+        .route("/logs/stream", stream)
+        .route("/logs/stderr", refused::<MetricsGet>(MethodFilter::POST, LOGS))
+        .route("/render-template", refused::<SettingsGet>(MethodFilter::POST, TEMPLATES))
+        .route("/tasks/compact", refused::<TasksCompact>(MethodFilter::POST, TASK_QUEUE))
+        .route("/export", refused::<Export>(MethodFilter::POST, EXPORT))
+}
+
+fn refused<A: Action>(method: MethodFilter, refusal: Refusal) -> MethodRouter<App> {
+    on(method, move |_: Authorized<A>, State(app): State<App>, request: Request| async move {
+        refuse(&app, refusal, request).await
     })
+}
+
+async fn refuse(app: &App, refusal: Refusal, request: Request) -> HttpError {
+    let what = format!("{} {}", request.method(), request.uri().path());
+    if let Some(feature) = refusal.feature
+        && let Err(error) = ask_for(app, feature, request).await
+    {
+        return error;
+    }
+    HttpError::new(
+        ErrorCode::MiroirNotSupported,
+        format!("Miroir does not serve `{what}`. {}", refusal.advice),
+    )
+}
+
+/// Without the feature a node says why it refuses the request, or what else is wrong with it.
+async fn ask_for(app: &App, feature: Feature, request: Request) -> Result<(), HttpError> {
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let mut asked = NodeRequest::new(parts.method.clone(), path);
+    if let Some(content_type) = parts.headers.get(CONTENT_TYPE) {
+        asked = asked.header(CONTENT_TYPE, content_type.clone());
+    }
+    asked.body = body::read(body, app.max_body_bytes).await?;
+    require(app, feature, asked).await
 }

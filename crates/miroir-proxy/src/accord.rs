@@ -1,0 +1,112 @@
+//! Keeps the nodes alike: each has the experimental features that clients switched, also a node that was away then or
+//! joined later, and all should run one version. What differs is mended where it can be, and told where it can't.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::{Map, Value, json};
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::cluster::{Membership, Node, NodeRequest};
+use crate::write::Writer;
+
+/// Between two looks at all nodes.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// The feature that Miroir itself needs of nodes: it is on where searches over several indexes went, whatever clients see.
+pub const OWN_FEATURE: &str = "network";
+
+/// How long a node may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Looks at the nodes until the future is dropped.
+pub async fn run_accord(membership: Arc<Membership>, writer: Writer) {
+    let mut looks = interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut agreed = true;
+    loop {
+        looks.tick().await;
+        match writer.features().await {
+            Ok(wanted) => {
+                for node in membership.nodes() {
+                    if membership.standing(node.id()).is_some_and(|standing| standing.reachable) {
+                        look_at(&membership, node, &wanted).await;
+                    }
+                }
+            }
+            Err(error) => tracing::warn!(%error, "the features that nodes should have can't be read"),
+        }
+        let versions = membership.versions();
+        let agree = versions_agree(versions.values().map(String::as_str));
+        if agreed && !agree {
+            tracing::warn!(?versions, "the nodes run different versions of Meilisearch; answers may differ");
+        }
+        agreed = agree;
+    }
+}
+
+async fn look_at(membership: &Membership, node: &Node, wanted: &BTreeMap<String, bool>) {
+    if let Some(version) =
+        ask(node, "/version").await.and_then(|body| Some(body["pkgVersion"].as_str()?.to_owned()))
+    {
+        membership.note_version(node.id(), version);
+    }
+    let Some(has) = ask(node, "/experimental-features").await else { return };
+    let changes = missing_features(&has, wanted);
+    if changes.is_empty() {
+        return;
+    }
+    tracing::info!(node = %node.id(), ?changes, "node is told which features are on");
+    let request =
+        NodeRequest::new(Method::PATCH, "/experimental-features").json(Value::Object(changes).to_string());
+    if let Err(error) = node.send(request, TIMEOUT).await {
+        tracing::warn!(%error, "node was not told which features are on");
+    }
+}
+
+async fn ask(node: &Node, path: &str) -> Option<Value> {
+    let reply = node.send(NodeRequest::get(path), TIMEOUT).await.ok()?;
+    reply.status.is_success().then(|| serde_json::from_slice(&reply.body).ok())?
+}
+
+/// What to tell a node so that it has every feature as it was switched last. Features that the node does not know, those
+/// that nobody ever switched, and Miroir's own are left alone.
+fn missing_features(has: &Value, wanted: &BTreeMap<String, bool>) -> Map<String, Value> {
+    let differs =
+        |name: &String, on: bool| name != OWN_FEATURE && has[name].as_bool().is_some_and(|is| is != on);
+    wanted
+        .iter()
+        .filter(|(name, on)| differs(name, **on))
+        .map(|(name, on)| (name.clone(), json!(on)))
+        .collect()
+}
+
+/// Whether versions have the same first two numbers.
+pub fn versions_agree<'a>(versions: impl IntoIterator<Item = &'a str>) -> bool {
+    let mut minors = versions.into_iter().map(|version| version.split('.').take(2).collect::<Vec<_>>());
+    let first = minors.next();
+    minors.all(|minor| Some(minor) == first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_told_only_what_it_has_otherwise_and_knows() {
+        let has = json!({ "metrics": false, "network": true, "multimodal": true });
+        let wanted = [("metrics", true), ("network", false), ("multimodal", true), ("teleport", true)];
+        let wanted = wanted.map(|(name, on)| (name.to_owned(), on)).into();
+        assert_eq!(Value::Object(missing_features(&has, &wanted)), json!({ "metrics": true }));
+        assert!(missing_features(&has, &BTreeMap::new()).is_empty());
+    }
+
+    #[test]
+    fn versions_agree_in_their_first_two_numbers() {
+        assert!(versions_agree([]));
+        assert!(versions_agree(["1.50.0", "1.50.3"]));
+        assert!(!versions_agree(["1.50.0", "1.49.0"]));
+    }
+}

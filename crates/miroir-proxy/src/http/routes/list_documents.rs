@@ -70,6 +70,14 @@ async fn list(app: &App, uid: &IndexUid, body: Map<String, Value>) -> Result<Jso
     let view = app.cluster.view.load();
     let entry = existing(&view, uid)?;
     reserved::check_selection(&body)?;
+    // Nodes get the filter as one of several, and would speak of it as of an element of a list.
+    if let Some(filter) = body.get("filter")
+        && !(filter.is_string() || filter.is_array() || filter.is_null())
+    {
+        let message =
+            format!("Invalid syntax for the filter parameter: `expected String, Array, found: {filter}`.");
+        return Err(HttpError::new(ErrorCode::InvalidDocumentFilter, message));
+    }
     let request = ListingRequest::parse(body).ok_or_else(|| {
         HttpError::new(ErrorCode::BadRequest, "`offset` and `limit` must be positive integers.")
     })?;

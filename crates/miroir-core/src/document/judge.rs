@@ -6,6 +6,7 @@
 
 mod geo;
 mod scan;
+mod vectors;
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -13,6 +14,7 @@ use serde_json::value::RawValue;
 
 pub use self::geo::{judge_coordinates, uses_coordinates};
 use self::scan::{BadValue, scan};
+pub use self::vectors::VectorLengths;
 use super::id::{IdError, print_json};
 use super::payload::Payload;
 use crate::error::{ErrorCode, ResponseError};
@@ -125,6 +127,14 @@ pub enum BatchError {
         /// The parser's message.
         reason: String,
     },
+    /// A document with a vector that is not as long as its embedder's are.
+    #[error("Index `{index_uid}`: {reason}")]
+    WrongVectorLength {
+        /// The index as the client names it.
+        index_uid: IndexUid,
+        /// What is wrong where.
+        reason: String,
+    },
     /// A document whose `_geo` is no pair of coordinates.
     #[error("Index `{index_uid}`: {reason}")]
     BadCoordinates {
@@ -152,6 +162,7 @@ impl BatchError {
             Self::KeyAlreadyExists(_) => ErrorCode::IndexPrimaryKeyAlreadyExists,
             Self::MissingId { .. } => ErrorCode::MissingDocumentId,
             Self::TooManyIds { .. } | Self::InvalidId(_) => ErrorCode::InvalidDocumentId,
+            Self::WrongVectorLength { .. } => ErrorCode::InvalidVectorDimensions,
             Self::TooManyFields => ErrorCode::MaxFieldsLimitExceeded,
             Self::BadCoordinates { .. } => ErrorCode::InvalidDocumentGeoField,
             Self::VectorsNotAnObject { .. } | Self::Unreadable { .. } => ErrorCode::Internal,

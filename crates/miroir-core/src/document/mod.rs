@@ -20,7 +20,9 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 pub use id::canonical_id;
-pub use judge::{BatchError, JudgedBatch, judge_batch, judge_coordinates, partition, uses_coordinates};
+pub use judge::{
+    BatchError, JudgedBatch, VectorLengths, judge_batch, judge_coordinates, partition, uses_coordinates,
+};
 pub use payload::{Payload, PayloadError, PayloadFormat, check_payload};
 pub use splice::splice;
 

@@ -10,7 +10,7 @@ use super::{
     Decision, Deletion, Effect, LogEntry, MissingIndex, Mutation, NewIndexRules, SettingsOrigin, Step,
     Verdict,
 };
-use crate::document::{Payload, judge_batch, judge_coordinates, partition, uses_coordinates};
+use crate::document::{Payload, VectorLengths, judge_batch, judge_coordinates, partition, uses_coordinates};
 use crate::error::{ErrorCode, ResponseError};
 use crate::hash::shard_of;
 use crate::ids::{NodeId, PhysicalUid, ShardId};
@@ -183,6 +183,10 @@ impl<'a> Draft<'a> {
         let judged = judge_batch(payload, known.as_deref(), requested.as_deref(), uid).and_then(|batch| {
             if uses_coordinates(&self.index.settings) {
                 judge_coordinates(payload, &batch, uid)?;
+            }
+            // Which documents would be skipped only nodes know.
+            if !skip_creation {
+                VectorLengths::of(&self.index.settings).judge(payload, &batch, uid)?;
             }
             Ok(batch)
         });

@@ -44,8 +44,11 @@ impl<'a> Searched<'a> {
         for part in parts {
             let last = part.len().saturating_sub(1);
             for (request, mut reply) in part.into_iter().enumerate() {
-                split_by_query(plan, &mut reply, &mut lists);
-                if !plan.counts_apart || request == last {
+                let only_counts = plan.counts_apart && request == last;
+                if !only_counts {
+                    split_by_query(plan, &mut reply, &mut lists);
+                }
+                if only_counts || !plan.counts_apart {
                     counts.push(as_single(plan, &mut reply));
                 }
             }

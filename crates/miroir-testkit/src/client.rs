@@ -106,6 +106,12 @@ impl Client {
         self.send(Method::POST, path, Some(body)).await
     }
 
+    /// POST a JSON body with one more header.
+    pub async fn post_with(&self, path: &str, body: &Value, (name, value): (&str, &str)) -> Result<Reply> {
+        let request = self.http.post(self.url(path)).header(name, value).json(body);
+        self.read(request, &format!("POST {path}")).await
+    }
+
     /// PATCH with a JSON body.
     pub async fn patch(&self, path: &str, body: &Value) -> Result<Reply> {
         self.send(Method::PATCH, path, Some(body)).await

@@ -211,7 +211,7 @@ fn is_node_dependent(name: &str) -> bool {
 }
 
 /// Equality of hits: numbers may differ by float noise.
-fn same(left: &Value, right: &Value) -> bool {
+pub fn same(left: &Value, right: &Value) -> bool {
     match (left, right) {
         (Value::Number(left), Value::Number(right)) => {
             left == right

@@ -58,7 +58,8 @@ pub fn generate(dice: &mut Dice, shape: &Shape, count: usize) -> Vec<SearchReque
     queries
 }
 
-fn query(dice: &mut Dice, shape: &Shape) -> SearchRequest {
+/// One random search.
+pub fn query(dice: &mut Dice, shape: &Shape) -> SearchRequest {
     let mut body = Map::new();
     if dice.chance(90) {
         body.insert("q".to_owned(), json!(words(dice)));
@@ -172,7 +173,8 @@ fn add_pages(dice: &mut Dice, body: &mut Map<String, Value>) {
     }
 }
 
-fn facets(dice: &mut Dice, shape: &Shape) -> Value {
+/// Some of the facets, or all.
+pub fn facets(dice: &mut Dice, shape: &Shape) -> Value {
     if dice.chance(25) {
         return json!(["*"]);
     }

@@ -65,6 +65,21 @@ pub async fn run(world: &World, options: &Options) -> Result<Report> {
     if options.real_nodes {
         report.add_check("vectors and facet values", &compare_vectors(&sides).await?);
     }
+    sides.make_second().await.context("the second index")?;
+    let several: Vec<(String, Vec<Difference>)> = stream::iter(&world.several)
+        // The development node has no federated search.
+        .filter(|searches| std::future::ready(options.real_nodes || searches.federation.is_none()))
+        .map(|searches| async {
+            let body = searches.body(&world.index, &world.second());
+            anyhow::Ok((format!("POST /multi-search {body}"), sides.compare_several(searches).await?))
+        })
+        .buffered(CONCURRENCY)
+        .try_collect()
+        .await
+        .with_context(|| format!("seed {}", world.seed))?;
+    for (request, differences) in &several {
+        report.add_query(request, differences);
+    }
     report.add_check("pages of seven", &invariants::compare_paging(&sides).await?);
     Ok(report)
 }
@@ -73,13 +88,23 @@ impl Sides<'_> {
     async fn compare_search(&self, query: &SearchRequest) -> Result<Vec<Difference>> {
         let (expected, actual) =
             tokio::try_join!(self.search(&self.expected, query), self.search(&self.actual, query))?;
+        self.compare_answers(query, &expected, &actual).await
+    }
+
+    /// Compares two answers to one search.
+    pub(super) async fn compare_answers(
+        &self,
+        query: &SearchRequest,
+        expected: &Reply,
+        actual: &Reply,
+    ) -> Result<Vec<Difference>> {
         let rules = Rules {
             distinct: self.world.shape.distinct.is_some() || query.body.contains_key("distinct"),
             in_pages: query.in_pages(),
             threshold: query.body.contains_key("rankingScoreThreshold"),
             real_nodes: self.real_nodes,
         };
-        let mut differences = leaks(&actual);
+        let mut differences = leaks(actual);
         if expected.status != 200 || actual.status != 200 {
             let (left, right) = ((expected.status, &expected.body), (actual.status, &actual.body));
             differences.extend(compare::compare_errors(rules, left, right));
@@ -130,7 +155,7 @@ impl Sides<'_> {
 }
 
 /// Names reserved for Miroir in an answer that is not an echo of the query.
-fn leaks(reply: &Reply) -> Vec<Difference> {
+pub(super) fn leaks(reply: &Reply) -> Vec<Difference> {
     const RESERVED: &str = "_miroir_";
     let echo = reply.body["query"].as_str().unwrap_or_default();
     let leaked = reply.text.matches(RESERVED).count() > echo.matches(RESERVED).count();
@@ -143,7 +168,7 @@ fn leaks(reply: &Reply) -> Vec<Difference> {
 }
 
 /// Position in the whole list of the first hit of a page.
-fn first_position(answer: &Value) -> usize {
+pub(super) fn first_position(answer: &Value) -> usize {
     let number = |name: &str| answer[name].as_u64().and_then(|number| usize::try_from(number).ok());
     match (number("page"), number("hitsPerPage")) {
         (Some(page), Some(size)) => page.saturating_sub(1) * size,

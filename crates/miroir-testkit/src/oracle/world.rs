@@ -3,10 +3,12 @@
 use std::env;
 
 use anyhow::{Context, Result};
+use serde_json::Value;
 
 use super::dice::Dice;
 use super::queries::{self, SearchRequest};
 use super::settings::{self, Shape};
+use super::several::{self, SeveralSearches};
 use super::writes::{self, Write};
 
 /// The seed of runs that don't name one.
@@ -34,6 +36,8 @@ pub struct World {
     pub writes: Vec<Write>,
     /// Searches, in any order.
     pub queries: Vec<SearchRequest>,
+    /// Requests of several searches.
+    pub several: Vec<SeveralSearches>,
 }
 
 impl World {
@@ -43,7 +47,19 @@ impl World {
         let (shape, settings) = settings::generate(&mut dice);
         let writes = writes::generate(&mut dice, &shape, settings, size.documents);
         let queries = queries::generate(&mut dice, &shape, size.queries);
-        Self { seed, index: format!("oracle_{seed}"), shape, writes, queries }
+        let several = several::generate(&mut dice, &shape, size.queries);
+        Self { seed, index: format!("oracle_{seed}"), shape, writes, queries, several }
+    }
+
+    /// Uid of a second index with the same settings, on both sides.
+    pub(super) fn second(&self) -> String {
+        format!("{}_second", self.index)
+    }
+
+    /// The settings that the first write makes.
+    pub(super) fn settings(&self) -> Value {
+        let settings = self.writes.iter().find(|write| write.path == "/settings");
+        settings.map_or(Value::Null, |write| write.body.clone())
     }
 
     /// Uid of the twin index on the single node.

@@ -1,7 +1,7 @@
 //! Listing documents, with a filter or without.
 
 use axum::http::StatusCode;
-use futures_util::future::try_join_all;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use miroir_core::document::{canonical_id, marker};
 use miroir_core::hash::shard_of;
 use miroir_core::ids::ShardId;
@@ -18,6 +18,10 @@ use crate::search::scrub_reply;
 
 /// Meilisearch's default page.
 const DEFAULT_LIMIT: u64 = 20;
+
+/// So many stretches of one listing are asked for at once: an index may have more shards than its nodes have room to
+/// search in.
+const STRETCHES_AT_ONCE: usize = 16;
 
 /// What a client wants listed, in the shape of `POST /indexes/{uid}/documents/fetch`.
 #[derive(Debug, Clone)]
@@ -161,7 +165,9 @@ async fn fetch_all(
     request: &ListingRequest,
     stretches: &[Stretch],
 ) -> Result<Vec<Page>, HttpError> {
-    try_join_all(stretches.iter().map(|stretch| fetch(cluster, view, entry, request, *stretch))).await
+    let pages: Vec<_> =
+        stretches.iter().map(|stretch| fetch(cluster, view, entry, request, *stretch)).collect();
+    stream::iter(pages).buffered(STRETCHES_AT_ONCE).try_collect().await
 }
 
 async fn fetch(

@@ -9,7 +9,7 @@ use super::{SearchKind, SearchRequest, Shown, Window, rewrite};
 use crate::cover::{Cover, CoverPart};
 use crate::document::marker;
 use crate::ids::{NodeId, PhysicalUid, ShardId};
-use crate::settings::{ClientSettings, tie_rule, values_per_facet};
+use crate::settings::{ClientSettings, lies_in, matches_pattern, tie_rule, values_per_facet};
 use crate::view::{IndexEntry, View};
 
 /// Meilisearch's default for `pagination.maxTotalHits`.
@@ -84,7 +84,7 @@ pub struct MergePlan {
     pub distinct: Option<String>,
     /// The facets that nodes are asked for: the client's, and the distinct attribute to count its values.
     pub node_facets: Vec<String>,
-    /// The facet that only the merge asked for.
+    /// The facet that only the merge asked for; the last one of `node_facets`.
     pub hidden_facet: Option<String>,
     /// The client's cap on the values of a facet.
     pub max_values_per_facet: usize,
@@ -120,6 +120,16 @@ impl HybridPlan {
     /// What the vectors' scores are multiplied by.
     pub fn semantic_weight(&self) -> f64 {
         f64::from(self.ratio)
+    }
+}
+
+impl MergePlan {
+    /// Whether the client does not see this facet, which nodes count for the merge.
+    pub(super) fn hides_facet(&self, facet: &str) -> bool {
+        self.hidden_facet.as_ref().is_some_and(|hidden| {
+            let asked = self.node_facets.split_last().map_or(&[][..], |(_, asked)| asked);
+            lies_in(facet, hidden) && !is_asked(asked, facet)
+        })
     }
 }
 
@@ -176,7 +186,7 @@ pub(super) fn confine_to(body: &mut Map<String, Value>, entry: &IndexEntry, part
 /// How the answers of several nodes to one query become one.
 pub(super) fn plan_merge(request: &SearchRequest, entry: &IndexEntry) -> MergePlan {
     let mut merge = plan_answer(request, entry);
-    for attribute in merge_reads(request, &merge) {
+    for attribute in merge_reads(request, &merge, &entry.settings) {
         merge.shown.also_read(&attribute);
     }
     merge
@@ -218,8 +228,9 @@ fn plan_answer(request: &SearchRequest, entry: &IndexEntry) -> MergePlan {
     }
 }
 
-fn is_asked(facets: &[String], field: &str) -> bool {
-    facets.iter().any(|facet| facet == field || facet == "*")
+/// Whether nodes count this attribute because of these facets. A facet stands for what is below it too.
+pub(super) fn is_asked(facets: &[String], field: &str) -> bool {
+    facets.iter().any(|facet| matches_pattern(facet, field) || lies_in(field, facet))
 }
 
 /// Miroir's rule has an effect, and so a key, only if nothing before it orders by the primary key.
@@ -233,11 +244,15 @@ fn own_tie_rule(request: &SearchRequest, entry: &IndexEntry) -> Option<String> {
 }
 
 /// The attributes that the merge reads from the hits themselves.
-fn merge_reads(request: &SearchRequest, merge: &MergePlan) -> Vec<String> {
+fn merge_reads(request: &SearchRequest, merge: &MergePlan, settings: &ClientSettings) -> Vec<String> {
     let by_distance = request.sort.iter().any(|sort| sort.starts_with("_geoPoint"));
     let mut names: Vec<String> = merge.distinct.iter().cloned().collect();
     if merge.distinct.is_some() {
-        names.extend(request.facets.iter().cloned());
+        let (patterns, facets): (Vec<&String>, Vec<&String>) =
+            request.facets.iter().partition(|facet| facet.contains('*'));
+        names.extend(facets.into_iter().cloned());
+        let sources = if patterns.is_empty() { Vec::new() } else { settings.filterable_sources() };
+        names.extend(sources.into_iter().map(str::to_owned));
     }
     names.extend(by_distance.then(|| "_geo".to_owned()));
     names.extend(merge.hybrid.as_ref().and_then(|hybrid| hybrid.primary_key.clone()));

@@ -237,6 +237,46 @@ fn a_distinct_value_that_wins_on_two_nodes_counts_once() {
 }
 
 #[test]
+fn facets_asked_for_by_a_pattern_count_each_distinct_value_once() {
+    let settings = json!({ "distinctAttribute": "sku", "filterableAttributes": ["sku", { "attributePatterns": ["col*", "info.*"] }] });
+    for facets in [json!(["*"]), json!(["col*", "info*"])] {
+        let body = json!({ "facets": facets, "attributesToRetrieve": ["id"], "hitsPerPage": 5 });
+        let plan = plan(2, 1, settings.clone(), body);
+        let reads = plan.parts[0].body["attributesToRetrieve"].as_array().unwrap();
+        assert!(["sku", "*", "info"].iter().all(|name| reads.contains(&json!(name))), "{reads:?}");
+        let reply = |id: u32| {
+            let details = json!({ "id:asc": { "order": 0, "value": f64::from(id) } });
+            json!({ "totalHits": 1, "facetDistribution": { "color": { "red": 1 }, "info.size": { "3": 1 } },
+                    "facetStats": { "info.size": { "min": 3.0, "max": 3.0 } },
+                    "hits": [{ "id": id, "sku": "a", "color": "red", "info": { "size": 3 }, "_rankingScoreDetails": details }] })
+        };
+        let answer = merged(&plan, vec![reply(1), reply(2)]);
+        assert_eq!(answer["facetDistribution"], json!({ "color": { "red": 1 }, "info.size": { "3": 1 } }));
+        assert_eq!(answer["hits"], json!([{ "id": 1 }]));
+    }
+}
+
+#[test]
+fn a_distinct_attribute_that_a_pattern_asks_for_stays_in_the_answer() {
+    let settings = json!({ "filterableAttributes": [{ "attributePatterns": ["*"] }] });
+    let plan = plan(2, 1, settings, json!({ "facets": ["col*"], "distinct": "color" }));
+    assert_eq!(plan.parts[0].body["facets"], json!(["col*"]));
+    let reply = json!({ "hits": [], "totalHits": 1, "facetDistribution": { "color": { "red": 1 } } });
+    let answer = merged(&plan, vec![reply, json!({ "hits": [], "totalHits": 0, "facetDistribution": {} })]);
+    assert_eq!(answer["facetDistribution"], json!({ "color": { "red": 1 } }));
+}
+
+#[test]
+fn a_distinct_attribute_that_a_pattern_makes_filterable_is_counted_by_nodes() {
+    let settings = json!({ "filterableAttributes": [{ "attributePatterns": ["col*"] }] });
+    let plan = plan(2, 1, settings, json!({ "distinct": "color" }));
+    assert_eq!(plan.parts[0].body["facets"], json!(["color"]));
+    let reply = |color: &str| json!({ "hits": [], "totalHits": 2000, "facetDistribution": { "color": { color: 1, "blue": 1999 } } });
+    let answer = merged(&plan, vec![reply("red"), reply("green")]);
+    assert_eq!((&answer["estimatedTotalHits"], answer.get("facetDistribution")), (&json!(3), None));
+}
+
+#[test]
 fn a_distinct_attribute_that_is_not_filterable_is_not_asked_for_as_a_facet() {
     let plan = plan(2, 1, json!({ "distinctAttribute": "sku" }), json!({}));
     assert_eq!(plan.parts[0].body.get("facets"), None);

@@ -34,15 +34,6 @@ impl ClientSettings {
         Some(self.0.get(key)?.as_array()?.iter().filter_map(Value::as_str).collect())
     }
 
-    /// Whether a rule of `filterableAttributes` names this attribute, or one that it lies in. Patterns are not looked
-    /// into, except `*`.
-    pub fn is_filterable(&self, attribute: &str) -> bool {
-        self.list("filterableAttributes").unwrap_or_default().into_iter().any(|name| {
-            name == "*"
-                || attribute.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        })
-    }
-
     /// Whether there is an embedder of this name.
     pub fn has_embedder(&self, name: &str) -> bool {
         self.get("embedders").is_some_and(|embedders| embedders.get(name).is_some())

@@ -6,11 +6,13 @@
 
 mod client;
 mod fields;
+mod filterable;
 mod translate;
 mod view;
 
 pub use client::ClientSettings;
 pub use fields::{FieldsRequest, merge_fields};
+pub(crate) use filterable::{lies_in, matches_pattern};
 pub(crate) use translate::ranking_rules_of;
 pub use translate::{NodeContext, node_settings, tie_rule, values_per_facet};
 pub use view::client_view;

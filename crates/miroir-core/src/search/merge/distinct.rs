@@ -15,26 +15,27 @@ use crate::search::MergePlan;
 
 /// What was counted by some node but does not count, since a better hit has the same distinct value.
 #[derive(Debug, Default)]
-pub(super) struct Dropped {
-    hits: u64,
-    values: HashMap<String, HashMap<String, u64>>,
-}
+pub(super) struct Dropped(Vec<RankedHit>);
 
 impl Dropped {
-    /// Takes note of a dropped hit and of its values in the facets asked for.
-    pub(super) fn push(&mut self, plan: &MergePlan, hit: &RankedHit) {
-        self.hits += 1;
-        for facet in &plan.node_facets {
-            let counts = self.values.entry(facet.clone()).or_default();
-            for value in hit.values(facet) {
-                *counts.entry(value.key()).or_default() += 1;
-            }
-        }
+    /// These hits, all dropped.
+    pub(super) fn of(hits: Vec<RankedHit>) -> Self {
+        Self(hits)
     }
 
-    /// How often a value of a facet was counted by a hit that does not count; the value in its normal form.
-    pub(super) fn count(&self, facet: &str, value: &str) -> u64 {
-        self.values.get(facet).and_then(|counts| counts.get(value)).copied().unwrap_or(0)
+    /// Takes note of a dropped hit.
+    pub(super) fn push(&mut self, hit: RankedHit) {
+        self.0.push(hit);
+    }
+
+    /// How often each value of a facet was counted by a hit that does not count; values in their normal form. Which facets
+    /// there are is known from the answers: a client's pattern stands for many.
+    pub(super) fn values(&self, facet: &str) -> HashMap<String, u64> {
+        let mut counts = HashMap::new();
+        for value in self.0.iter().flat_map(|hit| hit.values(facet)) {
+            *counts.entry(value.key()).or_default() += 1;
+        }
+        counts
     }
 }
 
@@ -52,7 +53,7 @@ pub(super) fn distinct_total(
 ) -> u64 {
     match &plan.distinct {
         Some(attribute) if !all_seen(plan, replies) => union(attribute, replies, sum),
-        _ => sum - dropped.hits,
+        _ => sum - dropped.0.len() as u64,
     }
 }
 

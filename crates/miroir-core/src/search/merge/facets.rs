@@ -43,7 +43,7 @@ pub(super) fn merge_facets(
     let mut ranges = node_ranges(replies);
     let mut distribution = BTreeMap::new();
     for (facet, values) in objects(replies, "facetDistribution") {
-        if marker::is_reserved(facet) || plan.hidden_facet.as_deref() == Some(facet) {
+        if marker::is_reserved(facet) || plan.hides_facet(facet) {
             continue;
         }
         distribution.entry(facet.as_str()).or_insert_with(Vec::new).extend(values.as_object());
@@ -51,7 +51,8 @@ pub(super) fn merge_facets(
     let mut facets = Facets::default();
     for (facet, nodes) in distribution {
         let range = ranges.remove(facet);
-        let values = add(&nodes, range.is_some(), |value| dropped.count(facet, value));
+        let dropped = dropped.values(facet);
+        let values = add(&nodes, range.is_some(), |value| dropped.get(value).copied().unwrap_or(0));
         // A hit that does not count may have held a node's extreme value.
         let range = if plan.distinct.is_some() { range.and_then(|_| value_range(&values)) } else { range };
         facets.stats.extend(range.map(|(min, max)| (facet.to_owned(), json!({ "min": min, "max": max }))));

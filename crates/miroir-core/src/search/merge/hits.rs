@@ -89,11 +89,7 @@ pub(super) fn read_hits(reply: &mut Map<String, Value>) -> Vec<RankedHit> {
 /// Each node's own order is kept; where nothing tells two nodes' hits apart the earlier node goes first.
 pub(super) fn merge_hits(plan: &MergePlan, lists: Vec<Vec<RankedHit>>) -> (Vec<RankedHit>, Dropped) {
     let (hits, rejected) = walk(plan, in_order(lists));
-    let mut dropped = Dropped::default();
-    for hit in &rejected {
-        dropped.push(plan, hit);
-    }
-    (hits, dropped)
+    (hits, Dropped::of(rejected))
 }
 
 /// All hits of lists that are each in order.

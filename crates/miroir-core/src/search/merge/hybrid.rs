@@ -179,7 +179,7 @@ fn walk(plan: &MergePlan, hits: impl Iterator<Item = RankedHit>) -> Found {
         if let Some(attribute) = &plan.distinct {
             let own = hit.values(attribute);
             if own.iter().any(|value| values.contains(value)) {
-                found.dropped.push(plan, &hit);
+                found.dropped.push(hit);
                 continue;
             }
             values.extend(own);

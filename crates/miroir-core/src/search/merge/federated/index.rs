@@ -142,18 +142,15 @@ impl<'a> Searched<'a> {
 
     /// The names of the facets that the nodes report.
     pub(super) fn facet_names(&self) -> impl Iterator<Item = &String> {
-        let hidden = self.plan.facets.hidden_facet.as_ref();
         let distributions =
             self.counts.iter().filter_map(|reply| reply.get("facetDistribution").and_then(Value::as_object));
         distributions
             .flat_map(Map::keys)
-            .filter(move |facet| !marker::is_reserved(facet) && Some(*facet) != hidden)
+            .filter(|facet| !marker::is_reserved(facet) && !self.plan.facets.hides_facet(facet))
     }
 
     fn dropped(&self) -> Dropped {
-        let mut dropped = Dropped::default();
-        self.dropped.iter().for_each(|hit| dropped.push(&self.plan.facets, hit));
-        dropped
+        Dropped::of(self.dropped.clone())
     }
 }
 

@@ -74,6 +74,11 @@ number_id! {
     /// A place in the task log, and the `taskUid` that clients see.
     TaskUid(u64)
 }
+number_id! {
+    /// A committed change of settings. One counter for the whole cluster: each commit of any index takes the next number,
+    /// the first one 1.
+    SettingsVersion(u64)
+}
 
 /// An API key, whose value follows from this and the master key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 
 use crate::ids::{IndexUid, NodeId, PhysicalUid, ShardCount};
 use crate::placement::IndexPlacement;
-use crate::settings::{ClientSettings, NodeContext};
+use crate::settings::{ClientSettings, NodeContext, SettingsVersions};
 
 /// Everything that Miroir knows of one index: the catalog's row.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -50,6 +50,8 @@ pub struct View {
     pub indexes: BTreeMap<IndexUid, Arc<IndexEntry>>,
     /// Nodes that answer and whose lane has applied everything that clients were told has succeeded.
     pub readable: BTreeSet<NodeId>,
+    /// Which node has which settings.
+    pub settings: SettingsVersions,
 }
 
 impl View {

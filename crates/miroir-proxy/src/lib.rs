@@ -1,8 +1,8 @@
 //! Miroir, the server: Meilisearch's API in front of several Meilisearch servers that hold the shards of every index.
 //!
 //! The way of a search is [`http`] → [`search`]: plan, scatter, gather, merge. The way of a write is [`http`] →
-//! [`write`]: check, log, lanes, task. [`cluster`] knows the nodes, and which of them may be read; [`observe`] tells how all
-//! of it is doing.
+//! [`write`]: check, log, lanes, task. [`cluster`] knows the nodes, and which of them may be read; [`settings`] brings changes of
+//! settings to all of them; [`observe`] tells how all of it is doing.
 
 mod accord;
 pub mod cluster;
@@ -14,5 +14,6 @@ pub mod observe;
 mod read;
 mod search;
 pub mod server;
+pub mod settings;
 pub mod webhook;
 pub mod write;

@@ -134,7 +134,8 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
     check_health_once(&membership, &health_policy(&config)).await;
     let health = tokio::spawn(run_health_checks(Arc::clone(&membership), health_policy(&config)));
     let writer =
-        write::start(store, Arc::clone(&membership), Arc::clone(&view), write_config(&config)?).await?;
+        write::start(store, Arc::clone(&membership), Arc::clone(&view), write_config(&config, &metrics)?)
+            .await?;
     let admin_key = config.admin.api_key.as_ref().or(config.master_key.as_ref());
     let accord = tokio::spawn(run_accord(Arc::clone(&membership), writer.clone()));
     let app = App::new(Shared {
@@ -235,7 +236,7 @@ fn health_policy(config: &Config) -> HealthPolicy {
     }
 }
 
-fn write_config(config: &Config) -> Result<WriteConfig, StartError> {
+fn write_config(config: &Config, metrics: &Metrics) -> Result<WriteConfig, StartError> {
     let patterns = config.index_shards.iter().map(|rule| (rule.pattern.to_string(), rule.shards)).collect();
     Ok(WriteConfig {
         shards: ShardRules { default: config.shards, patterns },
@@ -244,5 +245,7 @@ fn write_config(config: &Config) -> Result<WriteConfig, StartError> {
         members: config.nodes.iter().map(|node| (node.id.clone(), node.group)).collect(),
         node_timeout: DELIVERY_TIMEOUT,
         max_lag: MAX_LAG,
+        settings: config.settings,
+        settings_metrics: metrics.settings.clone(),
     })
 }

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use miroir_core::error::ResponseError;
-use miroir_core::ids::{IndexUid, NodeId, TaskUid};
+use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, SettingsVersion, TaskUid};
+use miroir_core::settings::Broadcast;
 use miroir_core::task::{Decision, LogEntry, Mutation, OpResult, SyncState, TaskFilter, TaskStatus};
 use miroir_core::view::IndexEntry;
 use serde_json::{Map, Value};
@@ -201,6 +202,26 @@ pub struct Rebuilt {
     pub next_node_task: u64,
 }
 
+/// Something about the settings of an index.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SettingsChange {
+    /// A change is over. If it was committed, it has the version after the last one, and so have the nodes that it verified.
+    Ended(Box<Broadcast>),
+    /// A node was verified to have a commit.
+    Advanced {
+        /// The index.
+        index: PhysicalUid,
+        /// The node.
+        node: NodeId,
+        /// The commit.
+        version: SettingsVersion,
+        /// Now.
+        at: OffsetDateTime,
+    },
+    /// The index is gone.
+    Forgotten(PhysicalUid),
+}
+
 /// Everything that becomes true together when nodes have finished something.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Commit {
@@ -212,6 +233,8 @@ pub struct Commit {
     pub catalog: Vec<CatalogChange>,
     /// Tasks that are about another index now, in order.
     pub relabelled: Vec<Relabelling>,
+    /// Settings that nodes have now.
+    pub settings: Vec<SettingsChange>,
     /// Nodes whose data are now worth something else.
     pub nodes: Vec<(NodeId, SyncState)>,
     /// Nodes that begin anew.

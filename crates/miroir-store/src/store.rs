@@ -5,9 +5,10 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use miroir_core::ids::{KeyUid, NodeId, TaskUid};
+use miroir_core::ids::{KeyUid, NodeId, PhysicalUid, TaskUid};
 use miroir_core::keys::{ApiKey, KeyPatch};
 use miroir_core::network::Network;
+use miroir_core::settings::{Broadcast, SettingsVersions};
 use miroir_core::task::{Decision, LogEntry, Task, TaskFilter, TaskList, TaskPage};
 use miroir_core::view::IndexEntry;
 use serde_json::Value;
@@ -17,6 +18,9 @@ use crate::{
     Adding, Administration, Collection, Commit, Deciding, Delivery, NewEntry, NodeRecord, NodeTask,
     StoreError, Work,
 };
+
+/// Changes of one index's settings that are kept after they are over.
+pub const KEPT_BROADCASTS: usize = 20;
 
 /// The durable state of Miroir.
 ///
@@ -108,6 +112,18 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// Stores what became true together.
     async fn commit(&self, commit: Commit) -> Result<(), StoreError>;
+
+    /// Keeps where a change of settings stands. Of those that are over the last [`KEPT_BROADCASTS`] of each index stay.
+    async fn save_broadcast(&self, broadcast: Broadcast) -> Result<(), StoreError>;
+
+    /// The changes of settings that are not over, and those of entries not forgotten, oldest first.
+    async fn open_broadcasts(&self) -> Result<Vec<Broadcast>, StoreError>;
+
+    /// The last changes of an index's settings, newest first.
+    async fn broadcasts(&self, index: PhysicalUid) -> Result<Vec<Broadcast>, StoreError>;
+
+    /// Which commit of settings each index and each node has. Nothing is on its way in it.
+    async fn settings_versions(&self) -> Result<SettingsVersions, StoreError>;
 
     /// The bytes of documents and ids that the log still keeps for nodes that lack them.
     async fn log_bytes(&self) -> Result<u64, StoreError>;

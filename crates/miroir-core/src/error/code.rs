@@ -374,6 +374,7 @@ error_codes! {
     }
     // Miroir's own. They share 503 with Meilisearch's `too_many_search_requests`: try again.
     503 System {
+        MiroirIndexFrozen "miroir_index_frozen",
         MiroirNodeUnavailable "miroir_node_unavailable",
         MiroirSettingsVersionStale "miroir_settings_version_stale",
         MiroirShardUnavailable "miroir_shard_unavailable",

@@ -43,7 +43,7 @@ fn index(nodes: u32, factor: u32, settings: Value) -> (IndexEntry, View) {
         updated_at: now,
     };
     let readable: BTreeSet<NodeId> = members.into_keys().collect();
-    (entry, View { indexes: BTreeMap::new(), readable })
+    (entry, View { readable, ..View::default() })
 }
 
 fn request(body: Value) -> SearchRequest {

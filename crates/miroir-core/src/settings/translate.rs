@@ -24,7 +24,7 @@ pub struct NodeContext<'a> {
 }
 
 /// The ranking rules of an index whose client set none (Meilisearch 1.50).
-const DEFAULT_RANKING_RULES: [&str; 7] =
+pub(super) const DEFAULT_RANKING_RULES: [&str; 7] =
     ["words", "typo", "proximity", "attributeRank", "sort", "wordPosition", "exactness"];
 
 /// Meilisearch's own default for `faceting.maxValuesPerFacet`.
@@ -37,17 +37,14 @@ const NODE_VALUES_PER_FACET: u64 = 3_000;
 /// Up to this many distinct values, counts of a facet sorted by count are exact.
 const NODE_VALUES_PER_COUNTED_FACET: u64 = 10_000;
 
-/// The change to send to a node so that its settings become the translation of `client`: the keys that the client's
-/// `patch` touched (`null` where they are now the default) and those that Miroir adds to.
+/// The change to send to a node so that its settings become the translation of `client`: the client's own `patch`, which a
+/// node merges into what it has as one Meilisearch does, and the whole of those keys that Miroir adds to.
 pub fn node_settings(
     client: &ClientSettings,
     patch: &Map<String, Value>,
     context: NodeContext<'_>,
 ) -> Map<String, Value> {
-    let mut settings = Map::new();
-    for key in patch.keys() {
-        settings.insert(key.clone(), client.get(key).cloned().unwrap_or(Value::Null));
-    }
+    let mut settings = patch.clone();
     settings.insert("filterableAttributes".to_owned(), filterable(client));
     if context.scattered {
         settings.insert("rankingRules".to_owned(), ranking_rules(client, context.primary_key));

@@ -2,6 +2,7 @@
 //! configuration are told at once; a refused value goes on as its default until then.
 
 mod nodes;
+mod settings;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -72,6 +73,7 @@ impl Checker {
             task_store: self.task_store(&raw.task_store, &defaults.task_store),
             admin: AdminConfig { api_key: self.secret("admin.api_key", raw.admin.api_key.as_ref()) },
             metrics: self.metrics(&raw.metrics, &defaults.metrics),
+            settings: self.settings(&raw.settings_broadcast, &raw.settings_drift_check, &defaults.settings),
             ..defaults
         }
     }

@@ -8,6 +8,8 @@ use std::time::Duration;
 use miroir_core::ids::{GroupId, IndexUid, NodeId, ShardCount};
 use reqwest::Url;
 
+use crate::settings::SettingsConfig;
+
 /// A checked configuration. Every group below `replica_groups` has at least `replication_factor` nodes.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -38,6 +40,8 @@ pub struct Config {
     pub admin: AdminConfig,
     /// Where metrics are served.
     pub metrics: MetricsConfig,
+    /// How changes of settings are made, and watched.
+    pub settings: SettingsConfig,
 }
 
 impl Config {
@@ -71,6 +75,7 @@ impl Config {
             task_store: TaskStoreConfig::Sqlite { path: PathBuf::from("./miroir-data/miroir.sqlite") },
             admin: AdminConfig { api_key: None },
             metrics: MetricsConfig { enabled: true, bind: IpAddr::V4(Ipv4Addr::LOCALHOST), port: 9090 },
+            settings: SettingsConfig::default(),
         }
     }
 

@@ -59,6 +59,14 @@ fn slot<'a>(raw: &'a mut Raw, name: &str) -> Option<&'a mut Option<Setting>> {
         "metrics.enabled" => &mut raw.metrics.enabled,
         "metrics.bind" => &mut raw.metrics.bind,
         "metrics.port" => &mut raw.metrics.port,
+        "settings_broadcast.strategy" => &mut raw.settings_broadcast.strategy,
+        "settings_broadcast.verify_timeout_s" => &mut raw.settings_broadcast.verify_timeout_s,
+        "settings_broadcast.max_repair_retries" => &mut raw.settings_broadcast.max_repair_retries,
+        "settings_broadcast.freeze_writes_on_unrepairable" => {
+            &mut raw.settings_broadcast.freeze_writes_on_unrepairable
+        }
+        "settings_drift_check.interval_s" => &mut raw.settings_drift_check.interval_s,
+        "settings_drift_check.auto_repair" => &mut raw.settings_drift_check.auto_repair,
         "admin.api_key" => &mut raw.admin.api_key,
         _ => return None,
     })

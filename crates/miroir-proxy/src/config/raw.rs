@@ -41,6 +41,10 @@ pub(super) struct Raw {
     #[serde(deserialize_with = "section")]
     pub task_store: RawTaskStore,
     #[serde(deserialize_with = "section")]
+    pub settings_broadcast: RawSettingsBroadcast,
+    #[serde(deserialize_with = "section")]
+    pub settings_drift_check: RawSettingsDriftCheck,
+    #[serde(deserialize_with = "section")]
     pub admin: RawAdmin,
     #[serde(deserialize_with = "section")]
     pub metrics: RawMetrics,
@@ -92,6 +96,22 @@ pub(super) struct RawHealth {
 pub(super) struct RawTaskStore {
     pub backend: Option<Setting>,
     pub path: Option<Setting>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawSettingsBroadcast {
+    pub strategy: Option<Setting>,
+    pub verify_timeout_s: Option<Setting>,
+    pub max_repair_retries: Option<Setting>,
+    pub freeze_writes_on_unrepairable: Option<Setting>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawSettingsDriftCheck {
+    pub interval_s: Option<Setting>,
+    pub auto_repair: Option<Setting>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -76,6 +76,7 @@ pub(super) mod tests {
         View {
             indexes: [(entry.uid.clone(), Arc::new(entry))].into(),
             readable: readable.iter().map(|id| NodeId::new(*id)).collect(),
+            ..View::default()
         }
     }
 

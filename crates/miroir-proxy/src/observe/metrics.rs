@@ -12,6 +12,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::cluster::{NodeError, NodeReply};
+use crate::settings::SettingsMetrics;
 
 /// Upper bounds, in seconds: from an answer out of a node's memory to the longest timeouts.
 const DURATIONS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
@@ -37,6 +38,8 @@ pub struct Metrics {
     pub nodes: NodeMetrics,
     /// Searches over nodes.
     pub scatter: ScatterMetrics,
+    /// Settings that nodes lost.
+    pub settings: SettingsMetrics,
     pub(super) registry: Registry,
 }
 
@@ -55,7 +58,9 @@ impl Metrics {
         requests.register(&mut registry);
         nodes.register(&mut registry);
         scatter.register(&mut registry);
-        Self { requests, nodes, scatter, registry }
+        let settings = SettingsMetrics::default();
+        settings.register(&mut registry);
+        Self { requests, nodes, scatter, settings, registry }
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::sync::atomic::AtomicU64;
 
+use miroir_core::settings::Phase;
 use miroir_core::task::{TaskFilter, TaskPage, TaskStatus};
+use miroir_core::view::View;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::family::Family;
@@ -13,6 +15,7 @@ use super::coverage::{Coverage, coverage};
 use super::topology::{Layout, NodeReport, NodeStatus, look, seconds_since};
 use crate::cluster::Cluster;
 use crate::observe::Metrics;
+use crate::settings::Broadcasts;
 use crate::write::{WriteError, Writer};
 
 /// The form of what [`scrape`] writes.
@@ -23,6 +26,11 @@ type Real = Gauge<f64, AtomicU64>;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct NodeLabel {
     node_id: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct IndexLabel {
+    index: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -45,6 +53,7 @@ pub async fn scrape(metrics: &Metrics, layout: &Layout, cluster: &Cluster, write
     let mut state = Registry::with_prefix("miroir");
     describe_shards(&mut state, coverage(&view));
     describe_nodes(&mut state, &topology.nodes);
+    describe_settings(&mut state, &view, writer.broadcasts());
     match load_tasks(writer).await {
         Ok(tasks) => describe_tasks(&mut state, &tasks),
         Err(error) => tracing::warn!(%error, "metrics of tasks are left out: the store does not tell them"),
@@ -96,6 +105,33 @@ fn describe_nodes(state: &mut Registry, nodes: &[NodeReport]) {
     state.register("lane_lag_entries", "Entries of the log that the node has not finished", entries);
     let help = "How long ago the oldest entry that the node has not finished was accepted";
     state.register("lane_lag_seconds", help, seconds);
+}
+
+fn describe_settings(state: &mut Registry, view: &View, broadcasts: &Broadcasts) {
+    let (versions, phases, divergence) = (Family::default(), Family::default(), Family::default());
+    let differing = broadcasts.divergence();
+    for (uid, entry) in &view.indexes {
+        let label = IndexLabel { index: uid.to_string() };
+        if let Some(version) = view.settings.committed(&entry.physical) {
+            set(&versions, &label, version.0);
+        }
+        set(&divergence, &label, differing.get(&entry.physical).copied().unwrap_or(0) as u64);
+    }
+    for (uid, broadcast) in broadcasts.on_their_way() {
+        let phase = match broadcast.phase {
+            Phase::Propose => 1,
+            Phase::Verify => 2,
+            Phase::Frozen => 3,
+            Phase::Committed | Phase::Failed => continue,
+        };
+        set(&phases, &IndexLabel { index: uid.to_string() }, phase);
+    }
+    state.register("settings_version", "The last committed version of the index's settings", versions);
+    let help =
+        "Where a change of settings stands: 1 proposed, 2 being verified, 3 frozen; absent without one";
+    state.register("settings_broadcast_phase", help, phases);
+    let help = "Nodes that are known to have other settings than they should";
+    state.register("settings_divergence", help, divergence);
 }
 
 fn describe_tasks(state: &mut Registry, tasks: &Tasks) {

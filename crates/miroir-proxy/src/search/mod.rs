@@ -12,6 +12,7 @@ mod network;
 mod scatter;
 mod several;
 mod similar;
+mod uniform;
 
 use std::time::Instant;
 
@@ -37,6 +38,7 @@ pub use self::federated::run_federated;
 pub use self::network::{Peers, feature_missing};
 pub use self::several::run_several;
 pub use self::similar::run_similar;
+pub use self::uniform::{SettingsNote, UniformRead};
 
 /// An answer, and what the client is told about it in headers.
 #[derive(Debug)]

@@ -31,6 +31,7 @@ use super::retry::until_stored;
 use super::shelf::Shelf;
 use super::tracker::{Tracker, Watched, open_on};
 use crate::cluster::{Membership, Node, NodeRequest};
+use crate::settings::Broadcasts;
 
 /// Messages between a lane and its tracker before the lane waits.
 const CHANNEL: usize = 1024;
@@ -60,6 +61,8 @@ pub(super) struct Caretaker {
     pub(super) events: mpsc::Sender<Event>,
     /// What the node's data are worth, as stored.
     pub(super) sync: watch::Receiver<SyncState>,
+    /// Says when a change of settings may be sent.
+    pub(super) broadcasts: Arc<Broadcasts>,
 }
 
 /// Why delivering has ended.
@@ -106,6 +109,7 @@ impl Caretaker {
             gate,
             tracker: to_tracker,
             events: self.events.clone(),
+            broadcasts: Arc::clone(&self.broadcasts),
         };
         let tracker = Tracker {
             node: self.node.clone(),

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use miroir_core::ids::{NodeId, TaskUid};
+use miroir_core::ids::{NodeId, PhysicalUid, TaskUid};
 use miroir_core::task::{OpResult, SyncState};
 use miroir_store::{CatalogChange, Commit, Rebuilt, Store};
 use time::OffsetDateTime;
@@ -16,8 +16,10 @@ use tokio::time::timeout;
 
 use super::ledger::{Ledger, Now, Outcome};
 use super::retry::until_stored;
+use super::rollout::Rollouts;
 use super::shelf::Shelf;
 use crate::cluster::{Membership, ViewCell};
+use crate::settings::Verdict;
 use crate::webhook::Ended;
 
 /// Ends that are taken together at most.
@@ -37,6 +39,24 @@ pub(super) enum Event {
     Lost { node: NodeId },
     /// A node's data were copied anew.
     Rebuilt(Rebuilt),
+    /// A node's settings were read back.
+    ReadBack { node: NodeId, task: TaskUid, verdict: Verdict },
+    /// A node was seen to have an index's settings as the catalog says.
+    HasSettings { node: NodeId, index: PhysicalUid },
+}
+
+/// What nodes have finished, and what it means.
+#[derive(Debug, Default)]
+struct News {
+    results: Vec<(NodeId, TaskUid, usize, OpResult)>,
+    /// Nodes that have a change of settings now.
+    verified: Vec<(TaskUid, NodeId)>,
+    /// Nodes that have an index's settings.
+    seen: Vec<(PhysicalUid, NodeId)>,
+    /// Nodes whose data were copied anew.
+    rebuilt: Vec<Rebuilt>,
+    /// Entries that nobody needs any more because of that.
+    forgotten: Vec<TaskUid>,
 }
 
 /// Ends tasks until the future is dropped. Between two steps nothing is lost by that: the store says what has ended on
@@ -48,6 +68,7 @@ pub(super) struct Committer {
     pub(super) shelf: Arc<Shelf>,
     pub(super) membership: Arc<Membership>,
     pub(super) view: Arc<ViewCell>,
+    pub(super) rollouts: Rollouts,
     pub(super) max_lag: Duration,
     /// Rung when tasks have ended.
     pub(super) ended: Arc<Notify>,
@@ -61,10 +82,9 @@ impl Committer {
     pub(super) async fn run(self, mut events: mpsc::Receiver<Event>) {
         let mut group = Vec::with_capacity(GROUP);
         // What had ended before a restart.
-        let outcome = self.settle(std::iter::empty());
-        self.make_true(outcome).await;
+        self.take(std::iter::empty()).await;
         loop {
-            let waiting = self.ledger().unsettled_count() > 0;
+            let waiting = self.ledger().unsettled_count(&[]) > 0;
             let received = if waiting {
                 timeout(LOOK, events.recv_many(&mut group, GROUP)).await.unwrap_or(usize::MAX)
             } else {
@@ -73,8 +93,7 @@ impl Committer {
             if received == 0 {
                 return;
             }
-            let outcome = self.settle(group.drain(..));
-            self.make_true(outcome).await;
+            self.take(group.drain(..)).await;
         }
     }
 
@@ -82,7 +101,21 @@ impl Committer {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn settle(&self, events: impl Iterator<Item = Event>) -> Outcome {
+    async fn take(&self, events: impl Iterator<Item = Event>) {
+        let news = self.note(events);
+        let step = self.with_ledger(|ledger, now| self.rollouts.plan(ledger, now));
+        self.rollouts.act(&self.ledger, step).await;
+        let mut outcome = self.with_ledger(Ledger::settle);
+        outcome.commit.results = news.results;
+        outcome.commit.rebuilt = news.rebuilt;
+        outcome.commit.forgotten.extend(news.forgotten);
+        let gone = self.gone(&outcome.commit);
+        self.rollouts.note_seen(&mut outcome.commit, news.seen);
+        self.rollouts.complete(&mut outcome, news.verified, gone);
+        self.make_true(outcome).await;
+    }
+
+    fn with_ledger<T>(&self, look: impl FnOnce(&mut Ledger, &Now<'_>) -> T) -> T {
         let is_reachable =
             |node: &NodeId| self.membership.standing(node).is_some_and(|standing| standing.reachable);
         let now = Now {
@@ -91,27 +124,49 @@ impl Committer {
             instant: Instant::now(),
             max_lag: self.max_lag,
         };
+        look(&mut self.ledger(), &now)
+    }
+
+    fn note(&self, events: impl Iterator<Item = Event>) -> News {
         let mut ledger = self.ledger();
-        let mut first = Commit::default();
+        let mut news = News::default();
         for event in events {
             match event {
                 Event::Decided => {}
                 Event::Ended { node, task, op, result } => {
                     ledger.note(&node, task, op, result.clone());
-                    first.results.push((node, task, op, result));
+                    news.results.push((node, task, op, result));
                 }
                 Event::Lost { node } => ledger.lose(&node),
                 Event::Rebuilt(rebuilt) => {
-                    first.forgotten.extend(ledger.begin_anew(&rebuilt));
-                    first.rebuilt.push(rebuilt);
+                    news.forgotten.extend(ledger.begin_anew(&rebuilt));
+                    news.rebuilt.push(rebuilt);
+                }
+                Event::HasSettings { node, index } => news.seen.push((index, node)),
+                Event::ReadBack { node, task, verdict } => {
+                    if self.rollouts.note(&mut ledger, task, &node, verdict) {
+                        news.verified.push((task, node));
+                    }
                 }
             }
         }
-        let mut outcome = ledger.settle(&now);
-        outcome.commit.results = first.results;
-        outcome.commit.rebuilt = first.rebuilt;
-        outcome.commit.forgotten.extend(first.forgotten);
-        outcome
+        news
+    }
+
+    /// Indexes that are gone from the nodes, and did not only change their name.
+    fn gone(&self, commit: &Commit) -> Vec<PhysicalUid> {
+        let view = self.view.load();
+        let stays = |physical: &PhysicalUid| {
+            commit
+                .catalog
+                .iter()
+                .any(|it| matches!(it, CatalogChange::Put(entry) if entry.physical == *physical))
+        };
+        let removed = commit.catalog.iter().filter_map(|change| match change {
+            CatalogChange::Remove(uid) => Some(view.index(uid)?.physical.clone()),
+            CatalogChange::Put(_) => None,
+        });
+        removed.filter(|physical| !stays(physical)).collect()
     }
 
     async fn make_true(&self, outcome: Outcome) {
@@ -139,6 +194,7 @@ impl Committer {
         }
         for task in &commit.forgotten {
             self.shelf.remove(*task);
+            self.rollouts.broadcasts.forget(*task);
         }
         for (task, status) in &ended {
             tracing::debug!(%task, %status, "task ended");
@@ -148,10 +204,10 @@ impl Committer {
     }
 
     fn publish(&self, commit: &Commit) {
-        if commit.catalog.is_empty() {
+        if commit.catalog.is_empty() && commit.settings.is_empty() {
             return;
         }
-        self.view.update(|view| {
+        self.rollouts.broadcasts.end(&commit.settings, |view| {
             for change in &commit.catalog {
                 match change {
                     CatalogChange::Put(entry) => {

@@ -5,6 +5,8 @@ use std::time::Duration;
 use miroir_core::placement::{Members, ReplicationFactor};
 use miroir_core::task::ShardRules;
 
+use crate::settings::{SettingsConfig, SettingsMetrics};
+
 /// What the write path has to know of the configuration.
 #[derive(Debug, Clone)]
 pub struct WriteConfig {
@@ -16,6 +18,10 @@ pub struct WriteConfig {
     pub members: Members,
     /// How long one request to a node may take.
     pub node_timeout: Duration,
+    /// How changes of settings are made.
+    pub settings: SettingsConfig,
+    /// Where they are counted.
+    pub settings_metrics: SettingsMetrics,
     /// How much longer than its peers a node may take for a task before the task succeeds without it.
     pub max_lag: Duration,
 }

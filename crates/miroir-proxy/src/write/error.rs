@@ -6,12 +6,15 @@ use miroir_core::placement::PlacementError;
 use miroir_store::StoreError;
 use thiserror::Error;
 
-/// Why a write was not accepted, or a task not found out about. Miroir's own fault each time; trying again may help.
+/// Why a write was not accepted, or a task not found out about. Never the client's fault; trying again may help.
 #[derive(Debug, Clone, Error)]
 pub enum WriteError {
     /// The state store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The index takes no writes until the operator has done something.
+    #[error("{0}")]
+    Frozen(ResponseError),
 }
 
 impl WriteError {
@@ -20,6 +23,7 @@ impl WriteError {
         let code = match self {
             Self::Store(StoreError::Full) => ErrorCode::NoSpaceLeftOnDevice,
             Self::Store(_) => ErrorCode::Internal,
+            Self::Frozen(error) => return error.clone(),
         };
         ResponseError::new(code, self.to_string())
     }

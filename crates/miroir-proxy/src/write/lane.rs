@@ -34,6 +34,7 @@ use super::retry::{Backoff, until_stored};
 use super::shelf::Shelf;
 use super::tracker::Watched;
 use crate::cluster::{Node, NodeError, NodeRequest};
+use crate::settings::Broadcasts;
 
 /// Requests received that are stored together at most.
 const GROUP: usize = 32;
@@ -61,6 +62,8 @@ pub(super) struct Lane {
     pub(super) gate: Gate,
     pub(super) tracker: mpsc::Sender<Watched>,
     pub(super) events: mpsc::Sender<Event>,
+    /// Says when a change of settings may be sent.
+    pub(super) broadcasts: Arc<Broadcasts>,
 }
 
 /// Why a lane has ended.
@@ -170,12 +173,23 @@ impl Lane {
 
     async fn deliver(&self, work: &Arc<Prepared>, pending: &mut Pending) -> Delivered {
         for (number, op) in ops_for(&work.decided.decision, self.node.id()).iter().enumerate() {
+            if matches!(op, Op::Settings { .. }) {
+                self.wait_for_wave(work.decided.entry.uid, pending).await;
+            }
             let Some(reception) = self.send_until_received(work, op, number, pending).await else {
                 return Delivered::HistoryLost;
             };
             pending.sent.push(OpSent { task: work.decided.entry.uid, op: number, reception });
         }
         Delivered::Whole
+    }
+
+    /// What was received before must be known while this waits: others may wait for its end.
+    async fn wait_for_wave(&self, task: TaskUid, pending: &mut Pending) {
+        if !self.broadcasts.is_open(task, self.node.id()) {
+            self.store_received(task, pending).await;
+            self.broadcasts.until_open(task, self.node.id()).await;
+        }
     }
 
     /// None if the node has lost what it had.
@@ -229,6 +243,10 @@ impl Lane {
         if let Some(step) = self.look_for(work, op, mark, pending).await? {
             return Ok(step);
         }
+        let _turn = match op {
+            Op::Settings { .. } => self.broadcasts.lock(self.node.id()).await,
+            _ => None,
+        };
         let reply = self.node.send(request.clone(), self.timeout).await?;
         Ok(match reception(&reply) {
             Received::NotNow(reason) => Step::NotNow(reason),

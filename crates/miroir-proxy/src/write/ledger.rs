@@ -18,6 +18,8 @@ use miroir_core::view::IndexEntry;
 use miroir_store::{CatalogChange, Commit, Relabelling, Settled};
 use time::OffsetDateTime;
 
+use self::rollout::Rollout;
+pub(super) use self::rollout::{RolloutNews, is_rollout};
 use super::prepared::Decided;
 use super::progress::NodeProgress;
 
@@ -32,10 +34,16 @@ struct Share {
     /// For each request, the error that means "done before".
     forgiven: Vec<Option<ErrorCode>>,
     shards: BTreeSet<ShardId>,
+    /// It is settings that have to be read back.
+    unverified: bool,
 }
 
 impl Share {
     fn is_done(&self) -> bool {
+        self.is_applied() && (!self.unverified || self.has_failed())
+    }
+
+    fn is_applied(&self) -> bool {
         self.results.iter().all(Option::is_some)
     }
 
@@ -68,6 +76,8 @@ struct Open {
     since: OffsetDateTime,
     shares: BTreeMap<NodeId, Share>,
     stage: Stage,
+    /// There if it changes settings.
+    rollout: Option<Rollout>,
 }
 
 #[derive(Debug)]
@@ -142,6 +152,8 @@ pub(super) struct Ledger {
     nodes: BTreeMap<NodeId, NodeState>,
     /// Ended tasks of which a node has done its share since.
     late: BTreeSet<TaskUid>,
+    /// Changes of settings that are open.
+    rollouts: BTreeSet<TaskUid>,
 }
 
 impl Ledger {
@@ -158,6 +170,7 @@ impl Ledger {
                 .map(|(id, sync)| (id, NodeState { sync, told: sync, behind: 0 }))
                 .collect(),
             late: BTreeSet::new(),
+            rollouts: BTreeSet::new(),
         }
     }
 
@@ -171,10 +184,11 @@ impl Ledger {
         let unsettled =
             self.queues.get(index).into_iter().flatten().filter_map(|task| Some(&**self.work(*task)?));
         let more = more.filter(|work| work.entry.index_uid == *index);
-        unsettled
+        let head = unsettled
+            .filter(|work| !self.is_taken_back(work.entry.uid))
             .chain(more)
-            .flat_map(|work| effects(work, None))
-            .fold(self.catalog.get(index).cloned(), |head, effect| apply_effect(head, effect, now))
+            .flat_map(|work| effects(work, None));
+        head.fold(self.catalog.get(index).cloned(), |head, effect| apply_effect(head, effect, now))
     }
 
     fn work(&self, task: TaskUid) -> Option<&Arc<Decided>> {
@@ -190,9 +204,14 @@ impl Ledger {
         tasks.filter_map(|task| Some(&self.work(*task)?.entry))
     }
 
-    /// How many tasks are not over.
-    pub(super) fn unsettled_count(&self) -> usize {
-        self.queues.values().map(BTreeSet::len).sum()
+    /// Whether a task is not over.
+    pub(super) fn is_open(&self, task: TaskUid) -> bool {
+        self.work(task).is_some()
+    }
+
+    /// How many tasks are not over, those of some indexes left out.
+    pub(super) fn unsettled_count(&self, without: &[IndexUid]) -> usize {
+        self.queues.iter().filter(|(index, _)| !without.contains(index)).map(|(_, queue)| queue.len()).sum()
     }
 
     /// How far each node is.
@@ -216,6 +235,8 @@ impl Ledger {
     pub(super) fn add(&mut self, work: &Arc<Decided>, ended: Option<TaskStatus>) {
         let uid = work.entry.uid;
         let nodes = work.decision.target.iter().flat_map(|target| target.placement.nodes());
+        let rollout = Rollout::of(work);
+        self.replace_rollouts(work);
         let mut shares = BTreeMap::new();
         for node in nodes {
             let ops = ops_for(&work.decision, node);
@@ -229,6 +250,7 @@ impl Ledger {
                     results: vec![None; ops.len()],
                     forgiven: ops.iter().map(Op::error_when_repeated).collect(),
                     shards: held.unwrap_or_default(),
+                    unverified: rollout.is_some(),
                 },
             );
         }
@@ -241,7 +263,10 @@ impl Ledger {
             let touched = touched_shards(&work.decision);
             Stage::Unsettled { work: Arc::clone(work), touched, covered_since: None }
         };
-        self.open.insert(uid, Open { index, since: work.entry.enqueued_at, shares, stage });
+        if rollout.is_some() {
+            self.rollouts.insert(uid);
+        }
+        self.open.insert(uid, Open { index, since: work.entry.enqueued_at, shares, stage, rollout });
     }
 
     fn owe<'a>(&mut self, nodes: impl Iterator<Item = &'a NodeId>) {
@@ -293,6 +318,9 @@ impl Ledger {
         let nodes = &self.nodes;
         let Some(open) = self.open.get_mut(&task) else { return false };
         let Stage::Unsettled { work, touched, covered_since } = &mut open.stage else { return false };
+        if open.rollout.as_ref().is_some_and(|rollout| rollout.held) {
+            return false;
+        }
         let trusted = |node: &NodeId| nodes.get(node).is_some_and(|state| state.sync != SyncState::Damaged);
         let done: BTreeMap<&NodeId, &Share> =
             open.shares.iter().filter(|(node, share)| share.is_done() && trusted(node)).collect();
@@ -314,21 +342,16 @@ impl Ledger {
         }
         let since = *covered_since.get_or_insert(now.instant);
         let in_time = now.instant.duration_since(since) < now.max_lag;
-        let awaited = |node: &NodeId| {
-            let Some(state) = nodes.get(node) else { return false };
-            let counts = match state.sync {
-                SyncState::InSync => true,
-                SyncState::Behind => state.behind <= NEARLY_CAUGHT_UP,
-                SyncState::Damaged => false,
-            };
-            counts && in_time && (now.is_reachable)(node)
-        };
+        let awaited = |node: &NodeId| in_time && is_awaited(nodes, node, now);
         if open.shares.iter().any(|(node, share)| !share.is_done() && awaited(node)) {
             return false;
         }
         let reports: BTreeMap<NodeId, NodeReport> =
             done.iter().map(|(node, share)| ((*node).clone(), share.report())).collect();
-        let folded = fold(&work.decision, open.index.as_str(), &reports);
+        let mut folded = fold(&work.decision, open.index.as_str(), &reports);
+        if let Some(error) = open.rollout.as_ref().and_then(|rollout| rollout.taken_back.clone()) {
+            (folded.status, folded.error) = (TaskStatus::Failed, Some(error));
+        }
         let work = Arc::clone(work);
         self.close(&work, &folded, now.date, outcome);
         true
@@ -393,9 +416,14 @@ impl Ledger {
             }
         }
         if open.shares.is_empty() {
-            self.open.remove(&task);
-            commit.forgotten.push(task);
+            self.forget(task, commit);
         }
+    }
+
+    fn forget(&mut self, task: TaskUid, commit: &mut Commit) {
+        self.open.remove(&task);
+        self.rollouts.remove(&task);
+        commit.forgotten.push(task);
     }
 
     /// Shares of ended tasks that were done meanwhile. A node that fails what has succeeded is damaged, and so is one that
@@ -412,11 +440,21 @@ impl Ledger {
                 }
             }
             if open.shares.is_empty() {
-                self.open.remove(&task);
-                commit.forgotten.push(task);
+                self.forget(task, commit);
             }
         }
     }
+}
+
+/// Whether a node that answers is not too far behind to be waited for.
+fn is_awaited(nodes: &BTreeMap<NodeId, NodeState>, node: &NodeId, now: &Now<'_>) -> bool {
+    let Some(state) = nodes.get(node) else { return false };
+    let counts = match state.sync {
+        SyncState::InSync => true,
+        SyncState::Behind => state.behind <= NEARLY_CAUGHT_UP,
+        SyncState::Damaged => false,
+    };
+    counts && (now.is_reachable)(node)
 }
 
 /// What is true after a task: as decided, or as it turned out.
@@ -430,5 +468,6 @@ fn effects<'a>(work: &'a Decided, folded: Option<&Folded>) -> impl Iterator<Item
 
 mod names;
 mod rebuilt;
+mod rollout;
 #[cfg(test)]
 mod tests;

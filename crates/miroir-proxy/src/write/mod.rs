@@ -14,6 +14,7 @@
 //! - [`lane`] brings one node its share, in order, and tries again for ever;
 //! - [`tracker`] notices what one node has finished;
 //! - [`committer`] turns that into ends of tasks, changes of the catalog and of the in-sync set;
+//! - [`rollout`] moves changes of settings from wave to wave and to their end, see [`crate::settings`];
 //! - [`ledger`] is what they know together, in memory.
 
 mod caretaker;
@@ -31,6 +32,7 @@ mod recall;
 mod receive;
 mod request;
 mod retry;
+mod rollout;
 mod sequencer;
 mod shelf;
 mod start;
@@ -40,9 +42,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use miroir_core::ids::{IndexUid, TaskUid};
+use miroir_core::ids::{IndexUid, PhysicalUid, TaskUid};
 use miroir_core::keys::UidPattern;
 use miroir_core::network::Network;
+use miroir_core::settings::Broadcast;
 use miroir_core::task::{
     Mutation, Task, TaskFilter, TaskList, TaskPage, TaskStatus, TaskSummary, details_at_start,
 };
@@ -54,6 +57,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use self::ledger::Ledger;
+use crate::settings::Broadcasts;
 use crate::webhook::Ended;
 
 pub use config::WriteConfig;
@@ -84,6 +88,7 @@ pub struct Writer {
     ended: Arc<Notify>,
     /// Tells webhooks.
     told: Ended,
+    broadcasts: Arc<Broadcasts>,
     background: Arc<tokio::sync::Mutex<JoinSet<()>>>,
 }
 
@@ -91,6 +96,7 @@ impl Writer {
     /// Puts a write at the end of the log. It is durable when this returns. If the future is dropped, the write may or
     /// may not have been accepted.
     pub async fn append(&self, write: NewWrite) -> Result<TaskSummary, WriteError> {
+        self.broadcasts.check_writable(&write.index, &write.mutation).map_err(WriteError::Frozen)?;
         let entry = NewEntry {
             details: details_at_start(&write.mutation),
             index_uid: write.index,
@@ -194,6 +200,16 @@ impl Writer {
     /// The tasks that match, a page of them.
     pub async fn tasks(&self, filter: TaskFilter, page: TaskPage) -> Result<TaskList, WriteError> {
         Ok(self.store.tasks(filter, page).await?)
+    }
+
+    /// The changes of settings.
+    pub fn broadcasts(&self) -> &Broadcasts {
+        &self.broadcasts
+    }
+
+    /// The last changes of an index's settings, newest first.
+    pub async fn past_broadcasts(&self, index: PhysicalUid) -> Result<Vec<Broadcast>, WriteError> {
+        Ok(self.store.broadcasts(index).await?)
     }
 
     /// Stops the work in the background wherever it stands, as a crash would, and waits for that.

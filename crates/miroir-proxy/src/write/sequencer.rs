@@ -9,6 +9,7 @@ use bytes::Bytes;
 use miroir_core::document::Payload;
 use miroir_core::error::{ErrorCode, ResponseError};
 use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, ShardId, TaskUid};
+use miroir_core::settings::Broadcast;
 use miroir_core::task::{
     Circumstances, Errand, Judgement, LogEntry, Mutation, NewIndexRules, judge, judge_rename, judge_swap,
 };
@@ -20,10 +21,12 @@ use tokio::sync::{Notify, mpsc, watch};
 use super::committer::Event;
 use super::errand::Errands;
 use super::ledger::Ledger;
+use super::ledger::is_rollout;
 use super::prepared::Prepared;
 use super::retry::{Backoff, until_stored};
 use super::shelf::Shelf;
 use crate::cluster::{Membership, NodeRequest, ViewCell};
+use crate::settings::Broadcasts;
 
 /// Entries that are decided, and stored, together at most.
 const GROUP: usize = 64;
@@ -51,6 +54,7 @@ pub(super) struct Sequencer {
     /// The first entry that is not decided: lanes go up to here.
     pub(super) decided: watch::Sender<TaskUid>,
     pub(super) events: mpsc::Sender<Event>,
+    pub(super) broadcasts: Arc<Broadcasts>,
 }
 
 impl Sequencer {
@@ -94,21 +98,29 @@ impl Sequencer {
     }
 
     fn must_wait(&self, entry: &LogEntry, group: &[Prepared]) -> bool {
+        let frozen = self.broadcasts.frozen();
+        if is_stopped(entry, &frozen).is_some() {
+            return false;
+        }
+        let frozen: Vec<IndexUid> = frozen.into_iter().map(|(index, _)| index).collect();
         let ledger = self.ledger();
         let group_changes_names = group.iter().any(|work| work.decided.entry.mutation.changes_names());
         if group_changes_names || ledger.is_changing_names() {
             return true;
         }
-        if entry.mutation.needs_quiet() && (ledger.unsettled_count() > 0 || !group.is_empty()) {
+        if entry.mutation.needs_quiet() && (ledger.unsettled_count(&frozen) > 0 || !group.is_empty()) {
             return true;
         }
         let more =
             group.iter().map(|work| &work.decided.entry).filter(|other| other.index_uid == entry.index_uid);
-        ledger.unsettled_count() + group.len() >= MAX_UNSETTLED
+        ledger.unsettled_count(&frozen) + group.len() >= MAX_UNSETTLED
             || ledger.unsettled(&entry.index_uid).chain(more).any(|other| must_wait(entry, other))
     }
 
     async fn judge(&self, entry: LogEntry, group: &[Prepared]) -> Prepared {
+        if let Some(error) = is_stopped(&entry, &self.broadcasts.frozen()) {
+            return Prepared::fresh(entry, Judgement::refused(error), None);
+        }
         let now = OffsetDateTime::now_utc();
         if let Mutation::Errand { errand } = &entry.mutation {
             return self.run_errand(&entry, errand, now).await;
@@ -163,11 +175,8 @@ impl Sequencer {
         if until_stored("decisions", || self.store.decide(decisions.clone())).await == Deciding::Overtaken {
             return Deciding::Overtaken;
         }
-        {
-            let mut ledger = self.ledger();
-            for work in &group {
-                ledger.add(&work.decided, None);
-            }
+        for begun in self.add(&group) {
+            until_stored("a change of settings", || self.store.save_broadcast(begun.clone())).await;
         }
         for work in group {
             self.shelf.put(Arc::new(work));
@@ -176,6 +185,27 @@ impl Sequencer {
         // The committer ends only together with this.
         let _ = self.events.send(Event::Decided).await;
         Deciding::Stored
+    }
+
+    /// Takes decisions into the ledger. Answers the changes of settings among them, which are to be stored before any lane
+    /// hears of them.
+    fn add(&self, group: &[Prepared]) -> Vec<Broadcast> {
+        let readable = self.view.load().readable.clone();
+        let mut ledger = self.ledger();
+        let mut begun = Vec::new();
+        for work in group {
+            let index = &work.decided.entry.index_uid;
+            ledger.add(&work.decided, None);
+            if is_rollout(&work.decided)
+                && let Some(next) = ledger.head(index, std::iter::empty(), OffsetDateTime::now_utc())
+            {
+                let task = work.decided.entry.uid;
+                let broadcast = self.broadcasts.begin(task, next, &readable, !ledger.has_index(index));
+                ledger.hold(task, !broadcast.is_open_for_all());
+                begun.push(broadcast);
+            }
+        }
+        begun
     }
 
     /// Whether the index holds documents: at least one, or none on some replica of every shard.
@@ -249,12 +279,33 @@ fn asks_for_count(mutation: &Mutation) -> bool {
     )
 }
 
+/// Why an entry fails because an index is frozen. Documents may still go to it: they were accepted before, and wait for
+/// their end.
+fn is_stopped(entry: &LogEntry, frozen: &[(IndexUid, ResponseError)]) -> Option<ResponseError> {
+    let error_of = |index: &IndexUid| Some(frozen.iter().find(|(it, _)| it == index)?.1.clone());
+    match &entry.mutation {
+        _ if frozen.is_empty() => None,
+        Mutation::AddDocuments { .. }
+        | Mutation::DeleteDocuments { .. }
+        | Mutation::EditDocuments { .. }
+        | Mutation::Errand { .. } => None,
+        Mutation::SwapIndexes { swaps } => {
+            swaps.iter().find_map(|swap| error_of(&swap.indexes.0).or_else(|| error_of(&swap.indexes.1)))
+        }
+        Mutation::RenameIndex { new_uid, .. } => error_of(&entry.index_uid).or_else(|| error_of(new_uid)),
+        Mutation::Settings { .. }
+        | Mutation::CreateIndex { .. }
+        | Mutation::UpdateIndex { .. }
+        | Mutation::DeleteIndex => error_of(&entry.index_uid),
+    }
+}
+
 /// Whether `entry` can only be decided, or delivered, when `earlier`, of the same index, is over.
 fn must_wait(entry: &LogEntry, earlier: &LogEntry) -> bool {
     let both_settings = matches!(
         (&entry.mutation, &earlier.mutation),
         (Mutation::Settings { .. }, Mutation::Settings { .. })
     );
-    let risky = entry.mutation.is_risky_settings() || earlier.mutation.is_risky_settings();
-    asks_for_count(&entry.mutation) || (both_settings && risky)
+    // One change of an index's settings at a time: it has to be verified before the next one.
+    asks_for_count(&entry.mutation) || both_settings
 }

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use miroir_core::ids::{IndexUid, NodeId, TaskUid};
+use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, TaskUid};
+use miroir_core::settings::{Broadcast, Phase};
 use miroir_core::task::{NewIndexRules, SyncState};
 use miroir_core::view::IndexEntry;
 use miroir_store::{NodeRecord, NodeTask, Store};
@@ -14,13 +15,15 @@ use tokio::task::JoinSet;
 use super::caretaker::Caretaker;
 use super::committer::{Committer, Event};
 use super::gate::Gates;
-use super::ledger::Ledger;
+use super::ledger::{Ledger, is_rollout};
 use super::prepared::Decided;
 use super::rebuild::Rebuilder;
+use super::rollout::{LedgerTargets, Rollouts};
 use super::sequencer::Sequencer;
 use super::shelf::Shelf;
 use super::{StartError, WriteConfig, Writer};
 use crate::cluster::{Membership, ViewCell};
+use crate::settings::{Broadcasts, Drift, Job, Verifier};
 use crate::webhook::Courier;
 
 /// Messages between two parts of the write path before the faster one waits.
@@ -50,7 +53,12 @@ pub async fn start(
     let nodes = admit_nodes(&*store, &config, catalog.is_empty()).await?;
     let mut ledger = Ledger::new(catalog.clone(), nodes.values().map(|node| (node.id.clone(), node.sync)));
     let node_tasks = store.node_tasks().await?;
-    let decided = load_work(&store, &mut ledger, &node_tasks, &nodes).await?;
+    let ids = nodes.keys().cloned();
+    let broadcasts =
+        Broadcasts::new(config.settings, config.settings_metrics.clone(), Arc::clone(&view), ids);
+    broadcasts.restore(store.settings_versions().await?);
+    let broadcasts = Arc::new(broadcasts);
+    let decided = load_work(&store, &mut ledger, &node_tasks, (&nodes, &broadcasts)).await?;
     view.update(|view| {
         view.indexes = catalog.into_iter().map(|index| (index.uid.clone(), Arc::new(index))).collect();
     });
@@ -58,7 +66,7 @@ pub async fn start(
         membership.set_in_sync(&node.id, node.sync == SyncState::InSync);
     }
     let log_id: Arc<str> = store.log_id().await?.into();
-    let shared = Shared { store, membership, view, config, rules, log_id };
+    let shared = Shared { store, membership, view, config, rules, log_id, broadcasts };
     Ok(shared.spawn(ledger, &nodes, decided))
 }
 
@@ -70,6 +78,7 @@ struct Shared {
     config: WriteConfig,
     rules: Arc<NewIndexRules>,
     log_id: Arc<str>,
+    broadcasts: Arc<Broadcasts>,
 }
 
 impl Shared {
@@ -110,10 +119,37 @@ impl Shared {
                 decided: decided.subscribe(),
                 events: events.clone(),
                 sync: watched,
+                broadcasts: Arc::clone(&self.broadcasts),
             };
             background.spawn(caretaker.run());
         }
+        let (jobs, to_verify) = mpsc::channel::<Job>(CHANNEL);
+        let targets = Arc::new(LedgerTargets(Arc::clone(&ledger)));
+        let verifier = Verifier {
+            broadcasts: Arc::clone(&self.broadcasts),
+            membership: Arc::clone(&self.membership),
+            targets: targets.clone(),
+        };
+        let verdicts = events.clone();
+        background.spawn(verifier.run(to_verify, async move |task, node, verdict| {
+            // The committer ends only together with this.
+            let _ = verdicts.send(Event::ReadBack { node, task, verdict }).await;
+        }));
+        let drift = Arc::new(Drift {
+            broadcasts: Arc::clone(&self.broadcasts),
+            membership: Arc::clone(&self.membership),
+            view: Arc::clone(&self.view),
+            targets,
+        });
+        let (seen, in_place) = mpsc::channel(CHANNEL);
+        let (watching, found) = (Arc::clone(&drift), seen.clone());
+        background.spawn(async move { watching.watch(&found).await });
+        background.spawn(async move { drift.recover(&seen).await });
+        background.spawn(pass_on(in_place, events.clone()));
+        let rollouts =
+            Rollouts { store: Arc::clone(&self.store), broadcasts: Arc::clone(&self.broadcasts), jobs };
         let committer = Committer {
+            rollouts,
             store: Arc::clone(&self.store),
             ledger: Arc::clone(&ledger),
             shelf: Arc::clone(&entries),
@@ -137,6 +173,7 @@ impl Shared {
             ended: Arc::clone(&ended),
             decided,
             events,
+            broadcasts: Arc::clone(&self.broadcasts),
         };
         background.spawn(sequencer.run());
         Writer {
@@ -145,8 +182,17 @@ impl Shared {
             ledger,
             ended,
             told,
+            broadcasts: self.broadcasts,
             background: Arc::new(tokio::sync::Mutex::new(background)),
         }
+    }
+}
+
+/// Tells the committer of nodes that have an index's settings.
+async fn pass_on(mut seen: mpsc::Receiver<(PhysicalUid, NodeId)>, events: mpsc::Sender<Event>) {
+    while let Some((index, node)) = seen.recv().await {
+        // The committer ends only together with this.
+        let _ = events.send(Event::HasSettings { node, index }).await;
     }
 }
 
@@ -158,8 +204,10 @@ async fn load_work(
     store: &Arc<dyn Store>,
     ledger: &mut Ledger,
     node_tasks: &[NodeTask],
-    nodes: &BTreeMap<NodeId, NodeRecord>,
+    (nodes, broadcasts): (&BTreeMap<NodeId, NodeRecord>, &Broadcasts),
 ) -> Result<TaskUid, StartError> {
+    let mut known: BTreeMap<TaskUid, Broadcast> =
+        store.open_broadcasts().await?.into_iter().map(|broadcast| (broadcast.task, broadcast)).collect();
     let mut from = TaskUid(0);
     loop {
         let works = store.work(from, LOADED).await?;
@@ -167,7 +215,11 @@ async fn load_work(
         from = TaskUid(last.entry.uid.0 + 1);
         for work in works {
             let ended = work.status.is_finished().then_some(work.status);
-            ledger.add(&Arc::new(Decided { entry: work.entry, decision: work.decision }), ended);
+            let work = Arc::new(Decided { entry: work.entry, decision: work.decision });
+            ledger.add(&work, ended);
+            if is_rollout(&work) {
+                resume(ledger, &work, known.remove(&work.entry.uid), broadcasts);
+            }
         }
     }
     // A node that was rebuilt has what stands before its cursor, though it received none of it.
@@ -183,6 +235,23 @@ async fn load_work(
         }
     }
     Ok(from)
+}
+
+/// Goes on with a change of settings. One of which nothing is stored was sent to nobody, and is begun again.
+fn resume(ledger: &mut Ledger, work: &Decided, known: Option<Broadcast>, broadcasts: &Broadcasts) {
+    let (task, index) = (work.entry.uid, &work.entry.index_uid);
+    let Some(next) = ledger.head(index, std::iter::empty(), OffsetDateTime::now_utc()) else { return };
+    let broadcast = match known {
+        Some(broadcast) => {
+            broadcasts.resume(broadcast.clone(), next);
+            broadcast
+        }
+        None if ledger.is_open(task) => {
+            broadcasts.begin(task, next, &BTreeSet::new(), !ledger.has_index(index))
+        }
+        None => return,
+    };
+    ledger.hold(task, !broadcast.is_open_for_all() || broadcast.phase == Phase::Frozen);
 }
 
 /// The configured nodes as the store knows them. The first nodes of an empty cluster are simply taken in.

@@ -11,6 +11,7 @@ use miroir_core::placement::ReplicationFactor;
 use miroir_core::task::{MissingIndex, Mutation, SettingsOrigin, ShardRules, Task, WriteMethod};
 use miroir_core::view::IndexEntry;
 use miroir_proxy::cluster::{HealthPolicy, Membership, Node as Connection, ViewCell, run_health_checks};
+use miroir_proxy::settings::{SettingsConfig, SettingsMetrics};
 use miroir_proxy::write::{self, NewWrite, WriteConfig, Writer};
 use miroir_store::SqliteStore;
 use miroir_testkit::sandbox::{NODE_KEY, Node};
@@ -89,6 +90,8 @@ impl Bench {
             replication_factor: ReplicationFactor::new(factor).unwrap(),
             members: (0..count).map(|number| (node_id(number), GroupId(0))).collect(),
             node_timeout: Duration::from_secs(10),
+            settings: SettingsConfig::default(),
+            settings_metrics: SettingsMetrics::default(),
             max_lag: Duration::from_secs(30),
         };
         let data = tempfile::tempdir().unwrap();

@@ -8,18 +8,19 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use super::rows::{big, json, nanoseconds, parsed, task_uid};
+use super::settings;
 use crate::{
     CatalogChange, Commit, Deciding, Delivery, NewEntry, OpSent, Rebuilt, Reception, Relabelling, Settled,
     StoreError,
 };
 
-fn counter(db: &Connection, name: &str) -> Result<i64, StoreError> {
+pub(super) fn counter(db: &Connection, name: &str) -> Result<i64, StoreError> {
     Ok(db
         .prepare_cached("SELECT value FROM counters WHERE name = ?1")?
         .query_row([name], |row| row.get(0))?)
 }
 
-fn set_counter(db: &Connection, name: &str, value: i64) -> Result<(), StoreError> {
+pub(super) fn set_counter(db: &Connection, name: &str, value: i64) -> Result<(), StoreError> {
     db.prepare_cached("UPDATE counters SET value = ?2 WHERE name = ?1")?.execute(params![name, value])?;
     Ok(())
 }
@@ -176,6 +177,9 @@ pub(super) fn commit(db: &Connection, commit: &Commit) -> Result<(), StoreError>
     }
     for rebuilt in &commit.rebuilt {
         begin_anew(db, rebuilt)?;
+    }
+    for change in &commit.settings {
+        settings::change(db, change)?;
     }
     let mut node = db.prepare_cached("UPDATE nodes SET sync = ?2 WHERE id = ?1")?;
     for (id, sync) in &commit.nodes {

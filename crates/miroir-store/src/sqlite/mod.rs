@@ -9,6 +9,7 @@ mod readers;
 mod records;
 mod rows;
 mod schema;
+mod settings;
 mod tasks;
 mod writer;
 
@@ -18,9 +19,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use miroir_core::ids::{KeyUid, NodeId, TaskUid};
+use miroir_core::ids::{KeyUid, NodeId, PhysicalUid, TaskUid};
 use miroir_core::keys::{ApiKey, KeyPatch};
 use miroir_core::network::Network;
+use miroir_core::settings::{Broadcast, SettingsVersions};
 use miroir_core::task::{Decision, LogEntry, Task, TaskFilter, TaskList, TaskPage};
 use miroir_core::view::IndexEntry;
 use rusqlite::Connection;
@@ -209,6 +211,22 @@ impl Store for SqliteStore {
 
     async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
         self.writer.write(move |db| log::commit(db, &commit)).await
+    }
+
+    async fn save_broadcast(&self, broadcast: Broadcast) -> Result<(), StoreError> {
+        self.writer.write(move |db| settings::save(db, &broadcast)).await
+    }
+
+    async fn open_broadcasts(&self) -> Result<Vec<Broadcast>, StoreError> {
+        self.readers.read(settings::open).await
+    }
+
+    async fn broadcasts(&self, index: PhysicalUid) -> Result<Vec<Broadcast>, StoreError> {
+        self.readers.read(move |db| settings::of_index(db, &index)).await
+    }
+
+    async fn settings_versions(&self) -> Result<SettingsVersions, StoreError> {
+        self.readers.read(settings::versions).await
     }
 
     async fn log_bytes(&self) -> Result<u64, StoreError> {

@@ -112,6 +112,33 @@ const STEPS: &[&str] = &[
     -- The first number of the node's own queue that is not accounted for. NULL: the node was never met.
     ALTER TABLE nodes ADD COLUMN next_node_task BIGINT;
 ",
+    "
+    -- Changes of settings. Indexes are named as the nodes name them: a swap or a rename changes nothing here.
+    -- settings_version: the last version of any index.
+    INSERT INTO counters (name, value) VALUES ('settings_version', 0);
+    CREATE TABLE settings_commits (
+        version BIGINT PRIMARY KEY,
+        index_uid TEXT NOT NULL,
+        task_uid BIGINT NOT NULL,
+        hash TEXT NOT NULL,
+        committed_at BIGINT NOT NULL
+    );
+    CREATE INDEX settings_commits_by_index ON settings_commits (index_uid, version);
+    CREATE TABLE node_settings_version (
+        index_uid TEXT NOT NULL,
+        node_id TEXT NOT NULL,
+        version BIGINT NOT NULL,
+        updated_at BIGINT NOT NULL,
+        PRIMARY KEY (index_uid, node_id)
+    );
+    CREATE TABLE settings_broadcasts (
+        task_uid BIGINT PRIMARY KEY,
+        index_uid TEXT NOT NULL,
+        is_over BIGINT NOT NULL,
+        state TEXT NOT NULL
+    );
+    CREATE INDEX settings_broadcasts_by_index ON settings_broadcasts (index_uid, task_uid);
+",
 ];
 
 /// Brings a database to the newest version, all steps or none.

@@ -7,17 +7,23 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use miroir_core::error::{ErrorCode, ResponseError};
+use miroir_core::ids::PhysicalUid;
+use miroir_core::ids::SettingsVersion;
 use miroir_core::ids::{GroupId, IndexUid, NodeId, ShardCount, TaskUid};
 use miroir_core::keys::UidPattern;
 use miroir_core::network::Network;
 use miroir_core::placement::ReplicationFactor;
+use miroir_core::settings::{
+    Broadcast, Canonical, ClientSettings, NodeEvent, PhaseEvent, SettingsVersions, Strategy,
+};
 use miroir_core::task::{
     Circumstances, Decision, LogEntry, MissingIndex, Mutation, NewIndexRules, OpResult, SettingsOrigin,
     ShardRules, Swap, SyncState, TaskFilter, TaskKind, TaskPage, TaskStatus, details_at_start, judge,
 };
 use miroir_core::view::IndexEntry;
 use miroir_store::{
-    CatalogChange, Collection, Commit, Delivery, NewEntry, OpSent, Rebuilt, Reception, Settled, Store,
+    CatalogChange, Collection, Commit, Delivery, NewEntry, OpSent, Rebuilt, Reception, SettingsChange,
+    Settled, Store,
 };
 use serde_json::{Map, json};
 use time::macros::datetime;
@@ -53,6 +59,8 @@ macro_rules! conformance {
             a_network_is_replaced_only_by_one_that_was_made_from_it,
             what_is_kept_for_clients_is_kept_by_collection_and_id,
             a_task_that_was_begun_is_at_work_and_keeps_its_first_beginning,
+            a_change_of_settings_gets_the_next_version_and_only_verified_nodes_have_it,
+            of_the_changes_that_are_over_the_last_ones_of_each_index_are_kept,
         }
     };
     ($engine:expr; $($test:ident,)+) => {
@@ -476,4 +484,71 @@ pub async fn a_network_is_replaced_only_by_one_that_was_made_from_it(engine: &im
     assert!(!store.replace_network(first.version, Network::default()).await.unwrap());
     drop(store);
     assert_eq!(engine.open().network().await.unwrap(), next);
+}
+
+fn broadcast(task: u64, index: &str, verified: &[&str]) -> Broadcast {
+    let nodes: BTreeSet<NodeId> = ["a", "b"].map(NodeId::new).into();
+    let hash = Canonical::of_client(&ClientSettings::default()).hash();
+    let what = (TaskUid(task), PhysicalUid::new(index));
+    let mut broadcast = Broadcast::begin(what, Strategy::TwoPhase, hash, vec![nodes], NOW);
+    for node in verified {
+        broadcast.note(&NodeId::new(*node), NodeEvent::Applied);
+        broadcast.note(&NodeId::new(*node), NodeEvent::Verified);
+    }
+    broadcast
+}
+
+fn committed(broadcast: Broadcast, version: u64) -> SettingsChange {
+    let phase = broadcast.phase.next(PhaseEvent::Applied).next(PhaseEvent::Committed);
+    let version = Some(SettingsVersion(version));
+    SettingsChange::Ended(Box::new(Broadcast { phase, version, ended_at: Some(NOW), ..broadcast }))
+}
+
+fn with(settings: Vec<SettingsChange>) -> Commit {
+    Commit { settings, ..Commit::default() }
+}
+
+pub async fn a_change_of_settings_gets_the_next_version_and_only_verified_nodes_have_it(
+    engine: &impl Engine,
+) {
+    let store = engine.open();
+    let (films, books) = (PhysicalUid::new("films"), PhysicalUid::new("books"));
+    assert_eq!(store.settings_versions().await.unwrap(), SettingsVersions::default());
+    store.save_broadcast(broadcast(0, "films", &[])).await.unwrap();
+    assert_eq!(store.open_broadcasts().await.unwrap(), [broadcast(0, "films", &[])]);
+    store.commit(with(vec![committed(broadcast(0, "films", &["a"]), 1)])).await.unwrap();
+    store.commit(with(vec![committed(broadcast(1, "books", &["a", "b"]), 2)])).await.unwrap();
+    assert_eq!(store.open_broadcasts().await.unwrap(), []);
+    let skipped = store.commit(with(vec![committed(broadcast(2, "books", &["a"]), 4)])).await;
+    assert!(skipped.is_err(), "a version was left out");
+    let late = SettingsChange::Advanced {
+        index: films.clone(),
+        node: NodeId::new("b"),
+        version: SettingsVersion(1),
+        at: NOW,
+    };
+    let store = engine.open();
+    let versions = store.settings_versions().await.unwrap();
+    assert_eq!(versions.last, Some(SettingsVersion(2)));
+    assert_eq!(versions.committed(&books), Some(SettingsVersion(2)));
+    let of = |versions: &SettingsVersions, index: &PhysicalUid| versions.indexes[index].nodes.clone();
+    assert_eq!(of(&versions, &films), [(NodeId::new("a"), SettingsVersion(1))].into());
+    store.commit(with(vec![late, SettingsChange::Forgotten(books.clone())])).await.unwrap();
+    let versions = store.settings_versions().await.unwrap();
+    let both = ["a", "b"].map(|node| (NodeId::new(node), SettingsVersion(1)));
+    assert_eq!(of(&versions, &films), both.into());
+    assert_eq!((versions.last, versions.committed(&books)), (Some(SettingsVersion(2)), None));
+}
+
+pub async fn of_the_changes_that_are_over_the_last_ones_of_each_index_are_kept(engine: &impl Engine) {
+    let store = engine.open();
+    store.save_broadcast(broadcast(1000, "films", &[])).await.unwrap();
+    for task in 0..25 {
+        store.commit(with(vec![committed(broadcast(task, "films", &["a"]), task + 1)])).await.unwrap();
+    }
+    let kept = store.broadcasts(PhysicalUid::new("films")).await.unwrap();
+    let tasks: Vec<u64> = kept.iter().map(|broadcast| broadcast.task.0).collect();
+    let expected: Vec<u64> = [1000].into_iter().chain((5..25).rev()).collect();
+    assert_eq!(tasks, expected);
+    assert_eq!(store.broadcasts(PhysicalUid::new("books")).await.unwrap(), []);
 }

@@ -3,16 +3,22 @@
 
 use axum::extract::State;
 use axum::http::{HeaderName, StatusCode, header};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
+use miroir_core::error::ErrorCode;
 use miroir_core::ids::{GroupId, IndexUid, NodeId, PhysicalUid, ShardId};
 use miroir_core::view::{IndexEntry, View};
+use miroir_store::KEPT_BROADCASTS;
 use serde::Serialize;
 use serde_json::{Value, json};
+use time::OffsetDateTime;
 
 use crate::http::App;
 use crate::http::auth::AdminAuthorized;
+use crate::http::error::HttpError;
+use crate::http::path::IndexPath;
 use crate::observe::{self, CONTENT_TYPE, Topology, coverage, look};
+use crate::settings::IndexBroadcasts;
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
@@ -20,6 +26,8 @@ pub(super) fn routes() -> Router<App> {
         .route("/_miroir/shards", get(shards))
         .route("/_miroir/ready", get(ready))
         .route("/_miroir/metrics", get(metrics))
+        .route("/_miroir/indexes/{index}/settings/broadcast", get(broadcasts))
+        .route("/_miroir/indexes/{index}/settings/broadcast/retry", post(retry_broadcast))
 }
 
 /// For an address that only those reach who may see metrics.
@@ -51,6 +59,49 @@ async fn metrics(_: AdminAuthorized, state: State<App>) -> ([(HeaderName, &'stat
 async fn scrape(State(app): State<App>) -> ([(HeaderName, &'static str); 1], String) {
     let text = observe::scrape(&app.metrics, &app.layout, &app.cluster, &app.writer).await;
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], text)
+}
+
+/// How the last changes of an index's settings went, and how the one goes that is on its way.
+async fn broadcasts(
+    _: AdminAuthorized,
+    IndexPath(uid): IndexPath,
+    State(app): State<App>,
+) -> Result<Json<IndexBroadcasts>, HttpError> {
+    let view = app.cluster.view.load();
+    let physical = physical_of(&app, &view, &uid)?;
+    let mut kept = app.writer.past_broadcasts(physical.clone()).await?;
+    // The store has a change that is on its way as it was at its last turn.
+    let current = app.writer.broadcasts().on_their_way().into_iter().map(|(_, it)| it);
+    let current: Vec<_> = current.filter(|broadcast| broadcast.index == physical).collect();
+    kept.retain(|kept| kept.phase.is_over() && current.iter().all(|broadcast| broadcast.task != kept.task));
+    kept.splice(..0, current);
+    kept.truncate(KEPT_BROADCASTS + 1);
+    Ok(Json(IndexBroadcasts::new(&view, &uid, &physical, &kept, OffsetDateTime::now_utc())))
+}
+
+/// Tries again what nodes did not take. The index takes writes again when they have it.
+async fn retry_broadcast(
+    _: AdminAuthorized,
+    IndexPath(uid): IndexPath,
+    State(app): State<App>,
+) -> Result<(StatusCode, Json<Value>), HttpError> {
+    let view = app.cluster.view.load();
+    let physical = physical_of(&app, &view, &uid)?;
+    let retried = app.writer.broadcasts().ask_for_retry(&physical);
+    let status = if retried { StatusCode::ACCEPTED } else { StatusCode::OK };
+    Ok((status, Json(json!({ "index": uid, "retried": retried }))))
+}
+
+/// The index's name on the nodes, also of one that its first settings are to create.
+fn physical_of(app: &App, view: &View, uid: &IndexUid) -> Result<PhysicalUid, HttpError> {
+    let created = || {
+        let on_their_way = app.writer.broadcasts().on_their_way();
+        on_their_way.into_iter().find(|(index, _)| index == uid).map(|(_, broadcast)| broadcast.index)
+    };
+    let known = view.index(uid).map(|entry| entry.physical.clone());
+    known
+        .or_else(created)
+        .ok_or_else(|| HttpError::new(ErrorCode::IndexNotFound, format!("Index `{uid}` not found.")))
 }
 
 /// Where the copies of all indexes are.

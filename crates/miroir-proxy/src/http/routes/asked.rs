@@ -3,6 +3,8 @@
 //! Here such a request becomes a body for nodes and the [`Original`] that errors are explained with, and here both get the
 //! filter that the caller's token imposes.
 
+use std::sync::Arc;
+
 use miroir_core::ids::IndexUid;
 use miroir_core::keys::Confined;
 use miroir_core::search::NotUnderstood;
@@ -66,7 +68,7 @@ pub(super) async fn asked_index<'a>(
     view: &'a View,
     uid: &IndexUid,
     original: &Original,
-) -> Result<&'a IndexEntry, HttpError> {
+) -> Result<&'a Arc<IndexEntry>, HttpError> {
     let found = existing(view, uid);
     if found.is_err() {
         check_form(&app.cluster, original.to_request_for(NOBODY)).await?;

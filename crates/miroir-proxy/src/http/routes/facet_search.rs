@@ -8,14 +8,15 @@ use miroir_core::search::FacetSearchRequest;
 use serde_json::{Map, Value};
 
 use super::asked::{Asked, asked_index};
+use super::existing;
 use crate::http::App;
 use crate::http::auth::{Authorized, Search};
 use crate::http::body::JsonBody;
 use crate::http::error::HttpError;
-use crate::http::headers::degraded;
+use crate::http::headers::{SettingsFloor, about};
 use crate::http::path::IndexPath;
 use crate::http::reserved;
-use crate::search::{explain, run_facet_search};
+use crate::search::{UniformRead, explain, run_facet_search};
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/indexes/{index}/facet-search", post(by_body))
@@ -25,6 +26,7 @@ async fn by_body(
     caller: Authorized<Search>,
     IndexPath(uid): IndexPath,
     State(app): State<App>,
+    SettingsFloor(floor): SettingsFloor,
     body: JsonBody,
 ) -> Result<(HeaderMap, Json<Map<String, Value>>), HttpError> {
     let asked = Asked::by_body("/facet-search", body).confined(&caller, &uid)?;
@@ -34,6 +36,14 @@ async fn by_body(
         return Err(explain(&app.cluster, entry, &asked.original).await);
     };
     reserved::check_search(&request.body)?;
-    let answer = run_facet_search(&app.cluster, &view, entry, &request, &asked.original).await?;
-    Ok((degraded(&answer.missing), Json(answer.body)))
+    let mut read = UniformRead::new(&app.cluster, &view, [uid.clone()], floor);
+    loop {
+        let view = read.begin()?;
+        let entry = existing(&view, &uid)?;
+        let answer = run_facet_search(&app.cluster, &view, entry, &request, &asked.original).await;
+        if let Some(note) = read.end() {
+            let answer = answer?;
+            return Ok((about(&answer.missing, note), Json(answer.body)));
+        }
+    }
 }

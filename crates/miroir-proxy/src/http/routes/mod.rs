@@ -26,6 +26,8 @@ mod tasks;
 mod unsupported;
 mod webhooks;
 
+use std::sync::Arc;
+
 use axum::Router;
 use miroir_core::error::ErrorCode;
 use miroir_core::ids::IndexUid;
@@ -67,8 +69,7 @@ pub(super) fn own_metrics() -> Router<App> {
     admin::open_metrics()
 }
 
-fn existing<'a>(view: &'a View, uid: &IndexUid) -> Result<&'a IndexEntry, HttpError> {
+fn existing<'a>(view: &'a View, uid: &IndexUid) -> Result<&'a Arc<IndexEntry>, HttpError> {
     view.index(uid)
-        .map(AsRef::as_ref)
         .ok_or_else(|| HttpError::new(ErrorCode::IndexNotFound, format!("Index `{uid}` not found.")))
 }

@@ -12,10 +12,11 @@ use crate::http::App;
 use crate::http::auth::{Authorized, Search};
 use crate::http::body::JsonBody;
 use crate::http::error::HttpError;
-use crate::http::headers::{degraded, wants_metadata};
+use crate::http::headers::{SettingsFloor, about, wants_metadata};
 use crate::http::reserved;
 use crate::search::{
-    Asking, Peers, explain_access_fault, explain_form, explain_network_fault, run_federated, run_several,
+    Asking, Peers, UniformRead, explain_access_fault, explain_form, explain_network_fault, run_federated,
+    run_several,
 };
 
 pub(super) fn routes() -> Router<App> {
@@ -26,6 +27,7 @@ async fn search(
     caller: Authorized<Search>,
     State(app): State<App>,
     headers: HeaderMap,
+    SettingsFloor(floor): SettingsFloor,
     body: JsonBody,
 ) -> Result<(HeaderMap, Json<Map<String, Value>>), HttpError> {
     let Ok(mut request) = MultiRequest::parse(&body.value) else {
@@ -40,13 +42,21 @@ async fn search(
     let peers = peers(&app).await?;
     check_network(&app, &peers, &request).await?;
     let asking = Asking::new(wants_metadata(&headers));
-    let answer = match &request.federation {
-        Some(federation) => {
-            run_federated(&app.cluster, &view, &request, federation, asking, peers.server()).await?
+    let indexes = request.queries.iter().map(|query| query.index.clone());
+    let mut read = UniformRead::new(&app.cluster, &view, indexes, floor);
+    loop {
+        let view = read.begin()?;
+        let answer = match &request.federation {
+            Some(federation) => {
+                run_federated(&app.cluster, &view, &request, federation, asking, peers.server()).await
+            }
+            None => run_several(&app.cluster, &view, &request, asking).await,
+        };
+        if let Some(note) = read.end() {
+            let answer = answer?;
+            return Ok((about(&answer.missing, note), Json(answer.body)));
         }
-        None => run_several(&app.cluster, &view, &request, asking).await?,
-    };
-    Ok((degraded(&answer.missing), Json(answer.body)))
+    }
 }
 
 /// Confines one query to what the caller may find in its index.

@@ -4,20 +4,21 @@ use axum::extract::{Query, RawQuery, State};
 use axum::http::HeaderMap;
 use axum::routing::get;
 use axum::{Json, Router};
-use miroir_core::ids::IndexUid;
+use miroir_core::ids::{IndexUid, SettingsVersion};
 use miroir_core::search::{SearchRequest, body_of_query};
 use serde_json::{Map, Value};
 
 use super::asked::{Asked, asked_index};
+use super::existing;
 use super::multi_search::peers;
 use crate::http::App;
 use crate::http::auth::{Authorized, Search};
 use crate::http::body::JsonBody;
 use crate::http::error::HttpError;
-use crate::http::headers::{degraded, wants_metadata};
+use crate::http::headers::{SettingsFloor, about, wants_metadata};
 use crate::http::path::IndexPath;
 use crate::http::reserved;
-use crate::search::{Asking, explain, run_search};
+use crate::search::{Asking, UniformRead, explain, run_search};
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/indexes/{index}/search", get(by_query).post(by_body))
@@ -30,10 +31,11 @@ async fn by_body(
     IndexPath(uid): IndexPath,
     State(app): State<App>,
     headers: HeaderMap,
+    SettingsFloor(floor): SettingsFloor,
     body: JsonBody,
 ) -> Result<Found, HttpError> {
     let asked = Asked::by_body("/search", body).confined(&caller, &uid)?;
-    answer(&app, &uid, asked, Asking::new(wants_metadata(&headers))).await
+    answer(&app, &uid, asked, Asking::new(wants_metadata(&headers)), floor).await
 }
 
 async fn by_query(
@@ -41,14 +43,21 @@ async fn by_query(
     IndexPath(uid): IndexPath,
     State(app): State<App>,
     headers: HeaderMap,
+    SettingsFloor(floor): SettingsFloor,
     RawQuery(query): RawQuery,
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Result<Found, HttpError> {
     let asked = Asked::by_query("/search", query, body_of_query(&pairs)).confined(&caller, &uid)?;
-    answer(&app, &uid, asked, Asking::new(wants_metadata(&headers))).await
+    answer(&app, &uid, asked, Asking::new(wants_metadata(&headers)), floor).await
 }
 
-async fn answer(app: &App, uid: &IndexUid, asked: Asked, asking: Asking) -> Result<Found, HttpError> {
+async fn answer(
+    app: &App,
+    uid: &IndexUid,
+    asked: Asked,
+    asking: Asking,
+    floor: Option<SettingsVersion>,
+) -> Result<Found, HttpError> {
     let view = app.cluster.view.load();
     let entry = asked_index(app, &view, uid, &asked.original).await?;
     let original = &asked.original;
@@ -59,7 +68,15 @@ async fn answer(app: &App, uid: &IndexUid, asked: Asked, asking: Asking) -> Resu
     if request.body.contains_key("useNetwork") {
         peers(app).await?.check_search(&request.body)?;
     }
-    let mut answer = run_search(&app.cluster, &view, entry, &request, original).await?;
-    asking.sign(&mut answer.body, entry);
-    Ok((degraded(&answer.missing), Json(answer.body)))
+    let mut read = UniformRead::new(&app.cluster, &view, [uid.clone()], floor);
+    loop {
+        let view = read.begin()?;
+        let entry = existing(&view, uid)?;
+        let answer = run_search(&app.cluster, &view, entry, &request, original).await;
+        if let Some(note) = read.end() {
+            let mut answer = answer?;
+            asking.sign(&mut answer.body, entry);
+            return Ok((about(&answer.missing, note), Json(answer.body)));
+        }
+    }
 }

@@ -4,19 +4,20 @@ use axum::extract::{Query, RawQuery, State};
 use axum::http::HeaderMap;
 use axum::routing::get;
 use axum::{Json, Router};
-use miroir_core::ids::IndexUid;
+use miroir_core::ids::{IndexUid, SettingsVersion};
 use miroir_core::search::{SimilarRequest, similar_of_query};
 use serde_json::{Map, Value};
 
 use super::asked::{Asked, asked_index, imposed_filter};
+use super::existing;
 use crate::http::App;
 use crate::http::auth::{Authorized, Search};
 use crate::http::body::JsonBody;
 use crate::http::error::HttpError;
-use crate::http::headers::degraded;
+use crate::http::headers::{SettingsFloor, about};
 use crate::http::path::IndexPath;
 use crate::http::reserved;
-use crate::search::{explain, run_similar};
+use crate::search::{UniformRead, explain, run_similar};
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/indexes/{index}/similar", get(by_query).post(by_body))
@@ -28,26 +29,29 @@ async fn by_body(
     caller: Authorized<Search>,
     IndexPath(uid): IndexPath,
     State(app): State<App>,
+    SettingsFloor(floor): SettingsFloor,
     body: JsonBody,
 ) -> Result<Found, HttpError> {
-    answer(&app, &caller, &uid, Asked::by_body("/similar", body)).await
+    answer(&app, &caller, &uid, (Asked::by_body("/similar", body), floor)).await
 }
 
 async fn by_query(
     caller: Authorized<Search>,
     IndexPath(uid): IndexPath,
     State(app): State<App>,
+    SettingsFloor(floor): SettingsFloor,
     RawQuery(query): RawQuery,
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Result<Found, HttpError> {
-    answer(&app, &caller, &uid, Asked::by_query("/similar", query, similar_of_query(&pairs))).await
+    let asked = Asked::by_query("/similar", query, similar_of_query(&pairs));
+    answer(&app, &caller, &uid, (asked, floor)).await
 }
 
 async fn answer(
     app: &App,
     caller: &Authorized<Search>,
     uid: &IndexUid,
-    asked: Asked,
+    (asked, floor): (Asked, Option<SettingsVersion>),
 ) -> Result<Found, HttpError> {
     let asked = asked.confined(caller, uid)?;
     let view = app.cluster.view.load();
@@ -57,6 +61,14 @@ async fn answer(
     };
     reserved::check_similar(&request.body)?;
     request.visible = imposed_filter(caller, uid)?;
-    let answer = run_similar(&app.cluster, &view, entry, &request, &asked.original).await?;
-    Ok((degraded(&answer.missing), Json(answer.body)))
+    let mut read = UniformRead::new(&app.cluster, &view, [uid.clone()], floor);
+    loop {
+        let view = read.begin()?;
+        let entry = existing(&view, uid)?;
+        let answer = run_similar(&app.cluster, &view, entry, &request, &asked.original).await;
+        if let Some(note) = read.end() {
+            let answer = answer?;
+            return Ok((about(&answer.missing, note), Json(answer.body)));
+        }
+    }
 }

@@ -100,7 +100,7 @@ impl Errands {
         }
         let good: BTreeMap<_, _> =
             good.into_iter().filter_map(|(node, done)| Some((node, done.ok()?))).collect();
-        let cut = View { readable: good.keys().cloned().collect(), indexes: view.indexes.clone() };
+        let cut = View { readable: good.keys().cloned().collect(), ..View::clone(&view) };
         if !good.is_empty() && coverage(&cut).is_full() {
             return Ok(good);
         }

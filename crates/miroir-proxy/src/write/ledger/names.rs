@@ -1,5 +1,7 @@
 //! What indexes are called: by clients, and on the nodes.
 
+use std::collections::BTreeSet;
+
 use miroir_core::ids::{IndexUid, PhysicalUid, TaskUid};
 use miroir_core::task::{Effect, LogEntry, Swap};
 use miroir_store::{CatalogChange, Commit, Relabelling};
@@ -16,10 +18,11 @@ impl Ledger {
         self.catalog.contains_key(uid)
     }
 
-    /// Whether a change of names is decided and not over. Then it is the only decided task that is not.
+    /// Whether a change of names is decided and not over. Then it is the only decided task that is not, but for those of
+    /// frozen indexes.
     pub(in crate::write) fn is_changing_names(&self) -> bool {
-        let [queue] = &self.queues.values().collect::<Vec<_>>()[..] else { return false };
-        queue.iter().filter_map(|task| self.work(*task)).any(|work| work.entry.mutation.changes_names())
+        let first = self.queues.values().filter_map(BTreeSet::first).filter_map(|task| self.work(*task));
+        first.into_iter().any(|work| work.entry.mutation.changes_names())
     }
 
     /// A name on the nodes for the index that an entry creates: its own, unless another index has that one since a swap.

@@ -1,7 +1,7 @@
 use std::cell::RefCell;
 
 use miroir_core::error::ResponseError;
-use miroir_core::ids::{GroupId, ShardCount};
+use miroir_core::ids::{GroupId, PhysicalUid, ShardCount};
 use miroir_core::placement::ReplicationFactor;
 use miroir_core::task::{
     Circumstances, MissingIndex, Mutation, NewIndexRules, SettingsOrigin, ShardRules, judge,
@@ -75,6 +75,13 @@ impl Bench {
 
     fn note(&mut self, node: &NodeId, uid: u64, result: OpResult) {
         self.ledger.note(node, TaskUid(uid), 0, result);
+        self.ledger.note_verified(TaskUid(uid), node);
+    }
+
+    fn apply(&mut self, uid: u64) {
+        for node in [a(), b()] {
+            self.ledger.note(&node, TaskUid(uid), 0, done());
+        }
     }
 
     fn settle(&mut self) -> Outcome {
@@ -306,4 +313,85 @@ fn a_rebuilt_node_owes_only_what_stands_after_its_cursor_and_that_from_the_begin
         (outcome.commit.forgotten, outcome.commit.nodes),
         (vec![TaskUid(2)], vec![(b(), SyncState::InSync)])
     );
+}
+
+#[test]
+fn settings_count_on_a_node_when_it_was_read_back_and_a_refusal_needs_no_reading() {
+    let mut bench = Bench::new();
+    bench.add(0, "x");
+    bench.apply(0);
+    assert_eq!(bench.ledger.rollout_news(TaskUid(0)).applied, [a(), b()]);
+    assert!(bench.ended().is_empty());
+    bench.ledger.note_verified(TaskUid(0), &a());
+    assert!(bench.ended().is_empty());
+    assert_eq!(bench.ledger.rollout_news(TaskUid(0)).applied, [b()]);
+    bench.ledger.note_verified(TaskUid(0), &b());
+    assert_eq!(bench.ended(), [0]);
+    bench.add(1, "x");
+    for node in [a(), b()] {
+        bench.ledger.note(&node, TaskUid(1), 0, failed(ErrorCode::InvalidSettingsEmbedders));
+    }
+    assert_eq!(bench.ledger.rollout_news(TaskUid(1)).refused, [a(), b()]);
+    assert_eq!(bench.settle().ended, [(TaskUid(1), TaskStatus::Failed)]);
+}
+
+#[test]
+fn a_node_that_missed_several_changes_is_read_back_once_after_the_last_one() {
+    let mut bench = Bench::new();
+    bench.away.borrow_mut().insert(b());
+    bench.add(0, "x");
+    bench.note(&a(), 0, done());
+    assert_eq!(bench.ended(), [0]);
+    bench.add(1, "x");
+    bench.note(&a(), 1, done());
+    assert_eq!(bench.ended(), [1]);
+    bench.ledger.note(&b(), TaskUid(0), 0, done());
+    assert_eq!(bench.settle().commit.forgotten, [TaskUid(0)]);
+    bench.ledger.note(&b(), TaskUid(1), 0, done());
+    assert_eq!(bench.settle().commit.nodes, []);
+    bench.ledger.note_verified(TaskUid(1), &b());
+    assert_eq!(bench.settle().commit.nodes, [(b(), SyncState::InSync)]);
+}
+
+#[test]
+fn a_change_that_is_held_does_not_end_and_one_that_is_taken_back_leaves_the_catalog_alone() {
+    let mut bench = Bench::new();
+    bench.add(0, "x");
+    bench.ledger.hold(TaskUid(0), true);
+    bench.note(&a(), 0, done());
+    bench.note(&b(), 0, done());
+    assert!(bench.ended().is_empty());
+    let error = ResponseError::new(ErrorCode::Internal, "taken back");
+    bench.ledger.take_back(TaskUid(0), error.clone());
+    bench.ledger.hold(TaskUid(0), false);
+    assert!(bench.ended().is_empty(), "nodes have to be read back again");
+    let index = PhysicalUid::new("x");
+    assert_eq!(bench.ledger.targets(&index)[0].settings.get("stopWords"), None);
+    bench.ledger.note_verified(TaskUid(0), &a());
+    bench.ledger.note_verified(TaskUid(0), &b());
+    let outcome = bench.settle();
+    assert_eq!(outcome.commit.settled[0].error.as_ref(), Some(&error));
+    assert_eq!(outcome.commit.catalog, []);
+}
+
+#[test]
+fn a_wave_waits_for_those_that_answer_and_for_the_slow_only_so_long() {
+    let mut bench = Bench::new();
+    bench.add(0, "x");
+    let wave: BTreeSet<NodeId> = [a(), b()].into();
+    let waits = |bench: &mut Bench| {
+        let away = bench.away.borrow().clone();
+        let is_reachable = |node: &NodeId| !away.contains(node);
+        let (date, instant) = (OffsetDateTime::UNIX_EPOCH, bench.instant);
+        let now = Now { is_reachable: &is_reachable, date, instant, max_lag: MAX_LAG };
+        bench.ledger.is_waiting_for(TaskUid(0), &wave, |_| false, &now)
+    };
+    assert!(waits(&mut bench));
+    bench.note(&a(), 0, done());
+    assert!(waits(&mut bench));
+    bench.away.borrow_mut().insert(b());
+    assert!(!waits(&mut bench));
+    bench.away.borrow_mut().clear();
+    bench.instant += MAX_LAG;
+    assert!(!waits(&mut bench));
 }

@@ -1,0 +1,321 @@
+//! Changes of settings from their hash to the searches that meanwhile come in.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+use time::OffsetDateTime;
+
+use super::*;
+use crate::ids::{GroupId, IndexUid, NodeId, PhysicalUid, SettingsVersion, ShardCount, TaskUid};
+use crate::placement::{Members, ReplicationFactor, assign};
+use crate::view::{IndexEntry, View};
+
+fn object(value: Value) -> Map<String, Value> {
+    let Value::Object(object) = value else { panic!("not an object: {value}") };
+    object
+}
+
+fn client(patch: Value) -> ClientSettings {
+    let mut settings = ClientSettings::default();
+    settings.apply(&object(patch));
+    settings
+}
+
+const CONTEXT: NodeContext<'static> = NodeContext { primary_key: Some("id"), scattered: true };
+
+/// What a node says that was sent exactly this: sets sorted, parts filled in.
+fn read_back(settings: &ClientSettings) -> Map<String, Value> {
+    let mut node = whole_node_settings(settings, CONTEXT);
+    for (key, value) in &mut node {
+        if !["filterableAttributes", "localizedAttributes"].contains(&key.as_str()) {
+            *value = defaults::normal(key, value);
+        }
+    }
+    if node["typoTolerance"]["disableOnWords"] == "some" {
+        node["typoTolerance"]["disableOnWords"] = json!(["ete"]);
+    }
+    node
+}
+
+fn full() -> ClientSettings {
+    client(json!({
+        "displayedAttributes": ["title", "year", "title"],
+        "searchableAttributes": ["title", "*"],
+        "filterableAttributes": ["year", { "attributePatterns": ["tag*"] }],
+        "sortableAttributes": ["year", "a"],
+        "rankingRules": ["words", "year:desc"],
+        "stopWords": ["the", "a", "the"],
+        "synonyms": { "b": ["a"], "a": ["b"] },
+        "typoTolerance": { "enabled": false, "disableOnWords": ["Été"] },
+        "faceting": { "sortFacetValuesBy": { "year": "count" } },
+        "embedders": { "e": { "source": "openAi", "apiKey": "secret", "model": "m" } },
+        "localizedAttributes": [{ "attributePatterns": ["*_ja"], "locales": ["ja"] }],
+        "searchCutoffMs": 20,
+    }))
+}
+
+#[test]
+fn what_a_node_reads_back_has_the_hash_of_what_the_client_set() {
+    for settings in [ClientSettings::default(), full()] {
+        let mut node = read_back(&settings);
+        node.insert("foreignKeys".to_owned(), json!([]));
+        if settings != ClientSettings::default() {
+            node["embedders"]["e"]["apiKey"] = json!("XXX...");
+            node["embedders"]["e"]["documentTemplateMaxBytes"] = json!(400);
+            node["localizedAttributes"][0]["locales"] = json!(["jpn"]);
+            node["filterableAttributes"][2]["features"] =
+                json!({ "filter": { "comparison": false, "equality": true }, "facetSearch": false });
+        }
+        let (set, found) = (Canonical::of_client(&settings), Canonical::of_node(&node, &settings, CONTEXT));
+        assert_eq!(set.differing_keys(&found), Vec::<String>::new());
+        assert_eq!(set.hash(), found.hash());
+    }
+}
+
+#[test]
+fn the_hash_is_the_same_for_ever_and_another_one_for_other_settings() {
+    let hash = |settings: Value| Canonical::of_client(&client(settings)).hash().to_string();
+    let default = hash(json!({}));
+    assert_eq!(default, GOLDEN_DEFAULT_HASH);
+    assert_eq!(hash(json!({ "stopWords": [], "typoTolerance": { "enabled": true } })), default);
+    assert_eq!(hash(json!({ "stopWords": ["b", "a"] })), hash(json!({ "stopWords": ["a", "b", "a"] })));
+    assert_ne!(hash(json!({ "stopWords": ["a"] })), default);
+    assert_ne!(
+        hash(json!({ "rankingRules": ["words", "typo"] })),
+        hash(json!({ "rankingRules": ["typo", "words"] }))
+    );
+}
+
+const GOLDEN_DEFAULT_HASH: &str = "ac1c4e502a7c5b62666a7111d20b240bacbacb610f4ae3c1712b79461c11adde";
+
+#[test]
+fn whatever_differs_is_named_also_where_miroirs_own_part_is_missing() {
+    let settings = full();
+    let differing = |key: &str, value: Value| {
+        let mut node = read_back(&settings);
+        node.insert(key.to_owned(), value);
+        Canonical::of_client(&settings).differing_keys(&Canonical::of_node(&node, &settings, CONTEXT))
+    };
+    for (key, value) in [
+        ("stopWords", json!(["the"])),
+        ("synonyms", json!({})),
+        ("filterableAttributes", json!(["year", { "attributePatterns": ["tag*"] }])),
+        ("rankingRules", json!(["words", "year:desc"])),
+        ("displayedAttributes", json!(["title", "year"])),
+        ("faceting", json!({ "maxValuesPerFacet": 100, "sortFacetValuesBy": { "year": "count" } })),
+        ("typoTolerance", json!({ "enabled": false, "disableOnWords": [] })),
+        ("embedders", json!({})),
+        ("embedders", json!({ "e": { "source": "openAi", "model": "other" } })),
+        ("searchCutoffMs", Value::Null),
+    ] {
+        assert_eq!(differing(key, value.clone()), [key], "{value}");
+    }
+}
+
+#[test]
+fn a_repair_names_every_part_of_what_nodes_merge_and_takes_away_what_is_too_much() {
+    let settings = client(json!({
+        "typoTolerance": { "enabled": false },
+        "embedders": { "mine": { "source": "userProvided", "dimensions": 3 } },
+    }));
+    let node = object(json!({ "embedders": { "other": {} }, "typoTolerance": { "disableOnNumbers": true } }));
+    let keys = ["typoTolerance", "embedders", "stopWords"].map(str::to_owned);
+    let patch = repair_patch(&keys, &node, &settings, CONTEXT);
+    assert_eq!(
+        Value::Object(patch),
+        json!({
+            "typoTolerance": {
+                "enabled": false,
+                "minWordSizeForTypos": { "oneTypo": 5, "twoTypos": 9 },
+                "disableOnWords": [],
+                "disableOnAttributes": [],
+                "disableOnNumbers": false,
+            },
+            "embedders": { "mine": { "source": "userProvided", "dimensions": 3 }, "other": null },
+            "stopWords": null,
+        })
+    );
+}
+
+#[test]
+fn every_phase_goes_where_the_drawing_says_and_an_end_is_an_end() {
+    use PhaseEvent::{Applied, Committed, Opened, Refused, Retry, Unrepairable};
+    let drawn = [
+        (Phase::Propose, Applied, Phase::Verify),
+        (Phase::Propose, Refused, Phase::Failed),
+        (Phase::Verify, Opened, Phase::Propose),
+        (Phase::Verify, Unrepairable, Phase::Frozen),
+        (Phase::Verify, Committed, Phase::Committed),
+        (Phase::Verify, Refused, Phase::Failed),
+        (Phase::Frozen, Retry, Phase::Verify),
+        (Phase::Frozen, Refused, Phase::Failed),
+    ];
+    for &phase in Phase::ALL {
+        for event in [Applied, Opened, Unrepairable, Retry, Committed, Refused] {
+            let expected = drawn.iter().find(|(from, by, _)| (*from, *by) == (phase, event));
+            assert_eq!(phase.next(event), expected.map_or(phase, |(_, _, to)| *to), "{phase:?} {event:?}");
+        }
+    }
+}
+
+#[test]
+fn every_stage_of_a_node_goes_where_the_drawing_says() {
+    use NodeStage::{Applied, Differs, Proposed, Refused, Verified, Waiting};
+    let keys = || vec!["stopWords".to_owned()];
+    let stages = [Waiting, Proposed, Applied { repairs: 1 }, Verified, Differs { keys: keys() }, Refused];
+    let events = || {
+        [
+            NodeEvent::Opened,
+            NodeEvent::Applied,
+            NodeEvent::Repair,
+            NodeEvent::Verified,
+            NodeEvent::GaveUp(keys()),
+            NodeEvent::Refused,
+            NodeEvent::Retry,
+            NodeEvent::TakenBack,
+        ]
+    };
+    let drawn = [
+        (Waiting, NodeEvent::Opened, Proposed),
+        (Waiting, NodeEvent::Applied, Applied { repairs: 0 }),
+        (Waiting, NodeEvent::Refused, Refused),
+        (Proposed, NodeEvent::Applied, Applied { repairs: 0 }),
+        (Proposed, NodeEvent::Refused, Refused),
+        (Applied { repairs: 1 }, NodeEvent::Repair, Applied { repairs: 2 }),
+        (Applied { repairs: 1 }, NodeEvent::Verified, Verified),
+        (Applied { repairs: 1 }, NodeEvent::GaveUp(keys()), Differs { keys: keys() }),
+        (Differs { keys: keys() }, NodeEvent::Retry, Applied { repairs: 0 }),
+        (Differs { keys: keys() }, NodeEvent::TakenBack, Applied { repairs: 0 }),
+        (Verified, NodeEvent::TakenBack, Applied { repairs: 0 }),
+    ];
+    for stage in stages {
+        for event in events() {
+            let expected = drawn.iter().find(|(from, by, _)| (from, by) == (&stage, &event));
+            let expected = expected.map_or(stage.clone(), |(_, _, to)| to.clone());
+            assert_eq!(stage.clone().next(event.clone()), expected, "{stage:?} {event:?}");
+        }
+    }
+}
+
+fn node(number: u32) -> NodeId {
+    NodeId::new(format!("n{number}"))
+}
+
+fn nodes(numbers: impl IntoIterator<Item = u32>) -> BTreeSet<NodeId> {
+    numbers.into_iter().map(node).collect()
+}
+
+/// Two groups of two nodes, one copy each.
+fn two_groups() -> (Arc<IndexEntry>, View) {
+    let members: Members = (0..4).map(|number| (node(number), GroupId(number / 2))).collect();
+    let (physical, shards) = (PhysicalUid::new("films"), ShardCount::new(6).unwrap());
+    let placement = assign(&physical, shards, ReplicationFactor::new(1).unwrap(), &members).unwrap();
+    let entry = IndexEntry {
+        uid: IndexUid::new("films"),
+        physical,
+        primary_key: None,
+        shards,
+        placement,
+        settings: ClientSettings::default(),
+        created_at: OffsetDateTime::UNIX_EPOCH,
+        updated_at: OffsetDateTime::UNIX_EPOCH,
+    };
+    let view = View { indexes: BTreeMap::new(), readable: nodes(0..4), ..View::default() };
+    (Arc::new(entry), view)
+}
+
+fn rolling(entry: &IndexEntry, changing: BTreeSet<NodeId>, changed: BTreeSet<NodeId>) -> Rolling {
+    let settings = client(json!({ "stopWords": ["the"] }));
+    Rolling { next: Arc::new(IndexEntry { settings, ..entry.clone() }), changing, changed }
+}
+
+#[test]
+fn searches_keep_to_nodes_with_equal_settings_while_a_change_rolls_through_two_groups() {
+    let (entry, mut view) = two_groups();
+    let stages = [
+        (nodes(0..2), nodes([]), nodes(2..4), false),
+        (nodes(1..2), nodes(0..1), nodes(2..4), false),
+        (nodes([]), nodes(0..2), nodes(0..2), true),
+        (nodes(2..4), nodes(0..2), nodes(0..2), true),
+        (nodes([]), nodes(0..4), nodes(0..4), true),
+    ];
+    for (changing, changed, expected, is_new) in stages {
+        view.settings.change(&entry.physical, |versions| {
+            versions.rolling = Some(rolling(&entry, changing, changed));
+        });
+        let reading = choose_reading(&view, &entry, None).unwrap();
+        assert_eq!(reading.pool, expected);
+        assert_eq!(reading.entry.settings.get("stopWords").is_some(), is_new);
+        assert!(reading.is_uniform(&reading.pool));
+    }
+}
+
+#[test]
+fn a_mixture_is_said_to_be_one_and_a_single_node_never_is() {
+    let (entry, mut view) = two_groups();
+    view.readable = nodes(0..2);
+    view.settings.change(&entry.physical, |versions| {
+        versions.rolling = Some(rolling(&entry, nodes(0..1), nodes(1..2)));
+    });
+    let reading = choose_reading(&view, &entry, None).unwrap();
+    assert_eq!(reading.pool, nodes(0..2));
+    assert!(!reading.is_uniform(&nodes(0..2)));
+    assert!(reading.is_uniform(&nodes(0..1)));
+}
+
+#[test]
+fn an_answer_is_in_doubt_when_one_of_its_nodes_began_to_change_meanwhile() {
+    let (entry, view) = two_groups();
+    let reading = choose_reading(&view, &entry, None).unwrap();
+    let mut later = view.clone();
+    later.settings.change(&entry.physical, |versions| versions.begin_turns(&nodes(0..2)));
+    assert!(reading.has_moved(&later, &nodes(1..3)));
+    assert!(!reading.has_moved(&later, &nodes(2..4)));
+    assert!(!choose_reading(&later, &entry, None).unwrap().has_moved(&later, &nodes(0..4)));
+}
+
+#[test]
+fn a_floor_leaves_out_nodes_that_lack_the_last_commit_of_the_index_up_to_it() {
+    let (entry, mut view) = two_groups();
+    let other = PhysicalUid::new("books");
+    let version = SettingsVersion;
+    view.settings.commit(&entry.physical, version(1), &nodes(0..4));
+    view.settings.commit(&entry.physical, version(2), &nodes(0..2));
+    view.settings.commit(&other, version(3), &nodes(0..4));
+    let pool = |floor| choose_reading(&view, &entry, Some(version(floor))).map(|reading| reading.pool);
+    assert_eq!(pool(0), Ok(nodes(0..4)));
+    assert_eq!(pool(1), Ok(nodes(0..4)));
+    assert_eq!(pool(2), Ok(nodes(0..2)));
+    // A floor that comes from another index.
+    assert_eq!(pool(3), Ok(nodes(0..2)));
+    assert_eq!(pool(4), Err(Stale::NeverCommitted));
+    let without = |away: &NodeId| {
+        let readable = view.readable.iter().filter(|node| *node != away).cloned().collect();
+        choose_reading(&View { readable, ..view.clone() }, &entry, Some(version(2))).map(|it| it.pool)
+    };
+    assert_eq!(without(&node(0)), Err(Stale::NotThereYet));
+    assert_eq!(without(&node(3)), Ok(nodes(0..2)));
+}
+
+#[test]
+fn a_broadcast_opens_wave_after_wave_and_knows_who_may_be_sent_it() {
+    let hash = Canonical::of_client(&ClientSettings::default()).hash();
+    let waves = vec![nodes(0..2), nodes(2..4)];
+    let what = (TaskUid(7), PhysicalUid::new("films"));
+    let mut broadcast = Broadcast::begin(what, Strategy::TwoPhase, hash, waves, OffsetDateTime::UNIX_EPOCH);
+    assert_eq!(broadcast.changing(), nodes(0..2));
+    assert!(broadcast.is_open_for(&node(1)) && !broadcast.is_open_for(&node(2)));
+    assert!(!broadcast.is_open_for_all());
+    for number in 0..2 {
+        assert!(broadcast.note(&node(number), NodeEvent::Applied));
+        assert!(broadcast.note(&node(number), NodeEvent::Verified));
+    }
+    broadcast.phase = broadcast.phase.next(PhaseEvent::Applied);
+    assert_eq!(broadcast.open_next(), nodes(2..4));
+    assert_eq!((broadcast.phase, broadcast.verified()), (Phase::Propose, nodes(0..2)));
+    broadcast.note(&node(2), NodeEvent::Applied);
+    broadcast.note(&node(2), NodeEvent::GaveUp(vec!["synonyms".to_owned()]));
+    assert_eq!(broadcast.differing().map(|(node, _)| node.clone()).collect::<BTreeSet<_>>(), nodes(2..3));
+    assert!(broadcast.open_next().is_empty());
+}

@@ -1,0 +1,127 @@
+//! One form for the settings that a client set and for those that a node reports, so that they can be compared and
+//! hashed: all keys, in order, defaults filled in, sets sorted, and what Miroir added for the node taken out.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use super::defaults::{KEYS, believe, default_of, normal};
+use super::{ClientSettings, NodeContext, node_settings};
+
+/// Settings in canonical form: equal if, and only if, they mean the same to Meilisearch (see [`super::defaults`] for the
+/// few parts of which only their presence is compared).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Canonical(BTreeMap<&'static str, Value>);
+
+/// SHA-256 of settings in canonical form, in hexadecimal.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SettingsHash(String);
+
+impl fmt::Display for SettingsHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Canonical {
+    /// What a client set.
+    pub fn of_client(client: &ClientSettings) -> Self {
+        let value = |key| normal(key, client.get(key).unwrap_or(&Value::Null));
+        Self(KEYS.iter().map(|&key| (key, value(key))).collect())
+    }
+
+    /// What a node reports, seen as what a client would have set. Where the node has exactly the translation of `client`
+    /// this is `client`'s own form; whatever is more, less or different stays as it is, so that the two differ in that key.
+    pub fn of_node(
+        read_back: &Map<String, Value>,
+        client: &ClientSettings,
+        context: NodeContext<'_>,
+    ) -> Self {
+        let wanted = whole_node_settings(client, context);
+        let set = Self::of_client(client);
+        let value = |key: &'static str| {
+            // A key that a node does not know is a feature that it has not.
+            let Some(found) = read_back.get(key) else { return set.0[key].clone() };
+            let expected = normal(key, wanted.get(key).unwrap_or(&Value::Null));
+            let found = believe(key, &expected, normal(key, found));
+            match &set.0[key] {
+                set if found == expected => set.clone(),
+                // The client's own form, without what Miroir needs.
+                set if found == *set => Value::Array(vec![found]),
+                _ => found,
+            }
+        };
+        Self(KEYS.iter().map(|&key| (key, value(key))).collect())
+    }
+
+    /// The hash. The same settings have the same one on every machine, for ever.
+    pub fn hash(&self) -> SettingsHash {
+        let text = serde_json::to_string(&self.0).expect("JSON can be written");
+        let digest = Sha256::digest(text.as_bytes());
+        let hex = digest.iter().fold(String::with_capacity(64), |mut hex, byte| {
+            write!(hex, "{byte:02x}").expect("writing to memory does not fail");
+            hex
+        });
+        SettingsHash(hex)
+    }
+
+    /// The keys in which the two differ.
+    pub fn differing_keys(&self, other: &Self) -> Vec<String> {
+        self.0
+            .iter()
+            .filter(|(key, value)| other.0[*key] != **value)
+            .map(|(key, _)| (*key).to_owned())
+            .collect()
+    }
+}
+
+/// All settings of a node: the translation of everything that the client set or left alone.
+pub fn whole_node_settings(client: &ClientSettings, context: NodeContext<'_>) -> Map<String, Value> {
+    let patch: Map<String, Value> =
+        KEYS.iter().map(|&key| (key.to_owned(), client.get(key).cloned().unwrap_or(Value::Null))).collect();
+    node_settings(client, &patch, context)
+}
+
+/// The change that brings a node with these settings to the translation of `client`, in these keys.
+pub fn repair_patch(
+    keys: &[String],
+    read_back: &Map<String, Value>,
+    client: &ClientSettings,
+    context: NodeContext<'_>,
+) -> Map<String, Value> {
+    let wanted = whole_node_settings(client, context);
+    let value = |key: &str| {
+        let mut value = wanted.get(key).cloned().unwrap_or(Value::Null);
+        match (key, &mut value) {
+            // These are merged into what is there, so every part has to be named.
+            ("typoTolerance" | "faceting" | "pagination", parts) => fill(parts, &default_of(key)),
+            ("embedders", embedders) => {
+                let present = read_back.get(key).and_then(Value::as_object);
+                let wanted = embedders.as_object().cloned().unwrap_or_default();
+                let surplus =
+                    present.into_iter().flat_map(Map::keys).filter(|name| !wanted.contains_key(*name));
+                let removed = surplus.map(|name| (name.clone(), Value::Null));
+                return Value::Object(wanted.clone().into_iter().chain(removed).collect());
+            }
+            _ => {}
+        }
+        value
+    };
+    keys.iter().map(|key| (key.clone(), value(key))).collect()
+}
+
+fn fill(value: &mut Value, default: &Value) {
+    match (value, default) {
+        (Value::Object(parts), Value::Object(defaults)) => {
+            for (name, default) in defaults {
+                fill(parts.entry(name.clone()).or_insert(Value::Null), default);
+            }
+        }
+        (value, default) if value.is_null() => *value = default.clone(),
+        _ => {}
+    }
+}

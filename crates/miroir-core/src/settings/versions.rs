@@ -1,0 +1,115 @@
+//! Which node has which committed change of settings.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::ids::{NodeId, PhysicalUid, SettingsVersion};
+use crate::view::IndexEntry;
+
+/// Commits of one index that are remembered at most. A floor below the oldest of them is taken at its word.
+pub const REMEMBERED_COMMITS: usize = 1000;
+
+/// The versions of all indexes.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SettingsVersions {
+    /// The last version of any index.
+    pub last: Option<SettingsVersion>,
+    /// By the index's name on the nodes, which a swap or a rename does not change.
+    pub indexes: BTreeMap<PhysicalUid, Arc<IndexVersions>>,
+}
+
+/// The versions of one index.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct IndexVersions {
+    /// Its commits, oldest first, at most [`REMEMBERED_COMMITS`].
+    pub commits: Vec<SettingsVersion>,
+    /// The last commit that each node has, as far as it was verified.
+    pub nodes: BTreeMap<NodeId, SettingsVersion>,
+    /// The change that is on its way.
+    pub rolling: Option<Rolling>,
+    /// Nodes that were seen with settings that are nobody's, and are being brought back.
+    pub doubtful: BTreeSet<NodeId>,
+    /// How often each node has begun to change. An answer during which a node's number moved may be of either settings.
+    pub turns: BTreeMap<NodeId, u64>,
+}
+
+/// A change of settings that some nodes have and others don't.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rolling {
+    /// The index as it will be.
+    pub next: Arc<IndexEntry>,
+    /// Nodes that may have the old or the new settings: they were sent, or are about to be.
+    pub changing: BTreeSet<NodeId>,
+    /// Nodes that were verified to have the new ones.
+    pub changed: BTreeSet<NodeId>,
+}
+
+/// Which settings a node answers with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    /// Those in the catalog.
+    Old,
+    /// Those that are on their way.
+    New,
+    /// Nobody knows.
+    Unknown,
+}
+
+impl SettingsVersions {
+    /// The last commit of an index.
+    pub fn committed(&self, index: &PhysicalUid) -> Option<SettingsVersion> {
+        self.indexes.get(index)?.committed()
+    }
+
+    /// Changes what is known of an index.
+    pub fn change(&mut self, index: &PhysicalUid, change: impl FnOnce(&mut IndexVersions)) {
+        let versions = self.indexes.entry(index.clone()).or_default();
+        change(Arc::make_mut(versions));
+    }
+
+    /// A commit of an index, which these nodes have.
+    pub fn commit(&mut self, index: &PhysicalUid, version: SettingsVersion, nodes: &BTreeSet<NodeId>) {
+        self.last = self.last.max(Some(version));
+        self.change(index, |versions| {
+            versions.commits.push(version);
+            let surplus = versions.commits.len().saturating_sub(REMEMBERED_COMMITS);
+            versions.commits.drain(..surplus);
+            versions.nodes.extend(nodes.iter().map(|node| (node.clone(), version)));
+        });
+    }
+}
+
+impl IndexVersions {
+    /// The last commit.
+    pub fn committed(&self) -> Option<SettingsVersion> {
+        self.commits.last().copied()
+    }
+
+    /// The commit that a node must have to be as new as `floor`; none if every node is.
+    pub fn needed_for(&self, floor: SettingsVersion) -> Option<SettingsVersion> {
+        let found = self.commits.iter().rev().find(|commit| **commit <= floor).copied();
+        let forgotten = self.commits.len() >= REMEMBERED_COMMITS;
+        found.or_else(|| forgotten.then_some(floor))
+    }
+
+    /// Notes that these nodes begin to change.
+    pub fn begin_turns<'a>(&mut self, nodes: impl IntoIterator<Item = &'a NodeId>) {
+        for node in nodes {
+            *self.turns.entry(node.clone()).or_default() += 1;
+        }
+    }
+
+    pub(super) fn side(&self, node: &NodeId) -> Side {
+        match &self.rolling {
+            _ if self.doubtful.contains(node) => Side::Unknown,
+            Some(rolling) if rolling.changing.contains(node) => Side::Unknown,
+            Some(rolling) if rolling.changed.contains(node) => Side::New,
+            Some(_) | None => Side::Old,
+        }
+    }
+
+    /// Whether every node has what the catalog says, as far as is known.
+    pub(super) fn is_calm(&self) -> bool {
+        self.rolling.is_none() && self.doubtful.is_empty()
+    }
+}

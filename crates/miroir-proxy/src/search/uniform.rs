@@ -1,0 +1,114 @@
+//! Reading an index from nodes with equal settings, while a change of its settings is on its way.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use miroir_core::error::ErrorCode;
+use miroir_core::ids::{IndexUid, NodeId, SettingsVersion};
+use miroir_core::settings::{Reading, Stale, choose_reading};
+use miroir_core::view::{IndexEntry, View};
+
+use crate::cluster::Cluster;
+use crate::http::HttpError;
+
+/// How often a read is begun again because a node began to change its settings meanwhile.
+const MAX_TRIES: usize = 4;
+
+/// Which settings an answer was made with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SettingsNote {
+    /// The last committed version of the index, the highest one of several; none if there never was one.
+    pub version: Option<SettingsVersion>,
+    /// Whether all nodes that were asked had the same settings.
+    pub uniform: bool,
+}
+
+/// One read of one or several indexes, which may take several tries:
+///
+/// ```text
+/// let mut read = UniformRead::new(cluster, view, indexes, floor);
+/// loop {
+///     let answer = ask(read.begin()?).await;
+///     if let Some(note) = read.end() {
+///         return Ok((answer?, note));
+///     }
+/// }
+/// ```
+#[derive(Debug)]
+pub struct UniformRead<'a> {
+    cluster: &'a Cluster,
+    view: Arc<View>,
+    indexes: BTreeSet<IndexUid>,
+    floor: Option<SettingsVersion>,
+    readings: Vec<Reading>,
+    uniform: bool,
+    tries: usize,
+}
+
+impl<'a> UniformRead<'a> {
+    /// A read of these indexes, as far as they exist, whose settings are to be of `floor` at least.
+    pub fn new(
+        cluster: &'a Cluster,
+        view: &Arc<View>,
+        indexes: impl IntoIterator<Item = IndexUid>,
+        floor: Option<SettingsVersion>,
+    ) -> Self {
+        let (view, indexes) = (Arc::clone(view), indexes.into_iter().collect());
+        Self { cluster, view, indexes, floor, readings: Vec::new(), uniform: true, tries: 0 }
+    }
+
+    /// What to read with: a view in which only nodes with equal settings are readable, and the indexes are as those have
+    /// them.
+    ///
+    /// # Errors
+    /// When no nodes are as new as the floor.
+    pub fn begin(&mut self) -> Result<Arc<View>, HttpError> {
+        self.tries += 1;
+        self.uniform = true;
+        self.readings.clear();
+        let entries: Vec<_> =
+            self.indexes.iter().filter_map(|uid| self.view.index(uid)).map(Arc::clone).collect();
+        let mut seen = Arc::clone(&self.view);
+        for entry in entries {
+            let reading = choose_reading(&self.view, &entry, self.floor)
+                .map_err(|stale| refuse(stale, &entry, self.floor))?;
+            let pool: BTreeSet<NodeId> = reading.pool.intersection(&seen.readable).cloned().collect();
+            // What suits one index may leave too little for another.
+            let suffices = reading.covers_with(&pool);
+            self.uniform &= suffices;
+            if suffices && (pool != seen.readable || !Arc::ptr_eq(&reading.entry, &entry)) {
+                let mut narrowed = View { readable: pool, ..View::clone(&seen) };
+                narrowed.indexes.insert(entry.uid.clone(), Arc::clone(&reading.entry));
+                seen = Arc::new(narrowed);
+            }
+            self.readings.push(reading);
+        }
+        Ok(seen)
+    }
+
+    /// What to say about the answer. None if a node began to change meanwhile: it may have answered with either settings,
+    /// and all is to be read again.
+    pub fn end(&mut self) -> Option<SettingsNote> {
+        let now = self.cluster.view.load();
+        let moved = self.readings.iter().any(|reading| reading.has_moved(&now, reading.nodes()));
+        if moved && self.tries < MAX_TRIES {
+            self.view = now;
+            return None;
+        }
+        let uniform =
+            self.uniform && !moved && self.readings.iter().all(|reading| reading.is_uniform(reading.nodes()));
+        Some(SettingsNote { version: self.readings.iter().filter_map(Reading::version).max(), uniform })
+    }
+}
+
+fn refuse(stale: Stale, entry: &IndexEntry, floor: Option<SettingsVersion>) -> HttpError {
+    let floor = floor.map_or(0, |floor| floor.0);
+    let message = match stale {
+        Stale::NeverCommitted => format!("No settings were ever committed as version {floor}."),
+        Stale::NotThereYet => format!(
+            "No nodes that hold all of index `{}` have its settings of version {floor} yet.",
+            entry.uid
+        ),
+    };
+    HttpError::new(ErrorCode::MiroirSettingsVersionStale, message)
+}

@@ -1,0 +1,446 @@
+//! Every change of settings that is on its way, in memory, with the versions that came of the earlier ones. What changes
+//! here shows in the view at once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, SettingsVersion, TaskUid};
+use miroir_core::settings::{
+    Broadcast, Canonical, NodeEvent, Phase, PhaseEvent, Rolling, SettingsVersions, Strategy, plan_waves,
+};
+use miroir_core::task::TaskStatus;
+use miroir_core::view::IndexEntry;
+use miroir_store::SettingsChange;
+use time::OffsetDateTime;
+use tokio::sync::watch;
+
+use super::{SettingsConfig, SettingsMetrics};
+use crate::cluster::ViewCell;
+
+/// A node to be read back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    /// The change that it has applied.
+    pub task: TaskUid,
+    /// The node.
+    pub node: NodeId,
+    /// The index.
+    pub index: PhysicalUid,
+}
+
+/// What has to be done after news from the nodes.
+#[derive(Debug, Default)]
+pub struct Step {
+    /// Changes to be stored as they are now.
+    pub save: Vec<Broadcast>,
+    /// Nodes to be read back.
+    pub verify: Vec<Job>,
+    /// Changes whose next wave is to be opened.
+    pub open: Vec<TaskUid>,
+}
+
+#[derive(Debug)]
+struct Live {
+    broadcast: Broadcast,
+    /// The index as clients call it.
+    uid: IndexUid,
+    /// The index as it will be; none once the change is over.
+    next: Option<Arc<IndexEntry>>,
+    /// The nodes get back what they had.
+    taken_back: bool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    versions: SettingsVersions,
+    live: BTreeMap<TaskUid, Live>,
+    verifying: BTreeSet<(TaskUid, NodeId)>,
+    /// Frozen changes that the operator wants to be tried again.
+    retries: BTreeSet<TaskUid>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Broadcasts {
+    pub(super) config: SettingsConfig,
+    pub(super) metrics: SettingsMetrics,
+    view: Arc<ViewCell>,
+    state: Mutex<State>,
+    /// Moves when a node may be sent something.
+    opened: watch::Sender<u64>,
+    /// One settings request to a node at a time: a repair must not overtake what came after it in the log.
+    locks: BTreeMap<NodeId, tokio::sync::Mutex<()>>,
+}
+
+impl Broadcasts {
+    /// Begins with nothing.
+    pub fn new(
+        config: SettingsConfig,
+        metrics: SettingsMetrics,
+        view: Arc<ViewCell>,
+        nodes: impl IntoIterator<Item = NodeId>,
+    ) -> Self {
+        Self {
+            config,
+            metrics,
+            view,
+            state: Mutex::default(),
+            opened: watch::Sender::new(0),
+            locks: nodes.into_iter().map(|node| (node, tokio::sync::Mutex::default())).collect(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Shows the state in the view. The lock is held meanwhile, so that the view never goes back.
+    fn show(&self, state: &State) {
+        self.view.update(|view| view.settings = state.versions.clone());
+    }
+
+    /// Takes in the versions that the store knows.
+    pub fn restore(&self, versions: SettingsVersions) {
+        let mut state = self.state();
+        state.versions = versions;
+        self.show(&state);
+    }
+
+    /// Takes in a change that was on its way when the last process stopped, or that some node still lacks.
+    pub fn resume(&self, broadcast: Broadcast, next: IndexEntry) {
+        let mut state = self.state();
+        let uid = next.uid.clone();
+        let next = (!broadcast.phase.is_over()).then(|| Arc::new(next));
+        let task = broadcast.task;
+        state.live.insert(task, Live { broadcast, uid, next, taken_back: false });
+        state.roll(task);
+        self.show(&state);
+    }
+
+    /// A change was decided: `next` is the index after it. Its first wave is open, but nobody may be sent anything before
+    /// what this returns is stored. An index that nobody has yet needs no waves.
+    pub fn begin(
+        &self,
+        task: TaskUid,
+        next: IndexEntry,
+        readable: &BTreeSet<NodeId>,
+        is_new: bool,
+    ) -> Broadcast {
+        let all: BTreeSet<NodeId> = next.placement.nodes().cloned().collect();
+        let waves = match self.config.strategy {
+            _ if is_new => vec![all],
+            Strategy::TwoPhase => plan_waves(&next.placement, readable),
+            Strategy::Sequential => all.into_iter().map(|node| [node].into()).collect(),
+        };
+        let hash = Canonical::of_client(&next.settings).hash();
+        let what = (task, next.physical.clone());
+        let now = OffsetDateTime::now_utc();
+        let broadcast = Broadcast::begin(what, self.config.strategy, hash, waves, now);
+        let mut state = self.state();
+        let live = Live {
+            broadcast: broadcast.clone(),
+            uid: next.uid.clone(),
+            next: Some(Arc::new(next)),
+            taken_back: false,
+        };
+        state.live.insert(task, live);
+        state.turn(&broadcast.index, &broadcast.changing());
+        state.roll(task);
+        self.show(&state);
+        broadcast
+    }
+
+    /// The same change with its next wave open, to be stored before [`Self::open`] makes it true. None if all are open.
+    pub fn prepare_next_wave(&self, task: TaskUid) -> Option<Broadcast> {
+        let mut broadcast = self.broadcast(task)?;
+        (!broadcast.open_next().is_empty()).then_some(broadcast)
+    }
+
+    /// Lets the lanes of a wave go.
+    pub fn open(&self, broadcast: Broadcast) {
+        let task = broadcast.task;
+        let mut state = self.state();
+        if let Some(live) = state.live.get_mut(&task) {
+            let before = live.broadcast.changing();
+            let wave = broadcast.changing().difference(&before).cloned().collect();
+            let index = broadcast.index.clone();
+            live.broadcast = broadcast;
+            state.turn(&index, &wave);
+            state.roll(task);
+        }
+        self.show(&state);
+        self.opened.send_modify(|moves| *moves += 1);
+    }
+
+    /// Whether a node may be sent this change.
+    pub fn is_open(&self, task: TaskUid, node: &NodeId) -> bool {
+        self.state().live.get(&task).is_none_or(|live| live.broadcast.is_open_for(node))
+    }
+
+    /// Waits until a node may be sent this change.
+    pub async fn until_open(&self, task: TaskUid, node: &NodeId) {
+        let mut opened = self.opened.subscribe();
+        while !self.is_open(task, node) {
+            opened.borrow_and_update();
+            if self.is_open(task, node) || opened.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// The right to send a node settings. Whoever holds it must not wait for the node's own work.
+    pub async fn lock(&self, node: &NodeId) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+        match self.locks.get(node) {
+            Some(lock) => Some(lock.lock().await),
+            None => None,
+        }
+    }
+
+    /// A change as it stands.
+    pub fn broadcast(&self, task: TaskUid) -> Option<Broadcast> {
+        self.state().live.get(&task).map(|live| live.broadcast.clone())
+    }
+
+    /// The changes that are not over, each with the client's name of its index.
+    pub fn on_their_way(&self) -> Vec<(IndexUid, Broadcast)> {
+        let state = self.state();
+        let open = state.live.values().filter(|live| !live.broadcast.phase.is_over());
+        open.map(|live| (live.uid.clone(), live.broadcast.clone())).collect()
+    }
+
+    /// Notes what became of a change on a node.
+    pub fn note(&self, task: TaskUid, node: &NodeId, event: NodeEvent) {
+        let mut state = self.state();
+        if state.live.get_mut(&task).is_some_and(|live| live.broadcast.note(node, event)) {
+            state.roll(task);
+            self.show(&state);
+        }
+    }
+
+    /// A node has applied a change. Answers whether it has to be read back, and is not already.
+    pub fn note_applied(&self, job: &Job) -> bool {
+        self.note(job.task, &job.node, NodeEvent::Applied);
+        let mut state = self.state();
+        let given_up = state
+            .live
+            .get(&job.task)
+            .is_some_and(|live| live.broadcast.differing().any(|(node, _)| *node == job.node));
+        !given_up && state.verifying.insert((job.task, job.node.clone()))
+    }
+
+    /// A node that was being read back no longer is.
+    pub fn note_read(&self, task: TaskUid, node: &NodeId) {
+        self.state().verifying.remove(&(task, node.clone()));
+    }
+
+    /// Moves a change on. Answers how it stands if that changed.
+    pub fn step(&self, task: TaskUid, event: PhaseEvent) -> Option<Broadcast> {
+        let mut state = self.state();
+        let broadcast = &mut state.live.get_mut(&task)?.broadcast;
+        let before = broadcast.phase;
+        broadcast.phase = before.next(event);
+        (broadcast.phase != before).then(|| broadcast.clone())
+    }
+
+    /// Turns a change round: every node is to have what it had.
+    pub fn take_back(&self, task: TaskUid) {
+        let mut state = self.state();
+        let Some(live) = state.live.get_mut(&task) else { return };
+        live.taken_back = true;
+        let (index, verified) = (live.broadcast.index.clone(), live.broadcast.verified());
+        let nodes: Vec<NodeId> = live.broadcast.nodes.keys().cloned().collect();
+        for node in &nodes {
+            live.broadcast.note(node, NodeEvent::TakenBack);
+        }
+        state.turn(&index, &verified);
+        state.roll(task);
+        self.show(&state);
+    }
+
+    /// Whether a change was turned round.
+    pub fn is_taken_back(&self, task: TaskUid) -> bool {
+        self.state().live.get(&task).is_some_and(|live| live.taken_back)
+    }
+
+    /// The end of a change's task: what to store, with the next version if it was committed. It is not true, and does not
+    /// show, before [`Self::end`].
+    pub fn plan_end(&self, task: TaskUid, status: TaskStatus, ahead: u64) -> Option<Broadcast> {
+        let state = self.state();
+        let mut broadcast = state.live.get(&task)?.broadcast.clone();
+        if status == TaskStatus::Succeeded {
+            broadcast.phase = broadcast.phase.next(PhaseEvent::Applied).next(PhaseEvent::Committed);
+            broadcast.version =
+                Some(SettingsVersion(state.versions.last.map_or(0, |last| last.0) + ahead + 1));
+        } else {
+            broadcast.phase = broadcast.phase.next(PhaseEvent::Refused);
+        }
+        broadcast.ended_at = Some(OffsetDateTime::now_utc());
+        Some(broadcast)
+    }
+
+    /// Makes changes of settings true, together with whatever else `and` changes in the view.
+    pub fn end(&self, changes: &[SettingsChange], and: impl FnOnce(&mut miroir_core::view::View)) {
+        let mut state = self.state();
+        for change in changes {
+            match change {
+                SettingsChange::Ended(broadcast) => state.end(broadcast),
+                SettingsChange::Advanced { index, node, version, .. } => {
+                    state.versions.change(index, |versions| {
+                        versions.nodes.insert(node.clone(), *version);
+                        versions.doubtful.remove(node);
+                    });
+                }
+                SettingsChange::Forgotten(index) => {
+                    state.versions.indexes.remove(index);
+                }
+            }
+        }
+        self.view.update(|view| {
+            and(view);
+            view.settings = state.versions.clone();
+        });
+        self.opened.send_modify(|moves| *moves += 1);
+    }
+
+    /// The commit that a change became.
+    pub fn version(&self, task: TaskUid) -> Option<SettingsVersion> {
+        self.state().live.get(&task)?.broadcast.version
+    }
+
+    /// Forgets a change that no node lacks any more.
+    pub fn forget(&self, task: TaskUid) {
+        let mut state = self.state();
+        if state.live.get(&task).is_some_and(|live| live.broadcast.phase.is_over()) {
+            state.live.remove(&task);
+        }
+    }
+
+    /// Keeps a node out of uniform covers of an index until its settings are known again.
+    pub fn doubt(&self, index: &PhysicalUid, node: &NodeId) {
+        let mut state = self.state();
+        state.turn(index, &[node.clone()].into());
+        state.versions.change(index, |versions| {
+            versions.doubtful.insert(node.clone());
+        });
+        self.show(&state);
+    }
+
+    /// A node has what the catalog says.
+    pub fn trust(&self, index: &PhysicalUid, node: &NodeId) {
+        let mut state = self.state();
+        if state.versions.indexes.get(index).is_some_and(|versions| versions.doubtful.contains(node)) {
+            state.versions.change(index, |versions| {
+                versions.doubtful.remove(node);
+            });
+            self.show(&state);
+        }
+    }
+
+    /// Whether writes stop when a node can't be brought to its settings.
+    pub fn freezes(&self) -> bool {
+        self.config.freeze_writes_on_unrepairable
+    }
+
+    /// The last commit of an index, if this node is not known to have it and no other change is on its way.
+    pub fn missing_version(&self, index: &PhysicalUid, node: &NodeId) -> Option<SettingsVersion> {
+        let state = self.state();
+        let versions = state.versions.indexes.get(index).filter(|versions| versions.rolling.is_none())?;
+        versions.committed().filter(|version| versions.nodes.get(node) != Some(version))
+    }
+
+    /// Whether a change of this index is on its way.
+    pub fn is_rolling(&self, index: &PhysicalUid) -> bool {
+        let state = self.state();
+        state.live.values().any(|live| live.broadcast.index == *index && !live.broadcast.phase.is_over())
+    }
+
+    /// Asks for another try of a frozen change of this index. False if there is none.
+    pub fn ask_for_retry(&self, index: &PhysicalUid) -> bool {
+        let mut state = self.state();
+        let frozen: Vec<TaskUid> = state
+            .live
+            .iter()
+            .filter(|(_, live)| live.broadcast.index == *index && live.broadcast.phase == Phase::Frozen)
+            .map(|(task, _)| *task)
+            .collect();
+        state.retries.extend(&frozen);
+        !frozen.is_empty()
+    }
+
+    /// Begins the tries that were asked for: the nodes that were given up are to be read back again.
+    pub fn take_retries(&self) -> Vec<Broadcast> {
+        let mut state = self.state();
+        let mut begun = Vec::new();
+        for task in std::mem::take(&mut state.retries) {
+            let Some(live) = state.live.get_mut(&task) else { continue };
+            let nodes: Vec<NodeId> = live.broadcast.differing().map(|(node, _)| node.clone()).collect();
+            for node in &nodes {
+                live.broadcast.note(node, NodeEvent::Retry);
+            }
+            live.broadcast.phase = live.broadcast.phase.next(PhaseEvent::Retry);
+            begun.push(live.broadcast.clone());
+            state.roll(task);
+        }
+        if !begun.is_empty() {
+            self.show(&state);
+        }
+        begun
+    }
+
+    /// How many nodes are known to differ, by index.
+    pub fn divergence(&self) -> BTreeMap<PhysicalUid, usize> {
+        let state = self.state();
+        let mut nodes: BTreeMap<PhysicalUid, BTreeSet<NodeId>> = BTreeMap::new();
+        for (index, versions) in &state.versions.indexes {
+            nodes.entry(index.clone()).or_default().extend(versions.doubtful.iter().cloned());
+        }
+        for live in state.live.values().filter(|live| !live.broadcast.phase.is_over()) {
+            let differing = live.broadcast.differing().map(|(node, _)| node.clone());
+            nodes.entry(live.broadcast.index.clone()).or_default().extend(differing);
+        }
+        nodes.into_iter().map(|(index, nodes)| (index, nodes.len())).collect()
+    }
+}
+
+impl State {
+    /// Notes that answers of these nodes may change from now on.
+    fn turn(&mut self, index: &PhysicalUid, nodes: &BTreeSet<NodeId>) {
+        self.versions.change(index, |versions| versions.begin_turns(nodes));
+    }
+
+    /// Brings what readers know up to the state of a change.
+    fn roll(&mut self, task: TaskUid) {
+        let Some(live) = self.live.get(&task) else { return };
+        let Some(next) = live.next.clone() else { return };
+        let changing = live.broadcast.changing();
+        // Of a change that was turned round, a verified node has what it had before.
+        let changed = if live.taken_back { BTreeSet::new() } else { live.broadcast.verified() };
+        let rolling = Rolling { next, changing, changed };
+        let index = live.broadcast.index.clone();
+        self.versions.change(&index, |versions| versions.rolling = Some(rolling));
+    }
+
+    fn end(&mut self, broadcast: &Broadcast) {
+        let taken_back = self.live.get(&broadcast.task).is_some_and(|live| live.taken_back);
+        let differing: BTreeSet<NodeId> = broadcast.differing().map(|(node, _)| node.clone()).collect();
+        // A change that failed leaves what it has changed to the search for drift.
+        let astray = match broadcast.phase {
+            Phase::Failed if !taken_back => {
+                broadcast.verified().union(&broadcast.changing()).cloned().collect()
+            }
+            _ => differing,
+        };
+        if let Some(version) = broadcast.version {
+            self.versions.commit(&broadcast.index, version, &broadcast.verified());
+        }
+        self.versions.change(&broadcast.index, |versions| {
+            versions.rolling = None;
+            versions.begin_turns(&astray);
+            versions.doubtful.extend(astray);
+        });
+        if let Some(live) = self.live.get_mut(&broadcast.task) {
+            live.broadcast = broadcast.clone();
+            live.next = None;
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Looks whether nodes keep the settings they were given: somebody may have changed a node directly. A node that differs is
+//! kept out of uniform covers and gets its settings back.
+//!
+//! Each look is complete in itself and repairs to what the catalog says at that moment, so it does not matter how often it
+//! is done, or whether it was cut off.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use miroir_core::ids::{NodeId, PhysicalUid};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep};
+
+use super::node::{Failure, Found, read_back, send_repair, wait_for};
+use super::{Broadcasts, Targets};
+use crate::cluster::{Membership, Node, ViewCell};
+
+/// How often to look for nodes that are known to differ.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Before a node that did not take a repair is tried again; twice as long each time.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_mins(1));
+
+/// An index on a node.
+type Pair = (PhysicalUid, NodeId);
+
+/// See the module.
+pub struct Drift {
+    /// The board of changes.
+    pub broadcasts: Arc<Broadcasts>,
+    /// The nodes.
+    pub membership: Arc<Membership>,
+    /// What there is to look at.
+    pub view: Arc<ViewCell>,
+    /// What nodes should have.
+    pub targets: Arc<dyn Targets>,
+}
+
+impl std::fmt::Debug for Drift {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Drift").finish_non_exhaustive()
+    }
+}
+
+impl Drift {
+    /// Looks at one pair after the other, each once in the configured interval. `seen` hears of nodes that have what they
+    /// should.
+    pub async fn watch(&self, seen: &mpsc::Sender<Pair>) {
+        let mut last = None;
+        loop {
+            let pairs = self.pairs();
+            let count = u32::try_from(pairs.len()).unwrap_or(u32::MAX).max(1);
+            sleep(self.broadcasts.config.drift.interval / count).await;
+            let after = |pair: &&Pair| last.as_ref().is_none_or(|last| *pair > last);
+            let Some(pair) = pairs.iter().find(after).or(pairs.first()).cloned() else { continue };
+            if self.look(&pair).await {
+                // Whoever listens ends only together with this.
+                let _ = seen.send(pair.clone()).await;
+            }
+            last = Some(pair);
+        }
+    }
+
+    /// Brings back nodes that are known to differ, soon and again and again.
+    pub async fn recover(&self, seen: &mpsc::Sender<Pair>) {
+        let mut waiting: BTreeMap<Pair, (Instant, Duration)> = BTreeMap::new();
+        loop {
+            sleep(LOOK).await;
+            let doubtful = self.doubtful();
+            waiting.retain(|pair, _| doubtful.contains(pair));
+            for pair in doubtful {
+                let (next, pause) = waiting.get(&pair).copied().unwrap_or((Instant::now(), PAUSES.0));
+                if Instant::now() < next {
+                    continue;
+                }
+                if self.look(&pair).await {
+                    // Whoever listens ends only together with this.
+                    let _ = seen.send(pair.clone()).await;
+                } else {
+                    waiting.insert(pair, (Instant::now() + pause, (pause * 2).min(PAUSES.1)));
+                }
+            }
+        }
+    }
+
+    /// In order, so that a look can go on where the last one was.
+    fn pairs(&self) -> Vec<Pair> {
+        let view = self.view.load();
+        let of_index = |entry: &Arc<miroir_core::view::IndexEntry>| {
+            let pair = |node: &NodeId| (entry.physical.clone(), node.clone());
+            entry.placement.nodes().map(pair).collect::<Vec<_>>()
+        };
+        let mut pairs: Vec<Pair> = view.indexes.values().flat_map(of_index).collect();
+        pairs.sort_unstable();
+        pairs
+    }
+
+    fn doubtful(&self) -> Vec<Pair> {
+        let view = self.view.load();
+        let versions = view.settings.indexes.iter();
+        versions
+            .flat_map(|(index, versions)| {
+                versions.doubtful.iter().map(|node| (index.clone(), node.clone())).collect::<Vec<_>>()
+            })
+            .collect()
+    }
+
+    /// Whether the node has what it should, now.
+    async fn look(&self, (index, node): &Pair) -> bool {
+        let is_read = |standing: crate::cluster::Standing| standing.reachable && standing.in_sync;
+        if !self.membership.standing(node).is_some_and(is_read) {
+            return false;
+        }
+        let Some(connection) = self.membership.node(node) else { return false };
+        match self.settle(connection, index).await {
+            Ok(has_it) => has_it,
+            Err(error) => {
+                tracing::warn!(%node, %index, %error, "settings of a node can't be looked at or repaired");
+                false
+            }
+        }
+    }
+
+    async fn settle(&self, node: &Node, index: &PhysicalUid) -> Result<bool, Failure> {
+        let timeout = self.broadcasts.config.verify_timeout;
+        let targets = self.targets.catalog_targets(index, node.id());
+        if targets.is_empty() {
+            return Ok(false);
+        }
+        let found = read_back(node, &targets, timeout).await?;
+        // What was decided meanwhile may have reached the node: then nothing is known about it.
+        if self.targets.catalog_targets(index, node.id()) != targets {
+            return Ok(false);
+        }
+        let Found::Other { read_back: settings, keys } = found else {
+            self.broadcasts.trust(index, node.id());
+            return Ok(true);
+        };
+        self.broadcasts.metrics.note_mismatch();
+        self.broadcasts.doubt(index, node.id());
+        tracing::warn!(node = %node.id(), %index, ?keys, "somebody changed the settings of a node");
+        if !self.broadcasts.config.drift.auto_repair {
+            return Ok(false);
+        }
+        let task = {
+            let _turn = self.broadcasts.lock(node.id()).await;
+            if self.targets.catalog_targets(index, node.id()) != targets {
+                return Ok(false);
+            }
+            send_repair(node, &targets[0], (&keys, &settings), timeout).await?
+        };
+        wait_for(node, task, timeout).await?;
+        if read_back(node, &targets, timeout).await? != Found::Same {
+            return Ok(false);
+        }
+        self.broadcasts.metrics.note_drift_repair();
+        self.broadcasts.trust(index, node.id());
+        tracing::info!(node = %node.id(), %index, "node has its settings back");
+        Ok(true)
+    }
+}

@@ -1,0 +1,30 @@
+//! Changes of settings after they are decided: they roll through the nodes wave by wave, each node is read back, what
+//! differs is sent again, and only then does the change count.
+//!
+//! ```text
+//!  sequencer --begin--> broadcasts <--may I send?-- lanes
+//!                         ^    |
+//!   applied, refused      |    | a node to read back
+//!  committer -------------/    v
+//!      ^                    verifier ---- GET, PATCH settings ---> nodes
+//!      \--- verified, given up ---/
+//! ```
+//!
+//! What is decided about it is in [`miroir_core::settings`]; which node may be asked together with which is in the view.
+//! [`Drift`] looks whether nodes keep what they were given.
+
+mod board;
+mod config;
+mod drift;
+mod frozen;
+mod metrics;
+mod node;
+mod report;
+mod verifier;
+
+pub use board::{Broadcasts, Job, Step};
+pub use config::{DriftConfig, SettingsConfig};
+pub use drift::Drift;
+pub use metrics::SettingsMetrics;
+pub use report::{BroadcastReport, IndexBroadcasts};
+pub use verifier::{Targets, Verdict, Verifier};

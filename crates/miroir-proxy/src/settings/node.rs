@@ -1,0 +1,109 @@
+//! Reading and repairing the settings of one index on one node.
+
+use std::time::Duration;
+
+use miroir_core::ids::PhysicalUid;
+use miroir_core::settings::{Canonical, NodeContext, repair_patch};
+use miroir_core::view::IndexEntry;
+use reqwest::Method;
+use serde_json::{Map, Value};
+use tokio::time::{Instant, sleep};
+
+use crate::cluster::{Node, NodeError, NodeRequest};
+
+/// Between two looks at a repair.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// What a node has.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Found {
+    /// Exactly what it should have.
+    Same,
+    /// Something else: how it reads, and in which settings it differs.
+    Other { read_back: Map<String, Value>, keys: Vec<String> },
+}
+
+/// Why a node's settings are not known, or not changed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    #[error("HTTP {0}")]
+    Refused(u16),
+    #[error("the answer is out of form")]
+    OutOfForm,
+    #[error("the repair did not end in time")]
+    TooLate,
+    #[error("the repair failed: {0}")]
+    Failed(String),
+}
+
+fn context(entry: &IndexEntry) -> NodeContext<'_> {
+    NodeContext { primary_key: entry.primary_key.as_deref(), scattered: entry.placement.is_scattered() }
+}
+
+/// Compares what the node reports with what it may have: any of `targets`, which are not none.
+pub(super) async fn read_back(
+    node: &Node,
+    targets: &[IndexEntry],
+    timeout: Duration,
+) -> Result<Found, Failure> {
+    let read_back = fetch_settings(node, &targets[0].physical, timeout).await?;
+    let differs = |entry: &IndexEntry| {
+        let set = Canonical::of_client(&entry.settings);
+        set.differing_keys(&Canonical::of_node(&read_back, &entry.settings, context(entry)))
+    };
+    let mut keys: Vec<Vec<String>> = targets.iter().map(differs).collect();
+    if keys.iter().any(Vec::is_empty) {
+        return Ok(Found::Same);
+    }
+    Ok(Found::Other { keys: keys.swap_remove(0), read_back })
+}
+
+async fn fetch_settings(
+    node: &Node,
+    index: &PhysicalUid,
+    timeout: Duration,
+) -> Result<Map<String, Value>, Failure> {
+    let reply = node.send(NodeRequest::get(format!("/indexes/{index}/settings")), timeout).await?;
+    if !reply.status.is_success() {
+        return Err(Failure::Refused(reply.status.as_u16()));
+    }
+    serde_json::from_slice(&reply.body).map_err(|_| Failure::OutOfForm)
+}
+
+/// Puts the change into the node's queue that brings it to `entry` in these settings. Answers the node's task.
+pub(super) async fn send_repair(
+    node: &Node,
+    entry: &IndexEntry,
+    (keys, read_back): (&[String], &Map<String, Value>),
+    timeout: Duration,
+) -> Result<u64, Failure> {
+    let change = repair_patch(keys, read_back, &entry.settings, context(entry));
+    let body = Value::Object(change).to_string();
+    let path = format!("/indexes/{}/settings", entry.physical);
+    let reply = node.send(NodeRequest::new(Method::PATCH, path).json(body), timeout).await?;
+    if !reply.status.is_success() {
+        return Err(Failure::Refused(reply.status.as_u16()));
+    }
+    let answer: Value = serde_json::from_slice(&reply.body).map_err(|_| Failure::OutOfForm)?;
+    answer["taskUid"].as_u64().ok_or(Failure::OutOfForm)
+}
+
+/// Waits until a task of the node has ended.
+pub(super) async fn wait_for(node: &Node, task: u64, timeout: Duration) -> Result<(), Failure> {
+    let deadline = Instant::now() + timeout;
+    loop {
+        let reply = node.send(NodeRequest::get(format!("/tasks/{task}")), timeout).await?;
+        let task: Value = serde_json::from_slice(&reply.body).map_err(|_| Failure::OutOfForm)?;
+        match task["status"].as_str() {
+            Some("succeeded") => return Ok(()),
+            Some("failed" | "canceled") => {
+                let message = task["error"]["message"].as_str().unwrap_or("the node gave no reason");
+                return Err(Failure::Failed(message.to_owned()));
+            }
+            _ if Instant::now() > deadline => return Err(Failure::TooLate),
+            _ => sleep(LOOK).await,
+        }
+    }
+}

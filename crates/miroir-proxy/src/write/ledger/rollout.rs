@@ -1,0 +1,200 @@
+//! Changes of settings in the ledger: a node has done its share of one only when it was read back.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use miroir_core::error::ResponseError;
+use miroir_core::ids::{NodeId, PhysicalUid, TaskUid};
+use miroir_core::task::{Mutation, Step, Verdict};
+use miroir_core::view::IndexEntry;
+use time::OffsetDateTime;
+
+use super::{Ledger, Now, Share, Stage, is_awaited};
+use crate::write::prepared::Decided;
+
+/// What is special about a change of settings.
+#[derive(Debug)]
+pub(super) struct Rollout {
+    index: PhysicalUid,
+    /// Its task can't end yet: not all nodes may have it, or the operator has to do something.
+    pub(super) held: bool,
+    /// Its task fails with this, and every node gets back what it had.
+    pub(super) taken_back: Option<ResponseError>,
+    /// Since when some node of the open waves has it.
+    done_since: Option<Instant>,
+}
+
+impl Rollout {
+    pub(super) fn of(work: &Decided) -> Option<Self> {
+        let target = work.decision.target.as_ref().filter(|_| is_rollout(work))?;
+        let index = target.physical.clone();
+        Some(Self { index, held: false, taken_back: None, done_since: None })
+    }
+}
+
+/// What nodes have made of a change of settings since the last look, as far as they were not verified.
+#[derive(Debug, Default)]
+pub(in crate::write) struct RolloutNews {
+    /// Nodes that applied it and have to be read back.
+    pub(in crate::write) applied: Vec<NodeId>,
+    /// Nodes that did not take it.
+    pub(in crate::write) refused: Vec<NodeId>,
+}
+
+/// Whether the entry is a client's change of settings, which goes through the nodes in waves. What Miroir adds of its own
+/// goes to nodes that have nothing to be mixed yet.
+pub(in crate::write) fn is_rollout(work: &Decided) -> bool {
+    let changes = |step: &Step| matches!(step, Step::Settings { .. });
+    matches!(work.entry.mutation, Mutation::Settings { .. })
+        && work.decision.verdict == Verdict::Accepted
+        && work.decision.target.is_some()
+        && work.decision.steps.iter().any(changes)
+}
+
+impl Ledger {
+    /// A change of settings stands in the place of earlier ones of the same index, and so does its end: what nodes still
+    /// owe of those is not read back any more.
+    pub(super) fn replace_rollouts(&mut self, work: &Decided) {
+        let ends = work.decision.steps.iter().any(|step| matches!(step, Step::DeleteIndex));
+        let Some(target) = work.decision.target.as_ref().filter(|_| ends || is_rollout(work)) else { return };
+        for task in self.rollouts.clone() {
+            if self.physical_of(task).is_some_and(|index| index == target.physical) {
+                self.stop_verifying(task, None);
+            }
+        }
+    }
+
+    fn stop_verifying(&mut self, task: TaskUid, node: Option<&NodeId>) {
+        let Some(open) = self.open.get_mut(&task) else { return };
+        let mut is_late = false;
+        for (_, share) in open.shares.iter_mut().filter(|(id, _)| node.is_none_or(|node| node == *id)) {
+            share.unverified = false;
+            is_late |= share.is_done();
+        }
+        if is_late && matches!(open.stage, Stage::Settled { .. }) {
+            self.late.insert(task);
+        }
+    }
+
+    pub(in crate::write) fn physical_of(&self, task: TaskUid) -> Option<PhysicalUid> {
+        self.open.get(&task)?.rollout.as_ref().map(|rollout| rollout.index.clone())
+    }
+
+    /// Every change of settings of which some node still owes its share.
+    pub(in crate::write) fn rollouts(&self) -> impl Iterator<Item = TaskUid> {
+        self.rollouts.iter().copied()
+    }
+
+    /// What nodes have made of a change.
+    pub(in crate::write) fn rollout_news(&self, task: TaskUid) -> RolloutNews {
+        let mut news = RolloutNews::default();
+        for (node, share) in self.open.get(&task).into_iter().flat_map(|open| &open.shares) {
+            if share.is_applied() && share.has_failed() {
+                news.refused.push(node.clone());
+            } else if share.is_applied() && share.unverified {
+                news.applied.push(node.clone());
+            }
+        }
+        news
+    }
+
+    /// A node was read back and has what it should, or nobody waits for that any more.
+    pub(in crate::write) fn note_verified(&mut self, task: TaskUid, node: &NodeId) {
+        self.stop_verifying(task, Some(node));
+    }
+
+    /// Whether a change waits for one of these nodes; not for nodes that are away, or much slower than the others.
+    pub(in crate::write) fn is_waiting_for(
+        &mut self,
+        task: TaskUid,
+        nodes: &BTreeSet<NodeId>,
+        has_done: impl Fn(&NodeId) -> bool,
+        now: &Now<'_>,
+    ) -> bool {
+        let states = &self.nodes;
+        let Some(open) = self.open.get_mut(&task) else { return false };
+        let Some(rollout) = &mut open.rollout else { return false };
+        let is_done = |node: &NodeId| open.shares.get(node).is_none_or(Share::is_done) || has_done(node);
+        if nodes.iter().any(is_done) {
+            rollout.done_since.get_or_insert(now.instant);
+        }
+        let in_time = rollout.done_since.is_none_or(|since| now.instant.duration_since(since) < now.max_lag);
+        in_time && nodes.iter().any(|node| !is_done(node) && is_awaited(states, node, now))
+    }
+
+    /// Keeps the task of a change from ending, or lets it end.
+    pub(in crate::write) fn hold(&mut self, task: TaskUid, held: bool) {
+        let Some(open) = self.open.get_mut(&task) else { return };
+        let Some(rollout) = &mut open.rollout else { return };
+        rollout.held = held;
+        rollout.done_since = None;
+        if let Stage::Unsettled { covered_since, .. } = &mut open.stage {
+            *covered_since = None;
+        }
+    }
+
+    /// The task of a change is to fail with this error, when every node has back what it had.
+    pub(in crate::write) fn take_back(&mut self, task: TaskUid, error: ResponseError) {
+        let Some(open) = self.open.get_mut(&task) else { return };
+        let Some(rollout) = &mut open.rollout else { return };
+        rollout.taken_back = Some(error);
+        for share in open.shares.values_mut() {
+            share.unverified = true;
+        }
+    }
+
+    pub(super) fn is_taken_back(&self, task: TaskUid) -> bool {
+        let rollout = self.open.get(&task).and_then(|open| open.rollout.as_ref());
+        rollout.is_some_and(|rollout| rollout.taken_back.is_some())
+    }
+
+    /// The forms that an index may have on a node that has applied this change: with everything decided since, and with
+    /// the primary key that it had before. None if the change is not read back any more.
+    pub(in crate::write) fn targets_of(
+        &self,
+        task: TaskUid,
+        node: &NodeId,
+        index: &PhysicalUid,
+    ) -> Vec<IndexEntry> {
+        let share = self.open.get(&task).and_then(|open| open.shares.get(node));
+        if share.is_some_and(|share| share.unverified) { self.targets(index) } else { Vec::new() }
+    }
+
+    /// The forms that an index may have on a node that is up to date.
+    pub(in crate::write) fn targets(&self, index: &PhysicalUid) -> Vec<IndexEntry> {
+        let known = self.catalog.values().find(|entry| entry.physical == *index);
+        let decided = || {
+            let open =
+                self.queues.iter().find(|(_, queue)| queue.iter().any(|task| self.is_about(*task, index)));
+            open.map(|(uid, _)| uid)
+        };
+        let Some(uid) = known.map(|entry| &entry.uid).or_else(decided) else { return Vec::new() };
+        let head = self.head(uid, std::iter::empty(), OffsetDateTime::UNIX_EPOCH);
+        let Some(head) = head.filter(|head| head.physical == *index) else { return Vec::new() };
+        let earlier_key = known.and_then(|entry| entry.primary_key.clone());
+        let earlier = (earlier_key != head.primary_key)
+            .then(|| IndexEntry { primary_key: earlier_key, ..head.clone() });
+        std::iter::once(head).chain(earlier).collect()
+    }
+
+    fn is_about(&self, task: TaskUid, index: &PhysicalUid) -> bool {
+        let target = self.work(task).and_then(|work| work.decision.target.as_ref());
+        target.is_some_and(|target| target.physical == *index)
+    }
+
+    /// Whether a change of an index's settings or of its existence is decided and not over, or owed by this node.
+    pub(in crate::write) fn is_busy(&self, index: &PhysicalUid, node: &NodeId) -> bool {
+        let changes = |step: &Step| {
+            matches!(step, Step::Settings { .. } | Step::CreateIndex { .. } | Step::DeleteIndex)
+        };
+        let unsettled = self.queues.values().flatten().any(|task| {
+            self.is_about(*task, index)
+                && self.work(*task).is_some_and(|work| work.decision.steps.iter().any(changes))
+        });
+        let owed = self.rollouts.iter().any(|task| {
+            self.open.get(task).is_some_and(|open| open.shares.contains_key(node))
+                && self.physical_of(*task).is_some_and(|other| other == *index)
+        });
+        unsettled || owed
+    }
+}

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserializer as _;
-use serde::de::{MapAccess, Visitor};
+use serde::de::{Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Number, Value};
 
@@ -46,6 +46,11 @@ pub fn find_id<'a>(
     search.finish().ok().map(Cow::into_owned)
 }
 
+/// The canonical id of a document, found by the primary key; `None` for one that has none.
+pub fn find_document_id(document: &RawValue, key: &str) -> Option<String> {
+    find_in_value(document, key).ok().flatten().map(Cow::into_owned)
+}
+
 /// Why a document has no usable id.
 #[derive(Debug)]
 pub(super) enum IdError {
@@ -55,7 +60,9 @@ pub(super) enum IdError {
     TooMany,
     /// This value, printed as JSON, is no id.
     Invalid(String),
-    /// The document can't be read to its end.
+    /// The value is no id and can't be printed either, which makes Meilisearch crash.
+    Crash(serde_json::Error),
+    /// The document can't be read on the way to the id.
     Unreadable(serde_json::Error),
 }
 
@@ -90,7 +97,8 @@ impl<'k, 'a> IdSearch<'k, 'a> {
     }
 }
 
-/// Goes on with the search in an object further down.
+/// Goes on with the search in an object further down. Like Meilisearch it gives up at the first fault, which leaves the
+/// parser in the middle of the object: what the parser says to that comes before the fault.
 struct NestedVisitor<'k>(&'k str);
 
 impl<'a> Visitor<'a> for NestedVisitor<'_> {
@@ -104,8 +112,14 @@ impl<'a> Visitor<'a> for NestedVisitor<'_> {
         let mut search = IdSearch::by(self.0);
         while let Some((FieldName(name), value)) = fields.next_entry()? {
             search.look(&name, value);
+            if search.found.is_err() {
+                break;
+            }
         }
-        Ok(search.found)
+        match search.found {
+            Err(IdError::Unreadable(error)) => Err(A::Error::custom(error)),
+            found => Ok(found),
+        }
     }
 }
 
@@ -113,10 +127,12 @@ fn find_in_value<'a>(value: &'a RawValue, key: &str) -> Result<Option<Cow<'a, st
     if key.is_empty() {
         return read_id(value).map(Some);
     }
-    if !value.get().starts_with('{') {
-        return Ok(None);
+    match value.deserialize_map(NestedVisitor(key)) {
+        Ok(found) => found,
+        // Something else than an object, or one in which the key is broken further down.
+        Err(error) if error.is_data() => Ok(None),
+        Err(error) => Err(IdError::Unreadable(error)),
     }
-    value.deserialize_map(NestedVisitor(key)).map_err(IdError::Unreadable)?
 }
 
 fn read_id(value: &RawValue) -> Result<Cow<'_, str>, IdError> {
@@ -131,12 +147,12 @@ fn read_id(value: &RawValue) -> Result<Cow<'_, str>, IdError> {
             .filter(|number| !number.is_f64())
             .map(|number| Cow::Owned(number.to_string())),
     };
-    id.ok_or_else(|| IdError::Invalid(print_json(text)))
+    id.ok_or_else(|| print_json(text.as_bytes()).map_or_else(IdError::Crash, IdError::Invalid))
 }
 
-/// JSON as a message shows it: compact, numbers in their usual form; as it stands if it can't be read.
-pub(super) fn print_json(text: &str) -> String {
-    serde_json::from_str::<Value>(text).map_or_else(|_| text.to_owned(), |value| value.to_string())
+/// JSON as a message shows it: compact, numbers in their usual form.
+pub(super) fn print_json(text: &[u8]) -> Result<String, serde_json::Error> {
+    Ok(serde_json::from_slice::<Value>(text)?.to_string())
 }
 
 /// What is left of a key below a field: nothing for the field itself, `b.c` for `a.b.c` and the field `a`.
@@ -205,6 +221,6 @@ mod tests {
         assert_eq!(found(r#"{"id": 1e2}"#, "id"), "Invalid(\"100.0\")");
         assert_eq!(found(r#"{"id": null}"#, "id"), "Invalid(\"null\")");
         assert_eq!(found(r#"{"id": [ 1 ]}"#, "id"), "Invalid(\"[1]\")");
-        assert_eq!(found(r#"{"a":{"b":true,"c":1}}"#, "a.b"), "Invalid(\"true\")");
+        assert_eq!(found(r#"{"a":{"c":1,"b":true}}"#, "a.b"), "Invalid(\"true\")");
     }
 }

@@ -4,22 +4,30 @@
 //! document without a usable id fails the rest. Each node sees a part only, so the whole is judged here, with
 //! Meilisearch's own messages, before any part is delivered.
 
+mod demands;
+mod error;
 mod geo;
+mod merged;
+mod missing;
 mod scan;
+mod values;
 mod vectors;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde_json::value::RawValue;
 
-pub use self::geo::{judge_coordinates, uses_coordinates};
-use self::scan::{BadValue, scan};
-pub use self::vectors::VectorLengths;
-use super::id::{IdError, print_json};
+pub use self::demands::Demands;
+pub use self::error::{BatchError, GeoError, ValueError};
+pub use self::missing::MissingVectors;
+pub use self::vectors::{EmbeddingsError, ShapeError, ShapeFault};
+
+use self::scan::scan;
+use self::values::judge_values;
 use super::payload::Payload;
-use crate::error::{ErrorCode, ResponseError};
 use crate::hash::shard_of;
 use crate::ids::{IndexUid, ShardCount, ShardId};
+use crate::task::WriteMethod;
 
 /// A field whose name ends so, in any case, can be the primary key of an index that has none.
 const CANDIDATE_SUFFIX: &str = "id";
@@ -69,192 +77,139 @@ impl DocumentIds {
     }
 }
 
-/// Why a batch is refused as a whole: the error of its task. The client's fault each time.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BatchError {
-    /// No primary key, and no field that could be it.
-    #[error(
-        "The primary key inference failed as the engine did not find any field ending with `id` in its name. \
-         Please specify the primary key manually using the `primaryKey` query parameter."
-    )]
-    NoKeyCandidate,
-    /// No primary key, and several fields that could be it.
-    #[error(
-        "The primary key inference failed as the engine found {count} fields ending with `id` in their names: \
-         '{first}' and '{second}'. Please specify the primary key manually using the `primaryKey` query parameter."
-    )]
-    SeveralKeyCandidates {
-        /// How many fields could be it.
-        count: usize,
-        /// The first of them in byte order.
-        first: String,
-        /// The second of them in byte order.
-        second: String,
-    },
-    /// The client names another key than the index has.
-    #[error("Index already has a primary key: `{0}`.")]
-    KeyAlreadyExists(String),
-    /// A document without the key.
-    #[error("Document doesn't have a `{primary_key}` attribute: `{document}`.")]
-    MissingId {
-        /// The key.
-        primary_key: String,
-        /// The whole document, printed.
-        document: String,
-    },
-    /// A document in which the key, a path, leads to several values.
-    #[error("Document have too many matching `{primary_key}` attribute: `{document}`.")]
-    TooManyIds {
-        /// The key.
-        primary_key: String,
-        /// The whole document, printed.
-        document: String,
-    },
-    /// A document whose id is no id.
-    #[error(
-        "Document identifier `{0}` is invalid. A document identifier can be of type integer or string, only composed of \
-         alphanumeric characters (a-z A-Z 0-9), hyphens (-) and underscores (_), and can not be more than 511 bytes."
-    )]
-    InvalidId(String),
-    /// More different fields than an index can have. The limit is one higher than Meilisearch's message says.
-    #[error("A document cannot contain more than 65,535 fields.")]
-    TooManyFields,
-    /// A document whose `_vectors` is no object.
-    #[error("Index `{index_uid}`: {reason}")]
-    VectorsNotAnObject {
-        /// The index as the client names it.
-        index_uid: IndexUid,
-        /// The parser's message.
-        reason: String,
-    },
-    /// A document with a vector that is not as long as its embedder's are.
-    #[error("Index `{index_uid}`: {reason}")]
-    WrongVectorLength {
-        /// The index as the client names it.
-        index_uid: IndexUid,
-        /// What is wrong where.
-        reason: String,
-    },
-    /// A document whose `_geo` is no pair of coordinates.
-    #[error("Index `{index_uid}`: {reason}")]
-    BadCoordinates {
-        /// The index as the client names it.
-        index_uid: IndexUid,
-        /// What is wrong, and with which document.
-        reason: String,
-    },
-    /// A document that is JSON by its form but can't be read, such as one with a number out of range.
-    #[error("Index `{index_uid}`: internal: {reason}.")]
-    Unreadable {
-        /// The index as the client names it.
-        index_uid: IndexUid,
-        /// The parser's message.
-        reason: String,
-    },
+/// A batch when its turn has come, and all that it is judged by.
+#[derive(Debug, Clone, Copy)]
+pub struct Batch<'a> {
+    /// The documents.
+    pub payload: &'a Payload,
+    /// The index as the client names it.
+    pub index_uid: &'a IndexUid,
+    /// The primary key that the index has.
+    pub known_key: Option<&'a str>,
+    /// The one that the client names.
+    pub requested_key: Option<&'a str>,
+    /// What happens to documents that are there.
+    pub method: WriteMethod,
+    /// Documents that are not there are left out.
+    pub skip_creation: bool,
+    /// What the settings ask of documents.
+    pub demands: &'a Demands,
+    /// Which documents are there.
+    pub existing: Existing<'a>,
 }
 
-impl BatchError {
-    /// The code that clients see.
-    pub const fn code(&self) -> ErrorCode {
+/// What is known of the documents that an index holds when a batch's turn has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Existing<'a> {
+    /// There are none.
+    None,
+    /// Nobody was asked.
+    Unknown,
+    /// Of those that were asked for, these are there.
+    These(&'a BTreeSet<String>),
+}
+
+/// Whether a document exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    New,
+    Exists,
+    Unknown,
+}
+
+impl Existing<'_> {
+    fn presence(self, id: &str) -> Presence {
         match self {
-            Self::NoKeyCandidate => ErrorCode::IndexPrimaryKeyNoCandidateFound,
-            Self::SeveralKeyCandidates { .. } => ErrorCode::IndexPrimaryKeyMultipleCandidatesFound,
-            Self::KeyAlreadyExists(_) => ErrorCode::IndexPrimaryKeyAlreadyExists,
-            Self::MissingId { .. } => ErrorCode::MissingDocumentId,
-            Self::TooManyIds { .. } | Self::InvalidId(_) => ErrorCode::InvalidDocumentId,
-            Self::WrongVectorLength { .. } => ErrorCode::InvalidVectorDimensions,
-            Self::TooManyFields => ErrorCode::MaxFieldsLimitExceeded,
-            Self::BadCoordinates { .. } => ErrorCode::InvalidDocumentGeoField,
-            Self::VectorsNotAnObject { .. } | Self::Unreadable { .. } => ErrorCode::Internal,
+            Self::Unknown => Presence::Unknown,
+            Self::These(ids) if ids.contains(id) => Presence::Exists,
+            Self::None | Self::These(_) => Presence::New,
         }
-    }
-
-    fn of_id(error: IdError, primary_key: &str, document: &[u8], index_uid: &IndexUid) -> Self {
-        let primary_key = primary_key.to_owned();
-        let print = || print_json(&String::from_utf8_lossy(document));
-        match error {
-            IdError::Missing => Self::MissingId { primary_key, document: print() },
-            IdError::TooMany => Self::TooManyIds { primary_key, document: print() },
-            IdError::Invalid(id) => Self::InvalidId(id),
-            IdError::Unreadable(error) => Self::unreadable(&error, index_uid),
-        }
-    }
-
-    fn of_value(error: &BadValue, index_uid: &IndexUid) -> Self {
-        match error {
-            BadValue::Unreadable(error) => Self::unreadable(error, index_uid),
-            BadValue::VectorsNotAnObject(error) => {
-                Self::VectorsNotAnObject { index_uid: index_uid.clone(), reason: error.to_string() }
-            }
-        }
-    }
-
-    fn unreadable(error: &serde_json::Error, index_uid: &IndexUid) -> Self {
-        Self::Unreadable { index_uid: index_uid.clone(), reason: error.to_string() }
     }
 }
 
-impl From<BatchError> for ResponseError {
-    fn from(error: BatchError) -> Self {
-        Self::new(error.code(), error.to_string())
-    }
+/// What is decided about a batch that is not refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Judged {
+    /// It may be applied.
+    Accepted(JudgedBatch),
+    /// It depends on which of these documents exist.
+    DependsOn(BTreeSet<String>),
 }
 
-/// Judges a batch for an index that has `known_key`, when the client asked for `requested_key`.
+/// What the first look at a batch finds that calls for a second one.
+#[derive(Debug, Clone, Copy, Default)]
+struct Findings {
+    /// Some value can't be read.
+    has_unreadable: bool,
+    /// Some document has `_vectors`, or a place or shape where the settings ask for one.
+    has_special: bool,
+}
+
+/// Judges a batch.
 ///
 /// An error of an id or of the number of fields comes before one of a value, as on Meilisearch, which reads the ids of a
 /// whole batch before it looks at anything else.
-pub fn judge_batch(
-    payload: &Payload,
-    known_key: Option<&str>,
-    requested_key: Option<&str>,
-    index_uid: &IndexUid,
-) -> Result<JudgedBatch, BatchError> {
-    let Some(first_document) = payload.iter().next() else {
-        let primary_key = known_key.or(requested_key).map(str::to_owned);
-        return Ok(JudgedBatch { primary_key, ids: DocumentIds::default(), distinct_ids: 0 });
+pub fn judge_batch(batch: &Batch<'_>) -> Result<Judged, BatchError> {
+    let (known, requested) = (batch.known_key, batch.requested_key);
+    let Some(first_document) = batch.payload.iter().next() else {
+        let primary_key = known.or(requested).map(str::to_owned);
+        return Ok(Judged::Accepted(JudgedBatch {
+            primary_key,
+            ids: DocumentIds::default(),
+            distinct_ids: 0,
+        }));
     };
-    let primary_key = match (known_key, requested_key) {
+    let primary_key = match (known, requested) {
         (Some(known), Some(requested)) if known != requested => {
             return Err(BatchError::KeyAlreadyExists(known.to_owned()));
         }
         (Some(key), _) | (None, Some(key)) => key.to_owned(),
-        (None, None) => infer_key(first_document, index_uid)?,
+        (None, None) => infer_key(first_document)?,
     };
-    let ids = read_ids(payload, &primary_key, index_uid)?;
+    let mut findings = Findings::default();
+    let ids = read_ids(batch.payload, &primary_key, batch.demands, &mut findings)?;
+    let asks = judge_values(batch, &ids, findings)
+        .map_err(|error| BatchError::Value { index_uid: batch.index_uid.clone(), error })?;
+    if !asks.is_empty() {
+        return Ok(Judged::DependsOn(asks));
+    }
     let distinct_ids = ids.iter().collect::<HashSet<_>>().len() as u64;
-    Ok(JudgedBatch { primary_key: Some(primary_key), ids, distinct_ids })
+    Ok(Judged::Accepted(JudgedBatch { primary_key: Some(primary_key), ids, distinct_ids }))
 }
 
-fn read_ids(payload: &Payload, primary_key: &str, index_uid: &IndexUid) -> Result<DocumentIds, BatchError> {
+/// The ids of a batch that was judged before.
+pub fn document_ids(payload: &Payload, primary_key: &str) -> Result<DocumentIds, BatchError> {
+    read_ids(payload, primary_key, &Demands::default(), &mut Findings::default())
+}
+
+fn read_ids(
+    payload: &Payload,
+    primary_key: &str,
+    demands: &Demands,
+    findings: &mut Findings,
+) -> Result<DocumentIds, BatchError> {
     let mut ids = DocumentIds::default();
     let mut names = HashSet::new();
-    let mut bad_value = None;
     for document in payload.iter() {
-        let scanned = scan(document, primary_key, &mut names)
-            .map_err(|error| BatchError::unreadable(&error, index_uid))?;
+        let search = scan(document, primary_key, &mut names, demands, findings)
+            .map_err(|error| BatchError::UnreadableId(error.to_string()))?;
         if names.len() > MAX_FIELDS {
             return Err(BatchError::TooManyFields);
         }
-        let id = scanned.id.finish();
-        ids.push(&id.map_err(|error| BatchError::of_id(error, primary_key, document, index_uid))?);
-        bad_value = bad_value.or(scanned.bad_value);
+        ids.push(&search.finish().map_err(|error| BatchError::of_id(error, primary_key, document))?);
     }
-    match bad_value {
-        Some(error) => Err(BatchError::of_value(&error, index_uid)),
-        None => Ok(ids),
-    }
+    Ok(ids)
 }
 
 /// The shard of each document of the batch, in its order.
-pub fn partition(batch: &JudgedBatch, shards: ShardCount) -> Vec<ShardId> {
-    batch.ids.iter().map(|id| shard_of(id, shards)).collect()
+pub fn partition(ids: &DocumentIds, shards: ShardCount) -> Vec<ShardId> {
+    ids.iter().map(|id| shard_of(id, shards)).collect()
 }
 
 /// The one field of a document that can be the primary key.
-fn infer_key(document: &[u8], index_uid: &IndexUid) -> Result<String, BatchError> {
+fn infer_key(document: &[u8]) -> Result<String, BatchError> {
     let fields: BTreeMap<String, &RawValue> =
-        serde_json::from_slice(document).map_err(|error| BatchError::unreadable(&error, index_uid))?;
+        serde_json::from_slice(document).map_err(|error| BatchError::UnreadableId(error.to_string()))?;
     let mut candidates: Vec<String> =
         fields.into_keys().filter(|name| name.to_lowercase().ends_with(CANDIDATE_SUFFIX)).collect();
     match candidates.as_mut_slice() {
@@ -270,3 +225,5 @@ fn infer_key(document: &[u8], index_uid: &IndexUid) -> Result<String, BatchError
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod value_tests;

@@ -19,9 +19,9 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-pub use id::canonical_id;
+pub use id::{canonical_id, find_document_id};
 pub use judge::{
-    BatchError, JudgedBatch, VectorLengths, judge_batch, judge_coordinates, partition, uses_coordinates,
+    Batch, BatchError, Demands, Existing, Judged, JudgedBatch, document_ids, judge_batch, partition,
 };
 pub use payload::{Payload, PayloadError, PayloadFormat, check_payload};
 pub use splice::splice;

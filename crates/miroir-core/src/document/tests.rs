@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::*;
 use crate::ids::{IndexUid, ShardCount, ShardId};
+use crate::task::WriteMethod;
 
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
@@ -51,6 +52,23 @@ fn read_stream(body: &[u8]) -> Vec<Map<String, Value>> {
     serde_json::Deserializer::from_slice(body).into_iter().collect::<Result<_, _>>().unwrap()
 }
 
+fn judged(payload: &Payload, known_key: Option<&str>) -> Result<JudgedBatch, BatchError> {
+    let judged = judge_batch(&Batch {
+        payload,
+        index_uid: &IndexUid::new("movies"),
+        known_key,
+        requested_key: None,
+        method: WriteMethod::Replace,
+        skip_creation: false,
+        demands: &Demands::default(),
+        existing: Existing::None,
+    })?;
+    match judged {
+        Judged::Accepted(batch) => Ok(batch),
+        Judged::DependsOn(documents) => panic!("nothing depends on {documents:?}"),
+    }
+}
+
 proptest! {
     #[test]
     fn every_document_reaches_its_shard_with_its_marker_and_nothing_else_changes(
@@ -64,8 +82,8 @@ proptest! {
         let body = written(&documents, format, pretty);
         prop_assume!(!body.is_empty());
         let payload = check_payload(format, body).unwrap();
-        let batch = judge_batch(&payload, Some("id"), None, &IndexUid::new("movies")).unwrap();
-        let shards_of_documents = partition(&batch, shards);
+        let batch = judged(&payload, Some("id")).unwrap();
+        let shards_of_documents = partition(&batch.ids, shards);
         prop_assert_eq!(shards_of_documents.len(), documents.len());
 
         let mut delivered = 0;
@@ -116,9 +134,9 @@ fn survive(bytes: &[u8], key: &str) {
         let Ok(payload) = check_payload(format, Bytes::copy_from_slice(bytes)) else { continue };
         assert_eq!(Payload::restore(payload.bytes.clone()).as_ref(), Ok(&payload));
         for known in [None, Some(key)] {
-            let Ok(batch) = judge_batch(&payload, known, None, &IndexUid::new("movies")) else { continue };
+            let Ok(batch) = judged(&payload, known) else { continue };
             let shards = ShardCount::new(3).unwrap();
-            let body = splice(&payload, &partition(&batch, shards), &shards.shards().collect(), shards);
+            let body = splice(&payload, &partition(&batch.ids, shards), &shards.shards().collect(), shards);
             assert_eq!(read_stream(&body).len(), payload.len());
         }
     }
@@ -128,9 +146,9 @@ fn survive(bytes: &[u8], key: &str) {
 fn the_ids_of_a_whole_batch_decide_where_it_goes() {
     let body = json!([{"id": 1, "title": "Carol"}, {"id": "1", "title": "Heat"}]).to_string();
     let payload = check_payload(PayloadFormat::Json, body.into()).unwrap();
-    let batch = judge_batch(&payload, None, None, &IndexUid::new("movies")).unwrap();
+    let batch = judged(&payload, None).unwrap();
     let shards = ShardCount::new(5).unwrap();
-    let shards_of_documents = partition(&batch, shards);
+    let shards_of_documents = partition(&batch.ids, shards);
     assert_eq!(shards_of_documents[0], shards_of_documents[1]);
     let body = splice(&payload, &shards_of_documents, &BTreeSet::from([shards_of_documents[0]]), shards);
     assert_eq!(read_stream(&body).len(), 2);

@@ -65,11 +65,15 @@ fn filterable(client: &ClientSettings) -> Value {
     Value::Array(rules)
 }
 
-/// The tie rule that Miroir appends, unless a rule of the client already orders by the primary key.
+/// Names that no ranking rule can order by (Meilisearch 1.50).
+const UNORDERED: [&str; 7] =
+    ["_geo", "_geojson", "_geoDistance", "_geoPoint", "_geoRadius", "_geoBoundingBox", "_geoPolygon"];
+
+/// The tie rule that Miroir appends, unless a rule of the client already orders by the primary key, or none can.
 pub fn tie_rule(client: &ClientSettings, primary_key: Option<&str>) -> Option<String> {
     let key = primary_key?;
     let ordered = custom_rules(client).any(|field| field == key);
-    (!ordered).then(|| format!("{key}:asc"))
+    (!ordered && !UNORDERED.contains(&key)).then(|| format!("{key}:asc"))
 }
 
 /// The fields of the client's `field:asc` and `field:desc` ranking rules.

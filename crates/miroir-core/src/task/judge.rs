@@ -10,7 +10,7 @@ use super::{
     Decision, Deletion, Effect, LogEntry, MissingIndex, Mutation, NewIndexRules, SettingsOrigin, Step,
     Verdict,
 };
-use crate::document::{Payload, VectorLengths, judge_batch, judge_coordinates, partition, uses_coordinates};
+use crate::document::{Batch, Demands, Existing, Judged, Payload, judge_batch, partition};
 use crate::error::{ErrorCode, ResponseError};
 use crate::hash::shard_of;
 use crate::ids::{NodeId, PhysicalUid, ShardId};
@@ -25,6 +25,8 @@ pub struct Circumstances<'a> {
     pub index: Option<&'a IndexEntry>,
     /// How many documents the index holds by then. Only asked for when a primary key is to be changed.
     pub documents: u64,
+    /// Which documents the index holds by then, as far as they were asked for.
+    pub existing: Existing<'a>,
     /// Nodes that may be trusted to answer: their counts are preferred.
     pub readable: &'a BTreeSet<NodeId>,
     /// What a new index is like.
@@ -40,6 +42,9 @@ pub struct Judgement {
     pub decision: Decision,
     /// The shard of each document of the payload; empty without one.
     pub shards_of_documents: Vec<ShardId>,
+    /// Documents of which it must be known whether they exist. Unless there are none, the decision is void, and the
+    /// entry is to be judged again with the answer in [`Circumstances::existing`].
+    pub depends_on: BTreeSet<String>,
 }
 
 /// Decides about one entry. `payload` is there for documents to add.
@@ -56,10 +61,19 @@ pub fn judge(
         Err(error) => return Ok(Judgement::refused(error)),
     };
     let mut shards_of_documents = Vec::new();
+    let mut depends_on = BTreeSet::new();
     let verdict = match &entry.mutation {
-        Mutation::AddDocuments { .. } => {
-            draft.add_documents(&entry.mutation, payload, &mut shards_of_documents)
-        }
+        Mutation::AddDocuments { .. } => match draft.add_documents(&entry.mutation, payload) {
+            Ok(shards) => {
+                shards_of_documents = shards;
+                Verdict::Accepted
+            }
+            Err(NotAdded::Refused(error)) => Verdict::Refused(error),
+            Err(NotAdded::DependsOn(documents)) => {
+                depends_on = documents;
+                Verdict::Accepted
+            }
+        },
         Mutation::DeleteDocuments { deletion } => draft.delete_documents(deletion),
         Mutation::Settings { patch, .. } => draft.change_settings(patch),
         Mutation::CreateIndex { .. } => draft.create_index(),
@@ -76,7 +90,7 @@ pub fn judge(
         Mutation::UpdateIndex { primary_key } => draft.update_index(primary_key.as_deref()),
         Mutation::DeleteIndex => draft.delete_index(),
     };
-    Ok(Judgement { decision: draft.close(verdict), shards_of_documents })
+    Ok(Judgement { decision: draft.close(verdict), shards_of_documents, depends_on })
 }
 
 impl Judgement {
@@ -89,7 +103,7 @@ impl Judgement {
             effects: Vec::new(),
             indexed_documents: 0,
         };
-        Self { decision, shards_of_documents: Vec::new() }
+        Self { decision, shards_of_documents: Vec::new(), depends_on: BTreeSet::new() }
     }
 }
 
@@ -103,7 +117,7 @@ impl Judgement {
             effects: vec![Effect::Report { details }],
             indexed_documents: 0,
         };
-        Self { decision, shards_of_documents: Vec::new() }
+        Self { decision, shards_of_documents: Vec::new(), depends_on: BTreeSet::new() }
     }
 
     /// The same, with another name on the nodes for the index that it creates. The nodes that were chosen stay: any
@@ -120,6 +134,12 @@ impl Judgement {
         }
         self
     }
+}
+
+/// Why documents are not added, or not yet.
+enum NotAdded {
+    Refused(ResponseError),
+    DependsOn(BTreeSet<String>),
 }
 
 /// A decision in the making: the index as it will be, and what leads there.
@@ -167,45 +187,51 @@ impl<'a> Draft<'a> {
         Ok(Ok(draft))
     }
 
+    /// The shard of each document, unless none is written.
     fn add_documents(
         &mut self,
         mutation: &Mutation,
         payload: Option<&Payload>,
-        shards_of_documents: &mut Vec<ShardId>,
-    ) -> Verdict {
+    ) -> Result<Vec<ShardId>, NotAdded> {
         let Mutation::AddDocuments { method, primary_key: requested, skip_creation, .. } = mutation else {
             unreachable!("only called for documents")
         };
         let nothing = Payload { bytes: bytes::Bytes::new(), documents: Vec::new() };
-        let payload = payload.unwrap_or(&nothing);
         let known = self.index.primary_key.clone();
-        let uid = &self.index.uid;
-        let judged = judge_batch(payload, known.as_deref(), requested.as_deref(), uid).and_then(|batch| {
-            if uses_coordinates(&self.index.settings) {
-                judge_coordinates(payload, &batch, uid)?;
-            }
-            // Which documents would be skipped only nodes know.
-            if !skip_creation {
-                VectorLengths::of(&self.index.settings).judge(payload, &batch, uid)?;
-            }
-            Ok(batch)
+        // Without a key there never was a document.
+        let existing = if known.is_none() { Existing::None } else { self.circumstances.existing };
+        let judged = judge_batch(&Batch {
+            payload: payload.unwrap_or(&nothing),
+            index_uid: &self.index.uid,
+            known_key: known.as_deref(),
+            requested_key: requested.as_deref(),
+            method: *method,
+            skip_creation: *skip_creation,
+            demands: &Demands::of(&self.index.settings),
+            existing,
         });
         let batch = match judged {
-            Ok(batch) => batch,
+            Ok(Judged::Accepted(batch)) => batch,
+            Ok(Judged::DependsOn(documents)) => return Err(NotAdded::DependsOn(documents)),
             Err(error) => {
                 self.settle_new_index();
-                return Verdict::Refused(error.into());
+                return Err(NotAdded::Refused(error.into()));
             }
         };
-        let Some(primary_key) = batch.primary_key.clone().filter(|_| !batch.ids.is_empty()) else {
+        let Some(primary_key) = batch.primary_key else {
             self.settle_new_index();
-            return Verdict::Accepted;
+            return Ok(Vec::new());
         };
+        if batch.ids.is_empty() {
+            self.name_primary_key(known.as_deref(), &primary_key);
+            self.settle_new_index();
+            return Ok(Vec::new());
+        }
         if known.is_none() {
             self.learn_primary_key(&primary_key);
         }
         self.settle_new_index();
-        *shards_of_documents = partition(&batch, self.index.shards);
+        let shards_of_documents = partition(&batch.ids, self.index.shards);
         self.steps.push(Step::AddDocuments {
             method: *method,
             primary_key,
@@ -214,10 +240,21 @@ impl<'a> Draft<'a> {
         });
         self.effects.push(Effect::Touch);
         self.indexed_documents = batch.distinct_ids;
-        Verdict::Accepted
+        Ok(shards_of_documents)
+    }
+
+    /// A batch without documents may still name the key.
+    fn name_primary_key(&mut self, known: Option<&str>, primary_key: &str) {
+        if known.is_none() {
+            self.steps.push(Step::UpdateIndex { primary_key: primary_key.to_owned() });
+            self.learn_primary_key(primary_key);
+        }
     }
 
     fn delete_documents(&mut self, deletion: &Deletion) -> Verdict {
+        if let Some(error) = self.impossible_id(deletion) {
+            return Verdict::Refused(error);
+        }
         let step = match deletion {
             Deletion::ByIds(ids) => {
                 let shards: BTreeSet<_> = ids.iter().map(|id| shard_of(id, self.index.shards)).collect();
@@ -232,6 +269,16 @@ impl<'a> Draft<'a> {
         self.steps.push(step);
         self.effects.push(Effect::Touch);
         Verdict::Accepted
+    }
+
+    /// Meilisearch looks ids up without a look at them, and its database refuses an empty one.
+    fn impossible_id(&self, deletion: &Deletion) -> Option<ResponseError> {
+        let Deletion::ByIds(ids) = deletion else { return None };
+        if self.index.primary_key.is_none() || !ids.iter().any(String::is_empty) {
+            return None;
+        }
+        let message = "MDB_BAD_VALSIZE: Unsupported size of key/DB name/data, or wrong DUPFIXED size";
+        Some(ResponseError::new(ErrorCode::Internal, message))
     }
 
     fn edit_documents(&mut self, filter: Option<Value>, context: Option<Value>, function: String) -> Verdict {

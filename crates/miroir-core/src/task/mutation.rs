@@ -168,6 +168,22 @@ impl Mutation {
         self.changes_names() || matches!(self, Self::Errand { .. })
     }
 
+    /// Whether a document that exists before it may be gone, or be another one, afterwards.
+    pub const fn may_lose_documents(&self) -> bool {
+        match self {
+            Self::AddDocuments { .. }
+            | Self::Settings { .. }
+            | Self::CreateIndex { .. }
+            | Self::UpdateIndex { .. } => false,
+            Self::DeleteDocuments { .. }
+            | Self::EditDocuments { .. }
+            | Self::RenameIndex { .. }
+            | Self::SwapIndexes { .. }
+            | Self::DeleteIndex
+            | Self::Errand { .. } => true,
+        }
+    }
+
     /// Whether the log keeps documents beside it.
     pub const fn has_payload(&self) -> bool {
         matches!(self, Self::AddDocuments { .. })

@@ -1,5 +1,7 @@
 //! Deciding about names: which index is called what. No node hears of it, since nodes know indexes by names of their own.
 
+use std::collections::BTreeSet;
+
 use super::{Decision, Effect, Judgement, Swap, Verdict};
 use crate::error::{ErrorCode, ResponseError};
 use crate::ids::IndexUid;
@@ -17,6 +19,7 @@ pub fn judge_swap(swaps: &[Swap], exists: impl Fn(&IndexUid) -> bool) -> Judgeme
                 indexed_documents: 0,
             },
             shards_of_documents: Vec::new(),
+            depends_on: BTreeSet::new(),
         },
     }
 }

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use time::macros::datetime;
 
 use super::*;
-use crate::document::{Payload, PayloadFormat, check_payload};
+use crate::document::{Existing, Payload, PayloadFormat, check_payload};
 use crate::error::{ErrorCode, ResponseError};
 use crate::hash::shard_of;
 use crate::ids::{GroupId, IndexUid, NodeId, ShardCount, ShardId, TaskUid};
@@ -46,8 +46,14 @@ impl Cluster {
     fn judge(&self, index: Option<&IndexEntry>, mutation: Mutation, payload: Option<&Payload>) -> Decision {
         let entry =
             LogEntry { uid: TaskUid(7), index_uid: IndexUid::new("movies"), mutation, enqueued_at: NOW };
-        let circumstances =
-            Circumstances { index, documents: 1, readable: &self.readable, rules: &self.rules, now: NOW };
+        let circumstances = Circumstances {
+            index,
+            documents: 1,
+            existing: Existing::Unknown,
+            readable: &self.readable,
+            rules: &self.rules,
+            now: NOW,
+        };
         judge(&entry, payload, circumstances).unwrap().decision
     }
 
@@ -408,4 +414,37 @@ fn settings_that_nodes_may_refuse_late_are_known() {
     assert!(risky(json!({ "sortableAttributes": ["price", "_geo"] })));
     assert!(!risky(json!({ "sortableAttributes": ["price"], "synonyms": {} })));
     assert!(!Mutation::DeleteIndex.is_risky_settings());
+}
+
+#[test]
+fn a_batch_without_documents_names_the_key_of_an_index_that_has_none() {
+    let cluster = Cluster::new(3, 2, 4);
+    let payload = check_payload(PayloadFormat::Json, Bytes::from_static(b"[]")).unwrap();
+    let naming = |key: &str| match add(0, MissingIndex::Create) {
+        Mutation::AddDocuments { method, skip_creation, received, missing_index, .. } => {
+            let primary_key = Some(key.to_owned());
+            Mutation::AddDocuments { method, primary_key, skip_creation, received, missing_index }
+        }
+        _ => unreachable!(),
+    };
+    let decision = cluster.judge(None, naming("sku"), Some(&payload));
+    assert_eq!(code_of(&decision), None);
+    assert_eq!(step_names(&decision), ["create", "update", "settings"]);
+    assert_eq!(after(None, &decision).unwrap().primary_key.as_deref(), Some("sku"));
+    let known = cluster.index(Some("id"));
+    assert!(cluster.judge(Some(&known), naming("sku"), Some(&payload)).steps.is_empty());
+}
+
+#[test]
+fn an_empty_id_fails_a_deletion_where_documents_have_a_key() {
+    let cluster = Cluster::new(3, 2, 4);
+    let ids = |odd: &str| delete(Deletion::ByIds(vec!["1".to_owned(), odd.to_owned()]));
+    let known = cluster.index(Some("id"));
+    let decision = cluster.judge(Some(&known), ids(""), None);
+    assert_eq!(code_of(&decision), Some(ErrorCode::Internal));
+    assert!(decision.steps.is_empty());
+    assert_eq!(code_of(&cluster.judge(Some(&cluster.index(None)), ids(""), None)), None);
+    for odd in ["a b", &"x".repeat(600)] {
+        assert_eq!(code_of(&cluster.judge(Some(&known), ids(odd), None)), None);
+    }
 }

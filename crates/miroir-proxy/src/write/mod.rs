@@ -22,6 +22,7 @@ mod committer;
 mod config;
 mod errand;
 mod error;
+mod existing;
 mod gate;
 mod lane;
 mod ledger;

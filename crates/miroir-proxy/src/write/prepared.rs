@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use miroir_core::document::{Payload, judge_batch, partition, splice};
+use miroir_core::document::{Payload, document_ids, partition, splice};
 use miroir_core::ids::{NodeId, ShardCount, ShardId, TaskUid};
 use miroir_core::task::{Decision, Judgement, LogEntry, Step, ops_for};
 use miroir_store::{Store, Work};
@@ -50,12 +50,11 @@ impl Prepared {
             Some((primary_key, shards)) => {
                 let body =
                     store.payload(work.entry.uid).await?.ok_or(RestoreError::NoPayload(work.entry.uid))?;
-                let (primary_key, index) = (primary_key.to_owned(), work.entry.index_uid.clone());
+                let primary_key = primary_key.to_owned();
                 let read = tokio::task::spawn_blocking(move || {
                     let payload = Payload::restore(body).map_err(|error| error.to_string())?;
-                    let batch = judge_batch(&payload, Some(&primary_key), None, &index)
-                        .map_err(|error| error.to_string())?;
-                    let shards = partition(&batch, shards);
+                    let ids = document_ids(&payload, &primary_key).map_err(|error| error.to_string())?;
+                    let shards = partition(&ids, shards);
                     Ok(Documents { payload, shards })
                 });
                 let read = read.await.unwrap_or_else(|error| Err(error.to_string()));

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use miroir_core::document::Payload;
+use miroir_core::document::{Existing, Payload};
 use miroir_core::error::{ErrorCode, ResponseError};
 use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, ShardId, TaskUid};
 use miroir_core::settings::Broadcast;
@@ -20,6 +20,7 @@ use tokio::sync::{Notify, mpsc, watch};
 
 use super::committer::Event;
 use super::errand::Errands;
+use super::existing::find_existing;
 use super::ledger::Ledger;
 use super::ledger::is_rollout;
 use super::prepared::Prepared;
@@ -55,11 +56,20 @@ pub(super) struct Sequencer {
     pub(super) decided: watch::Sender<TaskUid>,
     pub(super) events: mpsc::Sender<Event>,
     pub(super) broadcasts: Arc<Broadcasts>,
+    /// The entry that waits until everything before it is over, to ask nodes for documents then.
+    pub(super) asking: Option<TaskUid>,
+}
+
+/// What became of an entry whose turn has come.
+enum Turn {
+    Decided(Box<Prepared>),
+    /// It depends on documents that entries before it may add or delete.
+    MustWait,
 }
 
 impl Sequencer {
     /// Decides until the future is dropped.
-    pub(super) async fn run(self) {
+    pub(super) async fn run(mut self) {
         loop {
             let entries = until_stored("reading the log", || self.store.undecided(GROUP)).await;
             if entries.is_empty() {
@@ -70,7 +80,7 @@ impl Sequencer {
         }
     }
 
-    async fn decide(&self, entries: Vec<LogEntry>) {
+    async fn decide(&mut self, entries: Vec<LogEntry>) {
         let mut group: Vec<Prepared> = Vec::new();
         let mut bytes = 0;
         for entry in entries {
@@ -85,9 +95,17 @@ impl Sequencer {
                 self.ended.notified().await;
                 return;
             }
-            let prepared = self.judge(entry, &group).await;
-            bytes += prepared.bytes();
-            group.push(prepared);
+            let uid = entry.uid;
+            match self.judge(entry, &group).await {
+                Turn::Decided(prepared) => {
+                    bytes += prepared.bytes();
+                    group.push(*prepared);
+                }
+                Turn::MustWait => {
+                    self.asking = Some(uid);
+                    break;
+                }
+            }
         }
         // Overtaken or not: the log is read again.
         self.publish(group).await;
@@ -111,25 +129,25 @@ impl Sequencer {
         if entry.mutation.needs_quiet() && (ledger.unsettled_count(&frozen) > 0 || !group.is_empty()) {
             return true;
         }
-        let more =
-            group.iter().map(|work| &work.decided.entry).filter(|other| other.index_uid == entry.index_uid);
+        let more = same_index(group, &entry.index_uid);
+        let asks = self.asking == Some(entry.uid);
         ledger.unsettled_count(&frozen) + group.len() >= MAX_UNSETTLED
-            || ledger.unsettled(&entry.index_uid).chain(more).any(|other| must_wait(entry, other))
+            || ledger.unsettled(&entry.index_uid).chain(more).any(|other| asks || must_wait(entry, other))
     }
 
-    async fn judge(&self, entry: LogEntry, group: &[Prepared]) -> Prepared {
+    async fn judge(&self, entry: LogEntry, group: &[Prepared]) -> Turn {
         if let Some(error) = is_stopped(&entry, &self.broadcasts.frozen()) {
-            return Prepared::fresh(entry, Judgement::refused(error), None);
+            return Turn::Decided(Box::new(Prepared::fresh(entry, Judgement::refused(error), None)));
         }
         let now = OffsetDateTime::now_utc();
         if let Mutation::Errand { errand } = &entry.mutation {
-            return self.run_errand(&entry, errand, now).await;
+            return Turn::Decided(Box::new(self.run_errand(&entry, errand, now).await));
         }
         let earlier = group.iter().map(|work| &*work.decided);
         let (index, physical) = {
             let ledger = self.ledger();
             if let Some(prepared) = judge_names(&entry, &ledger) {
-                return prepared;
+                return Turn::Decided(Box::new(prepared));
             }
             let index = ledger.head(&entry.index_uid, earlier, now);
             let physical = index.is_none().then(|| ledger.free_physical(&entry, group));
@@ -146,12 +164,41 @@ impl Sequencer {
         };
         let readable = self.view.load().readable.clone();
         let rules = Arc::clone(&self.rules);
-        let judged = tokio::task::spawn_blocking(move || {
-            let circumstances =
-                Circumstances { index: index.as_ref(), documents, readable: &readable, rules: &rules, now };
-            judge_whole(entry, body, circumstances, physical.as_ref())
-        });
-        judged.await.expect("judging does not panic")
+        let case = Arc::new(Case { entry, body, index, documents, readable, rules, physical, now });
+        let (judgement, payload) = judge_case(&case, None).await;
+        if judgement.depends_on.is_empty() {
+            return Turn::Decided(Box::new(Prepared::fresh(case.entry.clone(), judgement, payload)));
+        }
+        match self.existing(&case, judgement.depends_on, group).await {
+            None => Turn::MustWait,
+            Some(existing) => {
+                let (judgement, payload) = judge_case(&case, Some(existing)).await;
+                Turn::Decided(Box::new(Prepared::fresh(case.entry.clone(), judgement, payload)))
+            }
+        }
+    }
+
+    /// Which of these documents exist when the entry's turn has come; `None` if that depends on entries before it that
+    /// are not over. Those that only add documents don't matter to documents that are there already.
+    async fn existing(
+        &self,
+        case: &Case,
+        asked: BTreeSet<String>,
+        group: &[Prepared],
+    ) -> Option<BTreeSet<String>> {
+        let index = case.index.as_ref()?;
+        let (is_settled, may_lose) = {
+            let ledger = self.ledger();
+            let uid = &case.entry.index_uid;
+            let mut earlier = ledger.unsettled(uid).chain(same_index(group, uid)).peekable();
+            (earlier.peek().is_none(), earlier.any(|entry| entry.mutation.may_lose_documents()))
+        };
+        if may_lose {
+            return None;
+        }
+        let existing =
+            find_existing(&self.membership, &case.readable, self.node_timeout, index, &asked).await;
+        (is_settled || existing == asked).then_some(existing)
     }
 
     /// Everything before is over, and nothing after is begun until this returns.
@@ -236,27 +283,53 @@ impl Sequencer {
     }
 }
 
-/// Reads the payload and judges. What should be impossible (a payload or a placement that was good when it was checked)
-/// fails the task, not the log.
-fn judge_whole(
+/// An entry, and all that it is judged by but the documents that exist.
+struct Case {
     entry: LogEntry,
     body: Option<Bytes>,
-    circumstances: Circumstances<'_>,
-    physical: Option<&PhysicalUid>,
-) -> Prepared {
+    index: Option<IndexEntry>,
+    documents: u64,
+    readable: BTreeSet<NodeId>,
+    rules: Arc<NewIndexRules>,
+    /// The name on the nodes of an index that the entry creates.
+    physical: Option<PhysicalUid>,
+    now: OffsetDateTime,
+}
+
+async fn judge_case(case: &Arc<Case>, existing: Option<BTreeSet<String>>) -> (Judgement, Option<Payload>) {
+    let case = Arc::clone(case);
+    let judged = tokio::task::spawn_blocking(move || judge_whole(&case, existing.as_ref()));
+    judged.await.expect("judging does not panic")
+}
+
+/// Reads the payload and judges. What should be impossible (a payload or a placement that was good when it was checked)
+/// fails the task, not the log.
+fn judge_whole(case: &Case, existing: Option<&BTreeSet<String>>) -> (Judgement, Option<Payload>) {
+    let circumstances = Circumstances {
+        index: case.index.as_ref(),
+        documents: case.documents,
+        existing: existing.map_or(Existing::Unknown, Existing::These),
+        readable: &case.readable,
+        rules: &case.rules,
+        now: case.now,
+    };
     let internal = |reason: String| Judgement::refused(ResponseError::new(ErrorCode::Internal, reason));
-    let (judgement, payload) = match body.map(Payload::restore).transpose() {
-        Ok(payload) => match judge(&entry, payload.as_ref(), circumstances) {
+    let (judgement, payload) = match case.body.clone().map(Payload::restore).transpose() {
+        Ok(payload) => match judge(&case.entry, payload.as_ref(), circumstances) {
             Ok(judgement) => (judgement, payload),
             Err(error) => (internal(error.to_string()), None),
         },
         Err(error) => (internal(error.to_string()), None),
     };
-    let judgement = match physical {
+    let judgement = match &case.physical {
         Some(physical) => judgement.with_physical(physical),
         None => judgement,
     };
-    Prepared::fresh(entry, judgement, payload)
+    (judgement, payload)
+}
+
+fn same_index<'a>(group: &'a [Prepared], index: &'a IndexUid) -> impl Iterator<Item = &'a LogEntry> {
+    group.iter().map(|work| &work.decided.entry).filter(move |entry| entry.index_uid == *index)
 }
 
 /// What can be decided about names alone. Everything before is over, so the catalog is as it will be.
@@ -306,6 +379,8 @@ fn must_wait(entry: &LogEntry, earlier: &LogEntry) -> bool {
         (&entry.mutation, &earlier.mutation),
         (Mutation::Settings { .. }, Mutation::Settings { .. })
     );
+    // Documents are judged by the settings, so it must be known whether nodes took them.
+    let judged_by_risk = entry.mutation.has_payload() && earlier.mutation.is_risky_settings();
     // One change of an index's settings at a time: it has to be verified before the next one.
-    asks_for_count(&entry.mutation) || both_settings
+    asks_for_count(&entry.mutation) || both_settings || judged_by_risk
 }

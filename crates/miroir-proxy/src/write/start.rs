@@ -174,6 +174,7 @@ impl Shared {
             decided,
             events,
             broadcasts: Arc::clone(&self.broadcasts),
+            asking: None,
         };
         background.spawn(sequencer.run());
         Writer {

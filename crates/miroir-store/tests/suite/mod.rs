@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use miroir_core::document::Existing;
 use miroir_core::error::{ErrorCode, ResponseError};
 use miroir_core::ids::PhysicalUid;
 use miroir_core::ids::SettingsVersion;
@@ -115,8 +116,14 @@ fn index(uid: &str) -> IndexEntry {
 
 fn decision(entry: &LogEntry) -> Decision {
     let (readable, rules) = (BTreeSet::new(), rules());
-    let circumstances =
-        Circumstances { index: None, documents: 0, readable: &readable, rules: &rules, now: NOW };
+    let circumstances = Circumstances {
+        index: None,
+        documents: 0,
+        existing: Existing::Unknown,
+        readable: &readable,
+        rules: &rules,
+        now: NOW,
+    };
     judge(entry, None, circumstances).unwrap().decision
 }
 

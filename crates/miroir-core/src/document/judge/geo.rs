@@ -1,153 +1,116 @@
-//! Coordinates that a document brings under `_geo`. An index that filters or sorts by them takes a batch only if all
-//! of them are coordinates.
+//! Whether `_geo` is a place.
 
-use std::borrow::Cow;
+use serde_json::Value;
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
+use super::error::{GeoError, ValueError};
 
-use super::{BatchError, JudgedBatch};
-use crate::document::Payload;
-use crate::ids::IndexUid;
-use crate::settings::ClientSettings;
-
-const GEO: &str = "_geo";
-
-/// Whether the index does anything with coordinates.
-pub fn uses_coordinates(settings: &ClientSettings) -> bool {
-    let sorts = settings.list("sortableAttributes").is_some_and(|list| list.contains(&GEO));
-    let filters = settings.get("filterableAttributes").and_then(Value::as_array).into_iter().flatten();
-    // A rule of patterns never makes coordinates usable.
-    sorts || filters.into_iter().any(|rule| rule.as_str() == Some(GEO))
+/// Checks the value of a document's `_geo`: null, or an object of `lat` and `lng` and nothing else, each a finite number
+/// or the text of one.
+pub(super) fn check_geo(document_id: &str, text: &str) -> Result<(), ValueError> {
+    let value: Value = serde_json::from_str(text).map_err(|error| ValueError::unreadable(&error))?;
+    check_place(value)
+        .map_err(|reason| ValueError::Geo { document_id: document_id.to_owned(), reason: Box::new(reason) })
 }
 
-/// Refuses a batch with a document whose `_geo` is neither null nor a pair of coordinates.
-pub fn judge_coordinates(
-    payload: &Payload,
-    batch: &JudgedBatch,
-    index_uid: &IndexUid,
-) -> Result<(), BatchError> {
-    for (document, id) in payload.iter().zip(batch.ids.iter()) {
-        let Ok(Located { geo: Some(geo) }) = serde_json::from_slice(document) else { continue };
-        check(geo, id)
-            .map_err(|reason| BatchError::BadCoordinates { index_uid: index_uid.clone(), reason })?;
-    }
-    Ok(())
-}
-
-#[derive(Deserialize)]
-struct Located<'a> {
-    #[serde(rename = "_geo", borrow)]
-    geo: Option<&'a RawValue>,
-}
-
-fn check(geo: &RawValue, id: &str) -> Result<(), String> {
-    let id = json!(id);
-    let mut geo: Map<String, Value> = match serde_json::from_str(geo.get()) {
-        Ok(Value::Null) | Err(_) => return Ok(()),
-        Ok(Value::Object(geo)) => geo,
-        Ok(value) => {
-            return Err(format!(
-                "The `_geo` field in the document with the id: `{id}` is not an object. Was expecting an object with \
-                 the `_geo.lat` and `_geo.lng` fields but instead got `{value}`."
-            ));
-        }
+fn check_place(value: Value) -> Result<(), GeoError> {
+    let mut place = match value {
+        Value::Null => return Ok(()),
+        Value::Object(place) => place,
+        other => return Err(GeoError::NotAnObject(other)),
     };
-    let within = format!("in the document with the id: `{id}`");
-    match (geo.shift_remove("lat"), geo.shift_remove("lng")) {
-        (Some(_), Some(_)) if !geo.is_empty() => Err(format!(
-            "The `_geo` field {within} contains the following unexpected fields: `{}`.",
-            Value::Object(geo)
-        )),
-        (Some(lat), Some(lng)) => check_numbers(&lat, &lng, &within),
-        (None, None) => Err(format!(
-            "Could not find latitude nor longitude {within}. Was expecting `_geo.lat` and `_geo.lng` fields."
-        )),
-        (None, Some(_)) => {
-            Err(format!("Could not find latitude {within}. Was expecting a `_geo.lat` field."))
-        }
-        (Some(_), None) => {
-            Err(format!("Could not find longitude {within}. Was expecting a `_geo.lng` field."))
-        }
+    match (place.remove("lat"), place.remove("lng")) {
+        (Some(_), Some(_)) if !place.is_empty() => Err(GeoError::MoreFields(place)),
+        (Some(lat), Some(lng)) => match (is_finite(&lat), is_finite(&lng)) {
+            (true, true) => Ok(()),
+            (false, true) => Err(GeoError::BadLatitude(lat)),
+            (true, false) => Err(GeoError::BadLongitude(lng)),
+            (false, false) => Err(GeoError::BadBoth(Box::new((lat, lng)))),
+        },
+        (Some(_), None) => Err(GeoError::NoLongitude),
+        (None, Some(_)) => Err(GeoError::NoLatitude),
+        (None, None) => Err(GeoError::Neither),
     }
 }
 
-fn check_numbers(lat: &Value, lng: &Value, within: &str) -> Result<(), String> {
-    let one = |name: &str, value: &Value| {
-        Err(format!(
-            "Could not parse {name} {within}. Was expecting a finite number but instead got `{value}`."
-        ))
+fn is_finite(number: &Value) -> bool {
+    let number = match number {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.parse().ok(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     };
-    match (is_finite(lat), is_finite(lng)) {
-        (true, true) => Ok(()),
-        (false, true) => one("latitude", lat),
-        (true, false) => one("longitude", lng),
-        (false, false) => Err(format!(
-            "Could not parse latitude nor longitude {within}. Was expecting finite numbers but instead got `{lat}` and \
-             `{lng}`."
-        )),
-    }
-}
-
-/// A number, or a text that is one.
-fn is_finite(value: &Value) -> bool {
-    let text = match value {
-        Value::Number(number) => Cow::Owned(number.to_string()),
-        Value::String(text) => Cow::Borrowed(text.as_str()),
-        _ => return false,
-    };
-    text.parse::<f64>().is_ok_and(f64::is_finite)
+    number.is_some_and(f64::is_finite)
 }
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
-    use crate::document::{PayloadFormat, check_payload, judge_batch};
 
-    fn fault(geo: &Value) -> Option<String> {
-        let body = json!([{ "id": 7 }, { "id": 3000, "_geo": geo }]).to_string();
-        let payload = check_payload(PayloadFormat::Json, Bytes::from(body)).unwrap();
-        let uid = IndexUid::new("places");
-        let batch = judge_batch(&payload, Some("id"), None, &uid).unwrap();
-        judge_coordinates(&payload, &batch, &uid).err().map(|error| error.to_string())
+    fn refusal(text: &str) -> String {
+        check_geo("p-1", text).unwrap_err().to_string()
     }
 
     #[test]
-    fn numbers_texts_of_numbers_and_nothing_at_all_are_coordinates() {
-        for geo in [json!(null), json!({ "lat": 1, "lng": -2.5 }), json!({ "lng": "4.5", "lat": "1e1" })] {
-            assert_eq!(fault(&geo), None, "{geo}");
+    fn null_and_pairs_of_finite_numbers_are_places() {
+        for text in
+            ["null", r#"{"lat":1,"lng":-2.5}"#, r#"{"lng":"7.25","lat":"-1e2"}"#, r#"{"lat":900,"lng":1e10}"#]
+        {
+            assert!(check_geo("1", text).is_ok(), "{text}");
         }
     }
 
     #[test]
-    fn anything_else_is_named_with_its_document() {
-        let half = "Index `places`: Could not find longitude in the document with the id: `\"3000\"`. Was expecting a \
-                    `_geo.lng` field.";
-        assert_eq!(fault(&json!({ "lat": 1 })).as_deref(), Some(half));
-        let north = "Index `places`: Could not parse latitude in the document with the id: `\"3000\"`. Was expecting a \
-                     finite number but instead got `\"north\"`.";
-        assert_eq!(fault(&json!({ "lat": "north", "lng": 1 })).as_deref(), Some(north));
-        for geo in [json!("x"), json!({}), json!({ "lng": 1 }), json!({ "lat": 1, "lng": 1, "alt": 1 })] {
-            assert!(fault(&geo).is_some_and(|text| text.contains("3000")), "{geo}");
+    fn everything_else_is_refused_in_the_words_of_meilisearch() {
+        let document = "the document with the id: `\"p-1\"`";
+        for (text, message) in [
+            (
+                "\"Paris\"",
+                format!(
+                    "The `_geo` field in {document} is not an object. Was expecting an object with the `_geo.lat` and \
+                     `_geo.lng` fields but instead got `\"Paris\"`."
+                ),
+            ),
+            (
+                r#"{"lat":1,"lng":2,"alt":3}"#,
+                format!(
+                    "The `_geo` field in {document} contains the following unexpected fields: `{{\"alt\":3}}`."
+                ),
+            ),
+            (
+                "{}",
+                format!(
+                    "Could not find latitude nor longitude in {document}. Was expecting `_geo.lat` and `_geo.lng` fields."
+                ),
+            ),
+            (
+                r#"{"lat":1}"#,
+                format!("Could not find longitude in {document}. Was expecting a `_geo.lng` field."),
+            ),
+            (
+                r#"{"lng":1,"x":1}"#,
+                format!("Could not find latitude in {document}. Was expecting a `_geo.lat` field."),
+            ),
+            (
+                r#"{"lat":"north","lng":null}"#,
+                format!(
+                    "Could not parse latitude nor longitude in {document}. Was expecting finite numbers but instead got \
+                     `\"north\"` and `null`."
+                ),
+            ),
+            (
+                r#"{"lat":"NaN","lng":1}"#,
+                format!(
+                    "Could not parse latitude in {document}. Was expecting a finite number but instead got `\"NaN\"`."
+                ),
+            ),
+            (
+                r#"{"lat":0,"lng":[1]}"#,
+                format!(
+                    "Could not parse longitude in {document}. Was expecting a finite number but instead got `[1]`."
+                ),
+            ),
+            (r#"{"lat":1E400,"lng":1}"#, "internal: number out of range at line 1 column 12.".to_owned()),
+        ] {
+            assert_eq!(refusal(text), message, "{text}");
         }
-        assert!(
-            fault(&json!({ "lat": "inf", "lng": [] })).is_some_and(|text| text.contains("nor longitude"))
-        );
-    }
-
-    #[test]
-    fn coordinates_matter_where_they_are_filtered_or_sorted_by() {
-        let uses = |patch: &Value| {
-            let mut settings = ClientSettings::default();
-            settings.apply(patch.as_object().unwrap());
-            uses_coordinates(&settings)
-        };
-        assert!(!uses(&json!({ "filterableAttributes": ["geo"] })));
-        assert!(uses(&json!({ "filterableAttributes": ["a", "_geo"] })));
-        assert!(!uses(&json!({ "filterableAttributes": [{ "attributePatterns": ["_geo"] }] })));
-        assert!(uses(&json!({ "sortableAttributes": ["_geo"] })));
     }
 }

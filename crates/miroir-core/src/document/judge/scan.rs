@@ -1,76 +1,68 @@
-//! One look at a document: its id, the names of its fields, and whether every value in it can be read.
+//! One look at a document: its id, the names of its fields, and whether anything in it calls for a closer look.
 //!
 //! A value may have the form of JSON and still be unreadable: a number out of range, half a surrogate pair, nesting
 //! beyond the parser's limit. Meilisearch finds that while indexing and fails the task.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::fmt;
 
+use serde::Deserializer;
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use super::Findings;
+use super::demands::{Demands, GEO, GEOJSON, VECTORS};
 use crate::document::FieldName;
 use crate::document::id::IdSearch;
 
-/// Holds the vectors that a client brings: an object, embedder by embedder.
-const VECTORS: &str = "_vectors";
-
-/// What is wrong with a value, in the parser's words.
-#[derive(Debug)]
-pub(super) enum BadValue {
-    Unreadable(serde_json::Error),
-    VectorsNotAnObject(serde_json::Error),
-}
-
-/// What one look at a document finds.
-#[derive(Debug)]
-pub(super) struct Scanned<'k, 'a> {
-    pub(super) id: IdSearch<'k, 'a>,
-    /// The first of them.
-    pub(super) bad_value: Option<BadValue>,
-}
-
-/// Looks at a document and adds its field names to those of the documents before it.
+/// Looks at a document, adds its field names to those of the documents before it, and what calls for a closer look to
+/// `findings`.
 pub(super) fn scan<'k, 'a>(
     document: &'a [u8],
     key: &'k str,
     names: &mut HashSet<Cow<'a, str>>,
-) -> Result<Scanned<'k, 'a>, serde_json::Error> {
-    serde_json::Deserializer::from_slice(document).deserialize_map(ScanVisitor { key, names })
+    demands: &Demands,
+    findings: &mut Findings,
+) -> Result<IdSearch<'k, 'a>, serde_json::Error> {
+    let visitor = ScanVisitor { key, names, demands, findings };
+    serde_json::Deserializer::from_slice(document).deserialize_map(visitor)
 }
 
 struct ScanVisitor<'k, 's, 'a> {
     key: &'k str,
     names: &'s mut HashSet<Cow<'a, str>>,
+    demands: &'s Demands,
+    findings: &'s mut Findings,
 }
 
 impl<'k, 'a> Visitor<'a> for ScanVisitor<'k, '_, 'a> {
-    type Value = Scanned<'k, 'a>;
+    type Value = IdSearch<'k, 'a>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a document")
     }
 
     fn visit_map<A: MapAccess<'a>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
-        let mut scanned = Scanned { id: IdSearch::by(self.key), bad_value: None };
+        let mut id = IdSearch::by(self.key);
         while let Some((FieldName(name), value)) = fields.next_entry()? {
-            scanned.id.look(&name, value);
-            if scanned.bad_value.is_none() {
-                scanned.bad_value = check_value(&name, value).err();
+            id.look(&name, value);
+            match &*name {
+                VECTORS => self.findings.has_special = true,
+                GEO => self.findings.has_special |= self.demands.geo,
+                GEOJSON => self.findings.has_special |= self.demands.geojson,
+                _ if self.findings.has_unreadable => {}
+                _ => self.findings.has_unreadable = read_through(value).is_err(),
             }
             self.names.insert(name);
         }
-        Ok(scanned)
+        Ok(id)
     }
 }
 
-fn check_value(name: &str, value: &RawValue) -> Result<(), BadValue> {
-    if name == VECTORS {
-        BTreeMap::<FieldName<'_>, &RawValue>::deserialize(value).map_err(BadValue::VectorsNotAnObject)?;
-    }
-    value.deserialize_any(Reading).map_err(BadValue::Unreadable)
+/// Reads a value to its end.
+pub(super) fn read_through(value: &RawValue) -> Result<(), serde_json::Error> {
+    value.deserialize_any(Reading)
 }
 
 /// Reads a value to its end and keeps nothing.

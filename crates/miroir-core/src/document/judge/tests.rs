@@ -8,7 +8,20 @@ fn payload(body: &str) -> Payload {
 }
 
 fn judged(body: &str, known: Option<&str>, requested: Option<&str>) -> Result<JudgedBatch, BatchError> {
-    judge_batch(&payload(body), known, requested, &IndexUid::new("movies"))
+    let judged = judge_batch(&Batch {
+        payload: &payload(body),
+        index_uid: &IndexUid::new("movies"),
+        known_key: known,
+        requested_key: requested,
+        method: WriteMethod::Replace,
+        skip_creation: false,
+        demands: &Demands::default(),
+        existing: Existing::None,
+    })?;
+    match judged {
+        Judged::Accepted(batch) => Ok(batch),
+        Judged::DependsOn(documents) => panic!("nothing depends on {documents:?}"),
+    }
 }
 
 fn refused(body: &str, known: Option<&str>, requested: Option<&str>) -> (&'static str, String) {
@@ -29,7 +42,7 @@ fn ids_come_in_the_order_of_the_documents_and_are_counted_once() {
 fn documents_with_the_same_id_go_to_the_same_shard() {
     let batch = judged(r#"{"id":1}{"id":2}{"id":"1"}"#, None, None).unwrap();
     let shards = ShardCount::new(64).unwrap();
-    let partition = partition(&batch, shards);
+    let partition = partition(&batch.ids, shards);
     assert_eq!(partition, [shard_of("1", shards), shard_of("2", shards), shard_of("1", shards)]);
 }
 

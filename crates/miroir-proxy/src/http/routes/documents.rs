@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
-use miroir_core::document::{PayloadError, PayloadFormat, canonical_id, check_payload};
+use miroir_core::document::{PayloadError, PayloadFormat, check_payload};
 use miroir_core::error::{ErrorCode, ResponseError};
 use miroir_core::ids::IndexUid;
 use miroir_core::task::{Deletion, Mutation, TaskSummary, WriteMethod};
@@ -51,10 +51,32 @@ struct WriteQuery {
 }
 
 impl WriteQuery {
+    /// The query of a request that brings documents.
+    async fn of_documents(app: &App, method: &Method, query: Option<&str>) -> Result<Self, HttpError> {
+        Self::read(app, method, "", query, &["primaryKey", "customMetadata", "csvDelimiter", "skipCreation"])
+            .await
+    }
+
+    /// The query of a deletion; `route` stands behind `/documents`.
+    async fn of_deletion(
+        app: &App,
+        method: &Method,
+        route: &str,
+        query: Option<&str>,
+    ) -> Result<Self, HttpError> {
+        Self::read(app, method, route, query, &["customMetadata"]).await
+    }
+
     /// Anything out of the ordinary is shown to a node, which knows what to say.
-    async fn read(app: &App, method: &Method, route: &str, query: Option<&str>) -> Result<Self, HttpError> {
+    async fn read(
+        app: &App,
+        method: &Method,
+        route: &str,
+        query: Option<&str>,
+        known: &[&str],
+    ) -> Result<Self, HttpError> {
         let query = query.unwrap_or_default();
-        if let Some(read) = Self::parse(query) {
+        if let Some(read) = Self::parse(query, known) {
             return Ok(read);
         }
         let path = format!("/indexes/{NOBODY}/documents{route}?{query}");
@@ -62,10 +84,11 @@ impl WriteQuery {
         Err(HttpError::new(ErrorCode::BadRequest, "The query parameters can't be read."))
     }
 
-    fn parse(query: &str) -> Option<Self> {
+    fn parse(query: &str, known: &[&str]) -> Option<Self> {
         let mut read = Self::default();
         for (name, text) in form_pairs(query)? {
             match name.as_str() {
+                name if !known.contains(&name) => return None,
                 "primaryKey" => read.primary_key = Some(text),
                 "customMetadata" => read.custom_metadata = Some(text),
                 "csvDelimiter" => match text.as_bytes() {
@@ -112,7 +135,7 @@ async fn add(
     request: Request,
     method: WriteMethod,
 ) -> Accepted {
-    let query = WriteQuery::read(app, request.method(), "", query).await?;
+    let query = WriteQuery::of_documents(app, request.method(), query).await?;
     let index = check_uid(uid)?;
     let (parts, body) = request.into_parts();
     let format = payload_format(content_type(&parts.headers).as_deref(), query.csv_delimiter)?;
@@ -172,7 +195,7 @@ async fn delete_one(
     State(app): State<App>,
     RawQuery(query): RawQuery,
 ) -> Accepted {
-    let query = WriteQuery::read(&app, &Method::DELETE, "/x", query.as_deref()).await?;
+    let query = WriteQuery::of_deletion(&app, &Method::DELETE, "/x", query.as_deref()).await?;
     delete(&app, check_uid(&uid)?, Deletion::ByIds(vec![id]), query).await
 }
 
@@ -182,7 +205,7 @@ async fn delete_all(
     State(app): State<App>,
     RawQuery(query): RawQuery,
 ) -> Accepted {
-    let query = WriteQuery::read(&app, &Method::DELETE, "", query.as_deref()).await?;
+    let query = WriteQuery::of_deletion(&app, &Method::DELETE, "", query.as_deref()).await?;
     delete(&app, check_uid(&uid)?, Deletion::All, query).await
 }
 
@@ -195,11 +218,11 @@ async fn delete_batch(
 ) -> Accepted {
     let path = format!("/indexes/{NOBODY}/documents/delete-batch?{}", query.as_deref().unwrap_or_default());
     check_form(&app.cluster, NodeRequest::post(path).json(body.bytes.clone())).await?;
-    let query = WriteQuery::read(&app, &Method::POST, "/delete-batch", query.as_deref()).await?;
+    let query = WriteQuery::of_deletion(&app, &Method::POST, "/delete-batch", query.as_deref()).await?;
     let Value::Array(ids) = body.value else {
         return Err(HttpError::new(ErrorCode::BadRequest, "The body is not an array of document ids."));
     };
-    let ids = ids.iter().map(|id| canonical_id(id).unwrap_or_else(|| id.to_string())).collect();
+    let ids = ids.iter().map(|id| id.as_str().map_or_else(|| id.to_string(), str::to_owned)).collect();
     delete(&app, check_uid(&uid)?, Deletion::ByIds(ids), query).await
 }
 
@@ -212,7 +235,7 @@ async fn delete_by_filter(
 ) -> Accepted {
     let path = format!("/indexes/{NOBODY}/documents/delete?{}", query.as_deref().unwrap_or_default());
     check_form(&app.cluster, NodeRequest::post(path).json(body.bytes.clone())).await?;
-    let query = WriteQuery::read(&app, &Method::POST, "/delete", query.as_deref()).await?;
+    let query = WriteQuery::of_deletion(&app, &Method::POST, "/delete", query.as_deref()).await?;
     let Value::Object(selection) = body.value else {
         return Err(HttpError::new(ErrorCode::BadRequest, "The body is not an object with a `filter`."));
     };

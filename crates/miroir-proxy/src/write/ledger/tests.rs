@@ -1,5 +1,6 @@
 use std::cell::RefCell;
 
+use miroir_core::document::Existing;
 use miroir_core::error::ResponseError;
 use miroir_core::ids::{GroupId, PhysicalUid, ShardCount};
 use miroir_core::placement::ReplicationFactor;
@@ -65,6 +66,7 @@ impl Bench {
         let circumstances = Circumstances {
             index: known.as_ref(),
             documents: 0,
+            existing: Existing::Unknown,
             readable: &readable,
             rules: &self.rules,
             now,

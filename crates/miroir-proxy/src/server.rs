@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -152,6 +153,7 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
         metrics,
         layout: layout(&config),
         max_body_bytes: config.server.max_body_bytes,
+        spool: spool(&config),
         max_concurrent_requests: config.server.max_concurrent_requests,
         request_timeout: config.server.request_timeout,
     });
@@ -225,6 +227,15 @@ fn open_store(config: &Config) -> Result<SqliteStore, StartError> {
 fn store_error(config: &Config, source: StoreError) -> StartError {
     let TaskStoreConfig::Sqlite { path } = &config.task_store;
     StartError::Store { path: path.display().to_string(), source }
+}
+
+/// The task store's folder: what is accepted must fit there anyway, and a folder for temporary files may be in memory.
+fn spool(config: &Config) -> PathBuf {
+    let TaskStoreConfig::Sqlite { path } = &config.task_store;
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    }
 }
 
 fn health_policy(config: &Config) -> HealthPolicy {

@@ -16,8 +16,8 @@ pub struct NewEntry {
     pub index_uid: IndexUid,
     /// What was asked for.
     pub mutation: Mutation,
-    /// The documents, if it has any.
-    pub payload: Bytes,
+    /// The documents, part by part, if it has any.
+    pub payload: Vec<Bytes>,
     /// The client's own text.
     pub custom_metadata: Option<String>,
     /// What the task's details say from the beginning.

@@ -37,8 +37,14 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// The first entries that nothing was decided about yet, in order.
     async fn undecided(&self, limit: usize) -> Result<Vec<LogEntry>, StoreError>;
 
-    /// The documents of an entry; none if it has none, or is forgotten.
-    async fn payload(&self, task: TaskUid) -> Result<Option<Bytes>, StoreError>;
+    /// The documents of an entry, part by part; none if it has none, or is forgotten.
+    async fn payload(&self, task: TaskUid) -> Result<Vec<Bytes>, StoreError>;
+
+    /// One part of an entry's documents; none if it has no such part, or is forgotten.
+    async fn payload_part(&self, task: TaskUid, part: usize) -> Result<Option<Bytes>, StoreError>;
+
+    /// How many bytes an entry's documents are.
+    async fn payload_bytes(&self, task: TaskUid) -> Result<u64, StoreError>;
 
     /// Cancels or deletes tasks, and makes a task that says so. It has ended when this returns.
     async fn administer(&self, order: Administration) -> Result<Task, StoreError>;

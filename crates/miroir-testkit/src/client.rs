@@ -71,9 +71,14 @@ pub struct Client {
 impl Client {
     /// A client with its own connection pool.
     pub fn new(target: Target) -> Result<Self> {
+        Self::with_deadline(target, REQUEST_DEADLINE)
+    }
+
+    /// [`Client::new`] with another deadline for each request.
+    pub fn with_deadline(target: Target, deadline: Duration) -> Result<Self> {
         let http = reqwest::Client::builder()
             .no_proxy()
-            .timeout(REQUEST_DEADLINE)
+            .timeout(deadline)
             .build()
             .context("cannot build the HTTP client")?;
         Ok(Self { http, target })
@@ -155,7 +160,12 @@ impl Client {
 
     /// Waits until task `uid` is `succeeded`, `failed` or `canceled` and returns it. Errors when the deadline passes.
     pub async fn wait_task(&self, uid: u64) -> Result<Value> {
-        let deadline = Instant::now() + TASK_DEADLINE;
+        self.wait_task_within(uid, TASK_DEADLINE).await
+    }
+
+    /// [`Client::wait_task`] with another deadline.
+    pub async fn wait_task_within(&self, uid: u64, patience: Duration) -> Result<Value> {
+        let deadline = Instant::now() + patience;
         let mut pause = TASK_POLL.0;
         loop {
             let task = self.get(&format!("/tasks/{uid}")).await?.success().context("cannot read a task")?;
@@ -163,7 +173,7 @@ impl Client {
                 return Ok(task);
             }
             if Instant::now() > deadline {
-                bail!("task {uid} did not end in {TASK_DEADLINE:?}: {task}");
+                bail!("task {uid} did not end in {patience:?}: {task}");
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(TASK_POLL.1);

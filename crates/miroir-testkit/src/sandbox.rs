@@ -10,7 +10,7 @@
 //! |---|---|---|
 //! | `MIROIR_TEST_MEILISEARCH` | a real Meilisearch as node | the development node |
 //! | `MIROIR_TEST_DEVNODE` | the development node | built once by cargo, in release |
-//! | `MIROIR_TEST_PROXY` | `miroir-proxy` | built once by cargo |
+//! | `MIROIR_TEST_PROXY` | `miroir-proxy` | built once by cargo, in the profile of this program |
 
 mod binary;
 mod cluster;

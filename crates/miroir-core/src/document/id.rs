@@ -123,6 +123,12 @@ impl<'a> Visitor<'a> for NestedVisitor<'_> {
     }
 }
 
+/// The canonical id of a document; its other fields are not looked at.
+pub(super) fn id_of<'a>(document: &'a [u8], key: &str) -> Result<Cow<'a, str>, IdError> {
+    let fields = serde_json::Deserializer::from_slice(document).deserialize_map(NestedVisitor(key));
+    fields.map_err(IdError::Unreadable)??.ok_or(IdError::Missing)
+}
+
 fn find_in_value<'a>(value: &'a RawValue, key: &str) -> Result<Option<Cow<'a, str>>, IdError> {
     if key.is_empty() {
         return read_id(value).map(Some);

@@ -24,7 +24,8 @@ pub use self::vectors::{EmbeddingsError, ShapeError, ShapeFault};
 
 use self::scan::scan;
 use self::values::judge_values;
-use super::payload::Payload;
+use super::id::id_of;
+use super::payload::{Part, Payload};
 use crate::hash::shard_of;
 use crate::ids::{IndexUid, ShardCount, ShardId};
 use crate::task::WriteMethod;
@@ -177,11 +178,6 @@ pub fn judge_batch(batch: &Batch<'_>) -> Result<Judged, BatchError> {
     Ok(Judged::Accepted(JudgedBatch { primary_key: Some(primary_key), ids, distinct_ids }))
 }
 
-/// The ids of a batch that was judged before.
-pub fn document_ids(payload: &Payload, primary_key: &str) -> Result<DocumentIds, BatchError> {
-    read_ids(payload, primary_key, &Demands::default(), &mut Findings::default())
-}
-
 fn read_ids(
     payload: &Payload,
     primary_key: &str,
@@ -204,6 +200,20 @@ fn read_ids(
 /// The shard of each document of the batch, in its order.
 pub fn partition(ids: &DocumentIds, shards: ShardCount) -> Vec<ShardId> {
     ids.iter().map(|id| shard_of(id, shards)).collect()
+}
+
+/// The shard of each document of one part of a payload that was judged before.
+pub fn shards_of_part(
+    part: &Part,
+    primary_key: &str,
+    shards: ShardCount,
+) -> Result<Vec<ShardId>, BatchError> {
+    let shard_of = |document| {
+        let id = id_of(document, primary_key);
+        let id = id.map_err(|error| BatchError::of_id(error, primary_key, document))?;
+        Ok(shard_of(&id, shards))
+    };
+    part.iter().map(shard_of).collect()
 }
 
 /// The one field of a document that can be the primary key.

@@ -21,9 +21,9 @@ use serde::Deserialize;
 
 pub use id::{canonical_id, find_document_id};
 pub use judge::{
-    Batch, BatchError, Demands, Existing, Judged, JudgedBatch, document_ids, judge_batch, partition,
+    Batch, BatchError, Demands, Existing, Judged, JudgedBatch, judge_batch, partition, shards_of_part,
 };
-pub use payload::{Payload, PayloadError, PayloadFormat, check_payload};
+pub use payload::{Part, Payload, PayloadError, PayloadFormat, check_payload};
 pub use splice::splice;
 
 /// The name of a field, borrowed from the document's bytes unless it is written with escapes.

@@ -4,18 +4,21 @@
 //! follow from them: an array may have anything after its end, one object may not, and an array whose *last* element is
 //! no object is an internal error while one with such an element further in front is a malformed payload.
 //!
-//! What is accepted is kept as bytes, with the place of every document in them.
+//! What is accepted is kept as bytes, with the place of every document in them, and in parts: a part is what is stored,
+//! read again and sent to a node as one piece, so that nobody ever has to hold more of a large payload.
 
 mod csv;
 mod json;
+mod part;
 
 use std::fmt;
-use std::ops::Range;
 
 use bytes::Bytes;
 
 use super::marker;
 use crate::error::{ErrorCode, ResponseError};
+
+pub use part::Part;
 
 /// How much of the beginning and the end of a parser's message a client sees: it may quote the client's own text.
 const KEPT_OF_A_MESSAGE: (usize, usize) = (50, 85);
@@ -45,37 +48,39 @@ impl fmt::Display for PayloadFormat {
     }
 }
 
-/// Checked documents: every range is one JSON object, braces included, in valid UTF-8.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Checked documents in the client's order. A payload without a document, which Meilisearch accepts, has no part.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Payload {
-    /// The bytes that hold the documents: the client's own where possible.
-    pub bytes: Bytes,
-    /// The place of each document, in the client's order.
-    pub documents: Vec<Range<usize>>,
+    /// Pieces of bounded size, none of them empty.
+    pub parts: Vec<Part>,
 }
 
 impl Payload {
-    /// Finds the documents again in the bytes of a payload that was accepted before.
-    pub fn restore(bytes: Bytes) -> Result<Self, PayloadError> {
-        match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
-            Some(b'[') => json::split_json(bytes),
-            _ => json::split_stream(bytes),
-        }
+    /// Finds the documents again in the parts of a payload that was accepted before.
+    pub fn restore(parts: Vec<Bytes>) -> Result<Self, PayloadError> {
+        let mut parts = parts.into_iter().map(Part::restore).collect::<Result<Vec<_>, _>>()?;
+        parts.retain(|part| !part.is_empty());
+        Ok(Self { parts })
     }
 
     /// The documents as they stand in the bytes.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        self.documents.iter().map(|place| &self.bytes[place.clone()])
+        self.parts.iter().flat_map(Part::iter)
     }
 
     /// How many documents there are, repeated ids counted each time.
     pub fn len(&self) -> usize {
-        self.documents.len()
+        self.parts.iter().map(Part::len).sum()
     }
 
-    /// Whether there is no document at all, which Meilisearch accepts.
+    /// Whether there is no document at all.
     pub fn is_empty(&self) -> bool {
-        self.documents.is_empty()
+        self.parts.is_empty()
+    }
+
+    /// The bytes of all parts together.
+    pub fn bytes(&self) -> usize {
+        self.parts.iter().map(|part| part.bytes.len()).sum()
     }
 }
 
@@ -142,14 +147,14 @@ impl From<PayloadError> for ResponseError {
 
 /// Checks a body and finds its documents. One Meilisearch would answer the same to all it refuses, except that it has
 /// no reserved fields.
-pub fn check_payload(format: PayloadFormat, body: Bytes) -> Result<Payload, PayloadError> {
+pub fn check_payload(format: PayloadFormat, body: &Bytes) -> Result<Payload, PayloadError> {
     if body.is_empty() {
         return Err(PayloadError::Missing(format));
     }
     match format {
         PayloadFormat::Json => json::split_json(body),
         PayloadFormat::Ndjson => json::split_stream(body),
-        PayloadFormat::Csv { delimiter } => csv::convert(delimiter, &body),
+        PayloadFormat::Csv { delimiter } => csv::convert(delimiter, body),
     }
 }
 

@@ -1,33 +1,30 @@
-//! The body for one node: the documents of a batch whose shards it holds, each with its shard's marker put first.
+//! The body for one node: the documents of a part of a payload whose shards it holds, each with its shard's marker put first.
 //!
 //! Only bytes are copied. The body is what Meilisearch calls NDJSON, a stream of objects; documents keep the white space
 //! they came with, line breaks included, which such a stream allows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::Bytes;
-
 use super::marker;
-use super::payload::Payload;
+use super::payload::Part;
 use crate::ids::{ShardCount, ShardId};
 
 /// The documents of the wanted shards in their order, as an NDJSON body; empty when there is none.
 ///
-/// `shards_of_documents` says the shard of each document of the payload, as [`super::partition`] does.
+/// `shards_of_documents` says the shard of each document of the part, as [`super::partition`] does.
 pub fn splice(
-    payload: &Payload,
+    part: &Part,
     shards_of_documents: &[ShardId],
     wanted: &BTreeSet<ShardId>,
     shards: ShardCount,
-) -> Bytes {
-    assert_eq!(payload.documents.len(), shards_of_documents.len(), "each document has one shard");
+) -> Vec<u8> {
+    assert_eq!(part.documents.len(), shards_of_documents.len(), "each document has one shard");
     let openings: BTreeMap<ShardId, String> = wanted
         .iter()
         .map(|shard| (*shard, format!("{{\"{}\":null", marker::field_name(*shard, shards))))
         .collect();
     let chosen = || {
-        payload
-            .iter()
+        part.iter()
             .zip(shards_of_documents)
             .filter_map(|(document, shard)| Some((openings.get(shard)?.as_bytes(), document)))
     };
@@ -36,7 +33,7 @@ pub fn splice(
     for (opening, document) in chosen() {
         push_marked(&mut body, opening, document);
     }
-    body.into()
+    body
 }
 
 fn push_marked(body: &mut Vec<u8>, opening: &[u8], document: &[u8]) {
@@ -52,15 +49,17 @@ fn push_marked(body: &mut Vec<u8>, opening: &[u8], document: &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
     use crate::document::{PayloadFormat, check_payload};
 
     fn spliced(body: &'static str, shards_of_documents: &[u32], wanted: &[u32]) -> String {
-        let payload = check_payload(PayloadFormat::Ndjson, Bytes::from_static(body.as_bytes())).unwrap();
+        let payload = check_payload(PayloadFormat::Ndjson, &Bytes::from_static(body.as_bytes())).unwrap();
         let shards_of_documents: Vec<_> = shards_of_documents.iter().copied().map(ShardId).collect();
         let wanted = wanted.iter().copied().map(ShardId).collect();
-        let body = splice(&payload, &shards_of_documents, &wanted, ShardCount::new(8).unwrap());
-        String::from_utf8(body.to_vec()).unwrap()
+        let body = splice(&payload.parts[0], &shards_of_documents, &wanted, ShardCount::new(8).unwrap());
+        String::from_utf8(body).unwrap()
     }
 
     #[test]

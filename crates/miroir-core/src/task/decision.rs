@@ -70,15 +70,18 @@ pub enum Step {
         /// The change, translated for nodes.
         patch: Map<String, Value>,
     },
-    /// Send each node the documents of its shards.
+    /// Send each node the documents of its shards, from one part of the payload.
     AddDocuments {
+        /// Which part. Decisions of older versions are about payloads that are one part.
+        #[serde(default)]
+        part: usize,
         /// What happens to a document that is there.
         method: WriteMethod,
         /// The index's primary key.
         primary_key: String,
         /// Leave out documents that are not there yet.
         skip_creation: bool,
-        /// The shards of the payload's documents.
+        /// The shards of the part's documents.
         shards: BTreeSet<ShardId>,
     },
     /// Delete the documents with the mutation's ids.

@@ -33,6 +33,8 @@ pub enum Op<'a> {
     },
     /// `POST` or `PUT /indexes/{uid}/documents`.
     AddDocuments {
+        /// Which part of the payload.
+        part: usize,
         /// Which of the two.
         method: WriteMethod,
         /// The index's primary key.
@@ -131,12 +133,12 @@ fn ops_of_step<'a>(step: &'a Step, target: &Target, node: &NodeId, held: &BTreeS
         Step::DeleteIndex => vec![Op::DeleteIndex],
         Step::Settings { patch } => vec![Op::Settings { patch }],
         Step::Clear => vec![Op::Clear],
-        &Step::AddDocuments { method, ref primary_key, skip_creation, ref shards } => {
+        &Step::AddDocuments { part, method, ref primary_key, skip_creation, ref shards } => {
             let shards: BTreeSet<_> = shards.intersection(held).copied().collect();
             if shards.is_empty() {
                 return Vec::new();
             }
-            vec![Op::AddDocuments { method, primary_key, skip_creation, shards }]
+            vec![Op::AddDocuments { part, method, primary_key, skip_creation, shards }]
         }
         Step::DeleteByIds { counting } => counted_apart(counting, node, held)
             .map(|(shards, counts)| Op::DeleteByIds { shards, counts })

@@ -40,8 +40,8 @@ pub struct Circumstances<'a> {
 pub struct Judgement {
     /// What to do.
     pub decision: Decision,
-    /// The shard of each document of the payload; empty without one.
-    pub shards_of_documents: Vec<ShardId>,
+    /// The shard of each document, part by part of the payload; empty if no document is to be sent.
+    pub shards_of_documents: Vec<Vec<ShardId>>,
     /// Documents of which it must be known whether they exist. Unless there are none, the decision is void, and the
     /// entry is to be judged again with the answer in [`Circumstances::existing`].
     pub depends_on: BTreeSet<String>,
@@ -187,21 +187,22 @@ impl<'a> Draft<'a> {
         Ok(Ok(draft))
     }
 
-    /// The shard of each document, unless none is written.
+    /// The shard of each document, part by part, unless none is written.
     fn add_documents(
         &mut self,
         mutation: &Mutation,
         payload: Option<&Payload>,
-    ) -> Result<Vec<ShardId>, NotAdded> {
+    ) -> Result<Vec<Vec<ShardId>>, NotAdded> {
         let Mutation::AddDocuments { method, primary_key: requested, skip_creation, .. } = mutation else {
             unreachable!("only called for documents")
         };
-        let nothing = Payload { bytes: bytes::Bytes::new(), documents: Vec::new() };
+        let nothing = Payload::default();
+        let payload = payload.unwrap_or(&nothing);
         let known = self.index.primary_key.clone();
         // Without a key there never was a document.
         let existing = if known.is_none() { Existing::None } else { self.circumstances.existing };
         let judged = judge_batch(&Batch {
-            payload: payload.unwrap_or(&nothing),
+            payload,
             index_uid: &self.index.uid,
             known_key: known.as_deref(),
             requested_key: requested.as_deref(),
@@ -231,13 +232,19 @@ impl<'a> Draft<'a> {
             self.learn_primary_key(&primary_key);
         }
         self.settle_new_index();
-        let shards_of_documents = partition(&batch.ids, self.index.shards);
-        self.steps.push(Step::AddDocuments {
-            method: *method,
-            primary_key,
-            skip_creation: *skip_creation,
-            shards: shards_of_documents.iter().copied().collect(),
-        });
+        let mut shards = partition(&batch.ids, self.index.shards).into_iter();
+        let mut shards_of_documents = Vec::with_capacity(payload.parts.len());
+        for (number, part) in payload.parts.iter().enumerate() {
+            let of_part: Vec<ShardId> = shards.by_ref().take(part.len()).collect();
+            self.steps.push(Step::AddDocuments {
+                part: number,
+                method: *method,
+                primary_key: primary_key.clone(),
+                skip_creation: *skip_creation,
+                shards: of_part.iter().copied().collect(),
+            });
+            shards_of_documents.push(of_part);
+        }
         self.effects.push(Effect::Touch);
         self.indexed_documents = batch.distinct_ids;
         Ok(shards_of_documents)

@@ -58,7 +58,7 @@ impl Cluster {
     }
 
     fn add(&self, index: Option<&IndexEntry>, body: &'static str) -> Decision {
-        let payload = check_payload(PayloadFormat::Json, Bytes::from_static(body.as_bytes())).unwrap();
+        let payload = check_payload(PayloadFormat::Json, &Bytes::from_static(body.as_bytes())).unwrap();
         self.judge(index, add(payload.len() as u64, MissingIndex::Create), Some(&payload))
     }
 }
@@ -303,6 +303,43 @@ fn a_node_gets_only_the_shards_it_holds_and_nothing_if_it_holds_none() {
 }
 
 #[test]
+fn a_payload_in_parts_is_judged_as_a_whole_and_sent_part_by_part_in_order() {
+    let cluster = Cluster::new(1, 1, 8);
+    let index = cluster.index(Some("id"));
+    let judge = |parts: [&'static str; 3]| {
+        let parts = parts.map(|part| Bytes::from_static(part.as_bytes()));
+        let payload = Payload::restore(parts.into()).unwrap();
+        cluster.judge(Some(&index), add(payload.len() as u64, MissingIndex::Create), Some(&payload))
+    };
+    let decision = judge([r#"{"id":1},{"id":2}"#, r#"{"id":1},{"id":3}"#, r#"{"id":2}"#]);
+    assert_eq!(decision.indexed_documents, 3);
+    let shard = |id| shard_of(id, index.shards);
+    let expected =
+        [vec!["1", "2"], vec!["1", "3"], vec!["2"]].map(|ids| ids.into_iter().map(shard).collect());
+    let ops = ops_for(&decision, &node(0));
+    assert_eq!(ops.len(), 3);
+    for (number, (op, expected)) in ops.iter().zip(&expected).enumerate() {
+        assert!(
+            matches!(op, Op::AddDocuments { part, shards, .. } if *part == number && shards == expected),
+            "{op:?}"
+        );
+    }
+    assert_eq!(touched_shards(&decision), expected.into_iter().flatten().collect());
+    let refused = judge([r#"{"id":1}"#, r#"{"id":2}"#, r#"{"id":null}"#]);
+    assert_eq!(code_of(&refused), Some(ErrorCode::InvalidDocumentId));
+    assert!(refused.steps.is_empty());
+}
+
+#[test]
+fn a_decision_stored_before_there_were_parts_is_about_the_first() {
+    let step = json!({ "addDocuments": {
+        "method": "replace", "primary_key": "id", "skip_creation": false, "shards": [3],
+    } });
+    let step: Step = serde_json::from_value(step).unwrap();
+    assert!(matches!(step, Step::AddDocuments { part: 0, .. }), "{step:?}");
+}
+
+#[test]
 fn each_shard_is_counted_by_one_replica_that_can_be_trusted() {
     let mut cluster = Cluster::new(3, 2, 4);
     cluster.readable.remove(&node(0));
@@ -419,7 +456,7 @@ fn settings_that_nodes_may_refuse_late_are_known() {
 #[test]
 fn a_batch_without_documents_names_the_key_of_an_index_that_has_none() {
     let cluster = Cluster::new(3, 2, 4);
-    let payload = check_payload(PayloadFormat::Json, Bytes::from_static(b"[]")).unwrap();
+    let payload = check_payload(PayloadFormat::Json, &Bytes::from_static(b"[]")).unwrap();
     let naming = |key: &str| match add(0, MissingIndex::Create) {
         Mutation::AddDocuments { method, skip_creation, received, missing_index, .. } => {
             let primary_key = Some(key.to_owned());

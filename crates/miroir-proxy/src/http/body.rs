@@ -92,18 +92,24 @@ pub async fn read(body: Body, limit: usize) -> Result<Bytes, HttpError> {
         while let Some(source) = cause.source() {
             cause = source;
         }
-        if cause.to_string().contains("length limit exceeded") {
-            HttpError::new(
-                ErrorCode::PayloadTooLarge,
-                format!(
-                    "The provided payload reached the size limit. The maximum accepted payload size is {}.",
-                    human_size(limit)
-                ),
-            )
-        } else {
-            HttpError::new(ErrorCode::BadRequest, "The provided payload is incomplete and cannot be parsed")
-        }
+        if cause.to_string().contains("length limit exceeded") { too_large(limit) } else { incomplete() }
     })
+}
+
+/// The error of a body beyond the limit.
+pub(super) fn too_large(limit: usize) -> HttpError {
+    HttpError::new(
+        ErrorCode::PayloadTooLarge,
+        format!(
+            "The provided payload reached the size limit. The maximum accepted payload size is {}.",
+            human_size(limit)
+        ),
+    )
+}
+
+/// The error of a body that broke off.
+pub(super) fn incomplete() -> HttpError {
+    HttpError::new(ErrorCode::BadRequest, "The provided payload is incomplete and cannot be parsed")
 }
 
 /// `100 MB` for a round decimal number of bytes, `100 MiB` for a round binary one, as Meilisearch prints its limit.

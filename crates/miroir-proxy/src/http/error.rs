@@ -1,5 +1,7 @@
 //! The one place where anything that went wrong becomes an HTTP answer.
 
+use std::io;
+
 use axum::Json;
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
@@ -33,6 +35,9 @@ pub enum HttpError {
     /// The store failed, or the write path is stopping.
     #[error(transparent)]
     Write(#[from] WriteError),
+    /// A body could not be put on disk.
+    #[error("can't keep the request's body beside the task store: {0}")]
+    Spool(io::Error),
     /// No readable node holds these shards.
     #[error("no readable replica of shards {}", list(.0))]
     ShardsUnavailable(Vec<ShardId>),
@@ -70,6 +75,11 @@ impl HttpError {
                 format!("{error}. Try again, or see which nodes answer."),
             ),
             Self::Write(error) => error.response(),
+            Self::Spool(ref error) => {
+                let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+                let code = if full { ErrorCode::NoSpaceLeftOnDevice } else { ErrorCode::IoError };
+                ResponseError::new(code, self.to_string())
+            }
             Self::ShardsUnavailable(shards) => ResponseError::new(
                 ErrorCode::MiroirShardUnavailable,
                 format!(

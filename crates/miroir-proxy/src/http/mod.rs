@@ -12,8 +12,10 @@ mod plain_path;
 mod poison;
 mod reserved;
 mod routes;
+mod spool;
 mod track;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,6 +61,8 @@ pub struct Shared {
     pub layout: Layout,
     /// The largest body that is read.
     pub max_body_bytes: usize,
+    /// Where large bodies wait until all of them is there.
+    pub spool: PathBuf,
     /// So many requests are worked on at once; more wait.
     pub max_concurrent_requests: usize,
     /// How long a request may take.

@@ -26,7 +26,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::committer::Event;
 use super::gate::Gate;
-use super::prepared::Prepared;
+use super::prepared::Decided;
 use super::recall::{Recall, Told, ask_next_task, ask_recall};
 use super::receive::{Received, reception};
 use super::request::{mark, request};
@@ -130,8 +130,8 @@ impl Lane {
                 continue;
             }
             match self.shelf.next(self.cursor, self.node.id()).await {
-                Some(work) if work.decided.entry.uid < end => {
-                    let uid = work.decided.entry.uid;
+                Some(work) if work.entry.uid < end => {
+                    let uid = work.entry.uid;
                     self.gate.begin(uid);
                     if self.gate.limit().is_some_and(|limit| uid >= limit) {
                         continue;
@@ -171,15 +171,15 @@ impl Lane {
         }
     }
 
-    async fn deliver(&self, work: &Arc<Prepared>, pending: &mut Pending) -> Delivered {
-        for (number, op) in ops_for(&work.decided.decision, self.node.id()).iter().enumerate() {
+    async fn deliver(&self, work: &Arc<Decided>, pending: &mut Pending) -> Delivered {
+        for (number, op) in ops_for(&work.decision, self.node.id()).iter().enumerate() {
             if matches!(op, Op::Settings { .. }) {
-                self.wait_for_wave(work.decided.entry.uid, pending).await;
+                self.wait_for_wave(work.entry.uid, pending).await;
             }
             let Some(reception) = self.send_until_received(work, op, number, pending).await else {
                 return Delivered::HistoryLost;
             };
-            pending.sent.push(OpSent { task: work.decided.entry.uid, op: number, reception });
+            pending.sent.push(OpSent { task: work.entry.uid, op: number, reception });
         }
         Delivered::Whole
     }
@@ -195,13 +195,13 @@ impl Lane {
     /// None if the node has lost what it had.
     async fn send_until_received(
         &self,
-        work: &Arc<Prepared>,
+        work: &Arc<Decided>,
         op: &Op<'_>,
         number: usize,
         pending: &mut Pending,
     ) -> Option<Reception> {
-        let mark = mark(&self.log_id, work.decided.entry.uid, number);
-        let request = self.request(work, number, &mark).await;
+        let mark = mark(&self.log_id, work.entry.uid, number);
+        let request = request(&self.shelf, work, self.node.id(), number, mark.clone()).await;
         let mut backoff = Backoff::new();
         loop {
             match self.try_to_send(work, op, &mark, &request, pending).await {
@@ -217,24 +217,14 @@ impl Lane {
                     tracing::debug!(%error, "a write has to wait");
                 }
             }
-            self.store_received(work.decided.entry.uid, pending).await;
+            self.store_received(work.entry.uid, pending).await;
             backoff.pause().await;
         }
     }
 
-    /// Large bodies are put together on a thread of their own.
-    async fn request(&self, work: &Arc<Prepared>, number: usize, mark: &str) -> NodeRequest {
-        let (work, node, mark) = (Arc::clone(work), self.node.id().clone(), mark.to_owned());
-        let made = tokio::task::spawn_blocking(move || {
-            let ops = ops_for(&work.decided.decision, &node);
-            request(&work, &ops[number], &mark)
-        });
-        made.await.expect("putting a request together does not panic")
-    }
-
     async fn try_to_send(
         &self,
-        work: &Prepared,
+        work: &Decided,
         op: &Op<'_>,
         mark: &str,
         request: &NodeRequest,
@@ -266,12 +256,12 @@ impl Lane {
     /// In doubt, asks the node for the request. None: it does not have it, so it must be sent.
     async fn look_for(
         &self,
-        work: &Prepared,
+        work: &Decided,
         op: &Op<'_>,
         mark: &str,
         pending: &mut Pending,
     ) -> Result<Option<Step>, NodeError> {
-        let Some(target) = &work.decided.decision.target else { return Ok(None) };
+        let Some(target) = &work.decision.target else { return Ok(None) };
         if matches!(pending.doubt, Doubt::None) {
             return Ok(None);
         }

@@ -17,6 +17,7 @@
 //! - [`rollout`] moves changes of settings from wave to wave and to their end, see [`crate::settings`];
 //! - [`ledger`] is what they know together, in memory.
 
+mod arrivals;
 mod caretaker;
 mod committer;
 mod config;
@@ -34,6 +35,7 @@ mod receive;
 mod request;
 mod retry;
 mod rollout;
+mod room;
 mod sequencer;
 mod shelf;
 mod start;
@@ -42,7 +44,7 @@ mod tracker;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use bytes::Bytes;
+use miroir_core::document::Payload;
 use miroir_core::ids::{IndexUid, PhysicalUid, TaskUid};
 use miroir_core::keys::UidPattern;
 use miroir_core::network::Network;
@@ -57,13 +59,16 @@ use time::OffsetDateTime;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
+use self::arrivals::Arrivals;
 use self::ledger::Ledger;
+use self::room::Room;
 use crate::settings::Broadcasts;
 use crate::webhook::Ended;
 
 pub use config::WriteConfig;
 pub use error::{StartError, WriteError};
 pub use progress::NodeProgress;
+pub use room::Place;
 pub use start::start;
 
 /// A write that was checked and may be accepted.
@@ -73,8 +78,8 @@ pub struct NewWrite {
     pub index: IndexUid,
     /// What was asked for.
     pub mutation: Mutation,
-    /// The bytes of the checked payload; empty for everything but documents.
-    pub payload: Bytes,
+    /// The checked documents; none for everything but documents.
+    pub payload: Payload,
     /// The client's own text.
     pub custom_metadata: Option<String>,
 }
@@ -85,6 +90,8 @@ pub struct Writer {
     store: Arc<dyn Store>,
     appended: Arc<Notify>,
     ledger: Arc<Mutex<Ledger>>,
+    room: Room,
+    arrivals: Arc<Arrivals>,
     /// Rung when a cancelation may have let waiting entries go.
     ended: Arc<Notify>,
     /// Tells webhooks.
@@ -98,17 +105,26 @@ impl Writer {
     /// may not have been accepted.
     pub async fn append(&self, write: NewWrite) -> Result<TaskSummary, WriteError> {
         self.broadcasts.check_writable(&write.index, &write.mutation).map_err(WriteError::Frozen)?;
+        let arrival = Some(&write.payload).filter(|payload| Arrivals::would_keep(payload)).cloned();
         let entry = NewEntry {
             details: details_at_start(&write.mutation),
             index_uid: write.index,
             mutation: write.mutation,
-            payload: write.payload,
+            payload: write.payload.parts.into_iter().map(|part| part.bytes).collect(),
             custom_metadata: write.custom_metadata,
             enqueued_at: OffsetDateTime::now_utc(),
         };
         let task = self.store.append(entry).await?;
+        if let Some(payload) = arrival {
+            self.arrivals.put(task.uid, payload);
+        }
         self.appended.notify_one();
         Ok(task.summary())
+    }
+
+    /// Waits until there is room in memory for a whole payload of so many bytes, which is then to be accepted or refused.
+    pub async fn enter_room(&self, bytes: usize) -> Place {
+        self.room.enter(bytes).await
     }
 
     /// Cancels or deletes the tasks that match `filter`, which the client wrote as `query`. It has happened when this
@@ -175,8 +191,8 @@ impl Writer {
         Ok(self.store.replace_network(version, next).await?)
     }
 
-    /// The documents of a write, as long as somebody may need them.
-    pub async fn payload(&self, uid: TaskUid) -> Result<Option<Bytes>, WriteError> {
+    /// The documents of a write, part by part, as long as somebody may need them.
+    pub async fn payload(&self, uid: TaskUid) -> Result<Vec<bytes::Bytes>, WriteError> {
         Ok(self.store.payload(uid).await?)
     }
 

@@ -1,20 +1,17 @@
-//! A decided entry with its documents at hand, ready to be delivered to any node.
+//! An entry of the log that was decided, and its documents as nodes get them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytes::Bytes;
-use miroir_core::document::{Payload, document_ids, partition, splice};
-use miroir_core::ids::{NodeId, ShardCount, ShardId, TaskUid};
-use miroir_core::task::{Decision, Judgement, LogEntry, Step, ops_for};
-use miroir_store::{Store, Work};
+use miroir_core::document::{Part, Payload, splice};
+use miroir_core::ids::{ShardCount, ShardId};
+use miroir_core::task::{Decision, Judgement, LogEntry};
 
-/// The documents of an entry, each with its shard.
-#[derive(Debug)]
-struct Documents {
-    payload: Payload,
-    shards: Vec<ShardId>,
-}
+/// Bytes of documents that stay in memory between the decision and the delivery of one entry. Lanes read what is beyond
+/// from the store when they get there: a large payload takes a node longer than that.
+const KEPT: usize = 32 << 20;
 
 /// An entry and what was decided about it, without its documents: light enough to be kept until its task is over.
 #[derive(Debug)]
@@ -23,102 +20,96 @@ pub(super) struct Decided {
     pub(super) decision: Decision,
 }
 
-/// A decided entry that can be delivered.
+/// An entry that was decided just now.
 #[derive(Debug)]
 pub(super) struct Prepared {
     pub(super) decided: Arc<Decided>,
-    documents: Option<Documents>,
-    /// Replicas of the same shards get the same body.
-    bodies: Mutex<BTreeMap<BTreeSet<ShardId>, Bytes>>,
+    /// Its first parts, not always all of them.
+    pub(super) documents: Vec<Documents>,
 }
 
 impl Prepared {
-    /// An entry that was decided just now.
-    pub(super) fn fresh(entry: LogEntry, judgement: Judgement, payload: Option<Payload>) -> Self {
-        let shards = judgement.shards_of_documents;
-        let documents = payload
-            .filter(|payload| payload.len() == shards.len())
-            .map(|payload| Documents { payload, shards });
-        let decided = Arc::new(Decided { entry, decision: judgement.decision });
-        Self { decided, documents, bodies: Mutex::default() }
+    pub(super) fn new(entry: LogEntry, judgement: Judgement, payload: Option<Payload>) -> Self {
+        let parts = payload.map(|payload| payload.parts).unwrap_or_default();
+        let mut bytes = 0;
+        let documents = parts
+            .into_iter()
+            .zip(judgement.shards_of_documents)
+            .map(|(part, shards)| Documents::new(part, shards))
+            .take_while(|documents| {
+                bytes += documents.bytes();
+                bytes <= KEPT
+            })
+            .collect();
+        Self { decided: Arc::new(Decided { entry, decision: judgement.decision }), documents }
     }
 
-    /// An entry that was decided before: its documents are read again.
-    async fn restore(work: Work, store: &dyn Store) -> Result<Self, RestoreError> {
-        let documents = match key_and_shards(&work.decision) {
-            None => None,
-            Some((primary_key, shards)) => {
-                let body =
-                    store.payload(work.entry.uid).await?.ok_or(RestoreError::NoPayload(work.entry.uid))?;
-                let primary_key = primary_key.to_owned();
-                let read = tokio::task::spawn_blocking(move || {
-                    let payload = Payload::restore(body).map_err(|error| error.to_string())?;
-                    let ids = document_ids(&payload, &primary_key).map_err(|error| error.to_string())?;
-                    let shards = partition(&ids, shards);
-                    Ok(Documents { payload, shards })
-                });
-                let read = read.await.unwrap_or_else(|error| Err(error.to_string()));
-                Some(read.map_err(|reason| RestoreError::Unreadable { task: work.entry.uid, reason })?)
-            }
-        };
-        let decided = Arc::new(Decided { entry: work.entry, decision: work.decision });
-        Ok(Self { decided, documents, bodies: Mutex::default() })
-    }
-
-    /// The first entry from `from` on that may concern this node; none if there is none.
-    pub(super) async fn load(
-        store: &dyn Store,
-        mut from: TaskUid,
-        node: &NodeId,
-    ) -> Result<Option<Arc<Self>>, RestoreError> {
-        while let Some(work) = store.work(from, 1).await?.pop() {
-            if !ops_for(&work.decision, node).is_empty() {
-                return Ok(Some(Arc::new(Self::restore(work, store).await?)));
-            }
-            from = TaskUid(work.entry.uid.0 + 1);
-        }
-        Ok(None)
-    }
-
-    /// The documents of these shards as a node gets them. May copy the whole payload.
-    pub(super) fn body(&self, wanted: &BTreeSet<ShardId>) -> Bytes {
-        let (Some(documents), Some(target)) = (&self.documents, &self.decided.decision.target) else {
-            return Bytes::new();
-        };
-        let known = self.bodies.lock().unwrap_or_else(PoisonError::into_inner).get(wanted).cloned();
-        known.unwrap_or_else(|| {
-            let body = splice(&documents.payload, &documents.shards, wanted, target.placement.shard_count());
-            let mut bodies = self.bodies.lock().unwrap_or_else(PoisonError::into_inner);
-            bodies.entry(wanted.clone()).or_insert(body).clone()
-        })
-    }
-
-    /// About how much memory it keeps.
+    /// About how much memory its documents take.
     pub(super) fn bytes(&self) -> usize {
-        let documents = self.documents.as_ref().map_or(0, |documents| {
-            // Once as it came, and once more in bodies.
-            documents.payload.bytes.len() * 2 + documents.shards.len() * size_of::<ShardId>()
-        });
-        size_of::<Self>() + documents
+        self.documents.iter().map(Documents::bytes).sum()
     }
 }
 
-/// Why an entry can't be delivered although it was decided: the store is damaged.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum RestoreError {
-    #[error(transparent)]
-    Store(#[from] miroir_store::StoreError),
-    #[error("the documents of task {0} are gone")]
-    NoPayload(TaskUid),
-    #[error("the documents of task {task} can't be read again: {reason}")]
-    Unreadable { task: TaskUid, reason: String },
+/// One part of an entry's documents, each with its shard.
+#[derive(Debug)]
+pub(super) struct Documents {
+    part: Part,
+    shards: Vec<ShardId>,
+    /// Replicas of the same shards get the same body, as long as one of them holds it.
+    bodies: Mutex<BTreeMap<BTreeSet<ShardId>, Weak<Vec<u8>>>>,
 }
 
-fn key_and_shards(decision: &Decision) -> Option<(&str, ShardCount)> {
-    let shards = decision.target.as_ref()?.placement.shard_count();
-    let primary_key = decision.steps.iter().find_map(|step| match step {
-        Step::AddDocuments { primary_key, .. } => Some(primary_key.as_str()),
-        _ => None,
-    })?;
-    Some((primary_key, shards))
+impl Documents {
+    pub(super) fn new(part: Part, shards: Vec<ShardId>) -> Self {
+        Self { part, shards, bodies: Mutex::default() }
+    }
+
+    /// The documents of these shards as a node gets them. May copy the whole part.
+    pub(super) fn body(&self, wanted: &BTreeSet<ShardId>, count: ShardCount) -> Bytes {
+        let mut bodies = self.bodies.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = bodies.get(wanted).and_then(Weak::upgrade);
+        let body = known.unwrap_or_else(|| {
+            let body = Arc::new(splice(&self.part, &self.shards, wanted, count));
+            bodies.insert(wanted.clone(), Arc::downgrade(&body));
+            body
+        });
+        Bytes::from_owner(Shared(body))
+    }
+
+    /// About how much memory it takes.
+    pub(super) fn bytes(&self) -> usize {
+        let of_document = size_of::<Range<usize>>() + size_of::<ShardId>();
+        size_of::<Self>() + self.part.bytes.len() + self.part.len() * of_document
+    }
+}
+
+/// A body that several lanes send.
+struct Shared(Arc<Vec<u8>>);
+
+impl AsRef<[u8]> for Shared {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replicas_of_the_same_shards_share_a_body_while_one_of_them_holds_it() {
+        let part = Part::restore(Bytes::from_static(b"{\"id\":1},{\"id\":2}")).unwrap();
+        let documents = Documents::new(part, vec![ShardId(0), ShardId(1)]);
+        let count = ShardCount::new(2).unwrap();
+        let wanted = BTreeSet::from([ShardId(0), ShardId(1)]);
+        let first = documents.body(&wanted, count);
+        let second = documents.body(&wanted, count);
+        assert_eq!(first.as_ptr(), second.as_ptr());
+        assert_eq!(
+            documents.body(&BTreeSet::from([ShardId(1)]), count),
+            "{\"_miroir_shard_001\":null,\"id\":2}\n"
+        );
+        drop((first, second));
+        assert!(documents.bodies.lock().unwrap().values().all(|body| body.upgrade().is_none()));
+    }
 }

@@ -1,15 +1,17 @@
 //! The requests that carry the parts of a decision to a node.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use miroir_core::document::edit::keep_marker;
 use miroir_core::hash::shard_of;
-use miroir_core::ids::{PhysicalUid, ShardCount, ShardId, TaskUid};
-use miroir_core::task::{Deletion, Mutation, Op, WriteMethod};
+use miroir_core::ids::{NodeId, PhysicalUid, ShardCount, ShardId, TaskUid};
+use miroir_core::task::{Deletion, Mutation, Op, WriteMethod, ops_for};
 use reqwest::{Method, Url};
 use serde_json::json;
 
-use super::prepared::Prepared;
+use super::prepared::{Decided, Documents};
+use super::shelf::Shelf;
 use crate::cluster::NodeRequest;
 
 /// The mark by which a request is found again in a node's queue: which log, which entry, which of its requests.
@@ -29,11 +31,31 @@ pub(super) const fn is_marked(op: &Op<'_>) -> bool {
     }
 }
 
-/// The request for one part of a decision. May copy a whole payload.
-pub(super) fn request(prepared: &Prepared, op: &Op<'_>, mark: &str) -> NodeRequest {
-    let target = prepared.decided.decision.target.as_ref().expect("a decision with requests has a target");
+/// The request for one part of a decision, made on a thread of its own: a body may be large.
+pub(super) async fn request(
+    shelf: &Shelf,
+    decided: &Arc<Decided>,
+    node: &NodeId,
+    number: usize,
+    mark: String,
+) -> NodeRequest {
+    let documents = match &ops_for(&decided.decision, node)[number] {
+        Op::AddDocuments { part, .. } => Some(shelf.documents(decided, *part).await),
+        _ => None,
+    };
+    let (decided, node) = (Arc::clone(decided), node.clone());
+    let made = tokio::task::spawn_blocking(move || {
+        write_request(&decided, &ops_for(&decided.decision, &node)[number], documents.as_deref(), &mark)
+    });
+    made.await.expect("putting a request together does not panic")
+}
+
+/// `documents` are there if the request sends any.
+fn write_request(decided: &Decided, op: &Op<'_>, documents: Option<&Documents>, mark: &str) -> NodeRequest {
+    let target = decided.decision.target.as_ref().expect("a decision with requests has a target");
     let physical = &target.physical;
     let index = |suffix: &str| format!("/indexes/{physical}{suffix}");
+    let count = target.placement.shard_count();
     match op {
         Op::CreateIndex { primary_key } => NodeRequest::new(Method::POST, "/indexes")
             .json(json!({ "uid": physical, "primaryKey": primary_key }).to_string()),
@@ -45,7 +67,7 @@ pub(super) fn request(prepared: &Prepared, op: &Op<'_>, mark: &str) -> NodeReque
             let body = serde_json::to_string(patch).expect("JSON can be written");
             NodeRequest::new(Method::PATCH, index("/settings")).json(body)
         }
-        Op::AddDocuments { method, primary_key, skip_creation, shards } => {
+        Op::AddDocuments { method, primary_key, skip_creation, shards, .. } => {
             let verb = match method {
                 WriteMethod::Replace => Method::POST,
                 WriteMethod::Update => Method::PUT,
@@ -55,10 +77,11 @@ pub(super) fn request(prepared: &Prepared, op: &Op<'_>, mark: &str) -> NodeReque
                 query.push(("skipCreation", "true"));
             }
             let path = with_query(physical, "/documents", &query);
-            NodeRequest::new(verb, path).body("application/x-ndjson", prepared.body(shards))
+            let body = documents.map(|documents| documents.body(shards, count)).unwrap_or_default();
+            NodeRequest::new(verb, path).body("application/x-ndjson", body)
         }
         Op::DeleteByIds { shards, .. } => {
-            let ids = ids_of(&prepared.decided.entry.mutation, shards, target.placement.shard_count());
+            let ids = ids_of(&decided.entry.mutation, shards, count);
             marked(Method::POST, physical, "/documents/delete-batch", mark).json(json!(ids).to_string())
         }
         Op::DeleteByFilter { filter, .. } => marked(Method::POST, physical, "/documents/delete", mark)

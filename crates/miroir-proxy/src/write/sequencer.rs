@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use miroir_core::document::{Existing, Payload};
+use miroir_core::document::{Existing, Payload, PayloadError};
 use miroir_core::error::{ErrorCode, ResponseError};
 use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, ShardId, TaskUid};
 use miroir_core::settings::Broadcast;
@@ -18,6 +18,7 @@ use miroir_store::{Deciding, Store};
 use time::OffsetDateTime;
 use tokio::sync::{Notify, mpsc, watch};
 
+use super::arrivals::Arrivals;
 use super::committer::Event;
 use super::errand::Errands;
 use super::existing::find_existing;
@@ -25,6 +26,7 @@ use super::ledger::Ledger;
 use super::ledger::is_rollout;
 use super::prepared::Prepared;
 use super::retry::{Backoff, until_stored};
+use super::room::{Place, Room};
 use super::shelf::Shelf;
 use crate::cluster::{Membership, NodeRequest, ViewCell};
 use crate::settings::Broadcasts;
@@ -44,6 +46,8 @@ pub(super) struct Sequencer {
     pub(super) store: Arc<dyn Store>,
     pub(super) ledger: Arc<Mutex<Ledger>>,
     pub(super) shelf: Arc<Shelf>,
+    pub(super) room: Room,
+    pub(super) arrivals: Arc<Arrivals>,
     pub(super) membership: Arc<Membership>,
     pub(super) view: Arc<ViewCell>,
     pub(super) rules: Arc<NewIndexRules>,
@@ -137,7 +141,7 @@ impl Sequencer {
 
     async fn judge(&self, entry: LogEntry, group: &[Prepared]) -> Turn {
         if let Some(error) = is_stopped(&entry, &self.broadcasts.frozen()) {
-            return Turn::Decided(Box::new(Prepared::fresh(entry, Judgement::refused(error), None)));
+            return Turn::Decided(Box::new(Prepared::new(entry, Judgement::refused(error), None)));
         }
         let now = OffsetDateTime::now_utc();
         if let Mutation::Errand { errand } = &entry.mutation {
@@ -157,24 +161,25 @@ impl Sequencer {
             Some(index) if asks_for_count(&entry.mutation) => self.count_documents(index).await,
             _ => 0,
         };
-        let body = if entry.mutation.has_payload() {
-            until_stored("reading a payload", || self.store.payload(entry.uid)).await
-        } else {
-            None
-        };
+        let source = self.load(&entry).await;
         let readable = self.view.load().readable.clone();
         let rules = Arc::clone(&self.rules);
-        let case = Arc::new(Case { entry, body, index, documents, readable, rules, physical, now });
-        let (judgement, payload) = judge_case(&case, None).await;
-        if judgement.depends_on.is_empty() {
-            return Turn::Decided(Box::new(Prepared::fresh(case.entry.clone(), judgement, payload)));
-        }
-        match self.existing(&case, judgement.depends_on, group).await {
-            None => Turn::MustWait,
-            Some(existing) => {
-                let (judgement, payload) = judge_case(&case, Some(existing)).await;
-                Turn::Decided(Box::new(Prepared::fresh(case.entry.clone(), judgement, payload)))
+        let Loaded { payload, place } = match source.read().await {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                let judgement = internal_error(error.to_string());
+                return Turn::Decided(Box::new(Prepared::new(entry, judgement, None)));
             }
+        };
+        let case = Case { entry, payload, place, index, documents, readable, rules, physical, now };
+        let (case, asked) = match case.judge(None).await {
+            Judged::Decided(prepared) => return Turn::Decided(prepared),
+            Judged::DependsOn(case, asked) => (case, asked),
+        };
+        let Some(existing) = self.existing(&case, asked, group).await else { return Turn::MustWait };
+        match case.judge(Some(existing)).await {
+            Judged::Decided(prepared) => Turn::Decided(prepared),
+            Judged::DependsOn(..) => Turn::MustWait,
         }
     }
 
@@ -211,7 +216,20 @@ impl Sequencer {
             timeout: self.node_timeout,
         };
         let judgement = errands.run(entry, errand, index.as_ref()).await;
-        Prepared::fresh(entry.clone(), judgement, None)
+        Prepared::new(entry.clone(), judgement, None)
+    }
+
+    async fn load(&self, entry: &LogEntry) -> Source {
+        if !entry.mutation.has_payload() {
+            return Source::None;
+        }
+        if let Some(payload) = self.arrivals.take(entry.uid) {
+            return Source::Arrival(payload);
+        }
+        let bytes = until_stored("reading a payload", || self.store.payload_bytes(entry.uid)).await;
+        let place = self.room.enter(usize::try_from(bytes).unwrap_or(usize::MAX)).await;
+        let parts = until_stored("reading a payload", || self.store.payload(entry.uid)).await;
+        Source::Stored { parts, place }
     }
 
     async fn publish(&self, group: Vec<Prepared>) -> Deciding {
@@ -226,7 +244,7 @@ impl Sequencer {
             until_stored("a change of settings", || self.store.save_broadcast(begun.clone())).await;
         }
         for work in group {
-            self.shelf.put(Arc::new(work));
+            self.shelf.put(work);
         }
         self.decided.send_replace(end);
         // The committer ends only together with this.
@@ -283,10 +301,39 @@ impl Sequencer {
     }
 }
 
+/// The documents of an entry, where they are.
+enum Source {
+    None,
+    Arrival(Payload),
+    Stored { parts: Vec<Bytes>, place: Place },
+}
+
+impl Source {
+    async fn read(self) -> Result<Loaded, PayloadError> {
+        match self {
+            Self::None => Ok(Loaded { payload: None, place: None }),
+            Self::Arrival(payload) => Ok(Loaded { payload: Some(payload), place: None }),
+            Self::Stored { parts, place } => {
+                let read = tokio::task::spawn_blocking(move || Payload::restore(parts));
+                let payload = read.await.expect("reading does not panic")?;
+                Ok(Loaded { payload: Some(payload), place: Some(place) })
+            }
+        }
+    }
+}
+
+/// The documents of an entry, and their place in memory, if they need one.
+struct Loaded {
+    payload: Option<Payload>,
+    place: Option<Place>,
+}
+
 /// An entry, and all that it is judged by but the documents that exist.
 struct Case {
     entry: LogEntry,
-    body: Option<Bytes>,
+    payload: Option<Payload>,
+    /// Given back when the documents are judged and most of them dropped.
+    place: Option<Place>,
     index: Option<IndexEntry>,
     documents: u64,
     readable: BTreeSet<NodeId>,
@@ -296,36 +343,46 @@ struct Case {
     now: OffsetDateTime,
 }
 
-async fn judge_case(case: &Arc<Case>, existing: Option<BTreeSet<String>>) -> (Judgement, Option<Payload>) {
-    let case = Arc::clone(case);
-    let judged = tokio::task::spawn_blocking(move || judge_whole(&case, existing.as_ref()));
-    judged.await.expect("judging does not panic")
+/// What a case comes to.
+enum Judged {
+    Decided(Box<Prepared>),
+    /// It depends on which of these documents exist.
+    DependsOn(Box<Case>, BTreeSet<String>),
 }
 
-/// Reads the payload and judges. What should be impossible (a payload or a placement that was good when it was checked)
-/// fails the task, not the log.
-fn judge_whole(case: &Case, existing: Option<&BTreeSet<String>>) -> (Judgement, Option<Payload>) {
-    let circumstances = Circumstances {
-        index: case.index.as_ref(),
-        documents: case.documents,
-        existing: existing.map_or(Existing::Unknown, Existing::These),
-        readable: &case.readable,
-        rules: &case.rules,
-        now: case.now,
-    };
-    let internal = |reason: String| Judgement::refused(ResponseError::new(ErrorCode::Internal, reason));
-    let (judgement, payload) = match case.body.clone().map(Payload::restore).transpose() {
-        Ok(payload) => match judge(&case.entry, payload.as_ref(), circumstances) {
-            Ok(judgement) => (judgement, payload),
-            Err(error) => (internal(error.to_string()), None),
-        },
-        Err(error) => (internal(error.to_string()), None),
-    };
-    let judgement = match &case.physical {
-        Some(physical) => judgement.with_physical(physical),
-        None => judgement,
-    };
-    (judgement, payload)
+impl Case {
+    async fn judge(self, existing: Option<BTreeSet<String>>) -> Judged {
+        let judged = tokio::task::spawn_blocking(move || self.judge_whole(existing.as_ref()));
+        judged.await.expect("judging does not panic")
+    }
+
+    /// What should be impossible (a placement that was good when it was checked) fails the task, not the log.
+    fn judge_whole(self, existing: Option<&BTreeSet<String>>) -> Judged {
+        let circumstances = Circumstances {
+            index: self.index.as_ref(),
+            documents: self.documents,
+            existing: existing.map_or(Existing::Unknown, Existing::These),
+            readable: &self.readable,
+            rules: &self.rules,
+            now: self.now,
+        };
+        let judged = judge(&self.entry, self.payload.as_ref(), circumstances);
+        let mut judgement = judged.unwrap_or_else(|error| internal_error(error.to_string()));
+        if !judgement.depends_on.is_empty() {
+            let asked = std::mem::take(&mut judgement.depends_on);
+            return Judged::DependsOn(Box::new(self), asked);
+        }
+        if let Some(physical) = &self.physical {
+            judgement = judgement.with_physical(physical);
+        }
+        let prepared = Prepared::new(self.entry, judgement, self.payload);
+        drop(self.place);
+        Judged::Decided(Box::new(prepared))
+    }
+}
+
+fn internal_error(reason: String) -> Judgement {
+    Judgement::refused(ResponseError::new(ErrorCode::Internal, reason))
 }
 
 fn same_index<'a>(group: &'a [Prepared], index: &'a IndexUid) -> impl Iterator<Item = &'a LogEntry> {
@@ -342,7 +399,7 @@ fn judge_names(entry: &LogEntry, ledger: &Ledger) -> Option<Prepared> {
         }
         _ => return None,
     };
-    Some(Prepared::fresh(entry.clone(), judgement, None))
+    Some(Prepared::new(entry.clone(), judgement, None))
 }
 
 fn asks_for_count(mutation: &Mutation) -> bool {

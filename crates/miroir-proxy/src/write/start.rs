@@ -12,6 +12,7 @@ use time::OffsetDateTime;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
+use super::arrivals::Arrivals;
 use super::caretaker::Caretaker;
 use super::committer::{Committer, Event};
 use super::gate::Gates;
@@ -19,6 +20,7 @@ use super::ledger::{Ledger, is_rollout};
 use super::prepared::Decided;
 use super::rebuild::Rebuilder;
 use super::rollout::{LedgerTargets, Rollouts};
+use super::room::Room;
 use super::sequencer::Sequencer;
 use super::shelf::Shelf;
 use super::{StartError, WriteConfig, Writer};
@@ -86,6 +88,7 @@ impl Shared {
         let mut background = JoinSet::new();
         let ledger = Arc::new(Mutex::new(ledger));
         let entries = Arc::new(Shelf::new(Arc::clone(&self.store)));
+        let (room, arrivals) = (Room::new(), Arc::new(Arrivals::default()));
         let (appended, ended) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let (told, courier) = Courier::new(Arc::clone(&self.store));
         background.spawn(courier.run());
@@ -165,6 +168,8 @@ impl Shared {
             store: Arc::clone(&self.store),
             ledger: Arc::clone(&ledger),
             shelf: entries,
+            room: room.clone(),
+            arrivals: Arc::clone(&arrivals),
             membership: self.membership,
             view: self.view,
             rules: self.rules,
@@ -181,6 +186,8 @@ impl Shared {
             store: self.store,
             appended,
             ledger,
+            room,
+            arrivals,
             ended,
             told,
             broadcasts: self.broadcasts,

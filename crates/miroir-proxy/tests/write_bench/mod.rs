@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use miroir_core::document::{PayloadFormat, check_payload};
+use miroir_core::document::{Payload, PayloadFormat, check_payload};
 use miroir_core::ids::{GroupId, IndexUid, NodeId, ShardCount, TaskUid};
 use miroir_core::placement::ReplicationFactor;
 use miroir_core::task::{MissingIndex, Mutation, SettingsOrigin, ShardRules, Task, WriteMethod};
@@ -121,10 +121,10 @@ impl Bench {
 
     pub async fn append(&self, index: &str, (mutation, documents): Write) -> TaskUid {
         let payload = if documents.is_empty() {
-            Bytes::new()
+            Payload::default()
         } else {
             let body = Bytes::from(serde_json::to_vec(&documents).unwrap());
-            check_payload(PayloadFormat::Json, body).unwrap().bytes
+            check_payload(PayloadFormat::Json, &body).unwrap()
         };
         let index = IndexUid::new(index);
         let write = NewWrite { index, mutation, payload, custom_metadata: None };

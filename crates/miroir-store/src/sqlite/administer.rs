@@ -95,7 +95,7 @@ fn cancel(
             at
         ])?;
         db.prepare_cached("DELETE FROM entries WHERE task_uid = ?1")?.execute([uid])?;
-        db.prepare_cached("DELETE FROM payloads WHERE task_uid = ?1")?.execute([uid])?;
+        db.prepare_cached("DELETE FROM payload_parts WHERE task_uid = ?1")?.execute([uid])?;
     }
     Ok(open.len())
 }

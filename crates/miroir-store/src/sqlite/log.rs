@@ -3,10 +3,11 @@
 use miroir_core::error::ResponseError;
 use miroir_core::ids::{NodeId, TaskUid};
 use miroir_core::task::{Decision, OpResult, SyncState, Task, TaskKind, TaskStatus};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 use serde_json::Value;
 use time::OffsetDateTime;
 
+use super::payloads;
 use super::rows::{big, json, nanoseconds, parsed, task_uid};
 use super::settings;
 use crate::{
@@ -62,10 +63,7 @@ pub(super) fn append(db: &Connection, entry: NewEntry) -> Result<Task, StoreErro
     ])?;
     db.prepare_cached("INSERT INTO entries (task_uid, mutation) VALUES (?1, ?2)")?
         .execute(params![big(uid.0), json(&entry.mutation)?])?;
-    if !entry.payload.is_empty() {
-        db.prepare_cached("INSERT INTO payloads (task_uid, body) VALUES (?1, ?2)")?
-            .execute(params![big(uid.0), &entry.payload[..]])?;
-    }
+    payloads::insert(db, uid, &entry.payload)?;
     Ok(task)
 }
 
@@ -188,7 +186,7 @@ pub(super) fn commit(db: &Connection, commit: &Commit) -> Result<(), StoreError>
     for task in &commit.forgotten {
         for forget in [
             "DELETE FROM entries WHERE task_uid = ?1",
-            "DELETE FROM payloads WHERE task_uid = ?1",
+            "DELETE FROM payload_parts WHERE task_uid = ?1",
             "DELETE FROM node_tasks WHERE task_uid = ?1",
             "DELETE FROM tasks WHERE uid = ?1 AND deleted = 1",
         ] {
@@ -284,15 +282,4 @@ fn change_catalog(db: &Connection, change: &CatalogChange) -> Result<(), StoreEr
         }
     }
     Ok(())
-}
-
-pub(super) fn payload(db: &Connection, task: TaskUid) -> Result<Option<Vec<u8>>, StoreError> {
-    let mut query = db.prepare_cached("SELECT body FROM payloads WHERE task_uid = ?1")?;
-    Ok(query.query_row([big(task.0)], |row| row.get(0)).optional()?)
-}
-
-pub(super) fn payload_bytes(db: &Connection) -> Result<u64, StoreError> {
-    let mut query = db.prepare_cached("SELECT COALESCE(SUM(LENGTH(body)), 0) FROM payloads")?;
-    let bytes: i64 = query.query_row([], |row| row.get(0))?;
-    Ok(bytes.unsigned_abs())
 }

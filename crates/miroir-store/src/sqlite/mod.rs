@@ -5,6 +5,7 @@ mod features;
 mod keys;
 mod log;
 mod network;
+mod payloads;
 mod readers;
 mod records;
 mod rows;
@@ -108,8 +109,16 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn payload(&self, task: TaskUid) -> Result<Option<Bytes>, StoreError> {
-        Ok(self.readers.read(move |db| log::payload(db, task)).await?.map(Bytes::from))
+    async fn payload(&self, task: TaskUid) -> Result<Vec<Bytes>, StoreError> {
+        self.readers.read(move |db| payloads::all(db, task)).await
+    }
+
+    async fn payload_part(&self, task: TaskUid, part: usize) -> Result<Option<Bytes>, StoreError> {
+        self.readers.read(move |db| payloads::part(db, task, part)).await
+    }
+
+    async fn payload_bytes(&self, task: TaskUid) -> Result<u64, StoreError> {
+        self.readers.read(move |db| payloads::bytes(db, task)).await
     }
 
     async fn administer(&self, order: Administration) -> Result<Task, StoreError> {
@@ -230,7 +239,7 @@ impl Store for SqliteStore {
     }
 
     async fn log_bytes(&self) -> Result<u64, StoreError> {
-        self.readers.read(log::payload_bytes).await
+        self.readers.read(payloads::bytes_of_all).await
     }
 
     async fn catalog(&self) -> Result<Vec<IndexEntry>, StoreError> {

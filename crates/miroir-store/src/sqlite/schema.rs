@@ -139,6 +139,17 @@ const STEPS: &[&str] = &[
     );
     CREATE INDEX settings_broadcasts_by_index ON settings_broadcasts (index_uid, task_uid);
 ",
+    "
+    -- A payload in parts, in order. Those of older versions are one part.
+    CREATE TABLE payload_parts (
+        task_uid BIGINT NOT NULL,
+        part BIGINT NOT NULL,
+        body BLOB NOT NULL,
+        PRIMARY KEY (task_uid, part)
+    );
+    INSERT INTO payload_parts (task_uid, part, body) SELECT task_uid, 0, body FROM payloads;
+    DROP TABLE payloads;
+",
 ];
 
 /// Brings a database to the newest version, all steps or none.

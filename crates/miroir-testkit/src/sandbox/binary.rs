@@ -36,13 +36,14 @@ pub async fn node_binary() -> Result<NodeBinary> {
     Ok(NodeBinary::Development(path.clone()))
 }
 
-/// The program for Miroir itself; builds it when the environment names none.
+/// The program for Miroir itself; builds it, in the profile of this program, when the environment names none.
 pub async fn proxy_binary() -> Result<PathBuf> {
     static BUILT: OnceCell<PathBuf> = OnceCell::const_new();
     if let Some(path) = env::var_os("MIROIR_TEST_PROXY") {
         return existing(path.into());
     }
-    BUILT.get_or_try_init(|| build("miroir-proxy", &[])).await.cloned()
+    let flags: &[&str] = if cfg!(debug_assertions) { &[] } else { &["--release"] };
+    BUILT.get_or_try_init(|| build("miroir-proxy", flags)).await.cloned()
 }
 
 fn existing(path: PathBuf) -> Result<PathBuf> {

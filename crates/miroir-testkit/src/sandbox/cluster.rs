@@ -134,6 +134,11 @@ impl Cluster {
         self.proxy.wait_healthy(&self.client).await
     }
 
+    /// The most memory that Miroir's process ever had, in bytes.
+    pub fn proxy_peak_memory(&self) -> Result<u64> {
+        self.proxy.peak_memory()
+    }
+
     /// The last lines of Miroir's log, for messages of failing tests.
     pub fn proxy_log(&self) -> String {
         self.proxy.log_tail()

@@ -99,6 +99,15 @@ impl Process {
         }
     }
 
+    /// The most memory that it ever had, in bytes: `VmHWM`, which only Linux tells.
+    pub fn peak_memory(&self) -> Result<u64> {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+        let kibibytes: u64 = line.context("the system does not tell the memory of a process")?.parse()?;
+        Ok(kibibytes * 1024)
+    }
+
     /// The last lines the process wrote.
     pub fn log_tail(&self) -> String {
         let log = std::fs::read_to_string(&self.program.log).unwrap_or_else(|error| error.to_string());

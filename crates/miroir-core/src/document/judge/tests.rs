@@ -4,7 +4,7 @@ use super::*;
 use crate::document::{PayloadFormat, check_payload};
 
 fn payload(body: &str) -> Payload {
-    check_payload(PayloadFormat::Ndjson, Bytes::copy_from_slice(body.as_bytes())).unwrap()
+    check_payload(PayloadFormat::Ndjson, &Bytes::copy_from_slice(body.as_bytes())).unwrap()
 }
 
 fn judged(body: &str, known: Option<&str>, requested: Option<&str>) -> Result<JudgedBatch, BatchError> {

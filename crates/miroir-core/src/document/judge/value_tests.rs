@@ -25,7 +25,7 @@ impl Case {
 
     fn judge(&self) -> Result<Judged, BatchError> {
         let payload =
-            check_payload(PayloadFormat::Json, Bytes::copy_from_slice(self.body.as_bytes())).unwrap();
+            check_payload(PayloadFormat::Json, &Bytes::copy_from_slice(self.body.as_bytes())).unwrap();
         judge_batch(&Batch {
             payload: &payload,
             index_uid: &IndexUid::new("films"),

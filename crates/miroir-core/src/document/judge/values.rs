@@ -13,7 +13,6 @@ use super::merged::{Merged, merge};
 use super::missing::{Counts, MissingVectors};
 use super::vectors::{Entries, Place, Shape, check_content, read_entries, read_lengths, read_shape};
 use super::{Batch, DocumentIds, Findings, Presence};
-use crate::document::Payload;
 use crate::task::WriteMethod;
 
 /// So many documents are embedded together: missing vectors are reported for all of them at once.
@@ -29,18 +28,15 @@ pub(super) fn judge_values(
         return Ok(BTreeSet::new());
     }
     let all_ids: Vec<&str> = ids.iter().collect();
+    let all_documents: Vec<&[u8]> = batch.payload.iter().collect();
     let mut found = Found::default();
     for versions in effective(&all_ids, batch.method) {
         let id = all_ids[versions[0]];
-        let documents = versions.iter().map(|number| document(batch.payload, *number));
+        let documents = versions.iter().map(|number| all_documents[*number]);
         let document = merge(documents, batch.demands, findings);
         found.add(id, document, batch);
     }
     found.finish(batch.skip_creation)
-}
-
-fn document(payload: &Payload, number: usize) -> &[u8] {
-    &payload.bytes[payload.documents[number].clone()]
 }
 
 /// The versions of each document that make it up, by their numbers in the payload. Documents come in the order in which

@@ -37,7 +37,7 @@ pub(super) fn convert(delimiter: u8, body: &[u8]) -> Result<Payload, PayloadErro
         serde_json::to_writer(&mut bytes, &document).map_err(|error| malformed(&error))?;
         documents.push(start..bytes.len());
     }
-    Ok(Payload { bytes: Bytes::from(bytes), documents })
+    Ok(Payload::cut(&Bytes::from(bytes), documents))
 }
 
 /// A name and its type, split at the last colon; a type that doesn't exist belongs to the name.

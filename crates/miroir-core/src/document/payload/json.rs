@@ -15,28 +15,58 @@ use super::{Payload, PayloadError, PayloadFormat};
 use crate::document::{FieldName, marker};
 
 /// The documents of an array, or the one object.
-pub(super) fn split_json(body: Bytes) -> Result<Payload, PayloadError> {
-    let mut found = Documents::in_body(&body);
-    match Deserializer::from_slice(&body).deserialize_seq(ArrayVisitor(&mut found)) {
-        Ok(Ok(())) => {
-            let found = found.finish()?;
-            Ok(found.with_rewritten(body))
-        }
+pub(super) fn split_json(body: &Bytes) -> Result<Payload, PayloadError> {
+    match read_array(body) {
+        Ok(Ok(found)) => Ok(found?.with_rewritten(body)),
         Ok(Err(error)) => Err(PayloadError::bad_element(PayloadFormat::Json, &error)),
-        Err(error) if error.is_data() => read_one_object(&body),
+        Err(error) if error.is_data() => read_one_object(body),
         Err(error) => Err(PayloadError::malformed_json(PayloadFormat::Json, &error)),
     }
 }
 
 /// The documents of a stream, which are taken as they are: a repeated field stays repeated.
-pub(super) fn split_stream(body: Bytes) -> Result<Payload, PayloadError> {
-    let mut found = Documents::in_body(&body);
-    for element in Deserializer::from_slice(&body).into_iter::<&RawValue>() {
+pub(super) fn split_stream(body: &Bytes) -> Result<Payload, PayloadError> {
+    let mut found = Documents::in_body(body);
+    for element in Deserializer::from_slice(body).into_iter::<&RawValue>() {
         let element = element.map_err(|error| PayloadError::malformed_json(PayloadFormat::Ndjson, &error))?;
         found.add(element).map_err(|error| PayloadError::bad_element(PayloadFormat::Ndjson, &error))?;
     }
-    let found = found.finish()?;
-    Ok(Payload { documents: found.places, bytes: body })
+    Ok(Payload::cut(body, found.finish()?.places))
+}
+
+/// The places of the documents of an array that was accepted before.
+pub(super) fn find_in_array(body: &[u8]) -> Result<Vec<Range<usize>>, PayloadError> {
+    match read_array(body) {
+        Ok(Ok(found)) => Ok(found?.places),
+        Ok(Err(error)) | Err(error) => Err(PayloadError::malformed_json(PayloadFormat::Json, &error)),
+    }
+}
+
+/// The places of documents that were accepted before and stand one after the other, with nothing but white space and the
+/// commas of an array between them.
+pub(super) fn find_in_part(bytes: &[u8]) -> Result<Vec<Range<usize>>, PayloadError> {
+    let mut places = Vec::new();
+    let mut at = 0;
+    let is_between = |byte: &u8| byte.is_ascii_whitespace() || *byte == b',';
+    while let Some(gap) = bytes[at..].iter().position(|byte| !is_between(byte)) {
+        let start = at + gap;
+        let mut rest = Deserializer::from_slice(&bytes[start..]).into_iter::<&RawValue>();
+        if let Some(element) = rest.next() {
+            element.map_err(|error| PayloadError::malformed_json(PayloadFormat::Ndjson, &error))?;
+        }
+        at = start + rest.byte_offset();
+        places.push(start..at);
+    }
+    Ok(places)
+}
+
+type FoundInArray = Result<Result<Found, PayloadError>, serde_json::Error>;
+
+/// The inner errors are about one element, the outermost is about the array.
+fn read_array(body: &[u8]) -> Result<FoundInArray, serde_json::Error> {
+    let mut found = Documents::in_body(body);
+    let elements = Deserializer::from_slice(body).deserialize_seq(ArrayVisitor(&mut found))?;
+    Ok(elements.map(|()| found.finish()))
 }
 
 /// One object is no array of one: Meilisearch reads it into a tree and goes on with what that prints.
@@ -47,7 +77,8 @@ fn read_one_object(body: &[u8]) -> Result<Payload, PayloadError> {
         return Err(PayloadError::ReservedField(field.clone()));
     }
     let bytes = Bytes::from(serde_json::to_vec(&document).map_err(malformed)?);
-    Ok(Payload { documents: std::iter::once(0..bytes.len()).collect(), bytes })
+    let place = 0..bytes.len();
+    Ok(Payload::cut(&bytes, vec![place]))
 }
 
 /// The documents of a body.
@@ -96,9 +127,9 @@ impl<'a> Documents<'a> {
 
 impl Found {
     /// The body itself, or where documents had to be written anew a stream of all of them.
-    fn with_rewritten(self, body: Bytes) -> Payload {
+    fn with_rewritten(self, body: &Bytes) -> Payload {
         if self.rewritten.is_empty() {
-            return Payload { documents: self.places, bytes: body };
+            return Payload::cut(body, self.places);
         }
         let mut bytes = Vec::with_capacity(body.len());
         let documents = self
@@ -111,7 +142,7 @@ impl Found {
                 start..bytes.len()
             })
             .collect();
-        Payload { documents, bytes: bytes.into() }
+        Payload::cut(&bytes.into(), documents)
     }
 }
 

@@ -4,8 +4,7 @@ use axum::extract::{Path, RawQuery, Request, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use bytes::Bytes;
-use miroir_core::document::{PayloadError, PayloadFormat, check_payload};
+use miroir_core::document::{Payload, PayloadError, PayloadFormat, check_payload};
 use miroir_core::error::{ErrorCode, ResponseError};
 use miroir_core::ids::IndexUid;
 use miroir_core::task::{Deletion, Mutation, TaskSummary, WriteMethod};
@@ -16,12 +15,13 @@ use super::{existing, list_documents};
 use crate::cluster::NodeRequest;
 use crate::http::App;
 use crate::http::auth::{Authorized, DocumentsAdd, DocumentsDelete, DocumentsGet};
-use crate::http::body::{self, JsonBody, content_type, content_type_error};
+use crate::http::body::{JsonBody, content_type, content_type_error};
 use crate::http::dry_run::{NOBODY, check_form};
 use crate::http::error::HttpError;
 use crate::http::path::{IndexPath, check_uid};
 use crate::http::poison::check_deletion_filter;
 use crate::http::reserved;
+use crate::http::spool::{self, Spooled};
 use crate::read::get_document;
 use crate::write::NewWrite;
 
@@ -139,8 +139,8 @@ async fn add(
     let index = check_uid(uid)?;
     let (parts, body) = request.into_parts();
     let format = payload_format(content_type(&parts.headers).as_deref(), query.csv_delimiter)?;
-    let body = body::read(body, app.max_body_bytes).await?;
-    let checked = tokio::task::spawn_blocking(move || check_payload(format, body)).await;
+    let Spooled { bytes, place } = spool::read(body, app.max_body_bytes, &app.spool, &app.writer).await?;
+    let checked = tokio::task::spawn_blocking(move || check_payload(format, &bytes)).await;
     let payload = match checked {
         Ok(payload) => payload.map_err(|error: PayloadError| HttpError::Refused(error.into()))?,
         Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
@@ -152,8 +152,10 @@ async fn add(
         received: payload.len() as u64,
         missing_index: caller.missing_index(&index),
     };
-    let write = NewWrite { index, mutation, payload: payload.bytes, custom_metadata: query.custom_metadata };
-    Ok((StatusCode::ACCEPTED, Json(app.writer.append(write).await?)))
+    let write = NewWrite { index, mutation, payload, custom_metadata: query.custom_metadata };
+    let accepted = app.writer.append(write).await?;
+    drop(place);
+    Ok((StatusCode::ACCEPTED, Json(accepted)))
 }
 
 fn payload_format(content_type: Option<&str>, delimiter: Option<u8>) -> Result<PayloadFormat, ResponseError> {
@@ -248,6 +250,7 @@ async fn delete_by_filter(
 
 async fn delete(app: &App, index: IndexUid, deletion: Deletion, query: WriteQuery) -> Accepted {
     let mutation = Mutation::DeleteDocuments { deletion };
-    let write = NewWrite { index, mutation, payload: Bytes::new(), custom_metadata: query.custom_metadata };
+    let write =
+        NewWrite { index, mutation, payload: Payload::default(), custom_metadata: query.custom_metadata };
     Ok((StatusCode::ACCEPTED, Json(app.writer.append(write).await?)))
 }

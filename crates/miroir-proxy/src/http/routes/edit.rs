@@ -4,7 +4,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
 use axum::routing::post;
 use axum::{Json, Router};
-use bytes::Bytes;
+use miroir_core::document::Payload;
 use miroir_core::document::edit::check_function as check_end;
 use miroir_core::error::ErrorCode;
 use miroir_core::task::{Mutation, TaskSummary};
@@ -48,7 +48,7 @@ async fn edit(
     let function = body.value["function"].as_str().unwrap_or_default().to_owned();
     check_end(&function).map_err(|error| HttpError::new(ErrorCode::MiroirNotSupported, error.to_string()))?;
     let mutation = Mutation::EditDocuments { filter: given("filter"), context, function };
-    let write = NewWrite { index, mutation, payload: Bytes::new(), custom_metadata: metadata(&query) };
+    let write = NewWrite { index, mutation, payload: Payload::default(), custom_metadata: metadata(&query) };
     Ok((StatusCode::ACCEPTED, Json(app.writer.append(write).await?)))
 }
 

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::post;
 use axum::{Json, Router};
-use bytes::Bytes;
+use miroir_core::document::Payload;
 use miroir_core::ids::IndexUid;
 use miroir_core::task::{Errand, Mutation, TaskSummary};
 
@@ -42,6 +42,6 @@ async fn compact(
 
 async fn append(app: &App, index: IndexUid, errand: Errand) -> Accepted {
     let mutation = Mutation::Errand { errand };
-    let write = NewWrite { index, mutation, payload: Bytes::new(), custom_metadata: None };
+    let write = NewWrite { index, mutation, payload: Payload::default(), custom_metadata: None };
     Ok((StatusCode::ACCEPTED, Json(app.writer.append(write).await?)))
 }

@@ -4,7 +4,7 @@ use axum::extract::{Query, RawQuery, State};
 use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
-use bytes::Bytes;
+use miroir_core::document::Payload;
 use miroir_core::error::ErrorCode;
 use miroir_core::ids::IndexUid;
 use miroir_core::task::{Mutation, TaskSummary};
@@ -168,6 +168,6 @@ async fn delete(
 type Accepted = Result<(StatusCode, Json<TaskSummary>), HttpError>;
 
 async fn append(app: &App, index: IndexUid, mutation: Mutation) -> Accepted {
-    let write = NewWrite { index, mutation, payload: Bytes::new(), custom_metadata: None };
+    let write = NewWrite { index, mutation, payload: Payload::default(), custom_metadata: None };
     Ok((StatusCode::ACCEPTED, Json(app.writer.append(write).await?)))
 }

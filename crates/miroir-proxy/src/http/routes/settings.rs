@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use axum::routing::{MethodRouter, get};
 use axum::{Json, Router};
 use bytes::Bytes;
+use miroir_core::document::Payload;
 use miroir_core::ids::IndexUid;
 use miroir_core::settings::client_view;
 use miroir_core::task::{Mutation, SettingsOrigin, TaskSummary};
@@ -162,8 +163,10 @@ async fn append(
     check_late_settings(&app.cluster, &patch).await?;
     let missing_index = caller.missing_index(&index);
     let mutation = Mutation::Settings { patch, origin, missing_index };
-    let summary =
-        app.writer.append(NewWrite { index, mutation, payload: Bytes::new(), custom_metadata: None }).await?;
+    let summary = app
+        .writer
+        .append(NewWrite { index, mutation, payload: Payload::default(), custom_metadata: None })
+        .await?;
     Ok((StatusCode::ACCEPTED, Json(summary)))
 }
 

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::post;
 use axum::{Json, Router};
-use bytes::Bytes;
+use miroir_core::document::Payload;
 use miroir_core::error::ErrorCode;
 use miroir_core::ids::IndexUid;
 use miroir_core::task::{Mutation, Swap, TaskSummary};
@@ -37,7 +37,7 @@ async fn swap(
     let write = NewWrite {
         index: IndexUid::new(NO_INDEX),
         mutation: Mutation::SwapIndexes { swaps },
-        payload: Bytes::new(),
+        payload: Payload::default(),
         custom_metadata: None,
     };
     Ok((StatusCode::ACCEPTED, Json(app.writer.append(write).await?)))

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use miroir_core::document::Payload;
 use miroir_core::error::ErrorCode;
 use miroir_core::ids::TaskUid;
+use miroir_core::task::TaskKind;
 
 use super::features::{Feature, require};
 use super::tasks::read_uid;
@@ -29,8 +30,10 @@ async fn documents(caller: Authorized<TasksGet>, Path(uid): Path<String>, State(
     let task = app.writer.visible_task(uid, caller.visible()).await?;
     let task =
         task.ok_or_else(|| HttpError::new(ErrorCode::TaskNotFound, format!("Task `{uid}` not found.")))?;
-    let kept = if task.status.is_finished() { None } else { app.writer.payload(uid).await? };
-    let Some(kept) = kept else { return Err(without_documents(uid)) };
+    if task.status.is_finished() || task.kind != TaskKind::DocumentAdditionOrUpdate {
+        return Err(without_documents(uid));
+    }
+    let kept = app.writer.payload(uid).await?;
     let read = tokio::task::spawn_blocking(move || reprint(kept)).await;
     let body = read.map_err(|error| HttpError::Unreadable(error.to_string()))?;
     Ok(([(CONTENT_TYPE, "application/x-ndjson")], body))
@@ -46,15 +49,22 @@ fn without_documents(uid: TaskUid) -> HttpError {
     )
 }
 
-/// A stream of documents stays as it came; of an array only the documents are shown, one behind the other.
-fn reprint(body: Bytes) -> Bytes {
-    if body.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'[') {
-        return body;
+/// Documents one behind the other: those of an array without its commas, those of a stream with what stood between them.
+fn reprint(parts: Vec<Bytes>) -> Bytes {
+    let Ok(payload) = Payload::restore(parts) else { return Bytes::new() };
+    let mut body = Vec::with_capacity(payload.bytes());
+    for part in &payload.parts {
+        let mut end = 0;
+        for place in &part.documents {
+            let gap = &part.bytes[end..place.start];
+            if gap.iter().all(u8::is_ascii_whitespace) {
+                body.extend_from_slice(gap);
+            }
+            body.extend_from_slice(&part.bytes[place.clone()]);
+            end = place.end;
+        }
     }
-    match Payload::restore(body.clone()) {
-        Ok(payload) => payload.iter().collect::<Vec<_>>().concat().into(),
-        Err(_) => body,
-    }
+    body.into()
 }
 
 #[cfg(test)]
@@ -63,8 +73,8 @@ mod tests {
 
     #[test]
     fn an_array_is_shown_as_its_documents_and_a_stream_as_it_came() {
-        let shown = |text: &'static str| reprint(Bytes::from_static(text.as_bytes()));
+        let shown = |text: &'static str| reprint(vec![Bytes::from_static(text.as_bytes())]);
         assert_eq!(shown(" [{\"id\":1}, {\"id\":[2]}]"), "{\"id\":1}{\"id\":[2]}");
-        assert_eq!(shown("{\"id\":1}\n{\"id\":2}\n"), "{\"id\":1}\n{\"id\":2}\n");
+        assert_eq!(shown("{\"id\":1}\n{\"id\":2}"), "{\"id\":1}\n{\"id\":2}");
     }
 }

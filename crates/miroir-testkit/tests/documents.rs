@@ -73,6 +73,17 @@ impl Case {
         Self { is_new: true, ..self }
     }
 
+    /// Whether the development node answers otherwise than 1.50 does. It reads documents as a whole before it takes them,
+    /// so it refuses at once what 1.50 finds in the task, and knows one value only for each name of a document.
+    fn is_read_otherwise(&self) -> bool {
+        let at_once = ["1E400", "1E500", "\\ud800", "[2,{"];
+        let repeated = [r#""id":"a b","id":1"#, r#""id":1,"id":2"#];
+        let in_body = |texts: &[&str]| texts.iter().any(|text| self.body.contains(text));
+        let skips = self.path.contains("skipCreation") && !self.settings.is_null();
+        let names_key_of_nothing = self.body == "[]" && self.path.contains("primaryKey");
+        self.is_new || in_body(&at_once) || in_body(&repeated) || skips || names_key_of_nothing
+    }
+
     /// The answer, with the finished task in it if there is one, and what the index looks like afterwards.
     async fn run(&self, client: &Client, index: &str) -> Value {
         if !self.settings.is_null() {
@@ -138,7 +149,7 @@ fn sorted(listing: &Reply) -> Vec<String> {
 async fn assert_alike(cases: Vec<Case>) {
     let node = Node::start("expected").await.unwrap();
     let cluster = Cluster::start(Topology { shards: 6, ..Topology::one_group(3, 2) }).await.unwrap();
-    let cases = cases.into_iter().filter(|case| nodes_are_real() || !case.is_new);
+    let cases = cases.into_iter().filter(|case| nodes_are_real() || !case.is_read_otherwise());
     let tried = stream::iter(cases.enumerate()).map(|(number, case)| {
         let (node, cluster) = (node.client(), cluster.client());
         async move {

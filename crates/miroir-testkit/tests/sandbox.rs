@@ -1,7 +1,7 @@
 //! The sandbox and the oracle tested on themselves, without Miroir.
 
 use miroir_testkit::oracle::{Options, Size, World, run};
-use miroir_testkit::sandbox::Node;
+use miroir_testkit::sandbox::{Node, nodes_are_real};
 use serde_json::json;
 
 #[tokio::test]
@@ -25,7 +25,7 @@ async fn two_equal_nodes_give_equal_answers_to_every_search() {
         name: "two nodes".to_owned(),
         expected: left.target().clone(),
         actual: right.target().clone(),
-        real_nodes: true,
+        real_nodes: nodes_are_real(),
     };
     for seed in [11, 12] {
         let world = World::generate(seed, Size { documents: 120, queries: 80 });

@@ -44,7 +44,8 @@ fn at(place: &str) -> String {
     if place.is_empty() { String::new() } else { format!(" at `{place}`") }
 }
 
-fn described(value: &Value) -> String {
+/// A value after the name of its kind.
+pub(crate) fn described(value: &Value) -> String {
     let kind = match value {
         Value::Null => return "null".to_owned(),
         Value::Bool(_) => "a boolean",

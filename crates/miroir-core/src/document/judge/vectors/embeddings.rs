@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use super::Shape;
 use crate::document::judge::error::ValueError;
 use crate::document::judge::scan::read_through;
+use crate::error::form::described;
 
 /// Where in a document its vectors stand, for messages.
 #[derive(Debug, Clone, Copy)]
@@ -21,7 +22,7 @@ pub(crate) struct Place<'a> {
 
 /// A value where vectors or numbers should be.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("Invalid value type at `{place}`: expected {expected}, but found {}", describe(found))]
+#[error("Invalid value type at `{place}`: expected {expected}, but found {}", described(found))]
 pub struct EmbeddingsError {
     /// Where it stands.
     pub place: String,
@@ -159,19 +160,4 @@ impl<'a> Visitor<'a> for NumbersVisitor {
         }
         Ok(count)
     }
-}
-
-/// A value after the name of its kind.
-fn describe(value: &Value) -> String {
-    let kind = match value {
-        Value::Null => return "null".to_owned(),
-        Value::Bool(_) => "a boolean",
-        Value::Number(number) if number.is_u64() => "a positive integer",
-        Value::Number(number) if number.is_i64() => "a negative integer",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
-    };
-    format!("{kind}: `{value}`")
 }

@@ -26,6 +26,8 @@ pub struct Rules {
     pub in_pages: bool,
     /// A ranking score threshold is in force.
     pub threshold: bool,
+    /// The page is the first one. What one server skips to reach a later one it counts whole, below the threshold too.
+    pub first_page: bool,
     /// The nodes are real, see [`Options::real_nodes`](super::Options::real_nodes).
     pub real_nodes: bool,
 }
@@ -33,7 +35,7 @@ pub struct Rules {
 impl Rules {
     /// Whether one server says the same total for every page of the query.
     fn totals_are_defined(self) -> bool {
-        (self.in_pages || !self.distinct) && (self.real_nodes || !self.threshold)
+        (self.in_pages || !self.distinct) && (self.real_nodes && self.first_page || !self.threshold)
     }
 
     /// Whether one server counts the same facets whatever order its documents came in.
@@ -164,20 +166,48 @@ pub fn compare_hits(
             list(actual),
         ));
     }
-    differences.extend(actual.iter().enumerate().find_map(|(position, hit)| {
-        let versions = ranking.visible(hit);
-        if versions.iter().any(|version| same(version, hit)) {
-            return None;
-        }
-        let (left, right) = differing_parts(versions.first()?, hit)?;
-        Some(Difference::new(
-            Kind::Fields,
-            format!("hit {position} ({})", ranking.identity(hit)),
-            left,
-            right,
-        ))
-    }));
+    for kind in [Kind::Fields, Kind::Scores, Kind::Formatting] {
+        differences.extend(actual.iter().enumerate().find_map(|(position, hit)| {
+            let (left, right) = closest_version(ranking, hit, kind)?;
+            let place = format!("hit {position} ({})", ranking.identity(hit));
+            Some(Difference::new(kind, place, left, right))
+        }));
+    }
     differences
+}
+
+/// What differs in the keys of this kind between a hit and each of its versions on the single node; none when one
+/// version is equal in them.
+fn closest_version(ranking: &Ranking, hit: &Value, kind: Kind) -> Option<(Value, Value)> {
+    let mut versions = ranking.visible(hit).iter().map(|version| differing_in(kind, version, hit));
+    let first = versions.next()??;
+    versions.all(|parts| parts.is_some()).then_some(first)
+}
+
+/// The first kind of difference between two versions of a hit, the gravest first.
+pub fn compare_versions(place: &str, expected: &Value, actual: &Value) -> Option<Difference> {
+    [Kind::Fields, Kind::Scores, Kind::Formatting].into_iter().find_map(|kind| {
+        let (left, right) = differing_in(kind, expected, actual)?;
+        Some(Difference::new(kind, place, left, right))
+    })
+}
+
+/// What two versions of a hit don't share in the keys of this kind.
+fn differing_in(kind: Kind, expected: &Value, actual: &Value) -> Option<(Value, Value)> {
+    let part = |hit: &Value| {
+        let keys = hit.as_object().into_iter().flatten().filter(|(name, _)| kind_of_key(name) == kind);
+        Value::Object(keys.map(|(name, value)| (name.clone(), value.clone())).collect())
+    };
+    differing_parts(&part(expected), &part(actual))
+}
+
+/// The kind of difference that another value under this key of a hit is.
+fn kind_of_key(name: &str) -> Kind {
+    match name {
+        "_formatted" | "_matchesPosition" => Kind::Formatting,
+        "_rankingScore" | "_rankingScoreDetails" | "_federation" => Kind::Scores,
+        _ => Kind::Fields,
+    }
 }
 
 /// What two versions of an object don't share, cut down to the innermost keys; none when they are equal.
@@ -240,7 +270,8 @@ mod tests {
     use crate::oracle::ranking::Ranking;
     use serde_json::{Value, json};
 
-    const RULES: Rules = Rules { distinct: false, in_pages: false, threshold: false, real_nodes: true };
+    const RULES: Rules =
+        Rules { distinct: false, in_pages: false, threshold: false, first_page: true, real_nodes: true };
 
     #[test]
     fn equal_counts_may_change_places_only_in_count_order() {
@@ -308,12 +339,20 @@ mod tests {
     }
 
     #[test]
-    fn the_same_document_with_other_fields_is_noticed() {
-        let all = [json!({"id": 1, "title": "a", "_rankingScoreDetails": {}})];
+    fn the_same_document_with_other_fields_highlights_or_scores_is_noticed() {
+        let hit = |title: &str, formatted: &str, score: f64| {
+            json!({"id": 1, "title": title, "_formatted": {"title": formatted}, "_rankingScore": score,
+                "_rankingScoreDetails": {}})
+        };
+        let all = [hit("a", "<em>a</em>", 0.5)];
         let ranking = Ranking::build("id", None, &all, &all).unwrap();
-        let actual = [json!({"id": 1, "title": "b", "_rankingScoreDetails": {}})];
-        let differences = compare_hits(&ranking, 0, &all, &actual);
-        assert_eq!(differences.len(), 1);
-        assert_eq!((differences[0].kind, &differences[0].actual), (Kind::Fields, &json!({"title": "b"})));
+        let kinds = |actual: Value| {
+            let differences = compare_hits(&ranking, 0, &all, &[actual]);
+            differences.into_iter().map(|difference| difference.kind).collect::<Vec<Kind>>()
+        };
+        assert_eq!(kinds(hit("a", "<em>a</em>", 0.5)), []);
+        assert_eq!(kinds(hit("b", "<em>a</em>", 0.5)), [Kind::Fields]);
+        assert_eq!(kinds(hit("a", "a", 0.5)), [Kind::Formatting]);
+        assert_eq!(kinds(hit("a", "a", 0.4)), [Kind::Scores, Kind::Formatting]);
     }
 }

@@ -19,8 +19,12 @@ pub enum Kind {
     Duplicate,
     /// Hits in another order than ties allow, or hits that don't belong there.
     Order,
-    /// The same document with other content, score or formatting.
+    /// The same document with other content.
     Fields,
+    /// The same document with another score.
+    Scores,
+    /// The same document highlighted or cropped at other words: a node knows only its own vocabulary.
+    Formatting,
     /// A name reserved for Miroir in an answer.
     Leak,
     /// A write with another outcome, or other documents stored.
@@ -37,6 +41,8 @@ impl fmt::Display for Kind {
             Self::Duplicate => "a document twice",
             Self::Order => "order differs beyond ties",
             Self::Fields => "fields differ",
+            Self::Scores => "scores differ",
+            Self::Formatting => "highlights differ",
             Self::Leak => "a marker leaks",
             Self::Writes => "writes differ",
         })

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::compare::{self, Rules, same};
 use super::difference::{Difference, Kind};
 use super::ranking::document_part;
-use super::run::{Sides, leaks};
+use super::run::{Sides, first_position, leaks};
 use super::several::SeveralSearches;
 use super::writes::Write;
 use crate::client::{Client, Reply};
@@ -64,6 +64,7 @@ impl Sides<'_> {
             // The queries of a federation may find documents that stand for others, each its own.
             in_pages: searches.in_pages() && !searches.is_distinct(&self.world.shape),
             threshold: searches.has_threshold(),
+            first_page: first_position(&expected.body) == 0,
             real_nodes: self.real_nodes,
         };
         if expected.status != 200 || actual.status != 200 {
@@ -114,7 +115,7 @@ impl Sides<'_> {
         }
         let order =
             Order::fetch(&self.expected, self.world.shape.primary_key, &whole(self, searches)).await?;
-        let offset = super::run::first_position(&expected.body);
+        let offset = first_position(&expected.body);
         differences.extend(order.compare(offset, &left, &right));
         Ok(differences)
     }
@@ -235,8 +236,7 @@ impl Order {
             if same(other, hit) || !unique {
                 return None;
             }
-            let (left, right) = compare::differing_parts(other, hit)?;
-            Some(Difference::new(Kind::Fields, format!("hit {}", self.identity(hit)), left, right))
+            compare::compare_versions(&format!("hit {}", self.identity(hit)), other, hit)
         })
     }
 }

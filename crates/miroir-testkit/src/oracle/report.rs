@@ -5,10 +5,12 @@ use std::fmt;
 
 use super::difference::{Difference, Kind};
 
-/// Of the queries, this many in a thousand may differ in order or in fields: where the ranking depends on a server's
+/// Of the queries, this many in a thousand may differ in order or in scores: where the ranking depends on a server's
 /// own vocabulary (prefix database, exactness of a last word) single documents may trade places. Rounded up: one
 /// near-tie in a small world is no failure.
 const TOLERATED_PER_MILLE: usize = 5;
+/// Of the queries, this many in a thousand may be highlighted or cropped at other words, for the same reason.
+const TOLERATED_FORMATTING_PER_MILLE: usize = 20;
 /// Differing queries printed in full, of those that differ in the same kinds.
 const SAMPLES_OF_A_KIND: usize = 6;
 /// Characters of one printed difference.
@@ -93,14 +95,16 @@ impl Report {
         self.counts.get(&kind).copied().unwrap_or(0)
     }
 
-    /// Whether the run is good enough: order and fields equal in 99.5% of the queries, everything else always, and at
-    /// least one query compared.
+    /// Whether the run is good enough: order and scores equal in 99.5% of the queries, highlights in 98%, everything
+    /// else always, and at least one query compared.
     pub fn meets_bar(&self) -> bool {
-        let tolerated = (self.queries * TOLERATED_PER_MILLE).div_ceil(1000);
+        let tolerated = |per_mille: usize| (self.queries * per_mille).div_ceil(1000);
         self.queries > 0
             && self.counts.iter().all(|(kind, count)| match kind {
-                Kind::Order | Kind::Fields => *count <= tolerated,
+                Kind::Order | Kind::Scores => *count <= tolerated(TOLERATED_PER_MILLE),
+                Kind::Formatting => *count <= tolerated(TOLERATED_FORMATTING_PER_MILLE),
                 Kind::Error
+                | Kind::Fields
                 | Kind::Shape
                 | Kind::Totals
                 | Kind::Facets

@@ -102,6 +102,7 @@ impl Sides<'_> {
             distinct: self.world.shape.distinct.is_some() || query.body.contains_key("distinct"),
             in_pages: query.in_pages(),
             threshold: query.body.contains_key("rankingScoreThreshold"),
+            first_page: first_position(&expected.body) == 0,
             real_nodes: self.real_nodes,
         };
         let mut differences = leaks(actual);

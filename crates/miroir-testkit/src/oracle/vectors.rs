@@ -215,10 +215,7 @@ fn compare_hits(expected: &[Value], actual: &[Value]) -> Option<Difference> {
     }
     let last = expected.last()?["_rankingScore"].as_f64()?;
     expected.iter().find_map(|hit| match by_id.get(&hit["id"].to_string()) {
-        Some(other) => {
-            let (left, right) = compare::differing_parts(hit, other)?;
-            Some(Difference::new(Kind::Fields, format!("hit {}", hit["id"]), left, right))
-        }
+        Some(other) => compare::compare_versions(&format!("hit {}", hit["id"]), hit, other),
         None if hit["_rankingScore"].as_f64().is_some_and(|score| (score - last).abs() < 1e-6) => None,
         None => all(Kind::Order, "the hits"),
     })

@@ -12,7 +12,7 @@ use super::several::{self, SeveralSearches};
 use super::writes::{self, Write};
 
 /// The seed of runs that don't name one.
-const DEFAULT_SEED: u64 = 1_000;
+const DEFAULT_SEED: u64 = 20_240_229;
 
 /// How much is generated.
 #[derive(Debug, Clone, Copy)]

@@ -46,7 +46,7 @@ pub struct IndexPlan {
     pub primary_key: Option<String>,
     /// The queries, in the client's order.
     pub queries: Vec<QueryPlan>,
-    /// Which of the queries are asked together. Mostly all; see [`plan_federated`].
+    /// Which of the queries are asked together; see [`plan_federated`].
     pub groups: Vec<Vec<usize>>,
     /// With several groups, one more request in which all queries together are only counted.
     pub counts_apart: bool,
@@ -83,6 +83,8 @@ pub enum Fault {
     /// One query is refused.
     Query {
         /// The query's place in the request.
+        ordinal: usize,
+        /// The place that the client gave it; the same where it gave none.
         position: usize,
         /// Its index.
         index: IndexUid,
@@ -99,10 +101,9 @@ impl From<NotUnderstood> for Fault {
 
 /// Decides a federated search against one view.
 ///
-/// All queries of an index go into one request per node, unless the nodes would refuse that or could not answer it:
-/// their ranking rules end with the tie rule, so that two queries which can be compared without it may not be with it;
-/// and what one query drops by its own distinct attribute another may keep. Then groups of queries are asked apart,
-/// and one more request counts them together.
+/// Each query of an index is asked apart, and one more request counts them together: the nodes' ranking rules end with
+/// the tie rule, by which hits of two queries would trade places, and some be cut, that are equal without it. Only where
+/// all hits are asked for anyway, since they must be distinct, queries go together as far as the nodes compare them.
 pub fn plan_federated(
     request: &MultiRequest,
     federation: &Federation,
@@ -112,19 +113,21 @@ pub fn plan_federated(
     let mut comparable = Comparable::default();
     let mut indexes = Vec::new();
     for (uid, ordinals) in by_index(&request.queries) {
-        let refuse = |position, error| Fault::Query { position, index: uid.clone(), error };
+        let refuse = |ordinal, error| Fault::Query {
+            ordinal,
+            position: position(&request.queries, ordinal),
+            index: uid.clone(),
+            error,
+        };
         let entry = view.index(uid).ok_or_else(|| {
             let message = format!("Index `{uid}` not found.");
-            refuse(
-                position(&request.queries, ordinals[0]),
-                ResponseError::new(ErrorCode::IndexNotFound, message),
-            )
+            refuse(ordinals[0], ResponseError::new(ErrorCode::IndexNotFound, message))
         })?;
         for &ordinal in &ordinals {
             let rules = Canonical::of(&ranking_rules_of(&entry.settings), &request.queries[ordinal].body);
             let position = position(&request.queries, ordinal);
             comparable.admit(rules, position, uid.as_str()).map_err(|message| {
-                refuse(position, ResponseError::new(ErrorCode::InvalidMultiSearchQueryRankingRules, message))
+                refuse(ordinal, ResponseError::new(ErrorCode::InvalidMultiSearchQueryRankingRules, message))
             })?;
         }
         indexes.push(plan_index(&request.queries, &ordinals, federation, entry, view)?);
@@ -216,11 +219,13 @@ impl IndexPlan {
     }
 }
 
-/// A blank is no word, but makes the rules those of a search by words.
+/// No word and no blank, so that the rules are those of a search by words, and everything is found.
+const NO_WORD: &str = "\0";
+
 fn counting(body: &mut Map<String, Value>) {
     body.shift_remove("sort");
-    if body.get("q").and_then(Value::as_str).is_none_or(str::is_empty) {
-        body.insert("q".to_owned(), json!(" "));
+    if body.get("q").and_then(Value::as_str).is_none_or(|q| q.trim().is_empty()) {
+        body.insert("q".to_owned(), json!(NO_WORD));
     }
 }
 
@@ -267,10 +272,10 @@ fn plan_index(
     }
     let groups = if whole {
         vec![(0..requests.len()).collect()]
-    } else if apart {
-        (0..requests.len()).map(|query| vec![query]).collect()
-    } else {
+    } else if federation.distinct.is_some() {
         comparable_groups(&requests, entry)
+    } else {
+        (0..requests.len()).map(|query| vec![query]).collect()
     };
     let plans: Vec<QueryPlan> = ordinals
         .iter()

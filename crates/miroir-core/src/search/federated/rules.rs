@@ -75,7 +75,7 @@ impl Manner {
         let text = present(body, "q").and_then(Value::as_str).unwrap_or_default();
         match SearchKind::of(body) {
             Ok(SearchKind::Semantic) => Self::Vector,
-            _ if text.is_empty() => Self::Placeholder,
+            _ if text.trim().is_empty() => Self::Placeholder,
             _ => Self::Keyword,
         }
     }

@@ -73,50 +73,33 @@ fn refused(view: &View, queries: Value) -> Option<(usize, ErrorCode, String)> {
 }
 
 #[test]
-fn queries_of_one_index_share_a_request_and_name_their_place() {
+fn queries_of_one_index_are_asked_apart_counted_together_and_name_their_place() {
     let queries = json!([
-        { "indexUid": "b", "q": "tea" },
+        { "indexUid": "b", "q": "tea", "sort": ["price:desc"] },
         { "indexUid": "a", "q": "tea", "filter": "size > 3", "federationOptions": { "weight": 2.0 } },
-        { "indexUid": "b", "q": "cup" },
+        { "indexUid": "b" },
     ]);
-    let plan = planned(&view(), json!({ "offset": 3, "limit": 4 }), queries).unwrap();
+    let federation = json!({ "offset": 3, "limit": 4, "facetsByIndex": { "b": ["brand"] } });
+    let plan = planned(&view(), federation, queries).unwrap();
     assert_eq!(plan.indexes.iter().map(|index| index.uid.as_str()).collect::<Vec<_>>(), ["a", "b"]);
     let index = &plan.indexes[1];
-    assert_eq!(index.groups, [[0, 1]]);
+    assert_eq!(index.groups, [[0], [1]]);
     for part in &index.cover.parts {
-        let bodies = index.bodies(part);
-        assert_eq!(bodies.len(), 1);
-        assert_eq!(bodies[0]["federation"], json!({ "offset": 0, "limit": 7 }));
-        let places: Vec<&Value> =
-            (0..2).map(|at| &bodies[0]["queries"][at]["federationOptions"]["queryPosition"]).collect();
-        assert_eq!(places, [&json!(0), &json!(2)]);
-        assert_eq!(bodies[0]["queries"][0]["indexUid"], "b-2");
+        let [first, second, counted] = &index.bodies(part)[..] else { panic!("not three requests") };
+        assert_eq!(first["federation"], json!({ "offset": 0, "limit": 7 }));
+        assert_eq!(first["queries"][0]["indexUid"], "b-2");
+        let place = |body: &Value| body["queries"][0]["federationOptions"]["queryPosition"].clone();
+        assert_eq!((place(first), place(second)), (json!(0), json!(2)));
+        let facets = json!({ "b-2": ["brand"] });
+        assert_eq!(counted["federation"], json!({ "offset": 0, "limit": 0, "facetsByIndex": facets }));
+        assert_eq!(counted["queries"][1]["q"], "\0");
+        assert!(counted["queries"].as_array().unwrap().iter().all(|query| query.get("sort").is_none()));
     }
-    let weighted = &plan.indexes[0].bodies(&plan.indexes[0].cover.parts[0])[0]["queries"][0];
+    let bodies = plan.indexes[0].bodies(&plan.indexes[0].cover.parts[0]);
+    assert_eq!(bodies.len(), 1, "a single query counts itself");
+    let weighted = &bodies[0]["queries"][0];
     assert_eq!(weighted["federationOptions"], json!({ "weight": 2.0, "queryPosition": 1 }));
     assert_eq!(weighted["filter"], json!("size > 3"));
-}
-
-#[test]
-fn queries_that_only_the_tie_rule_keeps_apart_are_asked_apart_and_counted_together() {
-    let queries = json!([
-        { "indexUid": "a", "q": "tea", "sort": ["price:desc"] },
-        { "indexUid": "a", "q": "cup" },
-        { "indexUid": "a" },
-    ]);
-    let plan = planned(&view(), json!({ "facetsByIndex": { "a": ["brand"] } }), queries).unwrap();
-    let index = &plan.indexes[0];
-    assert_eq!(index.groups, [vec![0], vec![1], vec![2]]);
-    let bodies = index.bodies(&index.cover.parts[0]);
-    assert_eq!(bodies.len(), 4);
-    assert_eq!(bodies[0]["federation"], json!({ "offset": 0, "limit": 20 }));
-    let counted = &bodies[3];
-    assert_eq!(
-        counted["federation"],
-        json!({ "offset": 0, "limit": 0, "facetsByIndex": { "a-2": ["brand"] } })
-    );
-    assert_eq!(counted["queries"][2]["q"], " ");
-    assert!(counted["queries"].as_array().unwrap().iter().all(|query| query.get("sort").is_none()));
 }
 
 #[test]

@@ -134,9 +134,9 @@ async fn explain_fault(cluster: &Cluster, view: &View, request: &MultiRequest, f
     }
     match fault {
         Fault::NotUnderstood(what) => HttpError::Unreadable(format!("{what}, and no node says so")),
-        Fault::Query { position, index, error } => {
-            let before = |uid: &IndexUid| *uid < index;
-            if let Some(earlier) = first_refusal(cluster, view, request, before).await {
+        Fault::Query { ordinal, position, index, error } => {
+            let upto = |at: usize, uid: &IndexUid| (uid, at) < (&index, ordinal);
+            if let Some(earlier) = first_refusal(cluster, view, request, upto).await {
                 return earlier;
             }
             let error = if error.code == ErrorCode::IndexNotFound {
@@ -161,7 +161,7 @@ async fn explain_refusal(
         return error;
     }
     let uid = &plan.indexes[at].uid;
-    if let Some(error) = first_refusal(cluster, view, request, |other| other == uid).await {
+    if let Some(error) = first_refusal(cluster, view, request, |_, other| other == uid).await {
         return error;
     }
     if let Some(reply) = &gathered.refused {
@@ -175,11 +175,11 @@ async fn first_refusal(
     cluster: &Cluster,
     view: &View,
     request: &MultiRequest,
-    concerns: impl Fn(&IndexUid) -> bool,
+    concerns: impl Fn(usize, &IndexUid) -> bool,
 ) -> Option<HttpError> {
     let mut queries: Vec<_> = request.queries.iter().enumerate().collect();
     queries.sort_by_key(|(_, query)| &query.index);
-    for (ordinal, query) in queries.into_iter().filter(|(_, query)| concerns(&query.index)) {
+    for (ordinal, query) in queries.into_iter().filter(|(at, query)| concerns(*at, &query.index)) {
         let entry = view.index(&query.index)?;
         let node: &NodeId = entry.placement.nodes().find(|node| view.readable.contains(node))?;
         let position = query.options.as_ref().and_then(|options| options.query_position).unwrap_or(ordinal);

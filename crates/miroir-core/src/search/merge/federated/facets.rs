@@ -28,6 +28,7 @@ pub(super) fn check_orders(indexes: &[Searched<'_>]) -> Result<(), Fault> {
                      `federation.mergeFacets` or change `faceting.sortFacetValuesBy` to be consistent in settings."
                 );
                 return Err(Fault::Query {
+                    ordinal: index.plan.queries[0].ordinal,
                     position: index.plan.queries[0].position,
                     index: current.clone(),
                     error: ResponseError::new(ErrorCode::InvalidMultiSearchFacetOrder, message),

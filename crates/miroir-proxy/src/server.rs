@@ -10,7 +10,6 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::{Router, ServiceExt};
 use miroir_core::placement::ReplicationFactor;
-use miroir_core::task::ShardRules;
 use miroir_core::view::View;
 use miroir_store::{SqliteStore, Store, StoreError};
 use thiserror::Error;
@@ -23,7 +22,7 @@ use tower_http::normalize_path::NormalizePathLayer;
 
 use crate::accord::run_accord;
 use crate::cluster::{
-    Cluster, HealthPolicy, Membership, Node, ViewCell, check_health_once, run_health_checks,
+    Cluster, HealthPolicy, Membership, Node, UnusableNode, ViewCell, check_health_once, run_health_checks,
 };
 use crate::config::{Config, TaskStoreConfig};
 use crate::http::{App, Shared, metrics_router, refuse_methods, router, with_plain_path};
@@ -73,7 +72,7 @@ pub enum StartError {
         /// Which node.
         node: String,
         /// Why not.
-        source: anyhow::Error,
+        source: UnusableNode,
     },
 }
 
@@ -248,9 +247,8 @@ fn health_policy(config: &Config) -> HealthPolicy {
 }
 
 fn write_config(config: &Config, metrics: &Metrics) -> Result<WriteConfig, StartError> {
-    let patterns = config.index_shards.iter().map(|rule| (rule.pattern.to_string(), rule.shards)).collect();
     Ok(WriteConfig {
-        shards: ShardRules { default: config.shards, patterns },
+        shards: config.shard_rules(),
         replication_factor: ReplicationFactor::new(config.replication_factor)
             .ok_or(StartError::NoReplication)?,
         members: config.nodes.iter().map(|node| (node.id.clone(), node.group)).collect(),

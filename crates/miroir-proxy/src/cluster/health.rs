@@ -93,12 +93,12 @@ async fn check(node: &Node, timeout: Duration) -> Result<(), String> {
 }
 
 fn announce(membership: &Membership, node: &NodeId, reachable: bool) {
-    if membership.set_reachable(node, reachable) {
-        if reachable {
+    if reachable {
+        if membership.note_reached(node) {
             tracing::info!(%node, "node answers");
-        } else {
-            tracing::warn!(%node, "node does not answer; its shards are read from other replicas");
         }
+    } else if membership.note_unreachable(node) {
+        tracing::warn!(%node, "node does not answer; its shards are read from other replicas");
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use miroir_core::ids::NodeId;
+use miroir_core::task::SyncState;
 
 use super::{Node, ViewCell};
 
@@ -81,14 +82,19 @@ impl Membership {
         self.standings.lock().unwrap_or_else(PoisonError::into_inner).get(id).copied()
     }
 
-    /// The health check's word. True if it changed anything.
-    pub fn set_reachable(&self, id: &NodeId, reachable: bool) -> bool {
-        self.change(id, |standing| standing.reachable = reachable)
+    /// The health check's word that the node answers. True if that is news.
+    pub fn note_reached(&self, id: &NodeId) -> bool {
+        self.change(id, |standing| standing.reachable = true)
     }
 
-    /// The write path's word. True if it changed anything.
-    pub fn set_in_sync(&self, id: &NodeId, in_sync: bool) -> bool {
-        self.change(id, |standing| standing.in_sync = in_sync)
+    /// The health check's word that the node does not answer. True if that is news.
+    pub fn note_unreachable(&self, id: &NodeId) -> bool {
+        self.change(id, |standing| standing.reachable = false)
+    }
+
+    /// The write path's word: whatever is in sync may be read. True if that is news.
+    pub fn note_sync(&self, id: &NodeId, sync: SyncState) -> bool {
+        self.change(id, |standing| standing.in_sync = sync == SyncState::InSync)
     }
 
     /// The version of Meilisearch that each node last said to run; nothing of a node that never said.

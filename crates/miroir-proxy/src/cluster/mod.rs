@@ -15,7 +15,7 @@ mod state;
 
 pub use health::{HealthPolicy, check_health_once, run_health_checks};
 pub use membership::{Membership, Sighting, Standing};
-pub use node::{Node, NodeError, NodeReply, NodeRequest};
+pub use node::{Node, NodeError, NodeReply, NodeRequest, UnusableNode};
 pub use state::ViewCell;
 
 /// What a request handler needs to read from the nodes.

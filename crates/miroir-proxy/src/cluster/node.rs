@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use miroir_core::error::ErrorCode;
 use miroir_core::ids::NodeId;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
 use reqwest::{Method, StatusCode};
 use thiserror::Error;
 
@@ -97,6 +97,17 @@ impl NodeReply {
     }
 }
 
+/// Why a node can't be talked to at all.
+#[derive(Debug, Error)]
+pub enum UnusableNode {
+    /// Its key has characters that no header can have.
+    #[error("its key can't stand in an HTTP header: {0}")]
+    Key(#[from] InvalidHeaderValue),
+    /// There is no HTTP client.
+    #[error("no HTTP client can be made: {0}")]
+    Client(#[from] reqwest::Error),
+}
+
 /// Why there is no answer from a node.
 #[derive(Debug, Clone, Error)]
 pub enum NodeError {
@@ -135,19 +146,19 @@ pub struct Node {
     metrics: NodeMetrics,
 }
 
+fn bearer(key: &str) -> Result<HeaderValue, InvalidHeaderValue> {
+    let mut value = HeaderValue::from_str(&format!("Bearer {key}"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
 impl Node {
     /// A node at `address` (`http://host:port`), with its key.
     ///
     /// # Errors
     /// When the key can't stand in a header or the TLS backend can't be loaded.
-    pub fn new(id: NodeId, address: &str, key: Option<&str>) -> anyhow::Result<Self> {
-        let authorization = key
-            .map(|key| {
-                let mut value = HeaderValue::from_str(&format!("Bearer {key}"))?;
-                value.set_sensitive(true);
-                anyhow::Ok(value)
-            })
-            .transpose()?;
+    pub fn new(id: NodeId, address: &str, key: Option<&str>) -> Result<Self, UnusableNode> {
+        let authorization = key.map(bearer).transpose()?;
         let client = reqwest::Client::builder()
             .pool_max_idle_per_host(IDLE_CONNECTIONS)
             .pool_idle_timeout(IDLE_TIME)

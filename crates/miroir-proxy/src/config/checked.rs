@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use miroir_core::ids::{GroupId, IndexUid, NodeId, ShardCount};
+use miroir_core::ids::{GroupId, NodeId, ShardCount};
+use miroir_core::task::ShardRules;
 use reqwest::Url;
 
 use crate::settings::SettingsConfig;
@@ -79,12 +80,10 @@ impl Config {
         }
     }
 
-    /// How many shards an index with this name gets when it is created.
-    pub fn shards_for(&self, index: &IndexUid) -> ShardCount {
-        self.index_shards
-            .iter()
-            .find(|entry| entry.pattern.matches(index))
-            .map_or(self.shards, |entry| entry.shards)
+    /// How many shards an index gets when it is created.
+    pub fn shard_rules(&self) -> ShardRules {
+        let patterns = self.index_shards.iter().map(|rule| (rule.pattern.to_string(), rule.shards)).collect();
+        ShardRules { default: self.shards, patterns }
     }
 }
 
@@ -154,16 +153,6 @@ pub enum IndexPattern {
     Exact(String),
     /// Every index whose name begins so (written with `*` at the end).
     Prefix(String),
-}
-
-impl IndexPattern {
-    /// Whether the index is one of those meant.
-    pub fn matches(&self, index: &IndexUid) -> bool {
-        match self {
-            Self::Exact(name) => index.as_str() == name,
-            Self::Prefix(prefix) => index.as_str().starts_with(prefix.as_str()),
-        }
-    }
 }
 
 impl fmt::Display for IndexPattern {

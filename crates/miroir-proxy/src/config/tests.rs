@@ -257,7 +257,7 @@ fn the_first_index_pattern_that_matches_decides_the_shards() {
     let text =
         minimal_and("index_shards:\n  - {pattern: logs-1, shards: 3}\n  - {pattern: 'logs-*', shards: 8}");
     let config = load_text(&text).unwrap().config;
-    let shards = |name: &str| config.shards_for(&IndexUid::new(name)).get();
+    let shards = |name: &str| config.shard_rules().shards_for(&IndexUid::new(name)).get();
     assert_eq!((shards("logs-1"), shards("logs-12"), shards("movies")), (3, 8, 64));
 }
 
@@ -294,7 +294,7 @@ fn variables_win_over_the_file() {
     assert_eq!((config.shards.get(), config.server.port), (5, 0));
     assert_eq!(config.scatter.unavailable_shard_policy, UnavailableShardPolicy::Error);
     assert_eq!(config.nodes.iter().map(|node| node.id.as_str()).collect::<Vec<_>>(), ["x", "y"]);
-    assert_eq!(config.shards_for(&IndexUid::new("one")).get(), 1);
+    assert_eq!(config.shard_rules().shards_for(&IndexUid::new("one")).get(), 1);
 }
 
 #[test]

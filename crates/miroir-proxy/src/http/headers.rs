@@ -4,13 +4,14 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use miroir_core::error::ErrorCode;
-use miroir_core::ids::{SettingsVersion, ShardId};
+use miroir_core::ids::SettingsVersion;
 
 use super::App;
 use super::error::{HttpError, list};
-use crate::search::SettingsNote;
+use crate::search::{SettingsNote, Shortfall};
 
-/// `shards=3,7`: the documents of these shards are missing from the answer.
+/// `shards=3,7`: the documents of these shards are missing from the answer. `cutoff`: a node ran out of time while it
+/// ranked its hits. Both are joined by a semicolon.
 const DEGRADED: HeaderName = HeaderName::from_static("x-miroir-degraded");
 
 /// Asks for the names of the indexes that were searched, and more, in the answer.
@@ -29,11 +30,15 @@ pub(super) fn wants_metadata(headers: &HeaderMap) -> bool {
     headers.get(METADATA).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true") || value == "1")
 }
 
-/// Says which shards are missing; nothing when none are.
-pub(super) fn degraded(missing: &[ShardId]) -> HeaderMap {
+/// Says what the answer lacks; nothing when it is whole.
+fn degraded(shortfall: &Shortfall) -> HeaderMap {
+    let missing = &shortfall.missing;
+    let shards = (!missing.is_empty()).then(|| format!("shards={}", list(missing)));
+    let cutoff = shortfall.cut_off.then(|| "cutoff".to_owned());
+    let lacks: Vec<String> = shards.into_iter().chain(cutoff).collect();
     let mut headers = HeaderMap::new();
-    if !missing.is_empty()
-        && let Ok(value) = HeaderValue::from_str(&format!("shards={}", list(missing)))
+    if !lacks.is_empty()
+        && let Ok(value) = HeaderValue::from_str(&lacks.join("; "))
     {
         headers.insert(DEGRADED, value);
     }
@@ -42,8 +47,8 @@ pub(super) fn degraded(missing: &[ShardId]) -> HeaderMap {
 
 /// All that there is to say about the answer to a search: also the last settings that were committed for what was
 /// searched, and whether nodes with different ones took part.
-pub(super) fn about(missing: &[ShardId], note: SettingsNote) -> HeaderMap {
-    let mut headers = degraded(missing);
+pub(super) fn about(shortfall: &Shortfall, note: SettingsNote) -> HeaderMap {
+    let mut headers = degraded(shortfall);
     if !note.uniform {
         headers.insert(SETTINGS_INCONSISTENT, HeaderValue::from_static("true"));
     }
@@ -81,6 +86,8 @@ fn floor(headers: &HeaderMap) -> Result<Option<SettingsVersion>, HttpError> {
 
 #[cfg(test)]
 mod tests {
+    use miroir_core::ids::ShardId;
+
     use super::*;
 
     fn parsed(value: &str) -> Result<Option<u64>, u16> {
@@ -102,10 +109,23 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_says_what_it_lacks_and_a_whole_one_nothing() {
+        let said = |missing: &[u32], cut_off| {
+            let missing = missing.iter().copied().map(ShardId).collect();
+            let headers = degraded(&Shortfall { missing, cut_off });
+            headers.get(DEGRADED).map(|value| value.to_str().unwrap().to_owned())
+        };
+        assert_eq!(said(&[], false), None);
+        assert_eq!(said(&[3, 7], false).as_deref(), Some("shards=3,7"));
+        assert_eq!(said(&[], true).as_deref(), Some("cutoff"));
+        assert_eq!(said(&[3], true).as_deref(), Some("shards=3; cutoff"));
+    }
+
+    #[test]
     fn nothing_is_said_of_settings_that_were_never_committed_and_a_mixture_is_told() {
         let said = |version: Option<u64>, uniform| {
             let note = SettingsNote { version: version.map(SettingsVersion), uniform };
-            let headers = about(&[], note);
+            let headers = about(&Shortfall::default(), note);
             let text = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap().to_owned());
             (text(SETTINGS_VERSION), text(SETTINGS_INCONSISTENT))
         };

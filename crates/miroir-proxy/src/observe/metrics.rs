@@ -195,12 +195,18 @@ impl NodeMetrics {
 pub struct ScatterMetrics {
     fan_out: Histogram,
     partial: Counter,
+    cutoffs: Counter,
     retries: Counter,
 }
 
 impl Default for ScatterMetrics {
     fn default() -> Self {
-        Self { fan_out: Histogram::new(FAN_OUTS), partial: Counter::default(), retries: Counter::default() }
+        Self {
+            fan_out: Histogram::new(FAN_OUTS),
+            partial: Counter::default(),
+            cutoffs: Counter::default(),
+            retries: Counter::default(),
+        }
     }
 }
 
@@ -222,12 +228,22 @@ impl ScatterMetrics {
         }
     }
 
+    /// Counts an answer in which a node ran out of time.
+    pub fn note_cutoff(&self) {
+        self.cutoffs.inc();
+    }
+
     fn register(&self, registry: &mut Registry) {
         registry.register("scatter_fan_out_size", "Nodes that a search asks at first", self.fan_out.clone());
         registry.register(
             "scatter_partial_responses",
             "Searches that were answered without the documents of some shard",
             self.partial.clone(),
+        );
+        registry.register(
+            "scatter_cutoffs",
+            "Searches in which a node reached the index's searchCutoffMs before it had ranked its hits",
+            self.cutoffs.clone(),
         );
         registry.register(
             "scatter_retries",

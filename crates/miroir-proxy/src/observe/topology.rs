@@ -203,7 +203,7 @@ mod tests {
             ["a", "b", "c"].map(|id| Node::new(NodeId::new(id), "http://127.0.0.1:1/", None).unwrap());
         let membership = Membership::new(nodes.into(), |_| true, Arc::new(ViewCell::default()));
         for id in ["a", "b"] {
-            membership.set_reachable(&NodeId::new(id), true);
+            membership.note_reached(&NodeId::new(id));
             membership.note_check(&NodeId::new(id), Ok(()));
         }
         membership.note_check(&NodeId::new("c"), Err("refused".to_owned()));

@@ -6,7 +6,7 @@ use miroir_core::search::{FacetSearchRequest, facet_search_parts, merge_facet_se
 use miroir_core::view::{IndexEntry, View};
 
 use super::scatter::run_scatter;
-use super::{Answer, Original, Searched, accept, note_time};
+use super::{Answer, Original, Searched, Shortfall, accept, note_time};
 use crate::cluster::Cluster;
 use crate::http::HttpError;
 
@@ -25,5 +25,5 @@ pub async fn run_facet_search(
     let gathered = accept(&Searched { cluster, view, entry, original }, gathered).await?;
     let mut body = merge_facet_search(&plan.merge, gathered.replies);
     note_time(&mut body, began);
-    Ok(Answer { body, missing: gathered.missing })
+    Ok(Answer { body, shortfall: Shortfall { missing: gathered.missing, cut_off: false } })
 }

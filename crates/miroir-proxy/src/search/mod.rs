@@ -45,8 +45,17 @@ pub use self::uniform::{SettingsNote, UniformRead};
 pub struct Answer {
     /// The body.
     pub body: Map<String, Value>,
+    /// What the body lacks.
+    pub shortfall: Shortfall,
+}
+
+/// What an answer lacks; mostly nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Shortfall {
     /// Shards that no node could answer for; their documents are missing from the answer.
     pub missing: Vec<ShardId>,
+    /// A node ran into the index's `searchCutoffMs`: hits may be missing or in another order.
+    pub cut_off: bool,
 }
 
 /// What a search is made over, and what its errors are explained with.
@@ -70,12 +79,12 @@ pub async fn run_search(
     let of = Searched { cluster, view, entry, original };
     let (merged, missing) = find(&of, request).await?;
     if merged.cut_off {
-        tracing::debug!(index = %entry.uid, "a node reached its search cutoff; hits may be missing");
+        cluster.metrics.note_cutoff();
     }
     let mut body = merged.body;
     body.entry("query").or_insert_with(|| request.body.get("q").cloned().unwrap_or_else(|| json!("")));
     note_time(&mut body, began);
-    Ok(Answer { body, missing })
+    Ok(Answer { body, shortfall: Shortfall { missing, cut_off: merged.cut_off } })
 }
 
 /// Asks the nodes in the way that the kind of the search needs, and merges their answers.

@@ -2,14 +2,13 @@
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use miroir_core::error::ErrorCode;
-use miroir_core::ids::ShardId;
 use miroir_core::search::{MultiRequest, SearchRequest, SubQuery};
 use miroir_core::view::View;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use super::faults::{check_form, inside, missing_index};
-use super::{Answer, Asking, Original, run_search};
+use super::{Answer, Asking, Original, Shortfall, run_search};
 use crate::cluster::Cluster;
 use crate::http::HttpError;
 
@@ -68,17 +67,18 @@ async fn run_one(
     asking.sign(&mut answer.body, entry);
     let mut body = Map::from_iter([("indexUid".to_owned(), json!(query.index))]);
     body.append(&mut answer.body);
-    Ok(Answer { body, missing: answer.missing })
+    Ok(Answer { body, shortfall: answer.shortfall })
 }
 
 fn together(answers: Vec<Answer>) -> Answer {
-    let mut missing: Vec<ShardId> = Vec::new();
+    let mut shortfall = Shortfall::default();
     let mut results = Vec::with_capacity(answers.len());
     for answer in answers {
-        missing.extend(answer.missing);
+        shortfall.missing.extend(answer.shortfall.missing);
+        shortfall.cut_off |= answer.shortfall.cut_off;
         results.push(Value::Object(answer.body));
     }
-    missing.sort_unstable();
-    missing.dedup();
-    Answer { body: Map::from_iter([("results".to_owned(), Value::Array(results))]), missing }
+    shortfall.missing.sort_unstable();
+    shortfall.missing.dedup();
+    Answer { body: Map::from_iter([("results".to_owned(), Value::Array(results))]), shortfall }
 }

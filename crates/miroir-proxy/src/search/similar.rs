@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::explain::scrub_reply;
 use super::scatter::{Gathered, run_scatter};
-use super::{Answer, Original, Searched, accept, note_time};
+use super::{Answer, Original, Searched, Shortfall, accept, note_time};
 use crate::cluster::{Cluster, NodeRequest};
 use crate::http::HttpError;
 use crate::read::ask_replica;
@@ -36,7 +36,7 @@ pub async fn run_similar(
         _ => pass_through(&of, request).await?,
     };
     note_time(&mut body, began);
-    Ok(Answer { body, missing: gathered.missing })
+    Ok(Answer { body, shortfall: Shortfall { missing: gathered.missing, cut_off: false } })
 }
 
 type Found = (Map<String, Value>, Gathered);

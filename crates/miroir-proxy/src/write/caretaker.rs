@@ -140,7 +140,7 @@ impl Caretaker {
     async fn report_loss(&mut self) {
         let node = self.node.id().clone();
         tracing::error!(%node, "node has lost its data");
-        self.membership.set_in_sync(&node, false);
+        self.membership.note_sync(&node, SyncState::Damaged);
         // The committer, which sends the state, ends only together with this.
         let _ = self.events.send(Event::Lost { node }).await;
         let _ = self.sync.wait_for(|sync| *sync == SyncState::Damaged).await;

@@ -177,14 +177,14 @@ impl Committer {
         for (node, sync) in &commit.nodes {
             tell(node, *sync);
             if *sync != SyncState::InSync {
-                self.membership.set_in_sync(node, false);
+                self.membership.note_sync(node, *sync);
             }
         }
         self.publish(&commit);
         until_stored("ends of tasks", || self.store.commit(commit.clone())).await;
         for (node, sync) in &commit.nodes {
             if *sync == SyncState::InSync {
-                self.membership.set_in_sync(node, true);
+                self.membership.note_sync(node, *sync);
             }
         }
         for (node, sync) in &commit.nodes {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, TaskUid};
 use miroir_core::settings::{Broadcast, Phase};
-use miroir_core::task::{NewIndexRules, SyncState};
+use miroir_core::task::NewIndexRules;
 use miroir_core::view::IndexEntry;
 use miroir_store::{NodeRecord, NodeTask, Store};
 use time::OffsetDateTime;
@@ -65,7 +65,7 @@ pub async fn start(
         view.indexes = catalog.into_iter().map(|index| (index.uid.clone(), Arc::new(index))).collect();
     });
     for node in nodes.values() {
-        membership.set_in_sync(&node.id, node.sync == SyncState::InSync);
+        membership.note_sync(&node.id, node.sync);
     }
     let log_id: Arc<str> = store.log_id().await?.into();
     let shared = Shared { store, membership, view, config, rules, log_id, broadcasts };

@@ -12,6 +12,9 @@ use crate::client::Client;
 /// More hits than any world has documents.
 pub const WHOLE_LIST: usize = 10_000;
 
+/// Hits that an index lets out when its settings don't say how many.
+pub const CAP: usize = 1_000;
+
 /// Keys of a hit that describe the search, not the document.
 const EXTRAS: [&str; 5] =
     ["_formatted", "_matchesPosition", "_rankingScore", "_rankingScoreDetails", "_geoDistance"];
@@ -64,7 +67,7 @@ impl Ranking {
         ranking.group_at = groups(unhidden);
         if !key_visible {
             ensure!(
-                visible.len() == unhidden.len(),
+                visible.len() == unhidden.len() || visible.len() == CAP,
                 "the twin index lists {} documents, the index {}",
                 unhidden.len(),
                 visible.len()
@@ -72,7 +75,8 @@ impl Ranking {
         }
         for (position, hit) in unhidden.iter().enumerate() {
             let group = ranking.group_at[position];
-            let seen = if key_visible { hit } else { &visible[position] };
+            let seen = if key_visible { Some(hit) } else { visible.get(position) };
+            let Some(seen) = seen else { break };
             let identity = ranking.identity(seen);
             ranking.groups_of.entry(identity.clone()).or_default().push(group);
             if let Some(value) = distinct.and_then(|path| distinct_value(hit, path)) {

@@ -43,7 +43,7 @@ async fn by_body(
         let answer = run_facet_search(&app.cluster, &view, entry, &request, &asked.original).await;
         if let Some(note) = read.end() {
             let answer = answer?;
-            return Ok((about(&answer.missing, note), Json(answer.body)));
+            return Ok((about(&answer.shortfall, note), Json(answer.body)));
         }
     }
 }

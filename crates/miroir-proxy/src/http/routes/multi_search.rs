@@ -54,7 +54,7 @@ async fn search(
         };
         if let Some(note) = read.end() {
             let answer = answer?;
-            return Ok((about(&answer.missing, note), Json(answer.body)));
+            return Ok((about(&answer.shortfall, note), Json(answer.body)));
         }
     }
 }

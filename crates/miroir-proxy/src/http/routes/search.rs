@@ -76,7 +76,7 @@ async fn answer(
         if let Some(note) = read.end() {
             let mut answer = answer?;
             asking.sign(&mut answer.body, entry);
-            return Ok((about(&answer.missing, note), Json(answer.body)));
+            return Ok((about(&answer.shortfall, note), Json(answer.body)));
         }
     }
 }

@@ -68,7 +68,7 @@ async fn answer(
         let answer = run_similar(&app.cluster, &view, entry, &request, &asked.original).await;
         if let Some(note) = read.end() {
             let answer = answer?;
-            return Ok((about(&answer.missing, note), Json(answer.body)));
+            return Ok((about(&answer.shortfall, note), Json(answer.body)));
         }
     }
 }

@@ -16,7 +16,7 @@ use serde_json::json;
 
 use self::gather::{Gathered, run_gather};
 use super::faults::{check_form, explain_query, explain_unused_facets, inside};
-use super::{Answer, Asking};
+use super::{Answer, Asking, Shortfall};
 use crate::cluster::Cluster;
 use crate::config::UnavailableShardPolicy;
 use crate::http::HttpError;
@@ -43,7 +43,7 @@ pub async fn run_federated(
     answer.body.insert("processingTimeMs".to_owned(), json!(milliseconds));
     let names_server = answer.body.contains_key("remoteErrors");
     asking.sign_all(&mut answer.body, view, &request.queries, server.filter(|_| names_server));
-    cluster.metrics.note_answer(&answer.missing);
+    cluster.metrics.note_answer(&answer.shortfall.missing);
     Ok(answer)
 }
 
@@ -77,9 +77,9 @@ async fn run_scattered(
     match merge_federated(&plan, replies) {
         Ok(merged) => {
             if merged.cut_off {
-                tracing::debug!("a node reached its search cutoff; hits may be missing");
+                cluster.metrics.note_cutoff();
             }
-            Ok(Answer { body: merged.body, missing })
+            Ok(Answer { body: merged.body, shortfall: Shortfall { missing, cut_off: merged.cut_off } })
         }
         Err(fault) => Err(explain_fault(cluster, view, request, fault).await),
     }

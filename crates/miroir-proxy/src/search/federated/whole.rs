@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 
 use crate::cluster::{Cluster, NodeRequest};
 use crate::http::HttpError;
-use crate::search::Answer;
 use crate::search::faults::{nobody, scrub_for_all};
+use crate::search::{Answer, Shortfall};
 
 /// The node, if there is one. A query that names a server or a place needs the feature `network` on the node, which
 /// the way over several nodes sees to.
@@ -49,7 +49,7 @@ pub(super) async fn run_whole(
                         .map_err(|error| HttpError::Unreadable(error.to_string()))?;
                     return Ok(Answer {
                         body: translate(answer, &entries(request, view)),
-                        missing: Vec::new(),
+                        shortfall: Shortfall::default(),
                     });
                 }
                 Ok(reply)

@@ -150,6 +150,11 @@ impl SeveralSearches {
         self.federation.as_ref().is_some_and(|federation| federation.contains_key("hitsPerPage"))
     }
 
+    /// Whether the facets of both indexes become one list.
+    pub fn merges_facets(&self) -> bool {
+        self.federation.as_ref().is_some_and(|federation| federation.contains_key("mergeFacets"))
+    }
+
     /// Whether a ranking score threshold is in force.
     pub fn has_threshold(&self) -> bool {
         self.queries.iter().any(|(_, query)| query.body.contains_key("rankingScoreThreshold"))

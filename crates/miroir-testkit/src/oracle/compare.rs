@@ -157,14 +157,10 @@ pub fn compare_hits(
     });
     if expected.len() != actual.len() {
         let place = format!("{} hits instead of {}", actual.len(), expected.len());
-        differences.push(Difference::new(Kind::Order, place, list(expected), list(actual)));
-    } else if let Some((position, _)) = misplaced {
-        differences.push(Difference::new(
-            Kind::Order,
-            format!("hit {position}"),
-            list(expected),
-            list(actual),
-        ));
+        differences.push(Difference::new(Kind::Membership, place, list(expected), list(actual)));
+    } else if let Some((position, (_, hit))) = misplaced {
+        let kind = if ranking.may_have(hit) { Kind::Order } else { Kind::Membership };
+        differences.push(Difference::new(kind, format!("hit {position}"), list(expected), list(actual)));
     }
     for kind in [Kind::Fields, Kind::Scores, Kind::Formatting] {
         differences.extend(actual.iter().enumerate().find_map(|(position, hit)| {
@@ -329,7 +325,7 @@ mod tests {
         assert_eq!(kinds(1, [2, 3]), []);
         assert_eq!(kinds(1, [3, 2]), [Kind::Order]);
         assert_eq!(kinds(0, [1, 3]), [Kind::Order]);
-        assert_eq!(kinds(0, [1, 9]), [Kind::Order]);
+        assert_eq!(kinds(0, [1, 9]), [Kind::Membership]);
     }
 
     #[test]

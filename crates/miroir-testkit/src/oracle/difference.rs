@@ -17,7 +17,9 @@ pub enum Kind {
     Facets,
     /// A document twice on one page or over pages.
     Duplicate,
-    /// Hits in another order than ties allow, or hits that don't belong there.
+    /// A hit too many or too few, or one that the whole list does not have.
+    Membership,
+    /// Hits in another order than ties allow.
     Order,
     /// The same document with other content.
     Fields,
@@ -39,6 +41,7 @@ impl fmt::Display for Kind {
             Self::Totals => "totals differ",
             Self::Facets => "facets differ",
             Self::Duplicate => "a document twice",
+            Self::Membership => "other documents are found",
             Self::Order => "order differs beyond ties",
             Self::Fields => "fields differ",
             Self::Scores => "scores differ",

@@ -157,7 +157,10 @@ fn compare_scores(expected: &[Value], actual: &[Value]) -> Option<Difference> {
         hits.iter().map(|hit| hit["_federation"]["weightedRankingScore"].as_f64().unwrap_or(-1.0)).collect()
     };
     let (left, right) = (scores(expected), scores(actual));
-    let equal = left.len() == right.len() && left.iter().zip(&right).all(|(a, b)| (a - b).abs() < TOLERANCE);
+    if left.len() != right.len() {
+        return Some(Difference::new(Kind::Membership, "the number of hits", json!(left), json!(right)));
+    }
+    let equal = left.iter().zip(&right).all(|(a, b)| (a - b).abs() < TOLERANCE);
     (!equal).then(|| Difference::new(Kind::Order, "the scores", json!(left), json!(right)))
 }
 
@@ -209,7 +212,7 @@ impl Order {
         let (left, right) = (list(expected), list(actual));
         if expected.len() != actual.len() {
             let place = format!("{} hits instead of {}", actual.len(), expected.len());
-            return vec![Difference::new(Kind::Order, place, left, right)];
+            return vec![Difference::new(Kind::Membership, place, left, right)];
         }
         let mut differences = Vec::new();
         let misplaced = actual.iter().enumerate().find(|(at, hit)| {
@@ -217,8 +220,10 @@ impl Order {
             let groups = self.groups_of.get(&self.identity(hit));
             !group.is_some_and(|group| groups.is_some_and(|groups| groups.contains(group)))
         });
-        if let Some((at, _)) = misplaced {
-            differences.push(Difference::new(Kind::Order, format!("hit {at}"), left.clone(), right.clone()));
+        if let Some((at, hit)) = misplaced {
+            let known = self.groups_of.contains_key(&self.identity(hit));
+            let kind = if known { Kind::Order } else { Kind::Membership };
+            differences.push(Difference::new(kind, format!("hit {at}"), left.clone(), right.clone()));
         }
         let mut seen = HashSet::new();
         let with_key = |hit: &&Value| hit.get(&self.primary_key).is_some();

@@ -27,6 +27,8 @@ const EXTRAS: [&str; 5] =
 pub struct Ranking {
     primary_key: String,
     key_visible: bool,
+    /// Every document of the list is in `groups_of`.
+    all_seen: bool,
     /// Group at each position of the whole list.
     group_at: Vec<usize>,
     /// Groups of the documents that look like this, in order.
@@ -65,6 +67,7 @@ impl Ranking {
         let key_visible = visible.iter().all(|hit| hit.get(primary_key).is_some());
         let mut ranking = Self { primary_key: primary_key.to_owned(), key_visible, ..Self::default() };
         ranking.group_at = groups(unhidden);
+        ranking.all_seen = key_visible || visible.len() == unhidden.len();
         if !key_visible {
             ensure!(
                 visible.len() == unhidden.len() || visible.len() == CAP,
@@ -104,6 +107,11 @@ impl Ranking {
             return self.groups_of.get(&self.identity(expected))?.first().copied();
         }
         self.group_at.get(offset + position).copied()
+    }
+
+    /// Whether this hit may be in the list at all: it is known, or not all that the list has can be seen.
+    pub fn may_have(&self, hit: &Value) -> bool {
+        !self.all_seen || self.groups_of.contains_key(&self.identity(hit))
     }
 
     /// Whether this hit may stand where documents of `group` stand.

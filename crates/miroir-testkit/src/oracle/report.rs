@@ -27,8 +27,10 @@ pub struct Report {
     pub queries: usize,
     /// Searches with equal answers (ties aside).
     pub equal: usize,
-    /// Checks that found a difference of this kind; one check may be counted under several.
+    /// Searches, and other checks, that found a difference of this kind; one may be counted under several.
     pub counts: BTreeMap<Kind, usize>,
+    /// Whether something that is not one search differed: that is never tolerated.
+    failed_check: bool,
     samples: Vec<Sample>,
     more_samples: usize,
 }
@@ -50,11 +52,16 @@ impl Report {
     pub fn add_query(&mut self, request: &str, differences: &[Difference]) {
         self.queries += 1;
         self.equal += usize::from(differences.is_empty());
-        self.add_check(request, differences);
+        self.count_kinds(request, differences);
     }
 
-    /// Counts a check that is not one search.
+    /// Notes a check that is not one search. No difference in it is tolerated.
     pub fn add_check(&mut self, what: &str, differences: &[Difference]) {
+        self.failed_check |= !differences.is_empty();
+        self.count_kinds(what, differences);
+    }
+
+    fn count_kinds(&mut self, what: &str, differences: &[Difference]) {
         if differences.is_empty() {
             return;
         }
@@ -83,6 +90,7 @@ impl Report {
         for report in reports {
             sum.queries += report.queries;
             sum.equal += report.equal;
+            sum.failed_check |= report.failed_check;
             for (kind, count) in &report.counts {
                 *sum.counts.entry(*kind).or_default() += count;
             }
@@ -100,6 +108,7 @@ impl Report {
     pub fn meets_bar(&self) -> bool {
         let tolerated = |per_mille: usize| (self.queries * per_mille).div_ceil(1000);
         self.queries > 0
+            && !self.failed_check
             && self.counts.iter().all(|(kind, count)| match kind {
                 Kind::Order | Kind::Scores => *count <= tolerated(TOLERATED_PER_MILLE),
                 Kind::Formatting => *count <= tolerated(TOLERATED_FORMATTING_PER_MILLE),
@@ -109,6 +118,7 @@ impl Report {
                 | Kind::Totals
                 | Kind::Facets
                 | Kind::Duplicate
+                | Kind::Membership
                 | Kind::Leak
                 | Kind::Writes => *count == 0,
             })
@@ -154,6 +164,17 @@ mod tests {
         report.add_query("q", &differing(Kind::Totals));
         assert!(!report.meets_bar());
         assert!(report.to_string().contains("399 of 401 equal"), "{report}");
+    }
+
+    #[test]
+    fn of_a_check_that_is_no_search_nothing_is_tolerated() {
+        let mut report = Report::new("test", 1);
+        for _ in 0..400 {
+            report.add_query("q", &[]);
+        }
+        report.add_check("pages", &differing(Kind::Order));
+        assert!(!report.meets_bar(), "{report}");
+        assert!(!Report::sum("all", &[report]).meets_bar());
     }
 
     #[test]

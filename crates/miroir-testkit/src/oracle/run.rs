@@ -63,7 +63,9 @@ pub async fn run(world: &World, options: &Options) -> Result<Report> {
         report.add_query(request, differences);
     }
     if options.real_nodes {
-        report.add_check("vectors and facet values", &compare_vectors(&sides).await?);
+        for (request, differences) in &compare_vectors(&sides).await? {
+            report.add_query(request, differences);
+        }
     }
     sides.make_second().await.context("the second index")?;
     let several: Vec<(String, Vec<Difference>)> = stream::iter(&world.several)

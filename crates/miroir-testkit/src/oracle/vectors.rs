@@ -31,7 +31,7 @@ const CONCURRENCY: usize = 4;
 const DIMENSIONS: usize = 4;
 
 /// Compares a number of such requests; the same seed makes the same ones.
-pub(super) async fn compare_vectors(sides: &Sides<'_>) -> Result<Vec<Difference>> {
+pub(super) async fn compare_vectors(sides: &Sides<'_>) -> Result<Vec<(String, Vec<Difference>)>> {
     let mut dice = Dice::new(sides.world.seed);
     let index = format!("{}_vectors", sides.world.index);
     let (settings, documents) = (settings(&mut dice), documents(&mut dice));
@@ -41,24 +41,18 @@ pub(super) async fn compare_vectors(sides: &Sides<'_>) -> Result<Vec<Difference>
         load(&sides.actual, &index, &settings, &documents)
     )?;
     let index = &index;
-    let compared: Vec<Vec<Difference>> = stream::iter(&requests)
+    stream::iter(&requests)
         .map(|(route, body)| async move {
             let path = format!("/indexes/{index}/{route}");
             let (expected, actual) =
                 tokio::try_join!(sides.expected.post(&path, body), sides.actual.post(&path, body))?;
             let differences = compare_answers(&expected.success()?, &actual.success()?);
-            anyhow::Ok(
-                differences
-                    .into_iter()
-                    .map(|it| Difference { place: format!("{} of POST {path} {body}", it.place), ..it })
-                    .collect(),
-            )
+            anyhow::Ok((format!("POST {path} {body}"), differences))
         })
         .buffered(CONCURRENCY)
         .try_collect()
         .await
-        .context("vectors")?;
-    Ok(compared.into_iter().flatten().collect())
+        .context("vectors")
 }
 
 fn settings(dice: &mut Dice) -> Value {
@@ -205,6 +199,9 @@ fn compare_hits(expected: &[Value], actual: &[Value]) -> Option<Difference> {
         let list = |hits: &[Value]| hits.iter().map(|hit| json!([hit["id"], hit["_rankingScore"]])).collect();
         Some(Difference::new(kind, place, list(expected), list(actual)))
     };
+    if expected.len() != actual.len() {
+        return all(Kind::Membership, "the number of hits");
+    }
     let scores = |hits: &[Value]| hits.iter().map(|hit| json!({ "score": hit["_rankingScore"] })).collect();
     if !compare::hits_equal(&scores(expected), &scores(actual)) {
         return all(Kind::Order, "the scores of the hits");

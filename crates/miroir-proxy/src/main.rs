@@ -13,6 +13,10 @@ use miroir_proxy::server;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+/// Payloads come and go in pieces of megabytes, on many threads: this one gives their memory back to the system.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Several Meilisearch servers that look like one.
 #[derive(Debug, Parser)]
 #[command(version, about, propagate_version = true)]

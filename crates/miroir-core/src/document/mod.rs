@@ -23,7 +23,9 @@ pub use id::{canonical_id, find_document_id};
 pub use judge::{
     Batch, BatchError, Demands, Existing, Judged, JudgedBatch, judge_batch, partition, shards_of_part,
 };
-pub use payload::{Part, Payload, PayloadError, PayloadFormat, check_payload};
+pub use payload::{
+    Part, Payload, PayloadError, PayloadFormat, Unclear, WINDOW_BYTES, Windows, check_payload,
+};
 pub use splice::splice;
 
 /// The name of a field, borrowed from the document's bytes unless it is written with escapes.

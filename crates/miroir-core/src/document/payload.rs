@@ -10,6 +10,7 @@
 mod csv;
 mod json;
 mod part;
+mod windows;
 
 use std::fmt;
 
@@ -19,6 +20,7 @@ use super::marker;
 use crate::error::{ErrorCode, ResponseError};
 
 pub use part::Part;
+pub use windows::{Unclear, WINDOW_BYTES, Windows};
 
 /// How much of the beginning and the end of a parser's message a client sees: it may quote the client's own text.
 const KEPT_OF_A_MESSAGE: (usize, usize) = (50, 85);

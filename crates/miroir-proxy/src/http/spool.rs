@@ -7,6 +7,9 @@ use std::path::Path;
 
 use axum::body::{Body, Bytes};
 use futures_util::StreamExt;
+use miroir_core::document::{
+    Payload, PayloadError, PayloadFormat, Unclear, WINDOW_BYTES, Windows, check_payload,
+};
 
 use super::body::{incomplete, too_large};
 use super::error::HttpError;
@@ -15,21 +18,42 @@ use crate::write::{Place, Writer};
 /// Bytes of a body, and of a piece on its way into the file, that are held in memory.
 const IN_MEMORY: usize = 1 << 20;
 
-/// A whole body, with its place among those in memory.
+/// A body that has arrived.
 #[derive(Debug)]
-pub(super) struct Spooled {
-    pub(super) bytes: Bytes,
-    /// None for a body that needs none. To be dropped after the bytes.
+pub(super) enum Spooled {
+    Small(Bytes),
+    /// Bytes in the file, and those behind them.
+    Large(File, Vec<u8>),
+}
+
+/// Checked documents, with their place among the payloads in memory.
+#[derive(Debug)]
+pub(super) struct Checked {
+    pub(super) payload: Payload,
+    /// None for a payload that needs none. To be dropped after the payload.
     pub(super) place: Option<Place>,
 }
 
-/// Reads a body of at most `limit` bytes. The file has no name, so nothing is left of it if this is not finished.
+/// Reads a body of at most `limit` bytes and checks what it holds. The file has no name, so nothing is left of it if this
+/// is not finished.
 pub(super) async fn read(
     body: Body,
+    format: PayloadFormat,
     limit: usize,
     folder: &Path,
     writer: &Writer,
-) -> Result<Spooled, HttpError> {
+) -> Result<Checked, HttpError> {
+    let (spooled, size) = collect(body, limit, folder).await?;
+    let place = match &spooled {
+        Spooled::Small(_) => None,
+        Spooled::Large(..) => Some(writer.enter_room(size).await),
+    };
+    let payload = blocking(move || spooled.check(format, size)).await?;
+    let payload = payload.map_err(|error: PayloadError| HttpError::Refused(error.into()))?;
+    Ok(Checked { payload, place })
+}
+
+async fn collect(body: Body, limit: usize, folder: &Path) -> Result<(Spooled, usize), HttpError> {
     let mut stream = body.into_data_stream();
     let mut held = Vec::new();
     let mut file: Option<File> = None;
@@ -47,10 +71,10 @@ pub(super) async fn read(
         }
         held.extend_from_slice(&piece);
     }
-    let Some(file) = file else { return Ok(Spooled { bytes: held.into(), place: None }) };
-    let place = writer.enter_room(size).await;
-    let bytes = blocking(move || read_back(file, &held, size)).await?;
-    Ok(Spooled { bytes, place: Some(place) })
+    Ok(match file {
+        Some(file) => (Spooled::Large(file, held), size),
+        None => (Spooled::Small(held.into()), size),
+    })
 }
 
 fn append(file: Option<File>, folder: &Path, bytes: &[u8]) -> io::Result<File> {
@@ -59,12 +83,52 @@ fn append(file: Option<File>, folder: &Path, bytes: &[u8]) -> io::Result<File> {
     Ok(file)
 }
 
-fn read_back(mut file: File, rest: &[u8], size: usize) -> io::Result<Bytes> {
-    let mut bytes = Vec::with_capacity(size);
-    file.rewind()?;
-    file.read_to_end(&mut bytes)?;
-    bytes.extend_from_slice(rest);
-    Ok(bytes.into())
+impl Spooled {
+    fn check(self, format: PayloadFormat, size: usize) -> io::Result<Result<Payload, PayloadError>> {
+        let (mut file, rest) = match self {
+            Self::Small(bytes) => return Ok(check_payload(format, &bytes)),
+            Self::Large(file, rest) => (file, rest),
+        };
+        file.rewind()?;
+        if let Some(windows) = Windows::begin(format)
+            && let Ok(payload) = check_by_windows(windows, (&file).chain(&rest[..]), WINDOW_BYTES)?
+        {
+            return Ok(Ok(payload));
+        }
+        file.rewind()?;
+        let mut bytes = Vec::with_capacity(size);
+        file.read_to_end(&mut bytes)?;
+        bytes.extend_from_slice(&rest);
+        Ok(check_payload(format, &bytes.into()))
+    }
+}
+
+/// Many small pieces of memory instead of a large one, which would have to be found anew for each body.
+fn check_by_windows(
+    mut windows: Windows,
+    mut body: impl Read,
+    window_bytes: usize,
+) -> io::Result<Result<Payload, Unclear>> {
+    let mut left = Bytes::new();
+    let mut wanted = window_bytes;
+    loop {
+        let mut window = Vec::with_capacity(wanted);
+        window.extend_from_slice(&left);
+        let fresh = wanted - window.len();
+        let read = body.by_ref().take(fresh as u64).read_to_end(&mut window)?;
+        let window = Bytes::from(window);
+        let taken = match windows.take(&window) {
+            Ok(taken) => taken,
+            Err(unclear) => return Ok(Err(unclear)),
+        };
+        if read < fresh {
+            return Ok(if taken == window.len() { windows.finish() } else { Err(Unclear) });
+        }
+        // A document that does not fit is given twice the room.
+        wanted = if taken == 0 { 2 * wanted } else { window_bytes };
+        left = Bytes::copy_from_slice(&window[taken..]);
+        wanted = wanted.max(2 * left.len());
+    }
 }
 
 async fn blocking<T: Send + 'static>(
@@ -72,4 +136,26 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, HttpError> {
     let done = tokio::task::spawn_blocking(work).await;
     done.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(HttpError::Spool)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn by_windows(body: &str, size: usize) -> Result<Vec<String>, Unclear> {
+        let windows = Windows::begin(PayloadFormat::Json).unwrap();
+        let payload = check_by_windows(windows, body.as_bytes(), size).unwrap()?;
+        Ok(payload.iter().map(|document| String::from_utf8(document.to_vec()).unwrap()).collect())
+    }
+
+    #[test]
+    fn a_body_is_read_in_windows_of_any_size_whatever_its_documents_have() {
+        let long = format!("{{\"id\":2,\"text\":\"{}\"}}", "x".repeat(50));
+        let body = format!("[{{\"id\":1}}, {long} ,{{\"id\":3}}]");
+        let documents = ["{\"id\":1}", &long, "{\"id\":3}"];
+        for size in 1..=2 * body.len() {
+            assert_eq!(by_windows(&body, size).unwrap(), documents, "{size}");
+            assert_eq!(by_windows(&body[..body.len() - 1], size), Err(Unclear), "{size}");
+        }
+    }
 }

@@ -23,6 +23,7 @@ use tokio::time::sleep;
 
 use super::committer::Event;
 use super::gate::Gates;
+use super::inventory::{inventory_request, read_inventory};
 use super::lane::{Lane, LaneEnd};
 use super::ledger::Ledger;
 use super::rebuild::Rebuilder;
@@ -30,7 +31,7 @@ use super::recall::ask_next_task;
 use super::retry::until_stored;
 use super::shelf::Shelf;
 use super::tracker::{Tracker, Watched, open_on};
-use crate::cluster::{Membership, Node, NodeRequest};
+use crate::cluster::{Membership, Node};
 use crate::settings::Broadcasts;
 
 /// Messages between a lane and its tracker before the lane waits.
@@ -41,9 +42,6 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// So many looks at its history to one at its indexes.
 const LOOKS_PER_LIST: u32 = 10;
-
-/// More indexes than a node has.
-const ALL_INDEXES: usize = 1_000_000;
 
 /// See the module.
 #[derive(Debug)]
@@ -179,10 +177,8 @@ impl Caretaker {
     }
 
     async fn list_indexes(&self) -> Option<BTreeSet<PhysicalUid>> {
-        let request = NodeRequest::get(format!("/indexes?limit={ALL_INDEXES}"));
-        let reply = self.node.send(request, self.timeout).await.ok()?;
-        let list: Value = serde_json::from_slice(&reply.body).ok()?;
-        let names = list["results"].as_array()?.iter().filter_map(|index| index["uid"].as_str());
-        Some(names.map(PhysicalUid::new).collect())
+        let reply = self.node.send(inventory_request(), self.timeout).await.ok()?;
+        let answer: Value = serde_json::from_slice(&reply.body).ok()?;
+        Some(read_inventory(&answer)?.into_keys().collect())
     }
 }

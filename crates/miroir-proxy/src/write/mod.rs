@@ -25,6 +25,7 @@ mod errand;
 mod error;
 mod existing;
 mod gate;
+mod inventory;
 mod lane;
 mod ledger;
 mod prepared;

@@ -11,7 +11,7 @@ use miroir_core::task::{Decision, Judgement, LogEntry};
 
 /// Bytes of documents that stay in memory between the decision and the delivery of one entry. Lanes read what is beyond
 /// from the store when they get there: a large payload takes a node longer than that.
-const KEPT: usize = 32 << 20;
+const KEPT: usize = 8 << 20;
 
 /// An entry and what was decided about it, without its documents: light enough to be kept until its task is over.
 #[derive(Debug)]

@@ -35,7 +35,7 @@ use crate::settings::Broadcasts;
 const GROUP: usize = 64;
 
 /// Payload bytes that are decided together at most, unless one entry alone has more.
-const GROUP_BYTES: usize = 32 << 20;
+const GROUP_BYTES: usize = 8 << 20;
 
 /// Decided tasks that are not over. Beyond that the log waits: no replica of something answers.
 const MAX_UNSETTLED: usize = 10_000;

@@ -13,7 +13,7 @@ use super::prepared::{Decided, Documents, Prepared};
 use super::retry::Backoff;
 
 /// Memory for documents that wait for lanes.
-const MAX_BYTES: usize = 48 << 20;
+const MAX_BYTES: usize = 16 << 20;
 
 /// Entries at most, and parts at most, however small.
 const MAX_ENTRIES: usize = 4096;

@@ -1,9 +1,9 @@
-//! The documents of entries, part by part: a value of the database is held in memory as a whole, and more than once, while
-//! it is written or read.
+//! The documents of entries, part by part: a value of the database is in memory as a whole, and more than once, while it
+//! is written. Reading fills the one piece of memory that is handed out.
 
 use bytes::Bytes;
 use miroir_core::ids::TaskUid;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, MAIN_DB, OptionalExtension, params};
 
 use super::rows::big;
 use crate::StoreError;
@@ -18,15 +18,29 @@ pub(super) fn insert(db: &Connection, task: TaskUid, parts: &[Bytes]) -> Result<
 }
 
 pub(super) fn all(db: &Connection, task: TaskUid) -> Result<Vec<Bytes>, StoreError> {
-    let mut query = db.prepare_cached("SELECT body FROM payload_parts WHERE task_uid = ?1 ORDER BY part")?;
-    let parts = query.query_map([big(task.0)], |row| row.get::<_, Vec<u8>>(0))?;
-    Ok(parts.map(|part| part.map(Bytes::from)).collect::<Result<_, _>>()?)
+    // Rows and values are looked up one after the other, and have to be of one state.
+    let snapshot = db.unchecked_transaction()?;
+    let mut query = db.prepare_cached("SELECT rowid FROM payload_parts WHERE task_uid = ?1 ORDER BY part")?;
+    let rows = query.query_map([big(task.0)], |row| row.get(0))?.collect::<Result<Vec<i64>, _>>()?;
+    let parts = rows.into_iter().map(|row| read(db, row)).collect::<Result<_, _>>();
+    snapshot.finish()?;
+    parts
 }
 
 pub(super) fn part(db: &Connection, task: TaskUid, part: usize) -> Result<Option<Bytes>, StoreError> {
-    let mut query = db.prepare_cached("SELECT body FROM payload_parts WHERE task_uid = ?1 AND part = ?2")?;
-    let part = query.query_row([big(task.0), big(part as u64)], |row| row.get::<_, Vec<u8>>(0));
-    Ok(part.optional()?.map(Bytes::from))
+    let snapshot = db.unchecked_transaction()?;
+    let mut query = db.prepare_cached("SELECT rowid FROM payload_parts WHERE task_uid = ?1 AND part = ?2")?;
+    let row: Option<i64> = query.query_row([big(task.0), big(part as u64)], |row| row.get(0)).optional()?;
+    let part = row.map(|row| read(db, row)).transpose();
+    snapshot.finish()?;
+    part
+}
+
+fn read(db: &Connection, row: i64) -> Result<Bytes, StoreError> {
+    let value = db.blob_open(MAIN_DB, "payload_parts", "body", row, true)?;
+    let mut bytes = vec![0; value.len()];
+    value.read_at_exact(&mut bytes, 0)?;
+    Ok(bytes.into())
 }
 
 pub(super) fn bytes(db: &Connection, task: TaskUid) -> Result<u64, StoreError> {

@@ -31,7 +31,7 @@ pub(super) fn split_stream(body: &Bytes) -> Result<Payload, PayloadError> {
         let element = element.map_err(|error| PayloadError::malformed_json(PayloadFormat::Ndjson, &error))?;
         found.add(element).map_err(|error| PayloadError::bad_element(PayloadFormat::Ndjson, &error))?;
     }
-    Ok(Payload::cut(body, found.finish()?.places))
+    Ok(found.finish()?.unchanged(body))
 }
 
 /// The places of the documents of an array that was accepted before.
@@ -83,14 +83,14 @@ fn read_one_object(body: &[u8]) -> Result<Payload, PayloadError> {
 
 /// The documents of a body.
 #[derive(Default)]
-struct Found {
+pub(super) struct Found {
     places: Vec<Range<usize>>,
     /// Those in which a field came twice, by their number, written with its last value only.
     rewritten: HashMap<usize, String>,
 }
 
 /// The way through a body.
-struct Documents<'a> {
+pub(super) struct Documents<'a> {
     body: &'a [u8],
     found: Found,
     reserved: Option<String>,
@@ -99,13 +99,13 @@ struct Documents<'a> {
 }
 
 impl<'a> Documents<'a> {
-    fn in_body(body: &'a [u8]) -> Self {
+    pub(super) fn in_body(body: &'a [u8]) -> Self {
         Self { body, found: Found::default(), reserved: None, seen: HashSet::new() }
     }
 
     /// Adds one element of the body. A reserved field is only remembered, so that broken JSON further on is reported
     /// first, as it would be without the reservation.
-    fn add(&mut self, element: &'a RawValue) -> Result<(), serde_json::Error> {
+    pub(super) fn add(&mut self, element: &'a RawValue) -> Result<(), serde_json::Error> {
         self.seen.clear();
         let fields = element.deserialize_map(FieldsVisitor(&mut self.seen))?;
         self.reserved = self.reserved.take().or(fields.reserved);
@@ -117,7 +117,7 @@ impl<'a> Documents<'a> {
         Ok(())
     }
 
-    fn finish(self) -> Result<Found, PayloadError> {
+    pub(super) fn finish(self) -> Result<Found, PayloadError> {
         match self.reserved {
             Some(field) => Err(PayloadError::ReservedField(field)),
             None => Ok(self.found),
@@ -126,8 +126,13 @@ impl<'a> Documents<'a> {
 }
 
 impl Found {
+    /// The body itself.
+    pub(super) fn unchanged(self, body: &Bytes) -> Payload {
+        Payload::cut(body, self.places)
+    }
+
     /// The body itself, or where documents had to be written anew a stream of all of them.
-    fn with_rewritten(self, body: &Bytes) -> Payload {
+    pub(super) fn with_rewritten(self, body: &Bytes) -> Payload {
         if self.rewritten.is_empty() {
             return Payload::cut(body, self.places);
         }

@@ -9,7 +9,7 @@ use super::{Payload, PayloadError, json};
 /// The bytes of a part with the marker of each of its documents, unless one document alone has more. Far below the
 /// 100 MB that a node takes in one request, and small enough for several to be in memory at once. Nodes put parts that
 /// follow each other into one batch, so smaller ones gain nothing there.
-const PART_BYTES: usize = 16 << 20;
+const PART_BYTES: usize = 8 << 20;
 
 /// What a node's body has more than the payload for each document: `{"_miroir_shard_0007":null,` and a line break.
 const MARKER_BYTES: usize = 32;

@@ -5,7 +5,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use miroir_core::error::ErrorCode;
 use miroir_core::ids::TaskUid;
-use miroir_core::task::{Task, TaskKind, TaskStatus};
+use miroir_core::task::{Task, TaskFilter, TaskKind, TaskStatus};
 use serde_json::{Map, Value, json};
 
 use super::indexes::wrong_query;
@@ -47,6 +47,9 @@ async fn list(
     let begun = [TaskStatus::Processing, TaskStatus::Succeeded, TaskStatus::Failed, TaskStatus::Canceled];
     let wanted = filter.statuses.take().unwrap_or_else(|| TaskStatus::ALL.to_vec());
     filter.statuses = Some(begun.into_iter().filter(|status| wanted.contains(status)).collect());
+    if let Some(cancelations) = filter.canceled_by.take() {
+        keep_cancelations(&mut filter, &cancelations);
+    }
     filter.visible = caller.visible();
     let tasks = app.writer.tasks(filter, page).await?;
     let results: Vec<Value> = tasks.results.iter().map(shown).collect();
@@ -57,6 +60,15 @@ async fn list(
         "from": tasks.from,
         "next": tasks.next,
     })))
+}
+
+/// Tasks are canceled in the batch of the task that cancels them: `canceledBy` asks for that one.
+fn keep_cancelations(filter: &mut TaskFilter, cancelations: &[TaskUid]) {
+    let kind = TaskKind::TaskCancelation;
+    let is_wanted = filter.types.as_ref().is_none_or(|types| types.contains(&kind));
+    filter.types = Some(is_wanted.then_some(kind).into_iter().collect());
+    let uids = filter.uids.take().unwrap_or_else(|| cancelations.to_vec());
+    filter.uids = Some(uids.into_iter().filter(|uid| cancelations.contains(uid)).collect());
 }
 
 /// The batch of one task.

@@ -4,7 +4,7 @@ use axum::extract::{Path, RawQuery, Request, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use miroir_core::document::{Payload, PayloadError, PayloadFormat, check_payload};
+use miroir_core::document::{Payload, PayloadFormat};
 use miroir_core::error::{ErrorCode, ResponseError};
 use miroir_core::ids::IndexUid;
 use miroir_core::task::{Deletion, Mutation, TaskSummary, WriteMethod};
@@ -21,7 +21,7 @@ use crate::http::error::HttpError;
 use crate::http::path::{IndexPath, check_uid};
 use crate::http::poison::check_deletion_filter;
 use crate::http::reserved;
-use crate::http::spool::{self, Spooled};
+use crate::http::spool::{self, Checked};
 use crate::read::get_document;
 use crate::write::NewWrite;
 
@@ -139,12 +139,8 @@ async fn add(
     let index = check_uid(uid)?;
     let (parts, body) = request.into_parts();
     let format = payload_format(content_type(&parts.headers).as_deref(), query.csv_delimiter)?;
-    let Spooled { bytes, place } = spool::read(body, app.max_body_bytes, &app.spool, &app.writer).await?;
-    let checked = tokio::task::spawn_blocking(move || check_payload(format, &bytes)).await;
-    let payload = match checked {
-        Ok(payload) => payload.map_err(|error: PayloadError| HttpError::Refused(error.into()))?,
-        Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
-    };
+    let Checked { payload, place } =
+        spool::read(body, format, app.max_body_bytes, &app.spool, &app.writer).await?;
     let mutation = Mutation::AddDocuments {
         method,
         primary_key: query.primary_key,

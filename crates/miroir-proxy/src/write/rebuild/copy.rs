@@ -16,9 +16,7 @@ use super::peers::{Peers, Wanted};
 use super::shard::copy_shard;
 use super::target::{Target, ask};
 use crate::cluster::NodeRequest;
-
-/// More indexes than a node has.
-const ALL_INDEXES: usize = 1_000_000;
+use crate::write::inventory::{inventory_request, read_inventory};
 
 /// Which pass over the node this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,11 +57,10 @@ async fn drop_other_indexes(
 ) -> Result<BTreeMap<PhysicalUid, Option<String>>, RebuildError> {
     let wanted: BTreeMap<&PhysicalUid, &Option<String>> =
         peers.wanted.iter().map(|wanted| (&wanted.index.physical, &wanted.index.primary_key)).collect();
-    let answer = target.ask(NodeRequest::get(format!("/indexes?limit={ALL_INDEXES}"))).await?;
+    let answer = target.ask(inventory_request()).await?;
     let mut left = BTreeMap::new();
-    for index in answer["results"].as_array().into_iter().flatten() {
-        let uid = PhysicalUid::new(index["uid"].as_str().unwrap_or_default());
-        let primary_key = index["primaryKey"].as_str().map(str::to_owned);
+    let there = read_inventory(&answer).ok_or_else(|| RebuildError::Unreadable(answer.to_string()))?;
+    for (uid, primary_key) in there {
         if wanted.get(&uid).is_some_and(|wanted| primary_key.is_none() || **wanted == primary_key) {
             left.insert(uid, primary_key);
         } else {

@@ -1,6 +1,7 @@
 //! One of three nodes is away in the middle of an import: the client sees no error, and nothing is missing afterwards.
 //!
-//! `MIROIR_TEST_LARGE=1` makes both tests ten times as large.
+//! `MIROIR_TEST_LARGE=1` makes the first two tests ten times as large: 100,000 documents in batches of 1,000, with the node
+//! away for a minute at least.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panic")]
 
@@ -11,11 +12,17 @@ use miroir_testkit::sandbox::{Cluster, Topology};
 use serde_json::{Value, json};
 
 const INDEX: &str = "books";
-const BATCH: usize = 500;
+const BATCH: usize = 1000;
+/// How long the node is away at least in a large test.
+const AWAY: Duration = Duration::from_mins(1);
 const DEADLINE: Duration = Duration::from_mins(5);
 
+fn is_large() -> bool {
+    std::env::var_os("MIROIR_TEST_LARGE").is_some()
+}
+
 fn scale() -> usize {
-    if std::env::var_os("MIROIR_TEST_LARGE").is_some() { 10 } else { 1 }
+    if is_large() { 10 } else { 1 }
 }
 
 fn book(number: usize) -> Value {
@@ -87,11 +94,16 @@ async fn an_import_with_a_node_away_in_its_middle_ends_with_all_documents_everyw
     let books: Vec<Value> = (0..documents).map(book).collect();
     let batches: Vec<&[Value]> = books.chunks(BATCH).collect();
     let mut uids = Vec::new();
+    let mut killed = Instant::now();
     for (number, batch) in batches.iter().enumerate() {
         if number == batches.len() / 4 {
             cluster.kill_node(1).unwrap();
+            killed = Instant::now();
         }
         if number == batches.len() * 3 / 4 {
+            if is_large() {
+                tokio::time::sleep_until((killed + AWAY).into()).await;
+            }
             cluster.restart_node(1).await.unwrap();
         }
         uids.push(add(&client, batch).await);
@@ -142,4 +154,48 @@ async fn every_search_after_a_task_succeeded_sees_its_document_whoever_is_away()
         assert_visible(&client, number).await;
     }
     wait_for_all_copies(&cluster, rounds as u64).await;
+}
+
+/// How many searches each node has been asked for.
+async fn searches_by_node(cluster: &Cluster) -> Vec<u64> {
+    let metrics = cluster.metrics().get("/metrics").await.unwrap().text;
+    let count = |node: u32| {
+        let name = format!(
+            "miroir_node_request_duration_seconds_count{{node_id=\"node-{node}\",operation=\"search\"}} "
+        );
+        let line = metrics.lines().find_map(|line| line.strip_prefix(&name));
+        line.map_or(0, |count| count.parse().unwrap())
+    };
+    (0..cluster.topology().nodes()).map(count).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_searches_right_after_a_task_succeeded_see_its_document_through_every_cover() {
+    const BOOKS: usize = 20;
+    const SEARCHES: usize = 50;
+    let cluster = Cluster::start(Topology::one_group(3, 2)).await.unwrap();
+    let client = cluster.client();
+    let settings = json!({"filterableAttributes": ["id", "shelf"]});
+    let reply = client.patch(&format!("/indexes/{INDEX}/settings"), &settings).await.unwrap();
+    client.wait_reply(reply).await.unwrap();
+    let before = searches_by_node(&cluster).await;
+    for number in 0..BOOKS {
+        let uid = add(client, &[book(number)]).await;
+        assert_succeeds(client, uid).await;
+        // Which nodes answer depends on the query.
+        let search = async |salt: usize| {
+            let search =
+                json!({"q": format!("number{number}"), "filter": format!("id != {}", 1_000_000 + salt)});
+            let reply = client.post(&format!("/indexes/{INDEX}/search"), &search).await.unwrap();
+            let hits = reply.body["hits"].as_array().cloned().unwrap_or_default();
+            assert!(hits.iter().any(|hit| hit["id"] == number), "{search}: {}", reply.text);
+        };
+        futures_util::future::join_all((0..SEARCHES).map(search)).await;
+    }
+    let after = searches_by_node(&cluster).await;
+    // Two nodes answer each search. Each node had a part in some and none in others: all three pairs were asked.
+    let asked: Vec<u64> = after.iter().zip(&before).map(|(after, before)| after - before).collect();
+    let searches = (BOOKS * SEARCHES) as u64;
+    assert!(asked.iter().all(|count| (1..searches).contains(count)), "{asked:?} of {searches}");
+    assert!(asked.iter().sum::<u64>() >= 2 * searches, "{asked:?} of {searches}");
 }

@@ -43,7 +43,7 @@ pub fn score(index: &PhysicalUid, shard: ShardId, node: &NodeId) -> u64 {
 
 /// A number that looks random but depends on nothing except the seed and the bytes: for choices between equals that
 /// should differ from query to query and stay the same for one query. Nothing stored depends on it.
-pub(crate) fn draw(seed: u64, bytes: &[u8]) -> u64 {
+pub fn draw(seed: u64, bytes: &[u8]) -> u64 {
     xxh64(bytes, seed)
 }
 

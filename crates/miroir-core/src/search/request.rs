@@ -101,11 +101,6 @@ impl SearchRequest {
         }
         body
     }
-
-    /// The facets asked for, the same ones once.
-    pub fn asks_for_facets(&self) -> bool {
-        !self.facets.is_empty()
-    }
 }
 
 pub(super) fn present<'a>(body: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {

@@ -43,10 +43,30 @@ impl Cluster {
         tokio::select! {
             reply = node.send(request, self.node_timeout) => reply,
             () = self.until_unreadable(node.id()) => {
-                let reason = "it stopped answering its health checks".to_owned();
+                let reason = "it may no longer be read".to_owned();
                 Err(NodeError::NoAnswer { node: node.id().clone(), reason })
             }
         }
+    }
+
+    /// The first answer of these nodes, one after the other. `is_of_node` says what is no answer to the request, but
+    /// speaks of the node alone.
+    pub async fn ask_first<'a>(
+        &self,
+        nodes: impl Iterator<Item = &'a NodeId>,
+        request: &NodeRequest,
+        is_of_node: fn(&NodeReply) -> bool,
+    ) -> Option<NodeReply> {
+        for node in nodes.filter_map(|id| self.membership.node(id)) {
+            match self.read(node, request.clone()).await {
+                Ok(reply) if !is_of_node(&reply) => return Some(reply),
+                Ok(reply) => {
+                    tracing::warn!(node = %node.id(), status = %reply.status, "node can't answer; asking another one");
+                }
+                Err(error) => tracing::warn!(%error, "node did not answer; asking another one"),
+            }
+        }
+        None
     }
 
     async fn until_unreadable(&self, node: &NodeId) {

@@ -84,9 +84,16 @@ impl NodeReply {
     /// does not know an index that the cluster has. Another replica may answer.
     pub fn is_nodes_fault(&self) -> bool {
         match self.status.as_u16() {
-            401 | 403 | 408 | 429 => true,
             // Multi-searches say it with a 400.
             400 | 404 => self.is_about_missing_index(),
+            _ => self.is_unfit(),
+        }
+    }
+
+    /// Whether the node can't answer at all now, whatever it is asked: it is broken, busy or has another key.
+    pub fn is_unfit(&self) -> bool {
+        match self.status.as_u16() {
+            401 | 403 | 408 | 429 => true,
             _ => !self.status.is_success() && !self.status.is_client_error(),
         }
     }

@@ -26,16 +26,7 @@ pub(super) async fn check_form(cluster: &Cluster, request: NodeRequest) -> Resul
 /// The first answer that a readable node gives.
 pub(super) async fn ask_any(cluster: &Cluster, request: NodeRequest) -> Option<NodeReply> {
     let view = cluster.view.load();
-    for node in view.readable.iter().filter_map(|id| cluster.membership.node(id)) {
-        match node.send(request.clone(), cluster.node_timeout).await {
-            Ok(reply) if !reply.status.is_server_error() => return Some(reply),
-            Ok(reply) => {
-                tracing::warn!(node = %node.id(), status = %reply.status, "node could not check a request");
-            }
-            Err(error) => tracing::warn!(%error, "node did not check a request; asking another one"),
-        }
-    }
-    None
+    cluster.ask_first(view.readable.iter(), &request, NodeReply::is_unfit).await
 }
 
 /// The uid stands in the path; a wrong one in the body would be named `.uid`.

@@ -67,6 +67,8 @@ pub struct Shared {
     pub max_concurrent_requests: usize,
     /// How long a request may take.
     pub request_timeout: Duration,
+    /// Held by whoever changes a webhook: it reads what there is and stores what follows from it.
+    pub changing_webhooks: tokio::sync::Mutex<()>,
 }
 
 impl std::ops::Deref for App {

@@ -9,7 +9,7 @@ use miroir_core::view::IndexEntry;
 use reqwest::Method;
 use serde_json::{Map, Value};
 
-use super::scatter::Refusal;
+use super::rounds::Refusal;
 use crate::cluster::{Cluster, NodeReply, NodeRequest};
 use crate::http::HttpError;
 
@@ -55,7 +55,9 @@ pub(super) async fn explain_refusal(
 ) -> HttpError {
     let Some(node) = cluster.membership.node(&refusal.node) else { return own_words(refusal) };
     match node.send(original.to_request(entry), cluster.node_timeout).await {
-        Ok(reply) if reply.status.is_client_error() => HttpError::Node(scrub_reply(reply, entry)),
+        Ok(reply) if reply.status.is_client_error() && !reply.is_nodes_fault() => {
+            HttpError::Node(scrub_reply(reply, entry))
+        }
         Ok(_) => {
             tracing::error!(refusal = %String::from_utf8_lossy(&refusal.reply.body), "a node refused Miroir's form of a valid request");
             own_words(refusal)
@@ -64,21 +66,21 @@ pub(super) async fn explain_refusal(
     }
 }
 
-/// Asks any readable node what is wrong with a request that Miroir could not even read.
+/// Asks any readable node of the index what is wrong with a request that Miroir could not even read.
 pub async fn explain(cluster: &Cluster, entry: &IndexEntry, original: &Original) -> HttpError {
     let view = cluster.view.load();
-    for node in view.readable.iter().filter_map(|id| cluster.membership.node(id)) {
-        match node.send(original.to_request(entry), cluster.node_timeout).await {
-            Ok(reply) if reply.status.is_client_error() => return HttpError::Node(scrub_reply(reply, entry)),
-            Ok(reply) => {
-                return HttpError::Unreadable(format!(
-                    "a request that Miroir can't read got {}",
-                    reply.status
-                ));
-            }
-            Err(error) => tracing::warn!(%error, "node did not answer; asking another one"),
+    let nodes = entry.placement.nodes().filter(|node| view.readable.contains(*node));
+    match cluster.ask_first(nodes, &original.to_request(entry), NodeReply::is_nodes_fault).await {
+        Some(reply) if reply.status.is_client_error() => HttpError::Node(scrub_reply(reply, entry)),
+        Some(reply) => {
+            HttpError::Unreadable(format!("a request that Miroir can't read got {}", reply.status))
         }
+        None => no_node(),
     }
+}
+
+/// The error when there is no node to ask.
+pub(super) fn no_node() -> HttpError {
     HttpError::new(
         ErrorCode::MiroirNodeUnavailable,
         "No node can be read now. Try again when a node is back.",

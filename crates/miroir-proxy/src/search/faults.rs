@@ -15,7 +15,7 @@ use crate::cluster::{Cluster, Node, NodeReply, NodeRequest};
 use crate::http::HttpError;
 
 /// Makes of every index's name one that no index has.
-const NOBODY: &str = "-miroir-has-no-such-index";
+pub(super) const NOBODY: &str = "-miroir-has-no-such-index";
 
 /// `Err` if a node finds fault with the request before it looks for an index. When no node answers nothing is found.
 pub(super) async fn check_form(cluster: &Cluster, request: &MultiRequest) -> Result<(), HttpError> {
@@ -43,18 +43,11 @@ pub async fn explain_form(cluster: &Cluster, body: &Value) -> HttpError {
 }
 
 async fn check_written(cluster: &Cluster, view: &View, body: &Value) -> Result<(), HttpError> {
-    for node in view.readable.iter().filter_map(|id| cluster.membership.node(id)) {
-        let request = NodeRequest::post("/multi-search").json(body.to_string());
-        match node.send(request, cluster.node_timeout).await {
-            Ok(reply) if reply.status.is_client_error() => return judge(reply),
-            Ok(reply) if reply.status.is_success() => return Ok(()),
-            Ok(reply) => {
-                tracing::warn!(node = %node.id(), status = %reply.status, "node could not check a request");
-            }
-            Err(error) => tracing::warn!(%error, "node did not check a request; asking another one"),
-        }
+    let request = NodeRequest::post("/multi-search").json(body.to_string());
+    match cluster.ask_first(view.readable.iter(), &request, NodeReply::is_unfit).await {
+        Some(reply) if reply.status.is_client_error() => judge(reply),
+        Some(_) | None => Ok(()),
     }
-    Ok(())
 }
 
 /// That there is no index of such a name is what the node was meant to find.
@@ -155,7 +148,7 @@ pub(super) async fn explain_unused_facets(
 async fn refusal(cluster: &Cluster, node: &Node, body: &Value) -> Option<NodeReply> {
     let request = NodeRequest::post("/multi-search").json(body.to_string());
     match node.send(request, cluster.node_timeout).await {
-        Ok(reply) => reply.status.is_client_error().then_some(reply),
+        Ok(reply) => (reply.status.is_client_error() && !reply.is_unfit()).then_some(reply),
         Err(error) => {
             tracing::warn!(%error, "node did not say what is wrong with a query");
             None

@@ -4,12 +4,12 @@
 //! embedder need not be equal.
 
 use futures_util::future::try_join;
-use miroir_core::cover::plan_cover;
+use miroir_core::hash::draw;
 use miroir_core::ids::ShardId;
 use miroir_core::search::{MergePlan, Merged, SearchRequest, plan_search, rank_keyword_hits};
 use serde_json::Value;
 
-use super::explain::explain;
+use super::explain::{explain, no_node};
 use super::{Searched, ask};
 use crate::cluster::{NodeReply, NodeRequest};
 use crate::http::HttpError;
@@ -63,24 +63,16 @@ fn union(a: Vec<ShardId>, b: Vec<ShardId>) -> Vec<ShardId> {
 /// The vector that a node makes of the query. `None` if it can't, where that is no error.
 pub(super) async fn embed(of: &Searched<'_>, request: &SearchRequest) -> Result<Option<Value>, HttpError> {
     let body = Value::Object(request.embedding()).to_string();
-    let ask = NodeRequest::post(format!("/indexes/{}/search", of.entry.physical)).json(body);
-    let cover = plan_cover(&of.entry.placement, &of.view.readable, 0);
-    for part in cover.parts {
-        let Some(node) = of.cluster.membership.node(&part.node) else { continue };
-        match of.cluster.read(node, ask.clone()).await {
-            Ok(reply) if reply.status.is_success() => return Ok(query_vector(&reply)),
-            Ok(reply) if reply.status.is_client_error() => {
-                return Err(explain(of.cluster, of.entry, of.original).await);
-            }
-            Ok(reply) => {
-                tracing::warn!(node = %part.node, status = %reply.status, "node made no vector of a query");
-            }
-            Err(error) => {
-                tracing::warn!(node = %part.node, %error, "node made no vector of a query; asking another one");
-            }
-        }
+    let mut nodes: Vec<_> =
+        of.entry.placement.nodes().filter(|node| of.view.readable.contains(*node)).collect();
+    // Other queries begin with other nodes.
+    nodes.sort_by_key(|node| draw(body.len() as u64, node.as_str().as_bytes()));
+    let asked = NodeRequest::post(format!("/indexes/{}/search", of.entry.physical)).json(body);
+    match of.cluster.ask_first(nodes.into_iter(), &asked, NodeReply::is_nodes_fault).await {
+        Some(reply) if reply.status.is_success() => Ok(query_vector(&reply)),
+        Some(_) => Err(explain(of.cluster, of.entry, of.original).await),
+        None => Err(no_node()),
     }
-    Err(HttpError::ShardsUnavailable(of.entry.shards.shards().collect()))
 }
 
 fn query_vector(reply: &NodeReply) -> Option<Value> {

@@ -9,6 +9,7 @@ mod faults;
 mod federated;
 mod hybrid;
 mod network;
+mod rounds;
 mod scatter;
 mod several;
 mod similar;
@@ -24,9 +25,9 @@ use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value, json};
 
 use self::hybrid::{embed, search_halves};
-use self::scatter::{Gathered, run_scatter};
+use self::rounds::judge_missing;
+use self::scatter::{Answers, run_scatter};
 use crate::cluster::Cluster;
-use crate::config::UnavailableShardPolicy;
 use crate::http::HttpError;
 
 pub use self::asking::Asking;
@@ -116,21 +117,12 @@ async fn ask(of: &Searched<'_>, request: &SearchRequest) -> Result<Asked, HttpEr
     Ok(Asked { plan: plan.merge, replies: gathered.replies, missing: gathered.missing })
 }
 
-/// A refusal is explained. Whether an answer without some shards is better than none is the operator's decision; without
-/// any shard there is nothing to answer with.
-async fn accept(of: &Searched<'_>, gathered: Gathered) -> Result<Gathered, HttpError> {
+/// A refusal is explained, and so are shards that the operator does not want to be without.
+async fn accept(of: &Searched<'_>, gathered: Answers) -> Result<Answers, HttpError> {
     if let Some(refusal) = &gathered.refusal {
         return Err(explain_refusal(of.cluster, of.entry, of.original, refusal).await);
     }
-    let nothing = gathered.replies.is_empty();
-    let acceptable = gathered.missing.is_empty()
-        || match of.cluster.unavailable_shards {
-            UnavailableShardPolicy::Partial => !nothing,
-            UnavailableShardPolicy::Error => false,
-        };
-    if !acceptable {
-        return Err(HttpError::ShardsUnavailable(gathered.missing));
-    }
+    judge_missing(of.cluster.unavailable_shards, &gathered.missing, !gathered.replies.is_empty())?;
     of.cluster.metrics.note_answer(&gathered.missing);
     Ok(gathered)
 }

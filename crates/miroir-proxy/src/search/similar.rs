@@ -12,7 +12,7 @@ use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value, json};
 
 use super::explain::scrub_reply;
-use super::scatter::{Gathered, run_scatter};
+use super::scatter::{Answers, run_scatter};
 use super::{Answer, Original, Searched, Shortfall, accept, note_time};
 use crate::cluster::{Cluster, NodeRequest};
 use crate::http::HttpError;
@@ -39,7 +39,7 @@ pub async fn run_similar(
     Ok(Answer { body, shortfall: Shortfall { missing: gathered.missing, cut_off: false } })
 }
 
-type Found = (Map<String, Value>, Gathered);
+type Found = (Map<String, Value>, Answers);
 
 async fn pass_through(of: &Searched<'_>, request: &SimilarRequest) -> Result<Found, HttpError> {
     let plan = |cover| similar_passed_through(request, of.entry, cover);

@@ -102,12 +102,10 @@ pub(super) async fn compare_stored(sides: &Sides<'_>) -> Result<Vec<Difference>>
         let path = format!("/indexes/{index}/{path}");
         let (left, right) = tokio::try_join!(sides.expected.get(&path), sides.actual.get(&path))?;
         let (left, right) = (left.success()?, right.success()?);
-        let names: Vec<&str> = match names {
-            Some(names) => names.to_vec(),
-            None => {
-                let both = [&left, &right].into_iter().filter_map(Value::as_object);
-                both.flat_map(Map::keys).map(String::as_str).collect::<BTreeSet<_>>().into_iter().collect()
-            }
+        let both = [&left, &right].into_iter().filter_map(Value::as_object).flat_map(Map::keys);
+        let names: BTreeSet<&str> = match &names {
+            Some(names) => names.iter().copied().collect(),
+            None => both.map(String::as_str).collect(),
         };
         for name in names {
             let place = format!("{path} {name}");

@@ -145,12 +145,12 @@ pub fn plan_federated(
     })
 }
 
-/// A readable node that holds every index of the request as a whole, with the client's own settings: it can be asked
+/// A node of `readable` that holds every index of the request as a whole, with the client's own settings: it can be asked
 /// what the client asked. Indexes that do not exist don't count.
-pub fn whole_node(request: &MultiRequest, view: &View) -> Option<NodeId> {
+pub fn whole_node(request: &MultiRequest, view: &View, readable: &BTreeSet<NodeId>) -> Option<NodeId> {
     let facets = request.federation.iter().flat_map(|federation| federation.facets.keys());
     let uids = request.queries.iter().map(|query| &query.index).chain(facets);
-    let mut nodes: BTreeSet<&NodeId> = view.readable.iter().collect();
+    let mut nodes: BTreeSet<&NodeId> = readable.iter().collect();
     for entry in uids.filter_map(|uid| view.index(uid)) {
         if entry.placement.is_scattered() {
             return None;
@@ -211,11 +211,6 @@ impl IndexPlan {
             counting(body);
         }
         counted
-    }
-
-    /// The place in `groups` of a query's group.
-    pub fn group_of(&self, query: usize) -> usize {
-        self.groups.iter().position(|group| group.contains(&query)).unwrap_or(0)
     }
 }
 

@@ -53,7 +53,7 @@ pub(super) fn distinct_total(
 ) -> u64 {
     match &plan.distinct {
         Some(attribute) if !all_seen(plan, replies) => union(attribute, replies, sum),
-        _ => sum - dropped.0.len() as u64,
+        _ => sum.saturating_sub(dropped.0.len() as u64),
     }
 }
 

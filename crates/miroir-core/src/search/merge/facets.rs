@@ -72,7 +72,11 @@ fn objects<'a>(
 fn add(nodes: &[&Map<String, Value>], has_numbers: bool, dropped: impl Fn(&str) -> u64) -> Vec<Counted> {
     let mut values: BTreeMap<String, Counted> = BTreeMap::new();
     for (spelling, count) in nodes.iter().copied().flatten() {
-        let number = if has_numbers { spelling.parse::<f64>().ok() } else { None };
+        // Text that reads like a number, such as `007` or `1e5`, is none.
+        let number = spelling
+            .parse::<f64>()
+            .ok()
+            .filter(|number| has_numbers && number.is_finite() && number.to_string() == *spelling);
         let normal = if number.is_some() { spelling.clone() } else { normalize(spelling) };
         let value = values.entry(normal.clone()).or_insert_with(|| Counted {
             spelling: spelling.clone(),

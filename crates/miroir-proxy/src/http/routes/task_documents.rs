@@ -6,7 +6,7 @@ use axum::http::HeaderName;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
 use bytes::Bytes;
-use miroir_core::document::Payload;
+use miroir_core::document::{Payload, PayloadError};
 use miroir_core::error::ErrorCode;
 use miroir_core::ids::TaskUid;
 use miroir_core::task::TaskKind;
@@ -34,8 +34,15 @@ async fn documents(caller: Authorized<TasksGet>, Path(uid): Path<String>, State(
         return Err(without_documents(uid));
     }
     let kept = app.writer.payload(uid).await?;
+    if kept.is_empty() {
+        // It ended since its status was read.
+        return Err(without_documents(uid));
+    }
+    let broken = |error: String| {
+        HttpError::new(ErrorCode::Internal, format!("The documents of task `{uid}` can't be read: {error}."))
+    };
     let read = tokio::task::spawn_blocking(move || reprint(kept)).await;
-    let body = read.map_err(|error| HttpError::Unreadable(error.to_string()))?;
+    let body = read.map_err(|error| broken(error.to_string()))?.map_err(|error| broken(error.to_string()))?;
     Ok(([(CONTENT_TYPE, "application/x-ndjson")], body))
 }
 
@@ -50,8 +57,8 @@ fn without_documents(uid: TaskUid) -> HttpError {
 }
 
 /// Documents one behind the other: those of an array without its commas, those of a stream with what stood between them.
-fn reprint(parts: Vec<Bytes>) -> Bytes {
-    let Ok(payload) = Payload::restore(parts) else { return Bytes::new() };
+fn reprint(parts: Vec<Bytes>) -> Result<Bytes, PayloadError> {
+    let payload = Payload::restore(parts)?;
     let mut body = Vec::with_capacity(payload.bytes());
     for part in &payload.parts {
         let mut end = 0;
@@ -64,7 +71,7 @@ fn reprint(parts: Vec<Bytes>) -> Bytes {
             end = place.end;
         }
     }
-    body.into()
+    Ok(body.into())
 }
 
 #[cfg(test)]
@@ -73,7 +80,7 @@ mod tests {
 
     #[test]
     fn an_array_is_shown_as_its_documents_and_a_stream_as_it_came() {
-        let shown = |text: &'static str| reprint(vec![Bytes::from_static(text.as_bytes())]);
+        let shown = |text: &'static str| reprint(vec![Bytes::from_static(text.as_bytes())]).unwrap();
         assert_eq!(shown(" [{\"id\":1}, {\"id\":[2]}]"), "{\"id\":1}{\"id\":[2]}");
         assert_eq!(shown("{\"id\":1}\n{\"id\":2}"), "{\"id\":1}\n{\"id\":2}");
     }

@@ -14,8 +14,9 @@ use miroir_core::search::{
 use miroir_core::view::View;
 use serde_json::json;
 
-use self::gather::{Gathered, run_gather};
+use self::gather::{Answers, run_gather};
 use super::faults::{check_form, explain_query, explain_unused_facets, inside};
+use super::rounds::judge_missing;
 use super::{Answer, Asking, Shortfall};
 use crate::cluster::Cluster;
 use crate::config::UnavailableShardPolicy;
@@ -62,8 +63,8 @@ async fn run_scattered(
         Err(fault) => return Err(explain_fault(cluster, view, request, fault).await),
     };
     let searches: Vec<_> = plan.indexes.iter().map(|index| run_gather(cluster, view, index)).collect();
-    let gathered: Vec<Gathered> = stream::iter(searches).buffered(INDEXES_AT_ONCE).try_collect().await?;
-    if let Some(at) = gathered.iter().position(|index| index.refused.is_some()) {
+    let gathered: Vec<Answers> = stream::iter(searches).buffered(INDEXES_AT_ONCE).try_collect().await?;
+    if let Some(at) = gathered.iter().position(|index| index.refusal.is_some()) {
         return Err(explain_refusal(cluster, view, request, &plan, at, &gathered[at]).await);
     }
     check_unused_facets(cluster, view, federation, &plan).await?;
@@ -85,19 +86,13 @@ async fn run_scattered(
     }
 }
 
-/// The same policy as for one search: an answer without some shards, if the operator wants it, but not without any.
-fn accept(gathered: &[Gathered], policy: UnavailableShardPolicy) -> Result<Vec<ShardId>, HttpError> {
+/// The same policy as for one search.
+fn accept(gathered: &[Answers], policy: UnavailableShardPolicy) -> Result<Vec<ShardId>, HttpError> {
     let mut missing: Vec<ShardId> = gathered.iter().flat_map(|index| index.missing.iter().copied()).collect();
     missing.sort_unstable();
     missing.dedup();
-    let nothing = gathered.iter().all(|index| index.replies.is_empty());
-    match policy {
-        _ if missing.is_empty() => Ok(missing),
-        UnavailableShardPolicy::Partial if !nothing => Ok(missing),
-        UnavailableShardPolicy::Partial | UnavailableShardPolicy::Error => {
-            Err(HttpError::ShardsUnavailable(missing))
-        }
-    }
+    judge_missing(policy, &missing, gathered.iter().any(|index| !index.replies.is_empty()))?;
+    Ok(missing)
 }
 
 /// Facets of an index that no query searches are in no answer, but may not be wrong either.
@@ -155,7 +150,7 @@ async fn explain_refusal(
     request: &MultiRequest,
     plan: &FederatedPlan,
     at: usize,
-    gathered: &Gathered,
+    gathered: &Answers,
 ) -> HttpError {
     if let Err(error) = check_form(cluster, request).await {
         return error;
@@ -164,8 +159,8 @@ async fn explain_refusal(
     if let Some(error) = first_refusal(cluster, view, request, |_, other| other == uid).await {
         return error;
     }
-    if let Some(reply) = &gathered.refused {
-        tracing::error!(index = %uid, refusal = %String::from_utf8_lossy(&reply.body), "a node refused Miroir's form of a valid request");
+    if let Some(refusal) = &gathered.refusal {
+        tracing::error!(index = %uid, refusal = %String::from_utf8_lossy(&refusal.reply.body), "a node refused Miroir's form of a valid request");
     }
     HttpError::Unreadable("a node refused Miroir's form of a valid request".to_owned())
 }

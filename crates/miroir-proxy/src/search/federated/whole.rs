@@ -6,9 +6,9 @@ use miroir_core::search::{MultiRequest, whole_node};
 use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value};
 
-use crate::cluster::{Cluster, NodeRequest};
+use crate::cluster::{Cluster, NodeReply, NodeRequest};
 use crate::http::HttpError;
-use crate::search::faults::{nobody, scrub_for_all};
+use crate::search::faults::{NOBODY, nobody, scrub_for_all};
 use crate::search::{Answer, Shortfall};
 
 /// The node, if there is one. A query that names a server or a place needs the feature `network` on the node, which
@@ -20,7 +20,7 @@ pub(super) fn node_to_ask(request: &MultiRequest, view: &View) -> Option<NodeId>
             .as_ref()
             .is_some_and(|options| options.remote.is_some() || options.query_position.is_some())
     });
-    if needs_network { None } else { whole_node(request, view) }
+    if needs_network { None } else { whole_node(request, view, &view.readable) }
 }
 
 /// Asks node after node until one answers. Indexes that do not exist are asked for too, by a name that nobody has: the
@@ -37,7 +37,7 @@ pub(super) async fn run_whole(
         query.body.shift_remove("useNetwork");
     }
     let body = request_without_network.written(physical).to_string();
-    let mut readable = view.clone();
+    let mut readable = view.readable.clone();
     let mut node_id = first;
     loop {
         if let Some(node) = cluster.membership.node(&node_id) {
@@ -52,9 +52,7 @@ pub(super) async fn run_whole(
                         shortfall: Shortfall::default(),
                     });
                 }
-                Ok(reply)
-                    if reply.status.is_client_error() && !matches!(reply.status.as_u16(), 401 | 403) =>
-                {
+                Ok(reply) if !is_nodes_fault(&reply) => {
                     return Err(HttpError::Node(scrub_for_all(reply, entries(request, view).into_iter())));
                 }
                 Ok(reply) => {
@@ -65,14 +63,20 @@ pub(super) async fn run_whole(
                 }
             }
         }
-        readable.readable.remove(&node_id);
-        let Some(next) = whole_node(request, &readable) else {
+        readable.remove(&node_id);
+        let Some(next) = whole_node(request, view, &readable) else {
             let shards = entries(request, view).into_iter().flat_map(|entry| entry.shards.shards()).collect();
             return Err(HttpError::ShardsUnavailable(shards));
         };
         cluster.metrics.note_retry(1);
         node_id = next;
     }
+}
+
+/// An index that does not exist is asked for by a name that says so; any other that is missing is the node's fault.
+fn is_nodes_fault(reply: &NodeReply) -> bool {
+    reply.is_unfit()
+        || reply.is_nodes_fault() && !String::from_utf8_lossy(&reply.body).contains(&format!("{NOBODY}`"))
 }
 
 /// The indexes that the request names, each once.

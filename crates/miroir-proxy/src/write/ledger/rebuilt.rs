@@ -75,6 +75,7 @@ impl Ledger {
         }
         for task in &forgotten {
             self.open.remove(task);
+            self.rollouts.remove(task);
         }
         forgotten
     }

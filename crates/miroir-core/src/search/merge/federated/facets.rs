@@ -1,25 +1,22 @@
 //! The facets of several indexes.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use super::Searched;
 use crate::error::{ErrorCode, ResponseError};
+use crate::ids::IndexUid;
 use crate::search::merge::facets::Facets;
 use crate::search::{Fault, IndexPlan, MergeFacets};
 
 /// Refuses to merge a facet whose values one index orders by name and another by count.
 pub(super) fn check_orders(indexes: &[Searched<'_>]) -> Result<(), Fault> {
-    let mut orders: Map<String, Value> = Map::new();
+    let mut orders: BTreeMap<&str, (&IndexUid, &str)> = BTreeMap::new();
     for index in indexes.iter().filter(|index| index.plan.shows_facets) {
         for facet in index.facet_names() {
             let ours = order(index.plan, facet);
-            let (uid, theirs) = match orders.get(facet) {
-                None => {
-                    orders.insert(facet.clone(), json!([index.plan.uid, ours]));
-                    continue;
-                }
-                Some(first) => (first[0].as_str().unwrap_or_default(), first[1].as_str().unwrap_or_default()),
-            };
+            let (uid, theirs) = *orders.entry(facet).or_insert((&index.plan.uid, ours));
             if theirs != ours {
                 let current = &index.plan.uid;
                 let message = format!(

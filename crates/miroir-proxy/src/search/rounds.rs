@@ -1,0 +1,126 @@
+//! Asking several nodes at once, and others for the shards of those that do not answer. What is asked, and how an answer
+//! is read, is the caller's business.
+
+use std::collections::BTreeSet;
+
+use futures_util::future::{BoxFuture, join_all};
+use miroir_core::cover::{Cover, CoverPart, plan_cover_of};
+use miroir_core::ids::{NodeId, ShardId};
+use miroir_core::search::PartPlan;
+use miroir_core::view::{IndexEntry, View};
+
+use crate::cluster::{Cluster, NodeReply};
+use crate::config::UnavailableShardPolicy;
+use crate::http::HttpError;
+
+/// What came back. Shards that nobody answered for are data: whether that is an error is decided later.
+#[derive(Debug)]
+pub(super) struct Gathered<R> {
+    pub(super) replies: Vec<R>,
+    pub(super) missing: Vec<ShardId>,
+    /// A node refused the request as the client's fault.
+    pub(super) refusal: Option<Refusal>,
+}
+
+/// Who refused, and what it said.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) node: NodeId,
+    pub(super) reply: NodeReply,
+}
+
+/// What became of the request to one node.
+pub(super) enum Outcome<R> {
+    Answered(R),
+    /// The node finds fault with the request.
+    Refused(NodeReply),
+    /// The node can't answer; another one may.
+    Failed,
+}
+
+/// One node's part of a plan.
+pub(super) trait Part {
+    /// Which node is asked for which shards.
+    fn cover(&self) -> &CoverPart;
+}
+
+impl Part for CoverPart {
+    fn cover(&self) -> &CoverPart {
+        self
+    }
+}
+
+impl Part for PartPlan {
+    fn cover(&self) -> &CoverPart {
+        &self.cover
+    }
+}
+
+/// Asks the parts of a plan with `send`. A node that fails is asked no more in this request; other replicas take over
+/// its shards, with what `plan_parts` says for them. `missing` are the shards that the plan has no node for.
+pub(super) async fn run_rounds<'a, P: Part, R>(
+    cluster: &Cluster,
+    view: &View,
+    entry: &IndexEntry,
+    (parts, missing): (Vec<P>, Vec<ShardId>),
+    plan_parts: impl Fn(Cover) -> Vec<P>,
+    send: impl Fn(P) -> BoxFuture<'a, Result<Outcome<R>, HttpError>>,
+) -> Result<Gathered<R>, HttpError> {
+    let mut gathered = Gathered { replies: Vec::new(), missing, refusal: None };
+    let mut readable = view.readable.clone();
+    let mut parts = parts;
+    cluster.metrics.note_fan_out(parts.len());
+    // Each round that leaves shards over leaves out a node, so there are no more rounds than nodes.
+    while !parts.is_empty() {
+        let covers: Vec<CoverPart> = parts.iter().map(|part| part.cover().clone()).collect();
+        let outcomes = join_all(parts.into_iter().map(&send)).await;
+        let unanswered = sort_out(covers, outcomes, &mut gathered, &mut readable)?;
+        if unanswered.is_empty() || gathered.refusal.is_some() {
+            break;
+        }
+        let mut cover = plan_cover_of(&entry.placement, unanswered, &readable, 0);
+        gathered.missing.append(&mut cover.missing);
+        parts = plan_parts(cover);
+        cluster.metrics.note_retry(parts.len());
+    }
+    gathered.missing.sort_unstable();
+    gathered.missing.dedup();
+    Ok(gathered)
+}
+
+/// Keeps what was answered; returns the shards of those that failed, who are not readable any more.
+fn sort_out<R>(
+    parts: Vec<CoverPart>,
+    outcomes: Vec<Result<Outcome<R>, HttpError>>,
+    gathered: &mut Gathered<R>,
+    readable: &mut BTreeSet<NodeId>,
+) -> Result<Vec<ShardId>, HttpError> {
+    let mut unanswered = Vec::new();
+    for (part, outcome) in parts.into_iter().zip(outcomes) {
+        match outcome? {
+            Outcome::Answered(reply) => gathered.replies.push(reply),
+            Outcome::Refused(reply) => gathered.refusal = Some(Refusal { node: part.node, reply }),
+            Outcome::Failed => {
+                readable.remove(&part.node);
+                unanswered.extend(part.shards);
+            }
+        }
+    }
+    Ok(unanswered)
+}
+
+/// Whether an answer without some shards is better than none is the operator's decision; without any shard there is
+/// nothing to answer with.
+pub(super) fn judge_missing(
+    policy: UnavailableShardPolicy,
+    missing: &[ShardId],
+    has_replies: bool,
+) -> Result<(), HttpError> {
+    match policy {
+        _ if missing.is_empty() => Ok(()),
+        UnavailableShardPolicy::Partial if has_replies => Ok(()),
+        UnavailableShardPolicy::Partial | UnavailableShardPolicy::Error => {
+            Err(HttpError::ShardsUnavailable(missing.to_vec()))
+        }
+    }
+}

@@ -74,6 +74,35 @@ fn what_a_node_reads_back_has_the_hash_of_what_the_client_set() {
 }
 
 #[test]
+fn parts_of_a_new_embedder_that_are_null_are_left_to_the_node() {
+    let settings = client(json!({
+        "embedders": { "e": { "source": "openAi", "model": null, "apiKey": null, "dimensions": null } },
+    }));
+    assert_eq!(settings.get("embedders"), Some(&json!({ "e": { "source": "openAi" } })));
+    let mut node = read_back(&settings);
+    node["embedders"]["e"]["model"] = json!("text-embedding-3-small");
+    node["embedders"]["e"]["documentTemplateMaxBytes"] = json!(400);
+    let (set, found) = (Canonical::of_client(&settings), Canonical::of_node(&node, &settings, CONTEXT));
+    assert_eq!(set.differing_keys(&found), Vec::<String>::new());
+}
+
+#[test]
+fn settings_of_a_wrong_type_have_a_hash_too() {
+    for key in defaults::KEYS {
+        for value in [json!("x"), json!(1), json!([1, null]), json!({ "a": [] }), json!(true)] {
+            let settings = client(json!({ key: value }));
+            let hash = Canonical::of_client(&settings).hash();
+            let whole = whole_node_settings(&settings, CONTEXT);
+            assert_eq!(Canonical::of_client(&settings).hash(), hash, "{key} {whole:?}");
+            let keys = [key.to_owned()];
+            assert_eq!(repair_patch(&keys, &whole, &settings, CONTEXT).len(), 1);
+            let found = Canonical::of_node(&whole, &settings, CONTEXT);
+            assert!(Canonical::of_client(&settings).differing_keys(&found).len() <= 2, "{key}");
+        }
+    }
+}
+
+#[test]
 fn the_hash_is_the_same_for_ever_and_another_one_for_other_settings() {
     let hash = |settings: Value| Canonical::of_client(&client(settings)).hash().to_string();
     let default = hash(json!({}));

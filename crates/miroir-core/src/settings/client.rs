@@ -57,7 +57,11 @@ impl ClientSettings {
     }
 }
 
+/// What is null is not set, also in an object that was not there before.
 fn merge(old: &mut Value, new: &Value, depth: usize) {
+    if depth > 0 && new.is_object() && !old.is_object() {
+        *old = Value::Object(Map::new());
+    }
     match (old, new) {
         (Value::Object(old), Value::Object(new)) if depth > 0 => {
             for (key, value) in new {

@@ -126,6 +126,9 @@ fn filterable(value: &Value) -> Value {
 }
 
 fn typo_tolerance(value: &Value) -> Value {
+    if !value.is_object() {
+        return value.clone();
+    }
     let mut filled = filled(default_of("typoTolerance"), value);
     for list in ["disableOnWords", "disableOnAttributes"] {
         filled[list] = set(&filled[list]);
@@ -158,9 +161,11 @@ fn localized(value: &Value) -> Value {
 fn embedders(value: &Value) -> Value {
     let Some(embedders) = value.as_object() else { return value.clone() };
     let parts = |embedder: &Value| {
-        let parts =
-            EMBEDDER_PARTS.iter().filter_map(|part| Some(((*part).to_owned(), embedder.get(part)?.clone())));
-        Value::Object(parts.collect())
+        let parts = EMBEDDER_PARTS
+            .iter()
+            .filter_map(|part| Some((*part, embedder.get(part)?)))
+            .filter(|(_, value)| !value.is_null());
+        Value::Object(parts.map(|(part, value)| (part.to_owned(), value.clone())).collect())
     };
     Value::Object(
         embedders

@@ -41,6 +41,7 @@ mod sequencer;
 mod shelf;
 mod start;
 mod tracker;
+mod watched;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

@@ -352,11 +352,15 @@ enum Judged {
 
 impl Case {
     async fn judge(self, existing: Option<BTreeSet<String>>) -> Judged {
+        let entry = self.entry.clone();
         let judged = tokio::task::spawn_blocking(move || self.judge_whole(existing.as_ref()));
-        judged.await.expect("judging does not panic")
+        judged.await.unwrap_or_else(|error| {
+            let judgement = internal_error(error.to_string());
+            Judged::Decided(Box::new(Prepared::new(entry, judgement, None)))
+        })
     }
 
-    /// What should be impossible (a placement that was good when it was checked) fails the task, not the log.
+    /// What should be impossible (a placement that was good when it was checked, a panic) fails the task, not the log.
     fn judge_whole(self, existing: Option<&BTreeSet<String>>) -> Judged {
         let circumstances = Circumstances {
             index: self.index.as_ref(),

@@ -23,6 +23,7 @@ use super::rollout::{LedgerTargets, Rollouts};
 use super::room::Room;
 use super::sequencer::Sequencer;
 use super::shelf::Shelf;
+use super::watched::run_watched;
 use super::{StartError, WriteConfig, Writer};
 use crate::cluster::{Membership, ViewCell};
 use crate::settings::{Broadcasts, Drift, Job, Verifier};
@@ -91,7 +92,7 @@ impl Shared {
         let (room, arrivals) = (Room::new(), Arc::new(Arrivals::default()));
         let (appended, ended) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let (told, courier) = Courier::new(Arc::clone(&self.store));
-        background.spawn(courier.run());
+        background.spawn(run_watched("courier", courier.run()));
         let (events, ends) = mpsc::channel::<Event>(CHANNEL);
         let (decided, _) = watch::channel(first_undecided);
         let gates = Arc::new(Gates::new(nodes.values().map(|node| (&node.id, node.cursor))));
@@ -124,7 +125,7 @@ impl Shared {
                 sync: watched,
                 broadcasts: Arc::clone(&self.broadcasts),
             };
-            background.spawn(caretaker.run());
+            background.spawn(run_watched("caretaker", caretaker.run()));
         }
         let (jobs, to_verify) = mpsc::channel::<Job>(CHANNEL);
         let targets = Arc::new(LedgerTargets(Arc::clone(&ledger)));
@@ -134,10 +135,11 @@ impl Shared {
             targets: targets.clone(),
         };
         let verdicts = events.clone();
-        background.spawn(verifier.run(to_verify, async move |task, node, verdict| {
+        let verifying = verifier.run(to_verify, async move |task, node, verdict| {
             // The committer ends only together with this.
             let _ = verdicts.send(Event::ReadBack { node, task, verdict }).await;
-        }));
+        });
+        background.spawn(run_watched("verifier", verifying));
         let drift = Arc::new(Drift {
             broadcasts: Arc::clone(&self.broadcasts),
             membership: Arc::clone(&self.membership),
@@ -146,9 +148,9 @@ impl Shared {
         });
         let (seen, in_place) = mpsc::channel(CHANNEL);
         let (watching, found) = (Arc::clone(&drift), seen.clone());
-        background.spawn(async move { watching.watch(&found).await });
-        background.spawn(async move { drift.recover(&seen).await });
-        background.spawn(pass_on(in_place, events.clone()));
+        background.spawn(run_watched("drift check", async move { watching.watch(&found).await }));
+        background.spawn(run_watched("recovery of settings", async move { drift.recover(&seen).await }));
+        background.spawn(run_watched("news of settings", pass_on(in_place, events.clone())));
         let rollouts =
             Rollouts { store: Arc::clone(&self.store), broadcasts: Arc::clone(&self.broadcasts), jobs };
         let committer = Committer {
@@ -163,7 +165,7 @@ impl Shared {
             told: told.clone(),
             syncs,
         };
-        background.spawn(committer.run(ends));
+        background.spawn(run_watched("committer", committer.run(ends)));
         let sequencer = Sequencer {
             store: Arc::clone(&self.store),
             ledger: Arc::clone(&ledger),
@@ -181,7 +183,7 @@ impl Shared {
             broadcasts: Arc::clone(&self.broadcasts),
             asking: None,
         };
-        background.spawn(sequencer.run());
+        background.spawn(run_watched("sequencer", sequencer.run()));
         Writer {
             store: self.store,
             appended,

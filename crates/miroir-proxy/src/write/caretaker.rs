@@ -9,7 +9,7 @@
 //! A node whose disk was lost looks healthy: it answers, and takes writes. What gives it away is its own queue, which
 //! ends before a number that it once gave us; or an index that is not there though all its creator's tasks are done.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -18,6 +18,7 @@ use miroir_core::ids::{NodeId, PhysicalUid, TaskUid};
 use miroir_core::task::SyncState;
 use miroir_store::{NodeRecord, Store};
 use serde_json::Value;
+use time::OffsetDateTime;
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
@@ -159,21 +160,31 @@ impl Caretaker {
         }
     }
 
-    /// Whether an index is not there that must be. A node that owes something may be about to change its indexes.
+    /// Whether an index is not there that must be. It must be if it was before and after the look, and is the same: others
+    /// of its name may have come and gone meanwhile.
     async fn lacks_an_index(&self) -> bool {
-        let Some(before) = self.settled_indexes() else { return false };
+        let before = self.settled_indexes();
+        if before.is_empty() {
+            return false;
+        }
         let Some(there) = self.list_indexes().await else { return false };
-        self.settled_indexes().is_some_and(|after| after == before) && !before.is_subset(&there)
+        let after = self.settled_indexes();
+        before.iter().any(|(index, created)| after.get(index) == Some(created) && !there.contains(index))
     }
 
-    /// The names of the node's indexes, if it has done everything that was decided.
-    fn settled_indexes(&self) -> Option<BTreeSet<PhysicalUid>> {
+    /// The node's indexes, with their times of creation, that nothing is about to change; none as long as the node owes
+    /// something. An index that is deleted stays in the catalog until every node has done it.
+    fn settled_indexes(&self) -> BTreeMap<PhysicalUid, OffsetDateTime> {
         let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
         let node: &NodeId = self.node.id();
-        let held = |index: &&miroir_core::view::IndexEntry| index.placement.shard_count_of(node) > 0;
-        ledger
-            .has_done_before(node, TaskUid(u64::MAX))
-            .then(|| ledger.catalog().values().filter(held).map(|index| index.physical.clone()).collect())
+        if !ledger.has_done_before(node, TaskUid(u64::MAX)) {
+            return BTreeMap::new();
+        }
+        let held = |index: &&miroir_core::view::IndexEntry| {
+            index.placement.shard_count_of(node) > 0 && ledger.unsettled(&index.uid).next().is_none()
+        };
+        let settled = ledger.catalog().values().filter(held);
+        settled.map(|index| (index.physical.clone(), index.created_at)).collect()
     }
 
     async fn list_indexes(&self) -> Option<BTreeSet<PhysicalUid>> {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use reqwest::Method;
-use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
 use serde_json::Value;
 
 /// How long one request may take before the test counts it as lost.
@@ -154,6 +154,25 @@ impl Client {
         let mut request = self.http.request(method, self.url(path)).body(body);
         if let Some(content_type) = content_type {
             request = request.header(CONTENT_TYPE, content_type);
+        }
+        self.read(request, &what).await
+    }
+
+    /// [`Client::send_raw`] with an `Authorization` header of any form, in place of the client's own key.
+    pub async fn send_any(
+        &self,
+        method: Method,
+        path: &str,
+        content_type: Option<&str>,
+        authorization: Option<&str>,
+        body: Vec<u8>,
+    ) -> Result<Reply> {
+        let what = format!("{method} {path}");
+        let mut request = self.http.request(method, self.url(path)).body(body);
+        for (name, value) in [(CONTENT_TYPE, content_type), (AUTHORIZATION, authorization)] {
+            if let Some(value) = value {
+                request = request.header(name, value);
+            }
         }
         self.read(request, &what).await
     }

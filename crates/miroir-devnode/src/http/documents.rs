@@ -45,7 +45,6 @@ struct DeletionByFilter {
 }
 
 pub async fn list(State(node): Shared, path: Path<String>, uri: Uri) -> Result<Answer> {
-    let uid = checked_uid(path)?;
     let accepted = ["offset", "limit", "fields", "retrieveVectors", "ids", "filter", "sort", "useNetwork"];
     let params = Params::parse(&uri, &accepted, "invalid_document_")?;
     let listing = Listing {
@@ -60,11 +59,11 @@ pub async fn list(State(node): Shared, path: Path<String>, uri: Uri) -> Result<A
         sort: params.list("sort"),
         with_vectors: params.boolean("retrieveVectors")?.unwrap_or(false),
     };
+    let uid = checked_uid(path)?;
     answer_listing(node, uid, listing).await
 }
 
 pub async fn fetch(State(node): Shared, path: Path<String>, body: RawBody) -> Result<Answer> {
-    let uid = checked_uid(path)?;
     let fetch: Fetch = parse(body.json()?).map_err(|refused| refused.coded("invalid_document_"))?;
     if fetch.use_network == Some(true) {
         return Err(ApiError::new("invalid_document_use_network", "This node is in no network."));
@@ -78,14 +77,15 @@ pub async fn fetch(State(node): Shared, path: Path<String>, body: RawBody) -> Re
         sort: fetch.sort,
         with_vectors: fetch.retrieve_vectors,
     };
+    let uid = checked_uid(path)?;
     answer_listing(node, uid, listing).await
 }
 
 pub async fn get(State(node): Shared, Path((uid, id)): Path<(String, String)>, uri: Uri) -> Result<Answer> {
-    let uid = checked_uid(Path(uid))?;
     let params = Params::parse(&uri, &["fields", "retrieveVectors", "useNetwork"], "invalid_document_")?;
     let fields = params.list("fields");
     let with_vectors = params.boolean("retrieveVectors")?.unwrap_or(false);
+    let uid = checked_uid(Path(uid))?;
     run_blocking(move || {
         let (_, index) = node.index(&uid)?;
         let document = read::get(&index, &id, fields.as_deref(), with_vectors)?;
@@ -108,8 +108,8 @@ pub async fn delete(
     Path((uid, id)): Path<(String, String)>,
     uri: Uri,
 ) -> Result<Accepted> {
-    let uid = checked_uid(Path(uid))?;
     let metadata = metadata(&uri)?;
+    let uid = checked_uid(Path(uid))?;
     run_blocking(move || {
         node.enqueue(Some(&uid), Operation::DeleteDocuments { ids: vec![id] }, metadata, None).map(Accepted)
     })
@@ -122,12 +122,12 @@ pub async fn delete_batch(
     uri: Uri,
     body: RawBody,
 ) -> Result<Accepted> {
-    let uid = checked_uid(path)?;
     let metadata = metadata(&uri)?;
     let ids: Vec<Value> = serde_json::from_value(body.json()?).map_err(|error| {
         ApiError::new("bad_request", format!("Json deserialize error: {error} at line 1 column 0"))
     })?;
     let ids = ids.iter().map(id_text).collect();
+    let uid = checked_uid(path)?;
     run_blocking(move || {
         node.enqueue(Some(&uid), Operation::DeleteDocuments { ids }, metadata, None).map(Accepted)
     })
@@ -140,7 +140,6 @@ pub async fn delete_by_filter(
     uri: Uri,
     body: RawBody,
 ) -> Result<Accepted> {
-    let uid = checked_uid(path)?;
     let metadata = metadata(&uri)?;
     let DeletionByFilter { filter } = parse(body.json()?).map_err(|refused| {
         refused.coded_or_missing("invalid_document_", "filter", "missing_document_filter")
@@ -149,6 +148,7 @@ pub async fn delete_by_filter(
     if is_empty {
         return Err(ApiError::new("invalid_document_filter", "Sending an empty filter is forbidden."));
     }
+    let uid = checked_uid(path)?;
     run_blocking(move || {
         let operation = Operation::DeleteDocumentsByFilter { filter };
         node.enqueue(Some(&uid), operation, metadata, None).map(Accepted)
@@ -157,8 +157,8 @@ pub async fn delete_by_filter(
 }
 
 pub async fn clear(State(node): Shared, path: Path<String>, uri: Uri) -> Result<Accepted> {
-    let uid = checked_uid(path)?;
     let metadata = metadata(&uri)?;
+    let uid = checked_uid(path)?;
     run_blocking(move || node.enqueue(Some(&uid), Operation::ClearDocuments, metadata, None).map(Accepted))
         .await
 }
@@ -170,13 +170,13 @@ async fn import(
     body: RawBody,
     method: ImportMethod,
 ) -> Result<Accepted> {
-    let uid = checked_uid(path)?;
     let accepted = ["primaryKey", "csvDelimiter", "customMetadata", "skipCreation"];
     let params = Params::parse(&uri, &accepted, "invalid_document_")?;
     let format = format_of(&body, params.text("csvDelimiter"))?;
     let skip_creation = skip_creation(params.text("skipCreation"))?;
     let primary_key = params.text("primaryKey").map(str::to_owned);
     let metadata = params.text("customMetadata").map(str::to_owned);
+    let uid = checked_uid(path)?;
     run_blocking(move || {
         let documents = payload::read(format, &body.bytes)?;
         let received = documents.count;
@@ -213,20 +213,27 @@ fn metadata(uri: &Uri) -> Result<Option<String>> {
 }
 
 fn format_of(body: &RawBody, delimiter: Option<&str>) -> Result<Format> {
+    // A wrong parameter is found before the body is looked at.
+    let csv = Format::Csv { delimiter: csv_delimiter(delimiter)? };
     let content_type = body.content_type(&FORMATS)?;
-    if content_type != "text/csv" {
-        if delimiter.is_some() {
+    match content_type {
+        "text/csv" => Ok(csv),
+        _ if delimiter.is_some() => {
             let message = format!(
                 "The Content-Type `{content_type}` does not support the use of a csv delimiter. The csv delimiter \
                  can only be used with the Content-Type `text/csv`."
             );
-            return Err(ApiError::new("invalid_content_type", message));
+            Err(ApiError::new("invalid_content_type", message))
         }
-        return Ok(if content_type == "application/json" { Format::Json } else { Format::NdJson });
+        "application/json" => Ok(Format::Json),
+        _ => Ok(Format::NdJson),
     }
+}
+
+fn csv_delimiter(delimiter: Option<&str>) -> Result<u8> {
     let refuse = |message: String| Err(ApiError::new("invalid_document_csv_delimiter", message));
     match delimiter.unwrap_or(",").as_bytes() {
-        [delimiter] if delimiter.is_ascii() => Ok(Format::Csv { delimiter: *delimiter }),
+        [delimiter] if delimiter.is_ascii() => Ok(*delimiter),
         [] => refuse(
             "Invalid value in parameter `csvDelimiter`: expected a string of one character, but found an empty string"
                 .to_owned(),

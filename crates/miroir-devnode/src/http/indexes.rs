@@ -79,7 +79,6 @@ pub async fn get(State(node): Shared, path: Path<String>) -> Result<Answer> {
 }
 
 pub async fn update(State(node): Shared, path: Path<String>, body: RawBody) -> Result<Accepted> {
-    let uid = checked_uid(path)?;
     let sent = body.json()?;
     for (field, code) in
         [("createdAt", "immutable_index_created_at"), ("updatedAt", "immutable_index_updated_at")]
@@ -93,6 +92,7 @@ pub async fn update(State(node): Shared, path: Path<String>, body: RawBody) -> R
     if let Some(new_uid) = &update.uid {
         check_uid(new_uid).map_err(|message| ApiError::new("invalid_index_uid", message))?;
     }
+    let uid = checked_uid(path)?;
     run_blocking(move || {
         let operation = Operation::UpdateIndex { primary_key: update.primary_key, new_uid: update.uid };
         node.enqueue(Some(&uid), operation, None, None).map(Accepted)

@@ -2,16 +2,55 @@
 
 use axum::extract::State;
 use axum::http::Uri;
+use deserr::Deserr;
 use serde_json::{Map, json};
 
+use super::body::RawBody;
 use super::params::Params;
 use super::{Answer, Shared, run_blocking};
 use crate::engine::read;
-use crate::error::Result;
+use crate::error::{ApiError, Result};
 use crate::queue::task::show_time;
+use crate::refused::parse;
 
 /// The version of the engine, whose answers these are.
 const ENGINE_VERSION: &str = "1.15.1";
+
+/// The features of Meilisearch 1.50, in its order: only their form is looked at.
+#[derive(Deserr)]
+#[deserr(deny_unknown_fields)]
+struct Features {
+    #[deserr(default, rename = "metrics")]
+    _metrics: Option<bool>,
+    #[deserr(default, rename = "logsRoute")]
+    _logs_route: Option<bool>,
+    #[deserr(default, rename = "editDocumentsByFunction")]
+    _edit_documents_by_function: Option<bool>,
+    #[deserr(default, rename = "containsFilter")]
+    _contains_filter: Option<bool>,
+    #[deserr(default, rename = "dynamicSearchRules")]
+    _dynamic_search_rules: Option<bool>,
+    #[deserr(default, rename = "network")]
+    _network: Option<bool>,
+    #[deserr(default, rename = "getTaskDocumentsRoute")]
+    _get_task_documents_route: Option<bool>,
+    #[deserr(default, rename = "taskQueueCompactionRoute")]
+    _task_queue_compaction_route: Option<bool>,
+    #[deserr(default, rename = "compositeEmbedders")]
+    _composite_embedders: Option<bool>,
+    #[deserr(default, rename = "chatCompletions")]
+    _chat_completions: Option<bool>,
+    #[deserr(default, rename = "multimodal")]
+    _multimodal: Option<bool>,
+    #[deserr(default, rename = "foreignKeys")]
+    _foreign_keys: Option<bool>,
+    #[deserr(default, rename = "disableDocumentsFetchQueue")]
+    _disable_documents_fetch_queue: Option<bool>,
+    #[deserr(default, rename = "legacySearch")]
+    _legacy_search: Option<bool>,
+    #[deserr(default, rename = "renderRoute")]
+    _render_route: Option<bool>,
+}
 
 pub async fn health() -> Answer {
     Answer(json!({ "status": "available" }))
@@ -24,6 +63,13 @@ pub async fn version() -> Answer {
 /// This node has none of them.
 pub async fn features() -> Answer {
     Answer(json!({}))
+}
+
+/// Whether a feature of Meilisearch is on makes no difference here, but what is none is refused.
+pub async fn switch_features(body: RawBody) -> Result<Answer> {
+    parse::<Features>(body.json()?)
+        .map(|_| Answer(json!({})))
+        .map_err(|refused| ApiError::new("bad_request", refused.message))
 }
 
 /// This node knows the master key only.

@@ -45,8 +45,8 @@ const PARAMETERS: [&str; 29] = [
 ];
 
 pub async fn post(State(node): Shared, path: Path<String>, body: RawBody) -> Result<Answer> {
-    let uid = checked_uid(path)?;
     let query = parse_query(body.json()?).map_err(|unfit| unfit.0)?;
+    let uid = checked_uid(path)?;
     run_blocking(move || {
         let (entry, index) = node.index(&uid)?;
         search::run(&index, &entry.uid, &query).map(Answer)
@@ -55,8 +55,8 @@ pub async fn post(State(node): Shared, path: Path<String>, body: RawBody) -> Res
 }
 
 pub async fn get(State(node): Shared, path: Path<String>, uri: Uri) -> Result<Answer> {
-    let uid = checked_uid(path)?;
     let query = parse_query(query_of_parameters(&uri)?).map_err(|unfit| as_parameter(unfit.0))?;
+    let uid = checked_uid(path)?;
     run_blocking(move || {
         let (entry, index) = node.index(&uid)?;
         search::run(&index, &entry.uid, &query).map(Answer)
@@ -65,7 +65,6 @@ pub async fn get(State(node): Shared, path: Path<String>, uri: Uri) -> Result<An
 }
 
 pub async fn facet_search(State(node): Shared, path: Path<String>, body: RawBody) -> Result<Answer> {
-    let uid = checked_uid(path)?;
     let query: FacetQuery = parse(body.json()?).map_err(|refused| {
         let is_facets_own = refused
             .path
@@ -77,6 +76,7 @@ pub async fn facet_search(State(node): Shared, path: Path<String>, body: RawBody
             .recoded("invalid_facet_search_facet_query", "invalid_facet_search_query")
     })?;
     check_threshold(query.ranking_score_threshold)?;
+    let uid = checked_uid(path)?;
     run_blocking(move || {
         let (_, index) = node.index(&uid)?;
         facets::search(&index, &query).map(Answer)

@@ -31,8 +31,8 @@ pub async fn get(State(node): Shared, path: Path<String>) -> Result<Answer> {
 }
 
 pub async fn update(State(node): Shared, uid: Path<String>, body: RawBody) -> Result<Accepted> {
-    let uid = checked_uid(uid)?;
     let patch = SettingsPatch::parse(body.json()?)?.into_json()?;
+    let uid = checked_uid(uid)?;
     run_blocking(move || {
         let operation = Operation::UpdateSettings { patch, is_deletion: false };
         node.enqueue(Some(&uid), operation, None, None).map(Accepted)
@@ -41,8 +41,8 @@ pub async fn update(State(node): Shared, uid: Path<String>, body: RawBody) -> Re
 }
 
 pub async fn reset(State(node): Shared, uid: Path<String>) -> Result<Accepted> {
-    let uid = checked_uid(uid)?;
     let patch: Map<String, Value> = all_keys().into_iter().map(|key| (key, Value::Null)).collect();
+    let uid = checked_uid(uid)?;
     run_blocking(move || {
         let operation = Operation::UpdateSettings { patch, is_deletion: true };
         node.enqueue(Some(&uid), operation, None, None).map(Accepted)
@@ -51,8 +51,8 @@ pub async fn reset(State(node): Shared, uid: Path<String>) -> Result<Accepted> {
 }
 
 pub async fn get_one(State(node): Shared, Path((uid, name)): Path<(String, String)>) -> Result<Response> {
-    let uid = checked_uid(Path(uid))?;
     let Some(key) = key_of(&name) else { return Ok(StatusCode::NOT_FOUND.into_response()) };
+    let uid = checked_uid(Path(uid))?;
     run_blocking(move || {
         let (entry, index) = node.index(&uid)?;
         let mut all = settings::effective(&entry.settings, &index)?;
@@ -70,9 +70,9 @@ pub async fn patch_one(shared: Shared, path: Path<(String, String)>, body: RawBo
 }
 
 pub async fn reset_one(State(node): Shared, Path((uid, name)): Path<(String, String)>) -> Result<Response> {
-    let uid = checked_uid(Path(uid))?;
     let Some(key) = key_of(&name) else { return Ok(StatusCode::NOT_FOUND.into_response()) };
     let patch = Map::from_iter([(key, Value::Null)]);
+    let uid = checked_uid(Path(uid))?;
     run_blocking(move || {
         let operation = Operation::UpdateSettings { patch, is_deletion: true };
         Ok(Accepted(node.enqueue(Some(&uid), operation, None, None)?).into_response())
@@ -86,12 +86,12 @@ async fn write_one(
     body: RawBody,
     is_patch: bool,
 ) -> Result<Response> {
-    let uid = checked_uid(Path(uid))?;
     let Some(key) = key_of(&name) else { return Ok(StatusCode::NOT_FOUND.into_response()) };
     if PATCHED.contains(&key.as_str()) != is_patch {
         return Ok(StatusCode::METHOD_NOT_ALLOWED.into_response());
     }
     let patch = SettingsPatch::parse_one(&key, body.json()?)?.into_json()?;
+    let uid = checked_uid(Path(uid))?;
     run_blocking(move || {
         let operation = Operation::UpdateSettings { patch, is_deletion: false };
         Ok(Accepted(node.enqueue(Some(&uid), operation, None, None)?).into_response())

@@ -15,8 +15,8 @@ use crate::queue::task::{KINDS, Operation, Status, TaskUid};
 
 const DEFAULT_LIMIT: u64 = 20;
 const FILTERS: [&str; 12] = [
-    "uids",
     "batchUids",
+    "uids",
     "canceledBy",
     "types",
     "statuses",
@@ -30,12 +30,7 @@ const FILTERS: [&str; 12] = [
 ];
 
 pub async fn list(State(node): Shared, uri: Uri) -> Result<Answer> {
-    let accepted = [&["limit", "from", "reverse"][..], &FILTERS].concat();
-    let params = Params::parse(&uri, &accepted, "invalid_task_")?;
-    let limit = params.integer("limit")?.unwrap_or(DEFAULT_LIMIT);
-    let mut filter = parse_filter(&params)?;
-    filter.from = params.integer("from")?;
-    filter.is_reversed = params.boolean("reverse")?.unwrap_or(false);
+    let (mut filter, limit) = parse_page(&uri)?;
     run_blocking(move || {
         let total = node.store.count(&filter)?;
         // One more than asked, to know where the next page begins.
@@ -49,6 +44,22 @@ pub async fn list(State(node): Shared, uri: Uri) -> Result<Answer> {
         Ok(Answer(json!({ "results": results, "total": total, "limit": limit, "from": from, "next": next })))
     })
     .await
+}
+
+/// Batches are not kept; what is wrong with the question is said all the same.
+pub async fn list_batches(uri: Uri) -> Result<Answer> {
+    let (filter, limit) = parse_page(&uri)?;
+    Ok(Answer(json!({ "results": [], "total": 0, "limit": limit, "from": filter.from, "next": null })))
+}
+
+fn parse_page(uri: &Uri) -> Result<(TaskFilter, u64)> {
+    let accepted = [&["limit", "from", "reverse"][..], &FILTERS].concat();
+    let params = Params::parse(uri, &accepted, "invalid_task_")?;
+    let limit = params.integer("limit")?.unwrap_or(DEFAULT_LIMIT);
+    let mut filter = parse_filter(&params)?;
+    filter.from = params.integer("from")?;
+    filter.is_reversed = params.boolean("reverse")?.unwrap_or(false);
+    Ok((filter, limit))
 }
 
 pub async fn get(State(node): Shared, Path(uid): Path<String>) -> Result<Answer> {

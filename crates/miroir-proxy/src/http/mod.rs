@@ -7,6 +7,7 @@ mod dry_run;
 mod edge;
 mod error;
 mod headers;
+mod misnamed;
 mod path;
 mod plain_path;
 mod poison;
@@ -90,6 +91,7 @@ impl App {
 pub fn router(app: App) -> Router {
     let cors = CorsLayer::permissive().max_age(PREFLIGHT_AGE);
     routes::all()
+        .layer(from_fn_with_state(app.clone(), misnamed::name_form_first))
         .layer(from_fn_with_state(app.clone(), within_time))
         .layer(GlobalConcurrencyLimitLayer::new(app.max_concurrent_requests))
         // Meilisearch takes a body in an encoding that it does not know as it is.

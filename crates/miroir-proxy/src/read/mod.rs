@@ -18,7 +18,7 @@ pub(crate) use ask::ask_replica;
 pub use fields::list_fields;
 pub use listing::{ListingRequest, list_documents};
 pub use one::get_document;
-pub use settings::read_settings;
+pub use settings::{read_setting, read_settings};
 pub use stats::{InternalSizes, index_stats, instance_sizes};
 
 /// The object in a node's successful answer.

@@ -6,7 +6,7 @@ use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value};
 
 use super::{ask_replica, object};
-use crate::cluster::{Cluster, NodeRequest};
+use crate::cluster::{Cluster, NodeReply, NodeRequest};
 use crate::http::HttpError;
 use crate::search::scrub_reply;
 
@@ -16,10 +16,30 @@ pub async fn read_settings(
     view: &View,
     entry: &IndexEntry,
 ) -> Result<Map<String, Value>, HttpError> {
-    let request = NodeRequest::get(format!("/indexes/{}/settings", entry.physical));
+    object(&ask(cluster, view, entry, "").await?)
+}
+
+/// One setting, by the name of its own route. Some are shown there whatever features are on.
+pub async fn read_setting(
+    cluster: &Cluster,
+    view: &View,
+    entry: &IndexEntry,
+    route: &str,
+) -> Result<Value, HttpError> {
+    let reply = ask(cluster, view, entry, &format!("/{route}")).await?;
+    serde_json::from_slice(&reply.body).map_err(|error| HttpError::Unreadable(error.to_string()))
+}
+
+async fn ask(
+    cluster: &Cluster,
+    view: &View,
+    entry: &IndexEntry,
+    route: &str,
+) -> Result<NodeReply, HttpError> {
+    let request = NodeRequest::get(format!("/indexes/{}/settings{route}", entry.physical));
     let (_, reply) = ask_replica(cluster, view, entry, ShardId(0), &request).await?;
     if reply.status != StatusCode::OK {
         return Err(HttpError::Node(scrub_reply(reply, entry)));
     }
-    object(&reply)
+    Ok(reply)
 }

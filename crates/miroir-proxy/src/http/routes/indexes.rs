@@ -9,11 +9,11 @@ use miroir_core::error::ErrorCode;
 use miroir_core::ids::IndexUid;
 use miroir_core::task::{Mutation, TaskSummary};
 use miroir_core::view::IndexEntry;
-use serde::Serialize;
 use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
 
 use super::existing;
+use super::page::Page;
 use crate::cluster::NodeRequest;
 use crate::http::App;
 use crate::http::auth::{Authorized, IndexesCreate, IndexesDelete, IndexesGet, IndexesUpdate};
@@ -33,15 +33,6 @@ pub(super) fn routes() -> Router<App> {
     Router::new()
         .route("/indexes", get(list).post(create))
         .route("/indexes/{index}", get(one).patch(update).delete(delete))
-}
-
-/// A page of indexes.
-#[derive(Debug, Serialize)]
-struct Page {
-    results: Vec<Value>,
-    offset: usize,
-    limit: usize,
-    total: usize,
 }
 
 fn shown(entry: &IndexEntry) -> Value {

@@ -8,10 +8,10 @@ use miroir_core::error::form::unknown_parameter;
 use miroir_core::error::{ErrorCode, ResponseError};
 use miroir_core::ids::KeyUid;
 use miroir_core::keys::{HeldKey, read_creation, read_patch};
-use serde::Serialize;
 use serde_json::Value;
 use time::OffsetDateTime;
 
+use super::page::Page;
 use crate::http::App;
 use crate::http::auth::{Authorized, KeysCreate, KeysDelete, KeysGet, KeysUpdate};
 use crate::http::body::JsonBody;
@@ -25,15 +25,6 @@ pub(super) fn routes() -> Router<App> {
     Router::new()
         .route("/keys", get(list).post(create))
         .route("/keys/{key}", get(one).patch(update).delete(delete))
-}
-
-/// A page of keys.
-#[derive(Debug, Serialize)]
-struct Page {
-    results: Vec<Value>,
-    offset: usize,
-    limit: usize,
-    total: usize,
 }
 
 async fn list(

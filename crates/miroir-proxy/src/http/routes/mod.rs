@@ -3,6 +3,7 @@
 mod admin;
 mod asked;
 mod batches;
+mod chats;
 mod documents;
 mod edit;
 mod errands;
@@ -16,6 +17,8 @@ mod list_documents;
 mod metrics;
 mod multi_search;
 mod network;
+mod page;
+mod render;
 mod search;
 mod settings;
 mod similar;
@@ -50,6 +53,8 @@ pub(super) fn all() -> Router<App> {
         .merge(similar::routes())
         .merge(multi_search::routes())
         .merge(network::routes())
+        .merge(chats::routes())
+        .merge(render::routes())
         .merge(tasks::routes())
         .merge(batches::routes())
         .merge(swap::routes())

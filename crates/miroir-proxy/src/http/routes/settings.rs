@@ -22,7 +22,7 @@ use crate::http::error::HttpError;
 use crate::http::path::IndexPath;
 use crate::http::poison::check_late_settings;
 use crate::http::reserved;
-use crate::read::read_settings;
+use crate::read::{read_setting, read_settings};
 use crate::write::NewWrite;
 
 /// A settings sub-route.
@@ -50,8 +50,8 @@ const fn patch(route: &'static str, key: &'static str) -> Setting {
     Setting { route, key, changed_by: Change::Patch }
 }
 
-/// Every setting of Meilisearch 1.50 that `GET /settings` shows.
-const SETTINGS: [Setting; 21] = [
+/// Every setting of Meilisearch 1.50, in the order of `GET /settings`.
+const SETTINGS: [Setting; 22] = [
     put("displayed-attributes", "displayedAttributes"),
     put("searchable-attributes", "searchableAttributes"),
     put("filterable-attributes", "filterableAttributes"),
@@ -73,6 +73,7 @@ const SETTINGS: [Setting; 21] = [
     put("localized-attributes", "localizedAttributes"),
     put("facet-search", "facetSearch"),
     put("prefix-search", "prefixSearch"),
+    patch("chat", "chat"),
 ];
 
 pub(super) fn routes() -> Router<App> {
@@ -84,9 +85,12 @@ pub(super) fn routes() -> Router<App> {
 
 fn one(setting: &'static Setting) -> MethodRouter<App> {
     let read = move |_: Authorized<SettingsGet>, IndexPath(uid): IndexPath, State(app): State<App>| async move {
-        Ok::<_, HttpError>(Json(
-            settings_of(&app, &uid).await?.shift_remove(setting.key).unwrap_or(Value::Null),
-        ))
+        if let Some(value) = settings_of(&app, &uid).await?.shift_remove(setting.key) {
+            return Ok::<_, HttpError>(Json(value));
+        }
+        let view = app.cluster.view.load();
+        let entry = existing(&view, &uid)?;
+        read_setting(&app.cluster, &view, entry, setting.route).await.map(Json)
     };
     let change = move |caller: Authorized<SettingsUpdate>,
                        Path(uid): Path<String>,
@@ -141,9 +145,7 @@ async fn reset_whole(
     Path(uid): Path<String>,
     State(app): State<App>,
 ) -> Accepted {
-    // One Meilisearch names the settings for chats too, though `GET` does not show them.
-    let keys = SETTINGS.iter().map(|setting| setting.key).chain(["chat"]);
-    let patch = keys.map(|key| (key.to_owned(), Value::Null)).collect();
+    let patch = SETTINGS.iter().map(|setting| (setting.key.to_owned(), Value::Null)).collect();
     append(&app, &caller, &uid, patch, SettingsOrigin::Reset).await
 }
 

@@ -12,9 +12,8 @@ use super::features::{Feature, require};
 use crate::cluster::NodeRequest;
 use crate::http::App;
 use crate::http::auth::{
-    Action, Authorized, ChatCompletions, ChatsDelete, ChatsGet, ChatsSettingsGet, ChatsSettingsUpdate,
-    DynamicSearchRulesDelete, DynamicSearchRulesGet, DynamicSearchRulesUpdate, Export, MetricsGet,
-    SettingsGet, SettingsUpdate, TasksCompact,
+    Action, Authorized, ChatCompletions, DynamicSearchRulesDelete, DynamicSearchRulesGet,
+    DynamicSearchRulesUpdate, Export, MetricsGet, TasksCompact,
 };
 use crate::http::body;
 use crate::http::error::HttpError;
@@ -40,24 +39,14 @@ const RULES: Refusal = behind(
 );
 const LOGS: Refusal =
     behind(Feature::LogsRoute, "Miroir writes its own log to the standard error, and so does every node.");
-const TEMPLATES: Refusal = behind(Feature::RenderRoute, "Ask a node that holds the document.");
 const TASK_QUEUE: Refusal = behind(
     Feature::TaskQueueCompactionRoute,
     "Miroir's list of tasks reuses its space; delete old tasks to free some.",
 );
 const EXPORT: Refusal =
     Refusal { feature: None, advice: "List the documents and send them to the other server." };
-const CHAT_SETTINGS: Refusal = Refusal { feature: None, advice: "Chats are not served." };
 
 pub(super) fn routes() -> Router<App> {
-    let chat_settings = refused::<SettingsGet>(MethodFilter::GET, CHAT_SETTINGS)
-        .merge(refused::<SettingsUpdate>(MethodFilter::PATCH, CHAT_SETTINGS))
-        .merge(refused::<SettingsUpdate>(MethodFilter::DELETE, CHAT_SETTINGS));
-    let workspace = refused::<ChatsGet>(MethodFilter::GET, CHATS)
-        .merge(refused::<ChatsDelete>(MethodFilter::DELETE, CHATS));
-    let workspace_settings = refused::<ChatsSettingsGet>(MethodFilter::GET, CHATS)
-        .merge(refused::<ChatsSettingsUpdate>(MethodFilter::PATCH, CHATS))
-        .merge(refused::<ChatsSettingsUpdate>(MethodFilter::DELETE, CHATS));
     let rules =
         refused::<DynamicSearchRulesGet>(MethodFilter::POST, RULES)
             .merge(refused::<DynamicSearchRulesDelete>(MethodFilter::DELETE, RULES));
@@ -67,16 +56,11 @@ pub(super) fn routes() -> Router<App> {
     let stream = refused::<MetricsGet>(MethodFilter::POST, LOGS)
         .merge(refused::<MetricsGet>(MethodFilter::DELETE, LOGS));
     Router::new()
-        .route("/indexes/{index}/settings/chat", chat_settings)
-        .route("/chats", refused::<ChatsGet>(MethodFilter::GET, CHATS))
-        .route("/chats/{workspace}", workspace)
-        .route("/chats/{workspace}/settings", workspace_settings)
         .route("/chats/{workspace}/chat/completions", refused::<ChatCompletions>(MethodFilter::POST, CHATS))
         .route("/dynamic-search-rules", rules)
         .route("/dynamic-search-rules/{uid}", rule)
         .route("/logs/stream", stream)
         .route("/logs/stderr", refused::<MetricsGet>(MethodFilter::POST, LOGS))
-        .route("/render-template", refused::<SettingsGet>(MethodFilter::POST, TEMPLATES))
         .route("/tasks/compact", refused::<TasksCompact>(MethodFilter::POST, TASK_QUEUE))
         .route("/export", refused::<Export>(MethodFilter::POST, EXPORT))
 }

@@ -1,0 +1,230 @@
+//! Chat workspaces and their settings: kept by Miroir, checked and filled in by a node. Chats themselves are not served
+//! (see [`super::unsupported`]), so no node has to keep a workspace.
+
+use std::collections::BTreeMap;
+
+use axum::extract::{Path, Query, RawQuery, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use miroir_core::error::ErrorCode;
+use miroir_store::Collection;
+use reqwest::Method;
+use serde_json::{Map, Value, json};
+
+use super::features::{Feature, require};
+use super::indexes::wrong_query;
+use super::page::Page;
+use crate::cluster::NodeRequest;
+use crate::http::App;
+use crate::http::auth::{Authorized, ChatsDelete, ChatsGet, ChatsSettingsGet, ChatsSettingsUpdate};
+use crate::http::body::JsonBody;
+use crate::http::dry_run::ask_any;
+use crate::http::error::HttpError;
+use crate::http::path::check_uid;
+
+/// Meilisearch's default page.
+const DEFAULT_LIMIT: usize = 20;
+
+/// Where nodes check settings: a workspace that they have for nothing else.
+const SCRATCH: &str = "/chats/miroir/settings";
+
+/// The settings of a workspace. Whatever a change leaves out stays as it is; null is the default.
+const PARTS: [&str; 8] =
+    ["source", "orgId", "projectId", "apiVersion", "deploymentId", "baseUrl", "apiKey", "prompts"];
+
+pub(super) fn routes() -> Router<App> {
+    Router::new()
+        .route("/chats", get(list))
+        .route("/chats/{workspace}", get(one).delete(remove))
+        .route("/chats/{workspace}/settings", get(settings).patch(change).delete(reset))
+}
+
+async fn list(
+    _: Authorized<ChatsGet>,
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+    Query(pairs): Query<Vec<(String, String)>>,
+) -> Result<Json<Page>, HttpError> {
+    let (mut offset, mut limit) = (0, DEFAULT_LIMIT);
+    for (name, text) in &pairs {
+        match (name.as_str(), text.parse()) {
+            ("offset", Ok(number)) => offset = number,
+            ("limit", Ok(number)) => limit = number,
+            _ => return Err(wrong_query(&app, "/chats", query.as_deref()).await),
+        }
+    }
+    require_chats(&app, NodeRequest::get("/chats")).await?;
+    let kept = workspaces(&app).await?;
+    let results = kept.keys().skip(offset).take(limit).map(|uid| json!({ "uid": uid })).collect();
+    Ok(Json(Page { results, offset, limit, total: kept.len() }))
+}
+
+async fn one(
+    _: Authorized<ChatsGet>,
+    Path(uid): Path<String>,
+    State(app): State<App>,
+) -> Result<Json<Value>, HttpError> {
+    require_chats(&app, NodeRequest::get("/chats/miroir")).await?;
+    check_uid(&uid)?;
+    if workspaces(&app).await?.contains_key(&uid) {
+        Ok(Json(json!({ "uid": uid })))
+    } else {
+        Err(missing(&uid, "chat"))
+    }
+}
+
+async fn remove(
+    _: Authorized<ChatsDelete>,
+    Path(uid): Path<String>,
+    State(app): State<App>,
+) -> Result<StatusCode, HttpError> {
+    require_chats(&app, NodeRequest::new(Method::DELETE, "/chats/miroir")).await?;
+    if !workspaces(&app).await?.contains_key(&uid) {
+        return Err(missing(&uid, "chat"));
+    }
+    app.writer.put_record(Collection::ChatWorkspaces, uid, None).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn settings(
+    _: Authorized<ChatsSettingsGet>,
+    Path(uid): Path<String>,
+    State(app): State<App>,
+) -> Result<Json<Value>, HttpError> {
+    require_chats(&app, NodeRequest::get(SCRATCH)).await?;
+    let kept = workspaces(&app).await?.remove(&uid).ok_or_else(|| missing(&uid, "Chat"))?;
+    Ok(Json(kept["shown"].clone()))
+}
+
+async fn change(
+    _: Authorized<ChatsSettingsUpdate>,
+    Path(uid): Path<String>,
+    State(app): State<App>,
+    body: JsonBody,
+) -> Result<Response, HttpError> {
+    let request = NodeRequest::new(Method::PATCH, SCRATCH);
+    require_chats(&app, request.clone().json(body.bytes.clone())).await?;
+    let Value::Object(patch) = body.value else {
+        return check(&app, request.json(body.bytes)).await.map(|shown| Json(shown).into_response());
+    };
+    let set = workspaces(&app).await?.remove(&uid).map(|mut kept| kept["set"].take());
+    let set = merged(set.as_ref().and_then(Value::as_object), &patch);
+    keep(&app, uid, set).await.map(|shown| Json(shown).into_response())
+}
+
+async fn reset(
+    _: Authorized<ChatsSettingsUpdate>,
+    Path(uid): Path<String>,
+    State(app): State<App>,
+) -> Result<Json<Value>, HttpError> {
+    require_chats(&app, NodeRequest::new(Method::DELETE, SCRATCH)).await?;
+    if !workspaces(&app).await?.contains_key(&uid) {
+        return Err(missing(&uid, "Chat"));
+    }
+    keep(&app, uid, Map::new()).await.map(Json)
+}
+
+/// Has a node check the whole settings, and keeps them with what the node makes of them.
+async fn keep(app: &App, uid: String, set: Map<String, Value>) -> Result<Value, HttpError> {
+    let request = NodeRequest::new(Method::PATCH, SCRATCH).json(whole(&set).to_string());
+    let shown = check(app, request).await?;
+    let record = json!({ "set": set, "shown": shown });
+    app.writer.put_record(Collection::ChatWorkspaces, uid, Some(record)).await?;
+    Ok(shown)
+}
+
+async fn check(app: &App, request: NodeRequest) -> Result<Value, HttpError> {
+    let Some(reply) = ask_any(&app.cluster, request).await else {
+        return Err(HttpError::new(
+            ErrorCode::MiroirNodeUnavailable,
+            "No node can check the settings now. Try again when one is back.",
+        ));
+    };
+    match serde_json::from_slice(&reply.body) {
+        Ok(shown) if reply.status.is_success() => Ok(shown),
+        Ok(_) => Err(HttpError::Node(reply)),
+        Err(_) => Err(HttpError::new(ErrorCode::MiroirNotSupported, "The nodes know no chat workspaces.")),
+    }
+}
+
+async fn require_chats(app: &App, request: NodeRequest) -> Result<(), HttpError> {
+    require(app, Feature::ChatCompletions, request).await
+}
+
+async fn workspaces(app: &App) -> Result<BTreeMap<String, Value>, HttpError> {
+    Ok(app.writer.records(Collection::ChatWorkspaces).await?)
+}
+
+fn missing(uid: &str, word: &str) -> HttpError {
+    HttpError::new(ErrorCode::ChatNotFound, format!("{word} {} not found", quoted(uid, word)))
+}
+
+/// Meilisearch quotes the uid of a workspace whose settings are asked for, and no other.
+fn quoted(uid: &str, word: &str) -> String {
+    if word == "Chat" { format!("`{uid}`") } else { uid.to_owned() }
+}
+
+/// What is set after a change. Fields that Meilisearch does not know are kept, to be refused by a node.
+fn merged(set: Option<&Map<String, Value>>, patch: &Map<String, Value>) -> Map<String, Value> {
+    let mut set = set.cloned().unwrap_or_default();
+    for (name, value) in patch {
+        match (name.as_str(), value, set.get_mut(name)) {
+            (_, Value::Null, _) => {
+                set.shift_remove(name);
+            }
+            ("prompts", Value::Object(prompts), Some(Value::Object(old))) => {
+                old.extend(prompts.iter().map(|(name, prompt)| (name.clone(), prompt.clone())));
+            }
+            _ => {
+                set.insert(name.clone(), value.clone());
+            }
+        }
+    }
+    set
+}
+
+/// Every part, so that nothing remains of what the node checked before.
+fn whole(set: &Map<String, Value>) -> Value {
+    let mut whole = set.clone();
+    for part in PARTS {
+        whole.entry(part).or_insert(Value::Null);
+    }
+    if let Some(Value::Object(prompts)) = whole.get_mut("prompts") {
+        for prompt in
+            ["system", "searchDescription", "searchQParam", "searchFilterParam", "searchIndexUidParam"]
+        {
+            prompts.entry(prompt).or_insert(Value::Null);
+        }
+    }
+    Value::Object(whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(value: Value) -> Map<String, Value> {
+        let Value::Object(object) = value else { panic!("not an object: {value}") };
+        object
+    }
+
+    #[test]
+    fn a_change_leaves_alone_what_it_does_not_name_and_null_takes_away() {
+        let set = object(json!({ "source": "openAi", "apiKey": "a", "prompts": { "system": "s" } }));
+        let patch = object(json!({ "apiKey": null, "orgId": "o", "prompts": { "searchQParam": "q" } }));
+        let after =
+            json!({ "source": "openAi", "prompts": { "system": "s", "searchQParam": "q" }, "orgId": "o" });
+        assert_eq!(Value::Object(merged(Some(&set), &patch)), after);
+    }
+
+    #[test]
+    fn a_node_is_sent_every_part() {
+        let sent = whole(&object(json!({ "source": "mistral", "prompts": { "system": "s" } })));
+        assert_eq!(sent["source"], "mistral");
+        assert_eq!(sent["apiKey"], Value::Null);
+        assert!(sent.as_object().is_some_and(|sent| PARTS.iter().all(|part| sent.contains_key(*part))));
+        assert_eq!(sent["prompts"].as_object().map(Map::len), Some(5));
+    }
+}

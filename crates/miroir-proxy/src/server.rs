@@ -43,7 +43,7 @@ const MAX_LAG: Duration = Duration::from_mins(1);
 #[derive(Debug, Error)]
 pub enum StartError {
     /// The address is taken or not ours.
-    #[error("can't listen on {address} (`{section}.bind`, `{section}.port`): {source}")]
+    #[error("can't listen on {address} (`{section}.bind`, `{section}.port`)")]
     Listen {
         /// The section of the configuration that says where.
         section: &'static str,
@@ -53,12 +53,20 @@ pub enum StartError {
         source: std::io::Error,
     },
     /// The store can't be opened.
-    #[error("can't open the task store `{path}` (`task_store.path`): {source}")]
+    #[error("can't open the task store `{path}` (`task_store.path`)")]
     Store {
         /// Where.
         path: String,
         /// Why not.
         source: StoreError,
+    },
+    /// There is no place for the store.
+    #[error("can't create the folder of the task store `{path}` (`task_store.path`)")]
+    Folder {
+        /// The store.
+        path: String,
+        /// Why not.
+        source: std::io::Error,
     },
     /// The log can't be continued with this configuration.
     #[error(transparent)]
@@ -67,7 +75,7 @@ pub enum StartError {
     #[error("`replication_factor` must be at least 1")]
     NoReplication,
     /// A node's client can't be made.
-    #[error("can't set up the connection to node `{node}`: {source}")]
+    #[error("can't set up the connection to node `{node}`")]
     Node {
         /// Which node.
         node: String,
@@ -221,6 +229,10 @@ fn nodes(config: &Config, metrics: &Metrics) -> Result<Vec<Node>, StartError> {
 
 fn open_store(config: &Config) -> Result<SqliteStore, StartError> {
     let TaskStoreConfig::Sqlite { path } = &config.task_store;
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)
+            .map_err(|source| StartError::Folder { path: path.display().to_string(), source })?;
+    }
     SqliteStore::open(path).map_err(|source| store_error(config, source))
 }
 

@@ -79,6 +79,9 @@ impl SearchRequest {
     pub fn parse(body: Map<String, Value>) -> Result<Self, NotUnderstood> {
         let window = parse_window(&body)?;
         let attributes = strings(&body, "attributesToRetrieve")?;
+        for rewritten in ["attributesToHighlight", "attributesToCrop"] {
+            strings(&body, rewritten)?;
+        }
         Ok(Self {
             window,
             attributes_to_retrieve: attributes.filter(|list| !list.iter().any(|name| name == "*")),

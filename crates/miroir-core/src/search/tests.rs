@@ -108,6 +108,8 @@ fn pages_of_one_query_use_the_same_nodes() {
 fn a_value_of_the_wrong_kind_is_left_for_a_node_to_refuse() {
     assert_eq!(SearchRequest::parse(object(json!({ "limit": "many" }))), Err(NotUnderstood("limit")));
     assert_eq!(SearchRequest::parse(object(json!({ "facets": "all" }))), Err(NotUnderstood("facets")));
+    let crop = SearchRequest::parse(object(json!({ "attributesToCrop": ["title", 1] })));
+    assert_eq!(crop, Err(NotUnderstood("attributesToCrop")));
     assert!(SearchRequest::parse(object(json!({ "limit": null, "facets": null }))).is_ok());
 }
 

@@ -78,19 +78,14 @@ where
     T: Relabel + for<'de> serde::Deserialize<'de> + Default,
 {
     let origin = Origin::Variable(name.to_owned());
-    match read_as::<Vec<Setting<T>>>(text, key) {
-        Ok(mut items) => {
-            for item in &mut items {
-                item.origin = origin.clone();
-                item.value.relabel(&origin);
-            }
-            Some(items)
-        }
-        Err(found) => {
-            problems.extend(found.into_iter().map(|problem| blame(problem, key, &origin)));
-            None
-        }
+    let (items, found) = read_as::<Vec<Setting<T>>>(text, key);
+    problems.extend(found.into_iter().map(|problem| blame(problem, key, &origin)));
+    let mut items = items?;
+    for item in &mut items {
+        item.origin = origin.clone();
+        item.value.relabel(&origin);
     }
+    Some(items)
 }
 
 fn blame(problem: Problem, key: &str, origin: &Origin) -> Problem {

@@ -126,6 +126,17 @@ pub struct Problem {
 }
 
 impl Problem {
+    /// Whether the other key is missing only because it was written like this one.
+    pub(super) fn explains(&self, other: &Self) -> bool {
+        let (Reason::UnknownKey { nearest: Some(nearest) }, Reason::Missing { .. }) =
+            (&self.reason, &other.reason)
+        else {
+            return false;
+        };
+        let beside = self.key.rsplit_once('.').map(|(section, _)| format!("{section}.{nearest}"));
+        beside.unwrap_or_else(|| nearest.clone()) == other.key
+    }
+
     pub(super) fn unreadable_file(error: &std::io::Error) -> Self {
         Self {
             key: String::new(),

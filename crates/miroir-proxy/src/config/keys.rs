@@ -1,5 +1,5 @@
-//! The names of all keys, which files and variables are held against. `deny_unknown_fields` stops at the first unknown
-//! key; this finds all of them, with the key that was probably meant.
+//! The names of all keys, which files and variables are held against: all unknown ones are found, with
+//! the key that was probably meant.
 
 use std::fmt;
 

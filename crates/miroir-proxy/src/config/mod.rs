@@ -52,13 +52,18 @@ pub fn load(
 }
 
 fn parse(text: &str, variables: impl IntoIterator<Item = (String, String)>) -> Result<Loaded, Vec<Problem>> {
-    let (mut raw, mut problems) = raw::read(text);
+    let (raw, mut problems) = raw::read(text);
+    // A file that could not be read at all would only add "missing" for everything that is in it.
+    let Some(mut raw) = raw else { return Err(problems) };
     let mut warnings = Vec::new();
     env::apply(&mut raw, variables, &mut problems, &mut warnings);
-    // A file that could not be read at all would only add "missing" for everything that is in it.
-    if !problems.is_empty() {
-        return Err(problems);
+    match check::check(&raw, &mut warnings) {
+        Ok(config) if problems.is_empty() => Ok(Loaded { config, warnings }),
+        Ok(_) => Err(problems),
+        Err(mut found) => {
+            found.retain(|problem| !problems.iter().any(|other| other.explains(problem)));
+            problems.extend(found);
+            Err(problems)
+        }
     }
-    let config = check::check(&raw, &mut warnings)?;
-    Ok(Loaded { config, warnings })
 }

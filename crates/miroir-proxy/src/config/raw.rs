@@ -22,7 +22,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Setting<T> {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 pub(super) struct Raw {
     pub master_key: Option<Setting>,
     pub node_master_key: Option<Setting>,
@@ -51,14 +51,14 @@ pub(super) struct Raw {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 pub(super) struct RawIndexShards {
     pub pattern: Option<Setting>,
     pub shards: Option<Setting>,
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 pub(super) struct RawNode {
     pub id: Option<Setting>,
     pub address: Option<Setting>,
@@ -66,7 +66,7 @@ pub(super) struct RawNode {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 pub(super) struct RawServer {
     pub bind: Option<Setting>,
     pub port: Option<Setting>,
@@ -76,14 +76,14 @@ pub(super) struct RawServer {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 pub(super) struct RawScatter {
     pub node_timeout_ms: Option<Setting>,
     pub unavailable_shard_policy: Option<Setting>,
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 pub(super) struct RawHealth {
     pub interval_ms: Option<Setting>,
     pub timeout_ms: Option<Setting>,
@@ -92,14 +92,14 @@ pub(super) struct RawHealth {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 pub(super) struct RawTaskStore {
     pub backend: Option<Setting>,
     pub path: Option<Setting>,
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 pub(super) struct RawSettingsBroadcast {
     pub strategy: Option<Setting>,
     pub verify_timeout_s: Option<Setting>,
@@ -108,20 +108,20 @@ pub(super) struct RawSettingsBroadcast {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 pub(super) struct RawSettingsDriftCheck {
     pub interval_s: Option<Setting>,
     pub auto_repair: Option<Setting>,
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 pub(super) struct RawAdmin {
     pub api_key: Option<Setting>,
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 pub(super) struct RawMetrics {
     pub enabled: Option<Setting>,
     pub bind: Option<Setting>,
@@ -137,25 +137,21 @@ where
     Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// Reads a whole file. Unknown keys are all reported at once; a text that is not YAML has one problem.
-pub(super) fn read(text: &str) -> (Raw, Vec<Problem>) {
-    match read_as(text, "") {
-        Ok(raw) => (raw, Vec::new()),
-        Err(problems) => (Raw::default(), problems),
-    }
+/// Reads a whole file. Nothing is read of a text that is not YAML; what is unknown is passed over. Both are told.
+pub(super) fn read(text: &str) -> (Option<Raw>, Vec<Problem>) {
+    read_as(text, "")
 }
 
 /// Reads a text whose keys are the known ones below `prefix`. Null means all defaults.
-pub(super) fn read_as<'de, T>(text: &'de str, prefix: &str) -> Result<T, Vec<Problem>>
+pub(super) fn read_as<'de, T>(text: &'de str, prefix: &str) -> (Option<T>, Vec<Problem>)
 where
     T: Deserialize<'de> + Default,
 {
-    let unknown = keys::find_unknown(text, prefix).map_err(|error| vec![syntax(&error)])?;
-    if !unknown.is_empty() {
-        return Err(unknown);
-    }
-    let read: Result<Option<T>, _> = serde_saphyr::from_str(text);
-    Ok(read.map_err(|error| vec![syntax(&error)])?.unwrap_or_default())
+    let read = keys::find_unknown(text, prefix).and_then(|unknown| {
+        let read: Option<T> = serde_saphyr::from_str(text)?;
+        Ok((Some(read.unwrap_or_default()), unknown))
+    });
+    read.unwrap_or_else(|error| (None, vec![syntax(&error)]))
 }
 
 /// The parser's message without the lines around it, which may hold a key.

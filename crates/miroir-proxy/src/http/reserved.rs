@@ -12,9 +12,18 @@ const SELECTING: [(&str, ErrorCode, ErrorCode); 2] = [
     ("distinct", ErrorCode::InvalidSearchDistinct, ErrorCode::BadRequest),
 ];
 
-/// Refuses a search that selects by a reserved name.
+/// The parts of a search that name attributes for something else.
+const NAMING: [(&str, ErrorCode); 4] = [
+    ("sort", ErrorCode::InvalidSearchSort),
+    ("facets", ErrorCode::InvalidSearchFacets),
+    ("attributesToSearchOn", ErrorCode::InvalidSearchAttributesToSearchOn),
+    ("facetName", ErrorCode::InvalidFacetSearchFacetName),
+];
+
+/// Refuses a search, be it for documents or for the values of a facet, that makes use of a reserved name.
 pub(super) fn check_search(body: &Map<String, Value>) -> Result<(), HttpError> {
-    SELECTING.iter().try_for_each(|(key, code, _)| check(body.get(*key), *code))
+    let selecting = SELECTING.iter().map(|(key, code, _)| (*key, *code));
+    selecting.chain(NAMING).try_for_each(|(key, code)| check(body.get(key), code))
 }
 
 /// Refuses a search for similar documents that selects by a reserved name.
@@ -70,6 +79,7 @@ mod tests {
             check_selection(&object(json!({ "filter": [["a = 1", "_miroir_shard_001 EXISTS"]] }))).is_err()
         );
         assert!(check_settings(&json!({ "synonyms": { "_miroir_x": ["a"] } })).is_err());
+        assert!(check_search(&object(json!({ "sort": ["_miroir_shard:asc"] }))).is_err());
         assert!(check_search(&object(json!({ "q": "_miroir_shard_001", "filter": "miroir = 1" }))).is_ok());
     }
 }

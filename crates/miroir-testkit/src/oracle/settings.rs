@@ -204,7 +204,7 @@ fn add_words(dice: &mut Dice, settings: &mut Value) {
         settings["typoTolerance"] = match dice.between(0, 3) {
             0 => json!({"enabled": false}),
             1 => json!({"minWordSizeForTypos": {"oneTypo": 4, "twoTypos": 7}}),
-            2 => json!({"disableOnWords": ["horse", "storm"], "disableOnNumbers": true}),
+            2 => json!({"disableOnWords": ["horse", "storm"]}),
             _ => json!({"disableOnAttributes": ["title"]}),
         };
     }

@@ -35,16 +35,16 @@ pub(super) fn open_metrics() -> Router<App> {
     Router::new().route("/metrics", get(scrape))
 }
 
-/// For whoever sends requests here: whether every search can be answered in full. No key, so no names either.
+/// For whoever sends requests here: whether every search can be answered in full, by a node
+/// that is there. No key, so no names either.
 async fn ready(State(app): State<App>) -> (StatusCode, Json<Value>) {
-    let missing = coverage(&app.cluster.view.load()).missing;
-    match missing {
-        0 => (StatusCode::OK, Json(json!({ "status": "ready" }))),
-        _ => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            Json(json!({ "status": "not_ready", "missing_shard_count": missing })),
-        ),
+    let view = app.cluster.view.load();
+    let missing = coverage(&view).missing;
+    if missing == 0 && !view.readable.is_empty() {
+        return (StatusCode::OK, Json(json!({ "status": "ready" })));
     }
+    let body = json!({ "status": "not_ready", "missing_shard_count": missing });
+    (StatusCode::SERVICE_UNAVAILABLE, Json(body))
 }
 
 async fn topology(_: AdminAuthorized, State(app): State<App>) -> Json<Topology> {

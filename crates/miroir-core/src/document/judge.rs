@@ -13,7 +13,7 @@ mod scan;
 mod values;
 mod vectors;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde_json::value::RawValue;
 
@@ -200,6 +200,27 @@ fn read_ids(
 /// The shard of each document of the batch, in its order.
 pub fn partition(ids: &DocumentIds, shards: ShardCount) -> Vec<ShardId> {
     ids.iter().map(|id| shard_of(id, shards)).collect()
+}
+
+/// For each part the places of its documents that a document of a later part replaces as a whole. Within a part a node
+/// sees to it itself.
+pub fn replaced_later(payload: &Payload, ids: &DocumentIds, method: WriteMethod) -> Vec<Vec<usize>> {
+    if method != WriteMethod::Replace || payload.parts.len() < 2 {
+        return Vec::new();
+    }
+    let ids: Vec<&str> = ids.iter().collect();
+    let mut last_part: HashMap<&str, usize> = HashMap::with_capacity(ids.len());
+    let mut end = ids.len();
+    let mut replaced: Vec<Vec<usize>> = Vec::with_capacity(payload.parts.len());
+    for (number, part) in payload.parts.iter().enumerate().rev() {
+        let start = end - part.len();
+        let mut is_replaced =
+            |place: &usize| *last_part.entry(ids[start + place]).or_insert(number) != number;
+        replaced.push((0..part.len()).filter(&mut is_replaced).collect());
+        end = start;
+    }
+    replaced.reverse();
+    replaced
 }
 
 /// The shard of each document of one part of a payload that was judged before.

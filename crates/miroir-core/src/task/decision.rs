@@ -83,6 +83,10 @@ pub enum Step {
         skip_creation: bool,
         /// The shards of the part's documents.
         shards: BTreeSet<ShardId>,
+        /// Documents of the part, by their place in it, that a later part replaces. No node gets them: what one server
+        /// never looks at may be faulty.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        replaced: Vec<usize>,
     },
     /// Delete the documents with the mutation's ids.
     DeleteByIds {
@@ -95,6 +99,9 @@ pub enum Step {
         filter: Value,
         /// The one replica of each shard whose count of deleted documents counts.
         counting: BTreeMap<ShardId, NodeId>,
+        /// What goes into one request.
+        #[serde(default)]
+        grouping: Grouping,
     },
     /// Change the documents that match by a function.
     EditDocuments {
@@ -106,9 +113,24 @@ pub enum Step {
         function: String,
         /// The one replica of each shard whose count of changed documents counts.
         counting: BTreeMap<ShardId, NodeId>,
+        /// What goes into one request.
+        #[serde(default)]
+        grouping: Grouping,
     },
     /// Delete all documents.
     Clear,
+}
+
+/// Which of a node's shards are in one request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Grouping {
+    /// Those that the node counts, and the others. Decisions of older versions.
+    #[default]
+    ByCounter,
+    /// Those that lie on the same nodes. All of these get the same requests, so a request that fails does so on all of
+    /// them, and any of them can say how many documents it found.
+    ByCopies,
 }
 
 /// A change of the catalog.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::decision::Target;
+use super::decision::{Grouping, Target};
 use super::{Decision, Step, WriteMethod};
 use crate::document::marker::selection_filter;
 use crate::error::ErrorCode;
@@ -74,12 +74,14 @@ pub enum Op<'a> {
 }
 
 /// Whether a node's count of deleted documents goes into the task, or only another replica's does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Counts {
     /// It does.
     Yes,
     /// It does not.
     No,
+    /// It does, unless another node's does that got the same request for these shards.
+    Once(BTreeSet<ShardId>),
 }
 
 impl Op<'_> {
@@ -133,7 +135,7 @@ fn ops_of_step<'a>(step: &'a Step, target: &Target, node: &NodeId, held: &BTreeS
         Step::DeleteIndex => vec![Op::DeleteIndex],
         Step::Settings { patch } => vec![Op::Settings { patch }],
         Step::Clear => vec![Op::Clear],
-        &Step::AddDocuments { part, method, ref primary_key, skip_creation, ref shards } => {
+        &Step::AddDocuments { part, method, ref primary_key, skip_creation, ref shards, .. } => {
             let shards: BTreeSet<_> = shards.intersection(held).copied().collect();
             if shards.is_empty() {
                 return Vec::new();
@@ -143,18 +145,43 @@ fn ops_of_step<'a>(step: &'a Step, target: &Target, node: &NodeId, held: &BTreeS
         Step::DeleteByIds { counting } => counted_apart(counting, node, held)
             .map(|(shards, counts)| Op::DeleteByIds { shards, counts })
             .collect(),
-        Step::DeleteByFilter { filter, counting } => counted_apart(counting, node, held)
-            .map(|(shards, counts)| {
-                let filter = select(&shards, held, target, Some(filter)).unwrap_or_default();
-                Op::DeleteByFilter { filter, counts }
-            })
-            .collect(),
-        Step::EditDocuments { filter, context, function, counting } => counted_apart(counting, node, held)
-            .map(|(shards, counts)| {
-                let filter = select(&shards, held, target, filter.as_ref());
-                Op::EditDocuments { filter, context: context.as_ref(), function, counts }
-            })
-            .collect(),
+        Step::DeleteByFilter { filter, counting, grouping } => {
+            grouped(*grouping, counting, target, node, held)
+                .into_iter()
+                .map(|(shards, counts)| {
+                    let filter = select(&shards, held, target, Some(filter)).unwrap_or_default();
+                    Op::DeleteByFilter { filter, counts }
+                })
+                .collect()
+        }
+        Step::EditDocuments { filter, context, function, counting, grouping } => {
+            grouped(*grouping, counting, target, node, held)
+                .into_iter()
+                .map(|(shards, counts)| {
+                    let filter = select(&shards, held, target, filter.as_ref());
+                    Op::EditDocuments { filter, context: context.as_ref(), function, counts }
+                })
+                .collect()
+        }
+    }
+}
+
+fn grouped(
+    grouping: Grouping,
+    counting: &BTreeMap<ShardId, NodeId>,
+    target: &Target,
+    node: &NodeId,
+    held: &BTreeSet<ShardId>,
+) -> Vec<(BTreeSet<ShardId>, Counts)> {
+    match grouping {
+        Grouping::ByCounter => counted_apart(counting, node, held).collect(),
+        Grouping::ByCopies => {
+            let mut groups: BTreeMap<BTreeSet<&NodeId>, BTreeSet<ShardId>> = BTreeMap::new();
+            for shard in counting.keys().filter(|shard| held.contains(shard)) {
+                groups.entry(target.placement.all_replicas(*shard).collect()).or_default().insert(*shard);
+            }
+            groups.into_values().map(|shards| (shards.clone(), Counts::Once(shards))).collect()
+        }
     }
 }
 

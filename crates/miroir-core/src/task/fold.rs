@@ -136,23 +136,35 @@ fn count_documents(
     if whole {
         return count_whole(placement, reports);
     }
-    let counted = reports.iter().flat_map(|(node, report)| {
-        let counts = |op: &Op<'_>| {
-            matches!(
-                op,
-                Op::DeleteByIds { counts, .. }
-                    | Op::DeleteByFilter { counts, .. }
-                    | Op::EditDocuments { counts, .. } if *counts == Counts::Yes
-            )
-        };
-        ops_for(decision, node)
-            .into_iter()
-            .zip(report)
-            .filter(move |(op, _)| counts(op))
-            .filter_map(|(_, result)| deleted(result))
-            .collect::<Vec<_>>()
-    });
-    decision.indexed_documents + counted.sum::<u64>()
+    let mut count = decision.indexed_documents;
+    let mut once: BTreeMap<BTreeSet<ShardId>, u64> = BTreeMap::new();
+    for (node, report) in reports {
+        for (op, result) in ops_for(decision, node).into_iter().zip(report) {
+            let (Some(counts), Some(deleted)) = (counts_of(op), deleted(result)) else { continue };
+            match counts {
+                Counts::Yes => count += deleted,
+                Counts::No => {}
+                Counts::Once(shards) => {
+                    once.insert(shards, deleted);
+                }
+            }
+        }
+    }
+    count + once.values().sum::<u64>()
+}
+
+fn counts_of(op: Op<'_>) -> Option<Counts> {
+    match op {
+        Op::DeleteByIds { counts, .. }
+        | Op::DeleteByFilter { counts, .. }
+        | Op::EditDocuments { counts, .. } => Some(counts),
+        Op::CreateIndex { .. }
+        | Op::UpdateIndex { .. }
+        | Op::DeleteIndex
+        | Op::Settings { .. }
+        | Op::AddDocuments { .. }
+        | Op::Clear => None,
+    }
 }
 
 /// The documents of an index of which every node says how many it had. Each document is in a group as often as the group

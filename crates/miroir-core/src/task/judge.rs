@@ -7,10 +7,10 @@ use time::OffsetDateTime;
 
 use super::decision::Target;
 use super::{
-    Decision, Deletion, Effect, LogEntry, MissingIndex, Mutation, NewIndexRules, SettingsOrigin, Step,
-    Verdict,
+    Decision, Deletion, Effect, Grouping, LogEntry, MissingIndex, Mutation, NewIndexRules, SettingsOrigin,
+    Step, Verdict,
 };
-use crate::document::{Batch, Demands, Existing, Judged, Payload, judge_batch, partition};
+use crate::document::{Batch, Demands, Existing, Judged, Payload, judge_batch, partition, replaced_later};
 use crate::error::{ErrorCode, ResponseError};
 use crate::hash::shard_of;
 use crate::ids::{NodeId, PhysicalUid, ShardId};
@@ -40,7 +40,7 @@ pub struct Circumstances<'a> {
 pub struct Judgement {
     /// What to do.
     pub decision: Decision,
-    /// The shard of each document, part by part of the payload; empty if no document is to be sent.
+    /// The shard of each document that is sent, part by part of the payload; empty if no document is.
     pub shards_of_documents: Vec<Vec<ShardId>>,
     /// Documents of which it must be known whether they exist. Unless there are none, the decision is void, and the
     /// entry is to be judged again with the answer in [`Circumstances::existing`].
@@ -187,7 +187,7 @@ impl<'a> Draft<'a> {
         Ok(Ok(draft))
     }
 
-    /// The shard of each document, part by part, unless none is written.
+    /// The shard of each document that is sent, part by part, unless none is written.
     fn add_documents(
         &mut self,
         mutation: &Mutation,
@@ -233,15 +233,20 @@ impl<'a> Draft<'a> {
         }
         self.settle_new_index();
         let mut shards = partition(&batch.ids, self.index.shards).into_iter();
+        let mut replaced = replaced_later(payload, &batch.ids, *method).into_iter();
         let mut shards_of_documents = Vec::with_capacity(payload.parts.len());
         for (number, part) in payload.parts.iter().enumerate() {
-            let of_part: Vec<ShardId> = shards.by_ref().take(part.len()).collect();
+            let replaced = replaced.next().unwrap_or_default();
+            let of_part = shards.by_ref().take(part.len()).enumerate();
+            let is_sent = |(place, _): &(usize, ShardId)| replaced.binary_search(place).is_err();
+            let of_part: Vec<ShardId> = of_part.filter(is_sent).map(|(_, shard)| shard).collect();
             self.steps.push(Step::AddDocuments {
                 part: number,
                 method: *method,
                 primary_key: primary_key.clone(),
                 skip_creation: *skip_creation,
                 shards: of_part.iter().copied().collect(),
+                replaced,
             });
             shards_of_documents.push(of_part);
         }
@@ -270,6 +275,7 @@ impl<'a> Draft<'a> {
             Deletion::ByFilter(filter) => Step::DeleteByFilter {
                 filter: filter.clone(),
                 counting: self.counting(self.index.shards.shards()),
+                grouping: Grouping::ByCopies,
             },
             Deletion::All => Step::Clear,
         };
@@ -290,7 +296,13 @@ impl<'a> Draft<'a> {
 
     fn edit_documents(&mut self, filter: Option<Value>, context: Option<Value>, function: String) -> Verdict {
         let counting = self.counting(self.index.shards.shards());
-        self.steps.push(Step::EditDocuments { filter, context, function, counting });
+        self.steps.push(Step::EditDocuments {
+            filter,
+            context,
+            function,
+            counting,
+            grouping: Grouping::ByCopies,
+        });
         self.effects.push(Effect::Touch);
         Verdict::Accepted
     }

@@ -23,7 +23,9 @@ mod status;
 mod swap;
 mod sync;
 
-pub use decision::{Decision, Effect, NewIndexRules, ShardRules, Step, Target, Verdict, apply_effect};
+pub use decision::{
+    Decision, Effect, Grouping, NewIndexRules, ShardRules, Step, Target, Verdict, apply_effect,
+};
 pub use delivery::{Counts, Op, ops_for, touched_shards};
 pub use details::{details_at_end, details_at_start};
 pub use errand::Errand;

@@ -311,11 +311,11 @@ fn a_payload_in_parts_is_judged_as_a_whole_and_sent_part_by_part_in_order() {
         let payload = Payload::restore(parts.into()).unwrap();
         cluster.judge(Some(&index), add(payload.len() as u64, MissingIndex::Create), Some(&payload))
     };
-    let decision = judge([r#"{"id":1},{"id":2}"#, r#"{"id":1},{"id":3}"#, r#"{"id":2}"#]);
-    assert_eq!(decision.indexed_documents, 3);
+    let decision = judge([r#"{"id":1},{"id":2}"#, r#"{"id":4},{"id":3}"#, r#"{"id":5}"#]);
+    assert_eq!(decision.indexed_documents, 5);
     let shard = |id| shard_of(id, index.shards);
     let expected =
-        [vec!["1", "2"], vec!["1", "3"], vec!["2"]].map(|ids| ids.into_iter().map(shard).collect());
+        [vec!["1", "2"], vec!["4", "3"], vec!["5"]].map(|ids| ids.into_iter().map(shard).collect());
     let ops = ops_for(&decision, &node(0));
     assert_eq!(ops.len(), 3);
     for (number, (op, expected)) in ops.iter().zip(&expected).enumerate() {
@@ -331,6 +331,29 @@ fn a_payload_in_parts_is_judged_as_a_whole_and_sent_part_by_part_in_order() {
 }
 
 #[test]
+fn what_a_later_part_replaces_is_sent_to_nobody_and_what_it_only_changes_is() {
+    let parts = [r#"{"id":1,"n":1e999},{"id":2}"#, r#"{"id":1},{"id":1},{"id":3}"#, r#"{"id":3}"#];
+    let payload = Payload::restore(parts.map(|part| Bytes::from_static(part.as_bytes())).into()).unwrap();
+    let cluster = Cluster::new(1, 1, 8);
+    let index = cluster.index(Some("id"));
+    let replaced = |write_method: WriteMethod| {
+        let mut mutation = add(6, MissingIndex::Create);
+        if let Mutation::AddDocuments { method, .. } = &mut mutation {
+            *method = write_method;
+        }
+        let decision = cluster.judge(Some(&index), mutation, Some(&payload));
+        let of_step = |step: &Step| match step {
+            Step::AddDocuments { replaced, .. } => Some(replaced.clone()),
+            _ => None,
+        };
+        decision.steps.iter().filter_map(of_step).collect::<Vec<_>>()
+    };
+    assert_eq!(replaced(WriteMethod::Replace), [vec![0], vec![2], vec![]]);
+    // An update of a value that can't be read stays one, unless a later one sets the same field.
+    assert!(replaced(WriteMethod::Update).iter().all(Vec::is_empty));
+}
+
+#[test]
 fn a_decision_stored_before_there_were_parts_is_about_the_first() {
     let step = json!({ "addDocuments": {
         "method": "replace", "primary_key": "id", "skip_creation": false, "shards": [3],
@@ -340,11 +363,39 @@ fn a_decision_stored_before_there_were_parts_is_about_the_first() {
 }
 
 #[test]
-fn each_shard_is_counted_by_one_replica_that_can_be_trusted() {
+fn all_replicas_of_a_shard_get_the_same_deletion_by_filter_and_any_of_them_can_count() {
+    let cluster = Cluster::new(3, 2, 8);
+    let index = cluster.index(Some("id"));
+    let decision = cluster.judge(Some(&index), delete(Deletion::ByFilter(json!("a = 1"))), None);
+    // Each shard has as many documents as its number says.
+    let report = |number: u32| {
+        let of_op = |op: Op<'_>| {
+            let Op::DeleteByFilter { filter, counts: Counts::Once(shards) } = op else { panic!("{op:?}") };
+            let selected = markers(&filter, &index.placement.shards_of(&node(number)));
+            assert_eq!(selected, shards.iter().copied().collect::<Vec<_>>());
+            done(shards.iter().map(|shard| u64::from(shard.0)).sum::<u64>())
+        };
+        (node(number), ops_for(&decision, &node(number)).into_iter().map(of_op).collect::<NodeReport>())
+    };
+    let all: BTreeMap<NodeId, NodeReport> = (0..3).map(report).collect();
+    assert_eq!(fold(&decision, "movies", &all).count, (0..8).sum::<u64>());
+    for away in 0..3 {
+        let mut rest = all.clone();
+        rest.remove(&node(away));
+        assert_eq!(fold(&decision, "movies", &rest).count, (0..8).sum::<u64>(), "without node {away}");
+    }
+}
+
+#[test]
+fn by_a_decision_of_before_each_shard_is_counted_by_one_replica_that_can_be_trusted() {
     let mut cluster = Cluster::new(3, 2, 4);
     cluster.readable.remove(&node(0));
     let index = cluster.index(Some("id"));
-    let decision = cluster.judge(Some(&index), delete(Deletion::ByFilter(json!("a = 1"))), None);
+    let mut decision = cluster.judge(Some(&index), delete(Deletion::ByFilter(json!("a = 1"))), None);
+    let mut stored = json!(decision.steps);
+    assert_eq!(stored[0]["deleteByFilter"]["grouping"], "byCopies");
+    stored[0]["deleteByFilter"].as_object_mut().unwrap().remove("grouping");
+    decision.steps = serde_json::from_value(stored).unwrap();
     let mut counted = Vec::new();
     for number in 0..3 {
         for op in ops_for(&decision, &node(number)) {

@@ -12,7 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use miroir_core::ids::{NodeId, PhysicalUid, TaskUid};
 use miroir_core::task::SyncState;
@@ -28,9 +28,10 @@ use super::inventory::{inventory_request, read_inventory};
 use super::lane::{Lane, LaneEnd};
 use super::ledger::Ledger;
 use super::rebuild::Rebuilder;
-use super::recall::ask_next_task;
+use super::recall::{PAGE, ask_next_task, ask_tasks};
 use super::retry::until_stored;
 use super::shelf::Shelf;
+use super::stragglers::{Order, Stragglers};
 use super::tracker::{Tracker, Watched, open_on};
 use crate::cluster::{Membership, Node};
 use crate::settings::Broadcasts;
@@ -67,7 +68,7 @@ pub(super) struct Caretaker {
 /// Why delivering has ended.
 enum Ended {
     Closed,
-    /// The node lost what it had.
+    /// The node lost what it had, or has something in another order.
     Lost,
     /// The committer found it damaged.
     Damaged,
@@ -94,6 +95,7 @@ impl Caretaker {
         let Some(gate) = self.gates.of(self.node.id()) else { return Ended::Closed };
         let node_tasks = until_stored("reading node tasks", || self.store.node_tasks()).await;
         let accounted = Arc::new(AtomicU64::new(record.next_node_task.unwrap_or(0)));
+        let stragglers = Arc::new(Stragglers::default());
         let (to_tracker, watched) = mpsc::channel::<Watched>(CHANNEL);
         let lane = Lane {
             node: self.node.clone(),
@@ -104,6 +106,7 @@ impl Caretaker {
             cursor: record.cursor,
             next_node_task: record.next_node_task,
             accounted: Arc::clone(&accounted),
+            stragglers: Arc::clone(&stragglers),
             decided: self.decided.clone(),
             gate,
             tracker: to_tracker,
@@ -123,7 +126,7 @@ impl Caretaker {
                 LaneEnd::HistoryLost => Ended::Lost,
             },
             () = tracker.run(watched) => Ended::Closed,
-            () = self.watch_history(&accounted) => Ended::Lost,
+            end = self.watch_history(&accounted, &stragglers) => end,
             damaged = sync.wait_for(|sync| *sync == SyncState::Damaged) => {
                 if damaged.is_ok() { Ended::Damaged } else { Ended::Closed }
             }
@@ -138,15 +141,15 @@ impl Caretaker {
     /// No search goes to the node from now on; the rest follows when that is stored.
     async fn report_loss(&mut self) {
         let node = self.node.id().clone();
-        tracing::error!(%node, "node has lost its data");
+        tracing::error!(%node, "node's data are not those of the log any more");
         self.membership.note_sync(&node, SyncState::Damaged);
         // The committer, which sends the state, ends only together with this.
         let _ = self.events.send(Event::Lost { node }).await;
         let _ = self.sync.wait_for(|sync| *sync == SyncState::Damaged).await;
     }
 
-    /// Returns when the node has lost what it had.
-    async fn watch_history(&self, accounted: &AtomicU64) {
+    /// Returns when the node has lost what it had, or did something twice.
+    async fn watch_history(&self, accounted: &AtomicU64, stragglers: &Stragglers) -> Ended {
         for look in 1_u32.. {
             sleep(LOOK).await;
             if self.membership.standing(self.node.id()).is_none_or(|standing| !standing.reachable) {
@@ -155,9 +158,36 @@ impl Caretaker {
             let known = accounted.load(Ordering::Acquire);
             let Ok(Ok(next)) = ask_next_task(&self.node, self.timeout).await else { continue };
             if next < known || (look % LOOKS_PER_LIST == 0 && self.lacks_an_index().await) {
-                return;
+                return Ended::Lost;
+            }
+            if self.look_for_stragglers(accounted, stragglers).await == Order::Broken {
+                tracing::error!(node = %self.node.id(), "node did a request of before a lost answer too late");
+                if self.has_peers() {
+                    return Ended::Lost;
+                }
             }
         }
+        Ended::Closed
+    }
+
+    async fn look_for_stragglers(&self, accounted: &AtomicU64, stragglers: &Stragglers) -> Order {
+        let Some(from) = stragglers.look_from(Instant::now()) else { return Order::Kept };
+        let counted = accounted.load(Ordering::Acquire);
+        let path = format!("/tasks?reverse=true&from={from}&limit={PAGE}");
+        match ask_tasks(&self.node, path, self.timeout).await {
+            Ok(Ok(tasks)) => stragglers.look_at(&tasks, counted),
+            Ok(Err(_)) | Err(_) => Order::Kept,
+        }
+    }
+
+    /// Whether every shard of the node has a copy elsewhere. Without one, data that are nearly right are better than none.
+    fn has_peers(&self) -> bool {
+        let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        let node = self.node.id();
+        ledger.catalog().values().all(|index| {
+            let shards = index.placement.shards_of(node);
+            shards.into_iter().all(|shard| index.placement.all_replicas(shard).any(|it| it != node))
+        })
     }
 
     /// Whether an index is not there that must be. It must be if it was before and after the look, and is the same: others

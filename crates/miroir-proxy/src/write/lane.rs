@@ -16,7 +16,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use miroir_core::ids::TaskUid;
 use miroir_core::task::{Op, OpResult, ops_for};
@@ -27,11 +27,12 @@ use tokio::sync::{mpsc, watch};
 use super::committer::Event;
 use super::gate::Gate;
 use super::prepared::Decided;
-use super::recall::{Recall, Told, ask_next_task, ask_recall};
+use super::recall::{Recall, Told, ask_next_task, ask_recall, kind_of};
 use super::receive::{Received, reception};
-use super::request::{mark, request};
+use super::request::{is_marked, mark, request};
 use super::retry::{Backoff, until_stored};
 use super::shelf::Shelf;
+use super::stragglers::{Identity, Resent, Stragglers};
 use super::tracker::Watched;
 use crate::cluster::{Node, NodeError, NodeRequest};
 use crate::settings::Broadcasts;
@@ -57,6 +58,8 @@ pub(super) struct Lane {
     pub(super) next_node_task: Option<u64>,
     /// Where others can read it.
     pub(super) accounted: Arc<AtomicU64>,
+    /// What it sent again.
+    pub(super) stragglers: Arc<Stragglers>,
     /// Up to here entries are decided.
     pub(super) decided: watch::Receiver<TaskUid>,
     pub(super) gate: Gate,
@@ -243,6 +246,9 @@ impl Lane {
             Received::Settled(reception) => match reception {
                 Reception::Enqueued(number) if number < pending.next_node_task => Step::HistoryLost,
                 Reception::Enqueued(number) => {
+                    if !matches!(pending.doubt, Doubt::None) {
+                        self.expect_twice(work, op, mark, number);
+                    }
                     // Nothing that comes later in the log can be in the queue already.
                     pending.doubt = Doubt::None;
                     self.account_for(number, pending);
@@ -290,7 +296,22 @@ impl Lane {
 
     fn account_for(&self, node_task: u64, pending: &mut Pending) {
         pending.next_node_task = node_task + 1;
+        self.stragglers.count(node_task);
         self.accounted.store(node_task + 1, Ordering::Release);
+    }
+
+    /// The request was not found in the node's queue, and was sent again: the first one may still come.
+    fn expect_twice(&self, work: &Decided, op: &Op<'_>, mark: &str, number: u64) {
+        let Some(target) = &work.decision.target else { return };
+        let identity =
+            if is_marked(op) { Identity::Mark(mark.to_owned()) } else { Identity::Kind(kind_of(op)) };
+        self.stragglers.expect(Resent {
+            number,
+            index: target.physical.to_string(),
+            identity,
+            is_repeatable: !matches!(op, Op::EditDocuments { .. }),
+            since: Instant::now(),
+        });
     }
 
     /// Stores what was received of entries before `current`, which is not delivered as a whole.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use bytes::Bytes;
 use miroir_core::document::{Part, Payload, splice};
 use miroir_core::ids::{ShardCount, ShardId};
-use miroir_core::task::{Decision, Judgement, LogEntry};
+use miroir_core::task::{Decision, Judgement, LogEntry, Step};
 
 /// Bytes of documents that stay in memory between the decision and the delivery of one entry. Lanes read what is beyond
 /// from the store when they get there: a large payload takes a node longer than that.
@@ -35,7 +35,10 @@ impl Prepared {
         let documents = parts
             .into_iter()
             .zip(judgement.shards_of_documents)
-            .map(|(part, shards)| Documents::new(part, shards))
+            .enumerate()
+            .map(|(number, (part, shards))| {
+                Documents::new(part.without(replaced(&judgement.decision, number)), shards)
+            })
             .take_while(|documents| {
                 bytes += documents.bytes();
                 bytes <= KEPT
@@ -48,6 +51,15 @@ impl Prepared {
     pub(super) fn bytes(&self) -> usize {
         self.documents.iter().map(Documents::bytes).sum()
     }
+}
+
+/// The documents of a part that no node gets, by their places.
+pub(super) fn replaced(decision: &Decision, part: usize) -> &[usize] {
+    let of_step = |step| match step {
+        &Step::AddDocuments { part: number, ref replaced, .. } if number == part => Some(&replaced[..]),
+        _ => None,
+    };
+    decision.steps.iter().find_map(of_step).unwrap_or_default()
 }
 
 /// One part of an entry's documents, each with its shard.

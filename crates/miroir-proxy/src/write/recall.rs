@@ -15,7 +15,7 @@ use super::request::is_marked;
 use crate::cluster::{Node, NodeError, NodeRequest};
 
 /// Tasks in one question.
-const PAGE: u64 = 1_000;
+pub(super) const PAGE: u64 = 1_000;
 
 /// The part of a node's queue that is not accounted for, oldest first.
 #[derive(Debug, Default)]
@@ -64,7 +64,7 @@ pub(super) async fn ask_next_task(node: &Node, timeout: Duration) -> Result<Resu
     Ok(newest.map(|tasks| tasks.first().and_then(|task| task["uid"].as_u64()).map_or(0, |uid| uid + 1)))
 }
 
-async fn ask_tasks(
+pub(super) async fn ask_tasks(
     node: &Node,
     path: String,
     timeout: Duration,
@@ -95,7 +95,7 @@ fn is_task_of(task: &Value, op: &Op<'_>, index: &PhysicalUid, mark: &str) -> boo
     task["indexUid"] == index.as_str() && task["type"] == kind_of(op)
 }
 
-const fn kind_of(op: &Op<'_>) -> &'static str {
+pub(super) const fn kind_of(op: &Op<'_>) -> &'static str {
     match op {
         Op::CreateIndex { .. } => "indexCreation",
         Op::UpdateIndex { .. } => "indexUpdate",

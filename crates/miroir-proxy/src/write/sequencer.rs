@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use miroir_core::document::{Existing, Payload, PayloadError};
@@ -36,6 +36,9 @@ const GROUP: usize = 64;
 
 /// Payload bytes that are decided together at most, unless one entry alone has more.
 const GROUP_BYTES: usize = 8 << 20;
+
+/// How long the log waits for nodes to say whether an index holds documents.
+const COUNTING: Duration = Duration::from_secs(30);
 
 /// Decided tasks that are not over. Beyond that the log waits: no replica of something answers.
 const MAX_UNSETTLED: usize = 10_000;
@@ -157,10 +160,14 @@ impl Sequencer {
             let physical = index.is_none().then(|| ledger.free_physical(&entry, group));
             (index, physical)
         };
-        let documents = match &index {
-            Some(index) if asks_for_count(&entry.mutation) => self.count_documents(index).await,
-            _ => 0,
-        };
+        let mut documents = 0;
+        if let Some(index) = index.as_ref().filter(|index| changes_key(&entry.mutation, index)) {
+            let Some(count) = self.count_documents(index).await else {
+                let judgement = Judgement::refused(nobody_counts(index));
+                return Turn::Decided(Box::new(Prepared::new(entry, judgement, None)));
+            };
+            documents = count;
+        }
         let source = self.load(&entry).await;
         let readable = self.view.load().readable.clone();
         let rules = Arc::clone(&self.rules);
@@ -273,23 +280,26 @@ impl Sequencer {
         begun
     }
 
-    /// Whether the index holds documents: at least one, or none on some replica of every shard.
-    async fn count_documents(&self, index: &IndexEntry) -> u64 {
+    /// Whether the index holds documents: at least one, or none on some replica of every shard. The log waits for the
+    /// answer, so it does not wait for ever.
+    async fn count_documents(&self, index: &IndexEntry) -> Option<u64> {
         let mut backoff = Backoff::new();
-        loop {
+        let began = Instant::now();
+        while began.elapsed() < COUNTING {
             let mut empty: BTreeSet<ShardId> = BTreeSet::new();
             for node in index.placement.nodes() {
                 match self.count_on(node, index).await {
                     Some(0) => empty.extend(index.placement.shards_of(node)),
-                    Some(count) => return count,
+                    Some(count) => return Some(count),
                     None => {}
                 }
             }
             if index.shards.shards().all(|shard| empty.contains(&shard)) {
-                return 0;
+                return Some(0);
             }
             backoff.pause().await;
         }
+        None
     }
 
     async fn count_on(&self, node: &NodeId, index: &IndexEntry) -> Option<u64> {
@@ -404,6 +414,24 @@ fn judge_names(entry: &LogEntry, ledger: &Ledger) -> Option<Prepared> {
         _ => return None,
     };
     Some(Prepared::new(entry.clone(), judgement, None))
+}
+
+/// Whether a primary key is replaced by another one, which only an index without documents allows.
+fn changes_key(mutation: &Mutation, index: &IndexEntry) -> bool {
+    let (Mutation::UpdateIndex { primary_key: Some(key) }
+    | Mutation::RenameIndex { primary_key: Some(key), .. }) = mutation
+    else {
+        return false;
+    };
+    index.primary_key.as_ref().is_some_and(|known| known != key)
+}
+
+fn nobody_counts(index: &IndexEntry) -> ResponseError {
+    let uid = &index.uid;
+    let message = format!(
+        "Index `{uid}`: its primary key can't be changed now: no replica of some shard tells whether there are documents."
+    );
+    ResponseError::new(ErrorCode::MiroirShardUnavailable, message)
 }
 
 fn asks_for_count(mutation: &Mutation) -> bool {

@@ -9,7 +9,7 @@ use miroir_core::ids::{NodeId, TaskUid};
 use miroir_core::task::{Step, ops_for};
 use miroir_store::{Store, StoreError};
 
-use super::prepared::{Decided, Documents, Prepared};
+use super::prepared::{Decided, Documents, Prepared, replaced};
 use super::retry::Backoff;
 
 /// Memory for documents that wait for lanes.
@@ -163,8 +163,9 @@ impl Shelf {
         };
         let body = self.store.payload_part(task, part).await?.ok_or(gone)?;
         let (primary_key, count) = (primary_key.to_owned(), target.placement.shard_count());
+        let replaced = replaced(&decided.decision, part).to_vec();
         let read = tokio::task::spawn_blocking(move || {
-            let part = Part::restore(body).map_err(|error| error.to_string())?;
+            let part = Part::restore(body).map_err(|error| error.to_string())?.without(&replaced);
             let shards = shards_of_part(&part, &primary_key, count);
             Ok(Documents::new(part, shards.map_err(|error| error.to_string())?))
         });

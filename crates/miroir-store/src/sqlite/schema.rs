@@ -150,6 +150,9 @@ const STEPS: &[&str] = &[
     INSERT INTO payload_parts (task_uid, part, body) SELECT task_uid, 0, body FROM payloads;
     DROP TABLE payloads;
 ",
+    "
+    -- Decisions may leave documents of a part out (`replaced`), which older versions would send.
+",
 ];
 
 /// Brings a database to the newest version, all steps or none.

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
 use super::faults::carry_out;
-use super::model::{check_tasks, expected};
+use super::model::{Model, check_tasks, expected};
 use super::plan::FaultPlan;
 use super::tasks::{all_tasks, wait_until_ended};
 use super::traffic::{Answer, Journal, Traffic};
@@ -53,6 +53,8 @@ pub struct CrashReport {
     pub problems: Vec<String>,
     /// Answers of status 500 and above, each text once.
     pub server_errors: Vec<String>,
+    /// Errors that Miroir logged: nodes that had to be rebuilt, for one. None of them breaks a promise.
+    pub logged_errors: Vec<String>,
 }
 
 /// Runs it on a cluster of its own.
@@ -92,13 +94,14 @@ async fn judge(cluster: &Cluster, plan: FaultPlan, journals: &[Journal]) -> Resu
     let model = expected(journals, &tasks);
     // A node that was away may still be catching up, which no task waits for.
     let ended = Instant::now();
-    let mut different = differences(cluster, &model).await?;
+    let mut different = look(cluster, &model).await;
     while !different.is_empty() && ended.elapsed() < RECOVERY {
         tokio::time::sleep(POLL).await;
-        different = differences(cluster, &model).await?;
+        different = look(cluster, &model).await;
     }
     if !different.is_empty() {
-        problems.push(format!("Miroir's log:\n{}", cluster.proxy_log()));
+        let (errors, log) = (cluster.proxy_errors().join("\n"), cluster.proxy_log());
+        problems.push(format!("errors in Miroir's log:\n{errors}\nits end:\n{log}"));
     }
     problems.extend(different);
     let count =
@@ -114,7 +117,13 @@ async fn judge(cluster: &Cluster, plan: FaultPlan, journals: &[Journal]) -> Resu
         recovery: since.elapsed(),
         problems,
         server_errors: server_errors(journals),
+        logged_errors: cluster.proxy_errors(),
     })
+}
+
+/// What is different. A node that is just being filled may not even answer.
+async fn look(cluster: &Cluster, model: &Model) -> Vec<String> {
+    differences(cluster, model).await.unwrap_or_else(|error| vec![format!("{error:#}")])
 }
 
 fn server_errors(journals: &[Journal]) -> Vec<String> {
@@ -154,6 +163,9 @@ impl fmt::Display for CrashReport {
         )?;
         for error in &self.server_errors {
             writeln!(f, "  a client was told {error}")?;
+        }
+        for error in self.logged_errors.iter().take(PRINTED) {
+            writeln!(f, "  Miroir logged {error}")?;
         }
         for problem in self.problems.iter().take(PRINTED) {
             writeln!(f, "  {problem}")?;

@@ -139,6 +139,11 @@ impl Cluster {
         self.proxy.peak_memory()
     }
 
+    /// The lines of Miroir's log that are errors.
+    pub fn proxy_errors(&self) -> Vec<String> {
+        self.proxy.log_lines("ERROR")
+    }
+
     /// The last lines of Miroir's log, for messages of failing tests.
     pub fn proxy_log(&self) -> String {
         self.proxy.log_tail()

@@ -115,6 +115,12 @@ impl Process {
         lines[lines.len().saturating_sub(LOG_TAIL)..].join("\n")
     }
 
+    /// The lines of its log with this text.
+    pub fn log_lines(&self, text: &str) -> Vec<String> {
+        let log = std::fs::read_to_string(&self.program.log).unwrap_or_default();
+        log.lines().filter(|line| line.contains(text)).map(str::to_owned).collect()
+    }
+
     fn signal(&self, signal: Signal) -> Result<()> {
         let id = i32::try_from(self.child.id()).context("a process id fits in 31 bits")?;
         kill(Pid::from_raw(id), signal)

@@ -38,6 +38,17 @@ impl Part {
         self.documents.iter().map(|place| &self.bytes[place.clone()])
     }
 
+    /// The same part, as if the documents at these places were not in it. The places are in order.
+    #[must_use]
+    pub fn without(mut self, places: &[usize]) -> Self {
+        let mut place = 0;
+        self.documents.retain(|_| {
+            place += 1;
+            places.binary_search(&(place - 1)).is_err()
+        });
+        self
+    }
+
     /// How many documents there are.
     pub fn len(&self) -> usize {
         self.documents.len()

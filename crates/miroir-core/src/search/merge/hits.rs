@@ -55,10 +55,10 @@ impl RankedHit {
 
     /// The values of an attribute by which hits are told apart.
     pub(super) fn values(&self, attribute: &str) -> Vec<FacetValue> {
-        // A path begins at the top level of the document, which the hit is.
-        let mut values = FacetValue::of_attribute(&Value::Object(self.object.clone()), attribute);
+        let mut values = FacetValue::of_attribute(&self.object, attribute);
         // What is not displayed stands here, if a distinct attribute of a whole federation needs it.
         let hidden = self.object.get("_federation").and_then(|federation| federation.get("extra_document"));
+        let hidden = hidden.and_then(Value::as_object);
         for value in hidden.map_or_else(Vec::new, |hidden| FacetValue::of_attribute(hidden, attribute)) {
             if !values.contains(&value) {
                 values.push(value);

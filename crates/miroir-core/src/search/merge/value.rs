@@ -27,7 +27,7 @@ impl SortValue {
 
     /// Of the values of a document's field the one that comes first in this direction.
     pub(in crate::search) fn first_of(document: &Map<String, Value>, field: &str, ascending: bool) -> Self {
-        let values = FacetValue::of_attribute(&Value::Object(document.clone()), field);
+        let values = FacetValue::of_attribute(document, field);
         let values = values.into_iter().map(|value| match value {
             FacetValue::Number(number) => Self::Number(number),
             FacetValue::Text(text) => Self::Text(text),
@@ -64,9 +64,9 @@ pub(super) enum FacetValue {
 
 impl FacetValue {
     /// The values of an attribute of a document: paths go through objects and arrays, arrays count each element once.
-    pub(super) fn of_attribute(document: &Value, attribute: &str) -> Vec<Self> {
+    pub(super) fn of_attribute(document: &Map<String, Value>, attribute: &str) -> Vec<Self> {
         let mut values = Vec::new();
-        collect(document, attribute, &mut values);
+        collect_fields(document, attribute, &mut values);
         values.sort_by_key(Self::key);
         values.dedup();
         values
@@ -106,18 +106,18 @@ impl Hash for FacetValue {
 fn collect(value: &Value, path: &str, values: &mut Vec<FacetValue>) {
     match value {
         Value::Array(items) => items.iter().for_each(|item| collect(item, path, values)),
-        Value::Object(object) => {
-            for (name, value) in object {
-                if name == path {
-                    leaves(value, values);
-                } else if let Some(rest) =
-                    path.strip_prefix(name.as_str()).and_then(|rest| rest.strip_prefix('.'))
-                {
-                    collect(value, rest, values);
-                }
-            }
-        }
+        Value::Object(object) => collect_fields(object, path, values),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+fn collect_fields(object: &Map<String, Value>, path: &str, values: &mut Vec<FacetValue>) {
+    for (name, value) in object {
+        if name == path {
+            leaves(value, values);
+        } else if let Some(rest) = path.strip_prefix(name.as_str()).and_then(|rest| rest.strip_prefix('.')) {
+            collect(value, rest, values);
+        }
     }
 }
 

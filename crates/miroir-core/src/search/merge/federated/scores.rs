@@ -9,13 +9,15 @@ use std::cmp::Ordering;
 
 use serde_json::{Map, Value};
 
+use crate::search::merge::value::SortValue;
+
 /// One value of the list by which a hit is compared.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Score {
     /// Neighbouring text rules in one number, or a similarity; times the weight.
     Weighted { score: f64, semantic: bool },
     /// By the values of a field.
-    Sort { ascending: bool, value: Value },
+    Sort { ascending: bool, value: SortValue },
     /// By distance in metres.
     Distance { ascending: bool, metres: Option<f64> },
 }
@@ -33,7 +35,7 @@ impl Score {
         match kind.as_str() {
             "weightedScore" => Some(Self::Weighted { score: value.as_f64()?, semantic: false }),
             "vectorSort" => Some(Self::Weighted { score: value.as_f64()?, semantic: true }),
-            "sort" => Some(Self::Sort { ascending: ascending()?, value: value["value"].clone() }),
+            "sort" => Some(Self::Sort { ascending: ascending()?, value: SortValue::read(&value["value"]) }),
             "geoSort" => Some(Self::Distance { ascending: ascending()?, metres: value["distance"].as_f64() }),
             _ => None,
         }
@@ -46,7 +48,7 @@ impl Score {
             (Self::Sort { ascending, value: a }, Self::Sort { ascending: other, value: b })
                 if ascending == other =>
             {
-                Some(compare_values(*ascending, a, b))
+                Some(a.order(b, *ascending).reverse())
             }
             (Self::Distance { ascending, metres: a }, Self::Distance { ascending: other, metres: b })
                 if ascending == other =>
@@ -83,24 +85,6 @@ pub(super) fn compare(left: (&[Score], f64), right: (&[Score], f64)) -> Ordering
 
 fn nearly(a: f64, b: f64) -> Ordering {
     if (a - b).abs() <= f64::EPSILON { Ordering::Equal } else { a.total_cmp(&b) }
-}
-
-fn compare_values(ascending: bool, a: &Value, b: &Value) -> Ordering {
-    let directed = |order: Ordering| if ascending { order.reverse() } else { order };
-    match (a, b) {
-        // Numbers come before texts in both directions, and nothing comes last.
-        (Value::Null, Value::Number(_) | Value::String(_)) | (Value::String(_), Value::Number(_)) => {
-            Ordering::Less
-        }
-        (Value::Number(_) | Value::String(_), Value::Null) | (Value::Number(_), Value::String(_)) => {
-            Ordering::Greater
-        }
-        (Value::Number(a), Value::Number(b)) => {
-            directed(a.as_f64().partial_cmp(&b.as_f64()).unwrap_or(Ordering::Equal))
-        }
-        (Value::String(a), Value::String(b)) => directed(a.cmp(b)),
-        _ => Ordering::Equal,
-    }
 }
 
 #[cfg(test)]

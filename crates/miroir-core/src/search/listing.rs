@@ -1,11 +1,10 @@
 //! The order of a sorted listing of documents, merged from several ordered lists.
 
 use std::cmp::Ordering;
-use std::collections::VecDeque;
 
 use serde_json::{Map, Value};
 
-use super::merge::{SortValue, metres_to};
+use super::merge::{SortValue, merge_sorted, metres_to};
 use crate::document::fields::FieldSelection;
 
 /// One `field:asc`, `field:desc` or `_geoPoint(lat,lng):asc`.
@@ -44,16 +43,9 @@ pub fn order_documents(
         let key: Vec<SortValue> = criteria.iter().map(|criterion| criterion.value(&document)).collect();
         (key, document)
     };
-    let mut lists: Vec<VecDeque<_>> =
-        lists.into_iter().map(|list| list.into_iter().map(keyed).collect()).collect();
-    let mut merged = Vec::new();
-    loop {
-        let heads = lists.iter().enumerate().filter_map(|(list, documents)| Some((list, documents.front()?)));
-        let best = heads
-            .reduce(|best, head| if order(criteria, &head.1.0, &best.1.0).is_lt() { head } else { best });
-        let Some((list, _)) = best else { return merged };
-        merged.extend(lists[list].pop_front().map(|(_, document)| document));
-    }
+    let lists: Vec<Vec<_>> = lists.into_iter().map(|list| list.into_iter().map(keyed).collect()).collect();
+    let merged = merge_sorted(lists, |(a, _), (b, _)| order(criteria, a, b).is_lt());
+    merged.map(|(_, document)| document).collect()
 }
 
 fn order(criteria: &[Criterion], a: &[SortValue], b: &[SortValue]) -> Ordering {

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use super::hits::RankedHit;
 use super::normal::normalize;
 use super::reply_total;
+use super::value::FacetValue;
 use crate::search::MergePlan;
 
 /// What was counted by some node but does not count, since a better hit has the same distinct value.
@@ -36,6 +37,31 @@ impl Dropped {
             *counts.entry(value.key()).or_default() += 1;
         }
         counts
+    }
+}
+
+/// Lets the first hit of each value of the distinct attribute through, and every hit without a value.
+#[derive(Debug)]
+pub(super) struct DistinctFilter<'a> {
+    attribute: Option<&'a str>,
+    seen: HashSet<FacetValue>,
+}
+
+impl<'a> DistinctFilter<'a> {
+    /// Without an attribute everything is let through.
+    pub(super) fn new(attribute: Option<&'a str>) -> Self {
+        Self { attribute, seen: HashSet::new() }
+    }
+
+    /// Whether the hit, which comes after all that were asked for before, is let through.
+    pub(super) fn admits(&mut self, hit: &RankedHit) -> bool {
+        let Some(attribute) = self.attribute else { return true };
+        let values = hit.values(attribute);
+        if values.iter().any(|value| self.seen.contains(value)) {
+            return false;
+        }
+        self.seen.extend(values);
+        true
     }
 }
 

@@ -1,12 +1,12 @@
 //! The k-way merge of ordered lists of hits.
 
 use std::cmp::Ordering;
-use std::collections::{HashSet, VecDeque};
 
 use serde_json::{Map, Value};
 
 use super::details::{RuleScore, read_details, rules_of};
-use super::distinct::Dropped;
+use super::distinct::{DistinctFilter, Dropped};
+use super::sorted::merge_sorted;
 use super::value::FacetValue;
 use crate::search::MergePlan;
 
@@ -94,8 +94,7 @@ pub(super) fn merge_hits(plan: &MergePlan, lists: Vec<Vec<RankedHit>>) -> (Vec<R
 
 /// All hits of lists that are each in order.
 pub(super) fn in_order(lists: Vec<Vec<RankedHit>>) -> impl Iterator<Item = RankedHit> {
-    let mut lists: Vec<VecDeque<RankedHit>> = lists.into_iter().map(VecDeque::from).collect();
-    std::iter::from_fn(move || take_best(&mut lists))
+    merge_sorted(lists, |a: &RankedHit, b| a.order(b).is_lt())
 }
 
 /// The hits of the client's window out of all in order, and the dropped ones themselves.
@@ -106,17 +105,13 @@ pub(super) fn walk(
     let window = plan.window.range();
     let end = window.end.min(plan.max_total_hits);
     let (mut place, mut hits) = (0, Vec::new());
-    let (mut seen, mut dropped) = (HashSet::new(), Vec::new());
+    let (mut filter, mut dropped) = (DistinctFilter::new(plan.distinct.as_deref()), Vec::new());
     // With a distinct attribute all candidates are walked, to count each value once.
     while place < end || plan.distinct.is_some() {
         let Some(hit) = all.next() else { break };
-        if let Some(attribute) = &plan.distinct {
-            let values = hit.values(attribute);
-            if values.iter().any(|value| seen.contains(value)) {
-                dropped.push(hit);
-                continue;
-            }
-            seen.extend(values);
+        if !filter.admits(&hit) {
+            dropped.push(hit);
+            continue;
         }
         if place >= window.start && place < end {
             hits.push(hit);
@@ -124,11 +119,4 @@ pub(super) fn walk(
         place += 1;
     }
     (hits, dropped)
-}
-
-/// The hit that stands before all others, out of lists that are each in order.
-pub(super) fn take_best(lists: &mut [VecDeque<RankedHit>]) -> Option<RankedHit> {
-    let heads = lists.iter().enumerate().filter_map(|(list, hits)| Some((list, hits.front()?)));
-    let (best, _) = heads.reduce(|best, head| if head.1.order(best.1).is_lt() { head } else { best })?;
-    lists[best].pop_front()
 }

@@ -1,15 +1,16 @@
 //! The two steps of a hybrid search: are the words enough, and if not, one list out of the words' and the vectors'.
 
 use std::cmp::Ordering;
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use std::iter::Peekable;
 use std::vec::IntoIter;
 
 use serde_json::{Map, Value};
 
 use super::details::RuleScore;
-use super::distinct::Dropped;
-use super::hits::{RankedHit, read_hits, take_best};
+use super::distinct::{DistinctFilter, Dropped};
+use super::hits::{RankedHit, in_order, read_hits};
+use super::sorted::merge_sorted;
 use super::weights::{BestRanks, weighted};
 use super::{Found, Merged, answer};
 use crate::document::canonical_id;
@@ -38,7 +39,7 @@ pub(super) enum Weighted {
 
 /// Puts the nodes' hits by words into order.
 pub fn rank_keyword_hits(replies: Vec<Map<String, Value>>) -> KeywordHits {
-    let (hits, replies) = in_order(replies);
+    let (hits, replies) = take_hits(replies);
     let cut_off = hits.iter().any(RankedHit::is_cut_off);
     KeywordHits { hits, replies, cut_off }
 }
@@ -60,7 +61,7 @@ impl KeywordHits {
 
     /// The answer of both. The totals and facets are those of the vectors' half, which has every document.
     pub fn with_semantic(self, plan: &MergePlan, replies: Vec<Map<String, Value>>) -> Merged {
-        let (semantic, replies) = in_order(replies);
+        let (semantic, replies) = take_hits(replies);
         let cut_off = self.cut_off || semantic.iter().any(RankedHit::is_cut_off);
         // A half that had to look at words may hold hits that only those found: they are in the other list already.
         let semantic = semantic.into_iter().filter(RankedHit::is_semantic);
@@ -94,22 +95,14 @@ pub(super) fn merge_hybrid(
         let weight = if hit.is_semantic() { hybrid.semantic_weight() } else { hybrid.keyword_weight() };
         (weighted(plan, &best, &hit, weight), hit)
     };
-    let mut lists: Vec<VecDeque<(Vec<Weighted>, RankedHit)>> =
+    let lists: Vec<Vec<(Vec<Weighted>, RankedHit)>> =
         lists.into_iter().map(|hits| hits.into_iter().map(weigh).collect()).collect();
-    std::iter::from_fn(|| {
-        let heads = lists.iter().enumerate().filter_map(|(list, hits)| Some((list, hits.front()?)));
-        let (best, _) =
-            heads.reduce(|best, head| if compare(&head.1.0, &best.1.0).is_gt() { head } else { best })?;
-        lists[best].pop_front().map(|(_, hit)| hit)
-    })
-    .collect()
+    merge_sorted(lists, |(a, _), (b, _)| compare(a, b).is_gt()).map(|(_, hit)| hit).collect()
 }
 
 /// All hits of one half in their order, and what else the nodes said.
-fn in_order(mut replies: Vec<Map<String, Value>>) -> (Vec<RankedHit>, Vec<Map<String, Value>>) {
-    let mut lists: Vec<VecDeque<RankedHit>> =
-        replies.iter_mut().map(|reply| read_hits(reply).into()).collect();
-    let hits = std::iter::from_fn(|| take_best(&mut lists)).collect();
+fn take_hits(mut replies: Vec<Map<String, Value>>) -> (Vec<RankedHit>, Vec<Map<String, Value>>) {
+    let hits = in_order(replies.iter_mut().map(read_hits).collect()).collect();
     (hits, replies)
 }
 
@@ -166,7 +159,7 @@ fn compare(a: &[Weighted], b: &[Weighted]) -> Ordering {
 fn walk(plan: &MergePlan, hits: impl Iterator<Item = RankedHit>) -> Found {
     let window = plan.window.range();
     let end = window.end.min(plan.max_total_hits);
-    let (mut ids, mut values) = (HashSet::new(), HashSet::new());
+    let (mut ids, mut filter) = (HashSet::new(), DistinctFilter::new(plan.distinct.as_deref()));
     let mut found = Found { hits: Vec::new(), dropped: Dropped::default(), distinct: None };
     let mut place = 0;
     for hit in hits {
@@ -176,13 +169,9 @@ fn walk(plan: &MergePlan, hits: impl Iterator<Item = RankedHit>) -> Found {
         if !plan.hybrid.as_ref().is_none_or(|hybrid| is_new(hybrid, &hit, &mut ids)) {
             continue;
         }
-        if let Some(attribute) = &plan.distinct {
-            let own = hit.values(attribute);
-            if own.iter().any(|value| values.contains(value)) {
-                found.dropped.push(hit);
-                continue;
-            }
-            values.extend(own);
+        if !filter.admits(&hit) {
+            found.dropped.push(hit);
+            continue;
         }
         if place >= window.start && place < end {
             found.hits.push(hit);

@@ -13,6 +13,7 @@ mod hits;
 mod hybrid;
 mod near;
 mod normal;
+mod sorted;
 mod value;
 mod weights;
 
@@ -27,6 +28,7 @@ pub use self::federated::merge_federated;
 use self::hits::{RankedHit, merge_hits, read_hits};
 pub use self::hybrid::{KeywordHits, rank_keyword_hits};
 pub(super) use self::near::merge_near;
+pub(super) use self::sorted::merge_sorted;
 pub(super) use self::value::SortValue;
 use super::{MergePlan, Window};
 use crate::document::marker;

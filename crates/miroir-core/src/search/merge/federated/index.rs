@@ -5,14 +5,13 @@ use std::collections::HashSet;
 use serde_json::{Map, Value};
 
 use super::FEDERATION;
-use super::lists::{FederatedHit, Merging};
+use super::lists::{self, FederatedHit};
 use crate::document::marker;
-use crate::search::merge::distinct::{Dropped, distinct_total};
+use crate::search::merge::distinct::{DistinctFilter, Dropped, distinct_total};
 use crate::search::merge::facets::{Facets, merge_facets};
 use crate::search::merge::hits::{RankedHit, in_order, read_hits, walk};
 use crate::search::merge::hybrid::{id_of, merge_hybrid};
 use crate::search::merge::reply_total;
-use crate::search::merge::value::FacetValue;
 use crate::search::{IndexPlan, QueryPlan};
 
 /// What the nodes answered for one index.
@@ -89,20 +88,16 @@ impl<'a> Searched<'a> {
     /// The hits of all queries: each document once, and with a distinct attribute each value.
     fn merge_queries(&mut self, distinct: Option<&str>, queries: Vec<Vec<FederatedHit>>) {
         let key = self.plan.primary_key.as_deref().filter(|_| self.plan.groups.len() > 1);
-        let (mut ids, mut values) = (HashSet::new(), HashSet::<FacetValue>::new());
-        for hit in Merging::new(queries) {
+        let (mut ids, mut filter) = (HashSet::new(), DistinctFilter::new(distinct));
+        for hit in lists::in_order(queries) {
             if let Some(id) = key.and_then(|key| id_of(hit.ranked.object(), key))
                 && !ids.insert(id)
             {
                 continue;
             }
-            if let Some(attribute) = distinct {
-                let own = hit.ranked.values(attribute);
-                if own.iter().any(|value| values.contains(value)) {
-                    self.dropped.push(hit.ranked);
-                    continue;
-                }
-                values.extend(own);
+            if !filter.admits(&hit.ranked) {
+                self.dropped.push(hit.ranked);
+                continue;
             }
             self.hits.push(hit);
         }

@@ -1,7 +1,6 @@
 //! The k-way merge of lists of hits of different queries: each list keeps its order.
 
 use std::cmp::Ordering;
-use std::collections::VecDeque;
 
 use serde_json::{Map, Value};
 
@@ -9,6 +8,7 @@ use super::FEDERATION;
 use super::scores::{Score, compare};
 use crate::search::QueryPlan;
 use crate::search::merge::hits::RankedHit;
+use crate::search::merge::sorted::merge_sorted;
 
 /// A hit with what decides its place among other queries' hits.
 #[derive(Debug)]
@@ -53,21 +53,7 @@ impl FederatedHit {
     }
 }
 
-/// All hits of some lists, the best of their heads first.
-pub(super) struct Merging(Vec<VecDeque<FederatedHit>>);
-
-impl Merging {
-    pub(super) fn new(lists: Vec<Vec<FederatedHit>>) -> Self {
-        Self(lists.into_iter().map(VecDeque::from).collect())
-    }
-}
-
-impl Iterator for Merging {
-    type Item = FederatedHit;
-
-    fn next(&mut self) -> Option<FederatedHit> {
-        let heads = self.0.iter().enumerate().filter_map(|(list, hits)| Some((list, hits.front()?)));
-        let (best, _) = heads.reduce(|best, head| if head.1.is_before(best.1) { head } else { best })?;
-        self.0[best].pop_front()
-    }
+/// All hits of some lists, each of which is in order.
+pub(super) fn in_order(lists: Vec<Vec<FederatedHit>>) -> impl Iterator<Item = FederatedHit> {
+    merge_sorted(lists, FederatedHit::is_before)
 }

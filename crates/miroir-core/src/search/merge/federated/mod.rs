@@ -10,14 +10,12 @@ mod index;
 mod lists;
 mod scores;
 
-use std::collections::HashSet;
-
 use serde_json::{Map, Value, json};
 
 use self::facets::{check_orders, merge_all, order_for_remotes};
 use self::index::Searched;
-use self::lists::{FederatedHit, Merging};
-use super::value::FacetValue;
+use self::lists::{FederatedHit, in_order};
+use super::distinct::DistinctFilter;
 use super::{Merged, describe_window, present};
 use crate::document::marker;
 use crate::search::{Fault, FederatedPlan, IndexPlan};
@@ -83,16 +81,12 @@ impl Extras {
 fn choose_hits(plan: &FederatedPlan, indexes: &mut [Searched<'_>]) -> Vec<FederatedHit> {
     let window = plan.window.range();
     let lists = indexes.iter_mut().map(|index| std::mem::take(&mut index.hits)).collect();
-    let mut seen: HashSet<FacetValue> = HashSet::new();
+    let mut filter = DistinctFilter::new(plan.distinct.as_deref());
     let (mut place, mut chosen) = (0, Vec::new());
-    for hit in Merging::new(lists) {
-        if let Some(attribute) = &plan.distinct {
-            let values = hit.ranked.values(attribute);
-            if values.iter().any(|value| seen.contains(value)) {
-                indexes[hit.index].dropped.push(hit.ranked);
-                continue;
-            }
-            seen.extend(values);
+    for hit in in_order(lists) {
+        if !filter.admits(&hit.ranked) {
+            indexes[hit.index].dropped.push(hit.ranked);
+            continue;
         }
         if window.contains(&place) {
             chosen.push(hit);

@@ -5,10 +5,13 @@
 mod rebuild;
 mod write_bench;
 
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
 use miroir_core::ids::TaskUid;
 use miroir_core::task::{Deletion, MissingIndex, Mutation, TaskFilter, TaskPage, TaskStatus};
 use serde_json::json;
-use write_bench::{Bench, add, documents, settings};
+use write_bench::{Bench, Full, add, documents, relay_to, settings};
 
 #[tokio::test]
 async fn documents_are_spread_over_the_nodes_of_their_shards_and_visible_once_the_task_has_succeeded() {
@@ -118,6 +121,32 @@ async fn a_dead_node_stops_no_write_and_catches_up_when_it_is_back() {
     bench.wait_until("the node is in sync again", |bench| bench.is_in_sync(1)).await;
     let counts = bench.counts("movies").await;
     assert_eq!(counts.iter().sum::<u64>(), 240, "{counts:?}");
+}
+
+#[tokio::test]
+async fn a_node_with_a_full_disk_is_not_waited_for_and_returns_when_there_is_room() {
+    let full = Full::default();
+    let bench = Bench::start_behind(2, 2, 4, async |number, address| match number {
+        1 => relay_to(address, Full::clone(&full)).await,
+        _ => address,
+    })
+    .await;
+    bench.write("movies", add(documents(0..30))).await;
+    full.store(true, Ordering::Relaxed);
+    let began = Instant::now();
+    for round in 1..6 {
+        let task = bench.write("movies", add(documents(30 * round..30 * (round + 1)))).await;
+        assert_eq!(task.status, TaskStatus::Succeeded, "{task:?}");
+    }
+    // Far less than what a node may lag behind.
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    assert!(bench.is_in_sync(0) && !bench.is_in_sync(1));
+    full.store(false, Ordering::Relaxed);
+    bench.wait_until("the node is in sync again", |bench| bench.is_in_sync(1)).await;
+    assert_eq!(bench.counts("movies").await, [180, 180]);
+    let task = bench.write("movies", add(documents(180..200))).await;
+    assert_eq!(task.status, TaskStatus::Succeeded, "{task:?}");
+    assert!(bench.is_in_sync(1));
 }
 
 #[tokio::test]

@@ -37,6 +37,8 @@ pub(super) enum Event {
     Ended { node: NodeId, task: TaskUid, op: usize, result: OpResult },
     /// A node no longer has what it had.
     Lost { node: NodeId },
+    /// A node answers, but takes no writes: its disk is full, or it takes them again.
+    Taking { node: NodeId, writes: bool },
     /// A node's data were copied anew.
     Rebuilt(Rebuilt),
     /// A node's settings were read back.
@@ -138,6 +140,7 @@ impl Committer {
                     news.results.push((node, task, op, result));
                 }
                 Event::Lost { node } => ledger.lose(&node),
+                Event::Taking { node, writes } => ledger.note_taking(&node, writes),
                 Event::Rebuilt(rebuilt) => {
                     news.forgotten.extend(ledger.begin_anew(&rebuilt));
                     news.rebuilt.push(rebuilt);

@@ -40,6 +40,9 @@ use crate::settings::Broadcasts;
 /// Requests received that are stored together at most.
 const GROUP: usize = 32;
 
+/// So many refusals of one write, for a reason of the node's own, and tasks no longer wait for the node.
+const REFUSALS: u32 = 2;
+
 /// How long a node that answers again may take to get to a request that was waiting in its socket all the while: one
 /// that was not found in the queue is looked for once more after that, or the node would take both.
 const STRAGGLING: Duration = Duration::from_millis(200);
@@ -206,12 +209,22 @@ impl Lane {
         let mark = mark(&self.log_id, work.entry.uid, number);
         let request = request(&self.shelf, work, self.node.id(), number, mark.clone()).await;
         let mut backoff = Backoff::new();
+        let mut refusals = 0_u32;
         loop {
             match self.try_to_send(work, op, &mark, &request, pending).await {
-                Ok(Step::Received(reception)) => return Some(reception),
+                Ok(Step::Received(reception)) => {
+                    if refusals >= REFUSALS {
+                        self.tell_taking(true).await;
+                    }
+                    return Some(reception);
+                }
                 Ok(Step::HistoryLost) => return None,
                 Ok(Step::NotNow(reason)) => {
                     tracing::warn!(node = %self.node.id(), %reason, "node does not take a write now; trying again");
+                    refusals = refusals.saturating_add(1);
+                    if refusals == REFUSALS {
+                        self.tell_taking(false).await;
+                    }
                 }
                 Err(error) => {
                     if error.may_have_been_seen() {
@@ -223,6 +236,11 @@ impl Lane {
             self.store_received(work.entry.uid, pending).await;
             backoff.pause().await;
         }
+    }
+
+    /// The receiver ends only together with this.
+    async fn tell_taking(&self, writes: bool) {
+        let _ = self.events.send(Event::Taking { node: self.node.id().clone(), writes }).await;
     }
 
     async fn try_to_send(

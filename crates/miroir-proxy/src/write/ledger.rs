@@ -124,6 +124,8 @@ struct NodeState {
     told: SyncState,
     /// Ended tasks of which it still owes its share.
     behind: usize,
+    /// It takes no writes, for a reason of its own.
+    refuses: bool,
 }
 
 /// What became true at once, and has to be stored and told.
@@ -167,7 +169,7 @@ impl Ledger {
             queues: BTreeMap::new(),
             nodes: nodes
                 .into_iter()
-                .map(|(id, sync)| (id, NodeState { sync, told: sync, behind: 0 }))
+                .map(|(id, sync)| (id, NodeState { sync, told: sync, behind: 0, refuses: false }))
                 .collect(),
             late: BTreeSet::new(),
             rollouts: BTreeSet::new(),
@@ -267,6 +269,13 @@ impl Ledger {
             self.rollouts.insert(uid);
         }
         self.open.insert(uid, Open { index, since: work.entry.enqueued_at, shares, stage, rollout });
+    }
+
+    /// Notes whether a node takes writes.
+    pub(super) fn note_taking(&mut self, node: &NodeId, writes: bool) {
+        if let Some(state) = self.nodes.get_mut(node) {
+            state.refuses = !writes;
+        }
     }
 
     fn owe<'a>(&mut self, nodes: impl Iterator<Item = &'a NodeId>) {
@@ -446,7 +455,7 @@ impl Ledger {
     }
 }
 
-/// Whether a node that answers is not too far behind to be waited for.
+/// Whether a node that answers, and takes writes, is not too far behind to be waited for.
 fn is_awaited(nodes: &BTreeMap<NodeId, NodeState>, node: &NodeId, now: &Now<'_>) -> bool {
     let Some(state) = nodes.get(node) else { return false };
     let counts = match state.sync {
@@ -454,7 +463,7 @@ fn is_awaited(nodes: &BTreeMap<NodeId, NodeState>, node: &NodeId, now: &Now<'_>)
         SyncState::Behind => state.behind <= NEARLY_CAUGHT_UP,
         SyncState::Damaged => false,
     };
-    counts && (now.is_reachable)(node)
+    counts && !state.refuses && (now.is_reachable)(node)
 }
 
 /// What is true after a task: as decided, or as it turned out.

@@ -1,5 +1,7 @@
 //! Real nodes with a write path over them, without the HTTP side.
 
+mod relay;
+
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,6 +21,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
+
+pub use relay::{Full, relay_to};
 
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -69,11 +73,22 @@ fn node_id(number: usize) -> NodeId {
 
 impl Bench {
     pub async fn start(count: usize, factor: u32, shards: u32) -> Self {
+        Self::start_behind(count, factor, shards, async |_, address| address).await
+    }
+
+    /// With something between Miroir and nodes: from number and address of a node to the address to use.
+    pub async fn start_behind(
+        count: usize,
+        factor: u32,
+        shards: u32,
+        address: impl AsyncFn(usize, String) -> String,
+    ) -> Self {
         let mut nodes = Vec::new();
         let mut connections = Vec::new();
         for number in 0..count {
             let node = Node::start(&format!("node-{number}")).await.unwrap();
-            connections.push(Connection::new(node_id(number), &node.target().url, Some(NODE_KEY)).unwrap());
+            let address = address(number, node.target().url.clone()).await;
+            connections.push(Connection::new(node_id(number), &address, Some(NODE_KEY)).unwrap());
             nodes.push(node);
         }
         let view = Arc::new(ViewCell::default());

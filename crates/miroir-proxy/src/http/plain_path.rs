@@ -1,4 +1,4 @@
-//! Paths as Meilisearch reads them: several slashes are one, and what is not UTF-8 once decoded has `U+FFFD` in place of
+//! Paths as Meilisearch reads them: several slashes are one, a letter may be written as its code, and what is not UTF-8 once decoded has `U+FFFD` in place of
 //! what can't be read. It then finds no index, document or key of that name; extractors of paths would refuse the request
 //! before any handler could say so.
 
@@ -17,11 +17,11 @@ pub fn with_plain_path(mut request: Request) -> Request {
 /// `None` if nothing has to change.
 fn plain(uri: &Uri) -> Option<Uri> {
     let path = uri.path();
-    if !path.contains("//") && is_readable(path) {
+    if !path.contains("//") && is_readable(path) && !path.contains('%') {
         return None;
     }
     let segments = path.split('/').filter(|segment| !segment.is_empty());
-    let path = segments.map(readable).collect::<Vec<_>>().join("/");
+    let path = segments.map(|segment| with_letters(&readable(segment))).collect::<Vec<_>>().join("/");
     let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
     let mut parts = uri.clone().into_parts();
     parts.path_and_query = Some(format!("/{path}{query}").parse().ok()?);
@@ -40,6 +40,28 @@ fn readable(segment: &str) -> String {
     utf8_percent_encode(&text, NON_ALPHANUMERIC).to_string()
 }
 
+/// The codes of letters, digits, `-` and `_` as what they stand for: names of routes are made of these.
+fn with_letters(segment: &str) -> String {
+    let mut plain = String::with_capacity(segment.len());
+    let mut rest = segment;
+    while let Some(at) = rest.find('%') {
+        plain.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let code = rest.get(1..3).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match code.filter(|code| code.is_ascii_alphanumeric() || matches!(code, b'-' | b'_')) {
+            Some(letter) => {
+                plain.push(char::from(letter));
+                rest = &rest[3..];
+            }
+            None => {
+                plain.push('%');
+                rest = &rest[1..];
+            }
+        }
+    }
+    plain + rest
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,9 +72,7 @@ mod tests {
 
     #[test]
     fn a_plain_path_stays_as_it_is() {
-        for plain in
-            ["/indexes/films/search?q=%FF//", "/indexes/caf%C3%A9/documents/a%2Fb/", "/", "/keys/a+b"]
-        {
+        for plain in ["/indexes/films/search?q=%FF//", "/", "/keys/a+b"] {
             assert_eq!(changed(plain), None, "{plain}");
         }
     }
@@ -66,6 +86,21 @@ mod tests {
         ] {
             assert_eq!(changed(path).as_deref(), Some(expected));
         }
+    }
+
+    #[test]
+    fn letters_may_be_written_as_their_codes_and_nothing_else_is_decoded() {
+        for (path, expected) in [
+            ("/ind%65xes/%66ilms/delete%2Dbatch?q=%65", "/indexes/films/delete-batch?q=%65"),
+            ("/indexes/caf%C3%A9/documents/a%2Fb/", "/indexes/caf%C3%A9/documents/a%2Fb"),
+            ("/keys/%zz%6", "/keys/%zz%6"),
+            ("/keys/%2E%2e%+1%é", "/keys/%2E%2e%+1%é"),
+        ] {
+            let segments: Vec<_> = path.split('?').next().unwrap().split('/').map(with_letters).collect();
+            let expected_path = expected.split('?').next().unwrap();
+            assert_eq!(segments.join("/").trim_end_matches('/'), expected_path);
+        }
+        assert_eq!(changed("/ind%65xes?q=%65").as_deref(), Some("/indexes?q=%65"));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use miroir_core::task::{Task, TaskFilter, TaskKind, TaskList, TaskPage, TaskStat
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{Date, Duration, OffsetDateTime, Time};
+use tokio::time::{Instant, sleep};
 
 use super::indexes::wrong_query;
 use crate::http::App;
@@ -32,6 +33,10 @@ async fn one(
     let task = app.writer.visible_task(read_uid(&uid)?, caller.visible()).await?;
     task.map(Json).ok_or_else(|| HttpError::new(ErrorCode::TaskNotFound, format!("Task `{uid}` not found.")))
 }
+
+/// How long the deletion of a task waits for its end, and how often it looks.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
+const LOOK: std::time::Duration = std::time::Duration::from_millis(10);
 
 /// The number of a task in a path.
 pub(super) fn read_uid(uid: &str) -> Result<TaskUid, HttpError> {
@@ -117,7 +122,29 @@ async fn administer(
             ),
         ));
     }
+    if matches!(action, TaskAction::Delete) {
+        let_end(app, &filter).await?;
+    }
     Ok(Json(app.writer.administer(action, filter, format!("?{query}")).await?))
+}
+
+/// One Meilisearch deletes tasks when it has finished what it is at, and so also those of them that were asked for by uid
+/// while it was at them. This waits for these, for a while.
+async fn let_end(app: &App, filter: &TaskFilter) -> Result<(), HttpError> {
+    let may_match = filter.statuses.as_ref().is_none_or(|statuses| statuses.contains(&TaskStatus::Processing));
+    if filter.uids.is_none() || !may_match {
+        return Ok(());
+    }
+    let processing = TaskFilter { statuses: Some(vec![TaskStatus::Processing]), ..filter.clone() };
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        let page = TaskPage { limit: 1, ..TaskPage::default() };
+        if app.writer.tasks(processing.clone(), page).await?.results.is_empty() {
+            break;
+        }
+        sleep(LOOK).await;
+    }
+    Ok(())
 }
 
 /// What is wrong with a filter. A node is asked by a route that only reads: it says the same of a wrong value.

@@ -48,16 +48,9 @@ fn with_letters(segment: &str) -> String {
         plain.push_str(&rest[..at]);
         rest = &rest[at..];
         let code = rest.get(1..3).and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        match code.filter(|code| code.is_ascii_alphanumeric() || matches!(code, b'-' | b'_')) {
-            Some(letter) => {
-                plain.push(char::from(letter));
-                rest = &rest[3..];
-            }
-            None => {
-                plain.push('%');
-                rest = &rest[1..];
-            }
-        }
+        let letter = code.filter(|code| code.is_ascii_alphanumeric() || matches!(code, b'-' | b'_'));
+        plain.push(letter.map_or('%', char::from));
+        rest = &rest[if letter.is_some() { 3 } else { 1 }..];
     }
     plain + rest
 }

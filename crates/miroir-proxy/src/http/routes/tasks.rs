@@ -131,7 +131,8 @@ async fn administer(
 /// One Meilisearch deletes tasks when it has finished what it is at, and so also those of them that were asked for by uid
 /// while it was at them. This waits for these, for a while.
 async fn let_end(app: &App, filter: &TaskFilter) -> Result<(), HttpError> {
-    let may_match = filter.statuses.as_ref().is_none_or(|statuses| statuses.contains(&TaskStatus::Processing));
+    let may_match =
+        filter.statuses.as_ref().is_none_or(|statuses| statuses.contains(&TaskStatus::Processing));
     if filter.uids.is_none() || !may_match {
         return Ok(());
     }

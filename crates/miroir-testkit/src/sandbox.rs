@@ -17,9 +17,11 @@ mod cluster;
 mod node;
 mod ports;
 mod process;
+mod relay;
 mod topology;
 
 pub use binary::nodes_are_real;
 pub use cluster::{Cluster, MASTER_KEY};
 pub use node::{NODE_KEY, Node};
+pub use relay::{Meddling, Relay, Rule};
 pub use topology::Topology;

@@ -251,6 +251,11 @@ impl Broadcast {
         })
     }
 
+    /// Those of the changing nodes that were not given up.
+    pub fn settling(&self) -> BTreeSet<NodeId> {
+        self.nodes_that(|stage| matches!(stage, NodeStage::Proposed | NodeStage::Applied { .. }))
+    }
+
     /// The nodes that were verified.
     pub fn verified(&self) -> BTreeSet<NodeId> {
         self.nodes_that(|stage| *stage == NodeStage::Verified)

@@ -256,7 +256,8 @@ fn two_groups() -> (Arc<IndexEntry>, View) {
 
 fn rolling(entry: &IndexEntry, changing: BTreeSet<NodeId>, changed: BTreeSet<NodeId>) -> Rolling {
     let settings = client(json!({ "stopWords": ["the"] }));
-    Rolling { next: Arc::new(IndexEntry { settings, ..entry.clone() }), changing, changed }
+    let next = Arc::new(IndexEntry { settings, ..entry.clone() });
+    Rolling { next, changing, changed, settling: BTreeSet::new() }
 }
 
 #[test]
@@ -273,7 +274,7 @@ fn searches_keep_to_nodes_with_equal_settings_while_a_change_rolls_through_two_g
         view.settings.change(&entry.physical, |versions| {
             versions.rolling = Some(rolling(&entry, changing, changed));
         });
-        let reading = choose_reading(&view, &entry, None).unwrap();
+        let reading = choose_reading(&view, &entry, None, &SeenNew::new()).unwrap();
         assert_eq!(reading.pool, expected);
         assert_eq!(reading.entry.settings.get("stopWords").is_some(), is_new);
         assert!(reading.is_uniform(&reading.pool));
@@ -287,21 +288,65 @@ fn a_mixture_is_said_to_be_one_and_a_single_node_never_is() {
     view.settings.change(&entry.physical, |versions| {
         versions.rolling = Some(rolling(&entry, nodes(0..1), nodes(1..2)));
     });
-    let reading = choose_reading(&view, &entry, None).unwrap();
+    let reading = choose_reading(&view, &entry, None, &SeenNew::new()).unwrap();
     assert_eq!(reading.pool, nodes(0..2));
     assert!(!reading.is_uniform(&nodes(0..2)));
     assert!(reading.is_uniform(&nodes(0..1)));
 }
 
+/// What a node reads that has these settings of a scattered index.
+fn shown_by(entry: &IndexEntry) -> Map<String, Value> {
+    whole_node_settings(&entry.settings, NodeContext { primary_key: None, scattered: true })
+}
+
+#[test]
+fn a_node_that_shows_the_old_settings_after_its_answer_has_answered_with_them() {
+    let (entry, mut view) = two_groups();
+    view.readable = nodes(0..2);
+    let between = rolling(&entry, nodes(0..1), nodes([]));
+    let next = Arc::clone(&between.next);
+    view.settings.change(&entry.physical, |versions| {
+        versions.rolling = Some(Rolling { settling: nodes(0..1), ..between });
+    });
+    let choose = |view: &View, seen: &SeenNew| choose_reading(view, &entry, None, seen).unwrap();
+    let begin = choose(&view, &SeenNew::new());
+    assert_eq!(begin.presumed().cloned().collect::<BTreeSet<_>>(), nodes(0..1));
+    assert!(!begin.is_uniform(&nodes(0..2)), "as long as nobody has looked");
+
+    let mut reading = begin.clone();
+    assert!(reading.take_looks(&[(node(0), shown_by(&entry))].into()).is_empty());
+    assert!(reading.is_uniform(&nodes(0..2)));
+
+    let mut reading = begin.clone();
+    let seen = reading.take_looks(&[(node(0), shown_by(&next))].into());
+    assert_eq!(seen, SeenNew::from([(node(0), 0)]));
+    assert!(!reading.is_uniform(&nodes(0..2)), "it may have answered before or after");
+
+    let mut reading = begin;
+    assert!(reading.take_looks(&[].into()).is_empty());
+    assert!(!reading.is_uniform(&nodes(0..2)), "it did not say");
+
+    // From then on it answers together with those that have the new settings.
+    view.settings.change(&entry.physical, |versions| {
+        versions.rolling.as_mut().unwrap().changed = nodes(1..2);
+    });
+    let reading = choose(&view, &seen);
+    assert!(reading.is_uniform(&nodes(0..2)));
+    assert_eq!(reading.entry, next);
+    // What was seen in an earlier turn says nothing.
+    view.settings.change(&entry.physical, |versions| versions.begin_turns(&nodes(0..1)));
+    assert!(!choose(&view, &seen).is_uniform(&nodes(0..2)));
+}
+
 #[test]
 fn an_answer_is_in_doubt_when_one_of_its_nodes_began_to_change_meanwhile() {
     let (entry, view) = two_groups();
-    let reading = choose_reading(&view, &entry, None).unwrap();
+    let reading = choose_reading(&view, &entry, None, &SeenNew::new()).unwrap();
     let mut later = view.clone();
     later.settings.change(&entry.physical, |versions| versions.begin_turns(&nodes(0..2)));
     assert!(reading.has_moved(&later, &nodes(1..3)));
     assert!(!reading.has_moved(&later, &nodes(2..4)));
-    assert!(!choose_reading(&later, &entry, None).unwrap().has_moved(&later, &nodes(0..4)));
+    assert!(!choose_reading(&later, &entry, None, &SeenNew::new()).unwrap().has_moved(&later, &nodes(0..4)));
 }
 
 #[test]
@@ -312,7 +357,9 @@ fn a_floor_leaves_out_nodes_that_lack_the_last_commit_of_the_index_up_to_it() {
     view.settings.commit(&entry.physical, version(1), &nodes(0..4));
     view.settings.commit(&entry.physical, version(2), &nodes(0..2));
     view.settings.commit(&other, version(3), &nodes(0..4));
-    let pool = |floor| choose_reading(&view, &entry, Some(version(floor))).map(|reading| reading.pool);
+    let pool = |floor| {
+        choose_reading(&view, &entry, Some(version(floor)), &SeenNew::new()).map(|reading| reading.pool)
+    };
     assert_eq!(pool(0), Ok(nodes(0..4)));
     assert_eq!(pool(1), Ok(nodes(0..4)));
     assert_eq!(pool(2), Ok(nodes(0..2)));
@@ -321,7 +368,8 @@ fn a_floor_leaves_out_nodes_that_lack_the_last_commit_of_the_index_up_to_it() {
     assert_eq!(pool(4), Err(Stale::NeverCommitted));
     let without = |away: &NodeId| {
         let readable = view.readable.iter().filter(|node| *node != away).cloned().collect();
-        choose_reading(&View { readable, ..view.clone() }, &entry, Some(version(2))).map(|it| it.pool)
+        choose_reading(&View { readable, ..view.clone() }, &entry, Some(version(2)), &SeenNew::new())
+            .map(|it| it.pool)
     };
     assert_eq!(without(&node(0)), Err(Stale::NotThereYet));
     assert_eq!(without(&node(3)), Ok(nodes(0..2)));

@@ -25,7 +25,7 @@ pub use canonical::{Canonical, SettingsHash, repair_patch, whole_node_settings};
 pub use client::ClientSettings;
 pub use fields::{FieldsRequest, merge_fields};
 pub(crate) use filterable::{lies_in, matches_pattern};
-pub use reading::{Reading, Stale, choose_reading};
+pub use reading::{Reading, SeenNew, Stale, choose_reading};
 pub(crate) use translate::ranking_rules_of;
 pub use translate::{NodeContext, node_settings, tie_rule, values_per_facet};
 pub use versions::{IndexVersions, REMEMBERED_COMMITS, Rolling, SettingsVersions};

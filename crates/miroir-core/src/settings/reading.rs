@@ -1,10 +1,13 @@
 //! Which nodes may answer one search together: nodes with equal settings, as new as the client wants them, wherever that
 //! leaves a copy of every shard.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
+
 use super::versions::{IndexVersions, Side};
+use super::{Canonical, NodeContext};
 use crate::ids::{NodeId, SettingsVersion};
 use crate::placement::IndexPlacement;
 use crate::view::{IndexEntry, View};
@@ -16,6 +19,8 @@ pub struct Reading {
     pub entry: Arc<IndexEntry>,
     /// The nodes that may be asked.
     pub pool: BTreeSet<NodeId>,
+    /// Of every fresh node; empty when all have what the catalog says.
+    sides: BTreeMap<NodeId, Side>,
     versions: Option<Arc<IndexVersions>>,
 }
 
@@ -28,49 +33,77 @@ pub enum Stale {
     NotThereYet,
 }
 
+/// Changing nodes of an index that were seen to have the new settings, each with the turn in which that was.
+pub type SeenNew = BTreeMap<NodeId, u64>;
+
 /// Chooses for an index of this view. During a change of its settings the nodes that have the new ones are preferred, as
-/// soon as they hold everything; then those that have the old ones. If neither do, all are in the pool, and
-/// [`Reading::is_uniform`] tells whether the answer is a mixture.
+/// soon as they hold everything; then those that have the old ones; then those and nodes that change just now, which are
+/// to be [looked at](Reading::presumed) afterwards. If none of these do, all are in the pool, and [`Reading::is_uniform`]
+/// tells whether the answer is a mixture.
+///
+/// A node that changes answers with the old settings up to one moment, and with the new ones from then on. So a node that
+/// shows the old ones *after* it has answered has answered with them, and one that has shown the new ones (`seen`) answers
+/// with those.
 pub fn choose_reading(
     view: &View,
     entry: &Arc<IndexEntry>,
     floor: Option<SettingsVersion>,
+    seen: &SeenNew,
 ) -> Result<Reading, Stale> {
     let versions = view.settings.indexes.get(&entry.physical);
-    let mut fresh = view.readable.clone();
-    if let Some(floor) = floor {
-        if floor.0 > view.settings.last.map_or(0, |last| last.0) {
-            return Err(Stale::NeverCommitted);
-        }
-        if let Some(needed) = versions.and_then(|versions| versions.needed_for(floor)) {
-            let has =
-                |node: &NodeId| versions.and_then(|it| it.nodes.get(node)).is_some_and(|it| *it >= needed);
-            fresh.retain(has);
-            if uncovered(&entry.placement, &fresh) > uncovered(&entry.placement, &view.readable) {
-                return Err(Stale::NotThereYet);
-            }
-        }
-    }
-    let reading = |entry: &Arc<IndexEntry>, pool| Reading {
+    let fresh = fresh_nodes(view, entry, floor)?;
+    let reading = |entry: &Arc<IndexEntry>, pool, sides| Reading {
         entry: Arc::clone(entry),
         pool,
+        sides,
         versions: versions.map(Arc::clone),
     };
     let Some(versions) = versions.filter(|versions| !versions.is_calm()) else {
-        return Ok(reading(entry, fresh));
+        return Ok(reading(entry, fresh, BTreeMap::new()));
     };
+    let sides = sides_of(versions, &fresh, seen);
     let best = uncovered(&entry.placement, &fresh);
-    let of = |side: Side| -> BTreeSet<NodeId> {
-        fresh.iter().filter(|node| versions.side(node) == side).cloned().collect()
+    let of = |wanted: &[Side]| -> Option<BTreeSet<NodeId>> {
+        let pool = fresh.iter().filter(|node| wanted.contains(&sides[*node])).cloned().collect();
+        (uncovered(&entry.placement, &pool) <= best).then_some(pool)
     };
-    if let Some(rolling) = &versions.rolling {
-        let new = of(Side::New);
-        if uncovered(&entry.placement, &new) <= best {
-            return Ok(reading(&rolling.next, new));
+    if let Some(rolling) = &versions.rolling
+        && let Some(new) = of(&[Side::New])
+    {
+        return Ok(reading(&rolling.next, new, sides));
+    }
+    let old = of(&[Side::Old]).or_else(|| of(&[Side::Old, Side::OldSoFar]));
+    Ok(reading(entry, old.unwrap_or(fresh), sides))
+}
+
+/// The readable nodes that are as new as the client wants them.
+fn fresh_nodes(
+    view: &View,
+    entry: &IndexEntry,
+    floor: Option<SettingsVersion>,
+) -> Result<BTreeSet<NodeId>, Stale> {
+    let versions = view.settings.indexes.get(&entry.physical);
+    let mut fresh = view.readable.clone();
+    let Some(floor) = floor else { return Ok(fresh) };
+    if floor.0 > view.settings.last.map_or(0, |last| last.0) {
+        return Err(Stale::NeverCommitted);
+    }
+    if let Some(needed) = versions.and_then(|versions| versions.needed_for(floor)) {
+        let has = |node: &NodeId| versions.and_then(|it| it.nodes.get(node)).is_some_and(|it| *it >= needed);
+        fresh.retain(has);
+        if uncovered(&entry.placement, &fresh) > uncovered(&entry.placement, &view.readable) {
+            return Err(Stale::NotThereYet);
         }
     }
-    let old = of(Side::Old);
-    Ok(reading(entry, if uncovered(&entry.placement, &old) <= best { old } else { fresh }))
+    Ok(fresh)
+}
+
+fn sides_of(versions: &IndexVersions, nodes: &BTreeSet<NodeId>, seen: &SeenNew) -> BTreeMap<NodeId, Side> {
+    let side = |node: &NodeId| match versions.side(node) {
+        Side::OldSoFar if seen.get(node) == Some(&versions.turn(node)) => Side::New,
+        side => side,
+    };
+    nodes.iter().map(|node| (node.clone(), side(node))).collect()
 }
 
 impl Reading {
@@ -79,20 +112,56 @@ impl Reading {
         self.entry.placement.nodes().filter(|node| self.pool.contains(*node))
     }
 
+    /// Those of them that may have begun to answer with the new settings, and are to be looked at after the answer.
+    pub fn presumed(&self) -> impl Iterator<Item = &NodeId> {
+        self.nodes().filter(|node| self.sides.get(*node) == Some(&Side::OldSoFar))
+    }
+
     /// Whether these nodes hold all that the pool holds.
     pub fn covers_with(&self, nodes: &BTreeSet<NodeId>) -> bool {
         uncovered(&self.entry.placement, nodes) <= uncovered(&self.entry.placement, &self.pool)
     }
 
+    /// Takes in what the presumed nodes, looked at after the answer, have: settings as they read. Answers those that have
+    /// the new settings, each with its turn.
+    pub fn take_looks(&mut self, looks: &BTreeMap<NodeId, Map<String, Value>>) -> SeenNew {
+        let presumed: Vec<NodeId> = self.presumed().cloned().collect();
+        let mut seen = SeenNew::new();
+        for node in presumed {
+            let side = looks.get(&node).map_or(Side::Unknown, |found| self.side_by(found));
+            if side == Side::New {
+                let turn = self.versions.as_ref().map_or(0, |versions| versions.turn(&node));
+                seen.insert(node.clone(), turn);
+            }
+            // Whoever has the new settings now may have answered with either.
+            self.sides.insert(node, if side == Side::Old { Side::Old } else { Side::Unknown });
+        }
+        seen
+    }
+
+    fn side_by(&self, found: &Map<String, Value>) -> Side {
+        let next = self.versions.as_ref().and_then(|versions| versions.rolling.as_ref()).map(|it| &it.next);
+        if has_settings(found, &self.entry) {
+            Side::Old
+        } else if next.is_some_and(|next| has_settings(found, next)) {
+            Side::New
+        } else {
+            Side::Unknown
+        }
+    }
+
     /// Whether these nodes, asked together, answer with the same settings.
     pub fn is_uniform<'a>(&self, asked: impl IntoIterator<Item = &'a NodeId>) -> bool {
-        let Some(versions) = self.versions.as_ref().filter(|versions| !versions.is_calm()) else {
+        if self.sides.is_empty() {
             return true;
-        };
-        let sides: Vec<Side> = asked.into_iter().map(|node| versions.side(node)).collect();
+        }
+        let side = |node: &NodeId| self.sides.get(node).copied().unwrap_or(Side::Unknown);
+        let sides: Vec<Side> = asked.into_iter().map(side).collect();
         match sides.as_slice() {
             [] | [_] => true,
-            [first, others @ ..] => *first != Side::Unknown && others.iter().all(|side| side == first),
+            [first, others @ ..] => {
+                matches!(first, Side::Old | Side::New) && others.iter().all(|side| side == first)
+            }
         }
     }
 
@@ -100,7 +169,7 @@ impl Reading {
     pub fn has_moved<'a>(&self, now: &View, asked: impl IntoIterator<Item = &'a NodeId>) -> bool {
         let now = now.settings.indexes.get(&self.entry.physical);
         let turn = |versions: Option<&Arc<IndexVersions>>, node: &NodeId| {
-            versions.and_then(|versions| versions.turns.get(node)).copied().unwrap_or(0)
+            versions.map_or(0, |versions| versions.turn(node))
         };
         asked.into_iter().any(|node| turn(now, node) != turn(self.versions.as_ref(), node))
     }
@@ -109,6 +178,13 @@ impl Reading {
     pub fn version(&self) -> Option<SettingsVersion> {
         self.versions.as_ref()?.committed()
     }
+}
+
+/// Whether a node whose settings read like this has those of `entry`.
+fn has_settings(found: &Map<String, Value>, entry: &IndexEntry) -> bool {
+    let context =
+        NodeContext { primary_key: entry.primary_key.as_deref(), scattered: entry.placement.is_scattered() };
+    Canonical::of_node(found, &entry.settings, context) == Canonical::of_client(&entry.settings)
 }
 
 /// How many shards have no copy on these nodes.

@@ -42,6 +42,8 @@ pub struct Rolling {
     pub changing: BTreeSet<NodeId>,
     /// Nodes that were verified to have the new ones.
     pub changed: BTreeSet<NodeId>,
+    /// Those of the changing nodes that go from the old settings to the new ones at one moment, and not back.
+    pub settling: BTreeSet<NodeId>,
 }
 
 /// Which settings a node answers with.
@@ -51,6 +53,8 @@ pub(super) enum Side {
     Old,
     /// Those that are on their way.
     New,
+    /// The old ones up to some moment, the new ones from then on; nobody knows whether that is over.
+    OldSoFar,
     /// Nobody knows.
     Unknown,
 }
@@ -99,9 +103,15 @@ impl IndexVersions {
         }
     }
 
+    /// How often a node has begun to change.
+    pub(super) fn turn(&self, node: &NodeId) -> u64 {
+        self.turns.get(node).copied().unwrap_or(0)
+    }
+
     pub(super) fn side(&self, node: &NodeId) -> Side {
         match &self.rolling {
             _ if self.doubtful.contains(node) => Side::Unknown,
+            Some(rolling) if rolling.settling.contains(node) => Side::OldSoFar,
             Some(rolling) if rolling.changing.contains(node) => Side::Unknown,
             Some(rolling) if rolling.changed.contains(node) => Side::New,
             Some(_) | None => Side::Old,

@@ -1,14 +1,17 @@
 //! Reading an index from nodes with equal settings, while a change of its settings is on its way.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use miroir_core::error::ErrorCode;
-use miroir_core::ids::{IndexUid, NodeId, SettingsVersion};
-use miroir_core::settings::{Reading, Stale, choose_reading};
+use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, SettingsVersion};
+use miroir_core::settings::{Reading, SeenNew, Stale, choose_reading};
 use miroir_core::view::{IndexEntry, View};
 
-use crate::cluster::Cluster;
+use serde_json::{Map, Value};
+
+use crate::cluster::{Cluster, NodeRequest};
 use crate::http::HttpError;
 
 /// How often a read is begun again because a node began to change its settings meanwhile.
@@ -29,7 +32,7 @@ pub struct SettingsNote {
 /// let mut read = UniformRead::new(cluster, view, indexes, floor);
 /// loop {
 ///     let answer = ask(read.begin()?).await;
-///     if let Some(note) = read.end() {
+///     if let Some(note) = read.end().await {
 ///         return Ok((answer?, note));
 ///     }
 /// }
@@ -41,6 +44,7 @@ pub struct UniformRead<'a> {
     indexes: BTreeSet<IndexUid>,
     floor: Option<SettingsVersion>,
     readings: Vec<Reading>,
+    seen: BTreeMap<PhysicalUid, SeenNew>,
     uniform: bool,
     tries: usize,
 }
@@ -54,7 +58,8 @@ impl<'a> UniformRead<'a> {
         floor: Option<SettingsVersion>,
     ) -> Self {
         let (view, indexes) = (Arc::clone(view), indexes.into_iter().collect());
-        Self { cluster, view, indexes, floor, readings: Vec::new(), uniform: true, tries: 0 }
+        let (readings, seen) = (Vec::new(), BTreeMap::new());
+        Self { cluster, view, indexes, floor, readings, seen, uniform: true, tries: 0 }
     }
 
     /// What to read with: a view in which only nodes with equal settings are readable, and the indexes are as those have
@@ -70,7 +75,8 @@ impl<'a> UniformRead<'a> {
             self.indexes.iter().filter_map(|uid| self.view.index(uid)).map(Arc::clone).collect();
         let mut seen = Arc::clone(&self.view);
         for entry in entries {
-            let reading = choose_reading(&self.view, &entry, self.floor)
+            let seen_new = self.seen.entry(entry.physical.clone()).or_default();
+            let reading = choose_reading(&self.view, &entry, self.floor, seen_new)
                 .map_err(|stale| refuse(stale, &entry, self.floor))?;
             let pool: BTreeSet<NodeId> = reading.pool.intersection(&seen.readable).cloned().collect();
             // What suits one index may leave too little for another.
@@ -87,18 +93,42 @@ impl<'a> UniformRead<'a> {
     }
 
     /// What to say about the answer. None if a node began to change meanwhile: it may have answered with either settings,
-    /// and all is to be read again.
-    pub fn end(&mut self) -> Option<SettingsNote> {
+    /// and all is to be read again. Waits for nodes that change just then, to see which settings they have.
+    pub async fn end(&mut self) -> Option<SettingsNote> {
         let now = self.cluster.view.load();
         let moved = self.readings.iter().any(|reading| reading.has_moved(&now, reading.nodes()));
-        if moved && self.tries < MAX_TRIES {
-            self.view = now;
+        let changed = !moved && self.look().await;
+        if (moved || changed) && self.tries < MAX_TRIES {
+            self.view = self.cluster.view.load();
             return None;
         }
         let uniform =
             self.uniform && !moved && self.readings.iter().all(|reading| reading.is_uniform(reading.nodes()));
         Some(SettingsNote { version: self.readings.iter().filter_map(Reading::version).max(), uniform })
     }
+
+    /// Looks at the nodes of which nobody knew which settings they have. True if some have new ones.
+    async fn look(&mut self) -> bool {
+        let cluster = self.cluster;
+        let mut changed = false;
+        for reading in &mut self.readings {
+            let physical = reading.entry.physical.clone();
+            let presumed: Vec<NodeId> = reading.presumed().cloned().collect();
+            let looks = join_all(presumed.iter().map(|node| look_at(cluster, node, &physical))).await;
+            let found = presumed.into_iter().zip(looks).filter_map(|(node, look)| Some((node, look?)));
+            let seen = reading.take_looks(&found.collect());
+            changed |= !seen.is_empty();
+            self.seen.entry(physical).or_default().extend(seen);
+        }
+        changed
+    }
+}
+
+/// The settings of an index on a node; none if it does not say.
+async fn look_at(cluster: &Cluster, node: &NodeId, index: &PhysicalUid) -> Option<Map<String, Value>> {
+    let request = NodeRequest::get(format!("/indexes/{index}/settings"));
+    let reply = cluster.read(cluster.membership.node(node)?, request).await.ok()?;
+    serde_json::from_slice(&reply.body).ok().filter(|_| reply.status.is_success())
 }
 
 fn refuse(stale: Stale, entry: &IndexEntry, floor: Option<SettingsVersion>) -> HttpError {

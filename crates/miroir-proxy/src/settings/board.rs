@@ -118,19 +118,14 @@ impl Broadcasts {
     }
 
     /// A change was decided: `next` is the index after it. Its first wave is open, but nobody may be sent anything before
-    /// what this returns is stored. An index that nobody has yet needs no waves.
-    pub fn begin(
-        &self,
-        task: TaskUid,
-        next: IndexEntry,
-        readable: &BTreeSet<NodeId>,
-        is_new: bool,
-    ) -> Broadcast {
+    /// what this returns is stored. `readable` are the nodes that have to answer searches meanwhile; none where nothing can
+    /// be mixed, since nobody has the index yet or its settings stay the same.
+    pub fn begin(&self, task: TaskUid, next: IndexEntry, readable: Option<&BTreeSet<NodeId>>) -> Broadcast {
         let all: BTreeSet<NodeId> = next.placement.nodes().cloned().collect();
-        let waves = match self.config.strategy {
-            _ if is_new => vec![all],
-            Strategy::TwoPhase => plan_waves(&next.placement, readable),
-            Strategy::Sequential => all.into_iter().map(|node| [node].into()).collect(),
+        let waves = match (readable, self.config.strategy) {
+            (None, _) => vec![all],
+            (Some(readable), Strategy::TwoPhase) => plan_waves(&next.placement, readable),
+            (Some(_), Strategy::Sequential) => all.into_iter().map(|node| [node].into()).collect(),
         };
         let hash = Canonical::of_client(&next.settings).hash();
         let what = (task, next.physical.clone());
@@ -247,12 +242,12 @@ impl Broadcasts {
         let mut state = self.state();
         let Some(live) = state.live.get_mut(&task) else { return };
         live.taken_back = true;
-        let (index, verified) = (live.broadcast.index.clone(), live.broadcast.verified());
-        let nodes: Vec<NodeId> = live.broadcast.nodes.keys().cloned().collect();
+        let index = live.broadcast.index.clone();
+        let nodes: BTreeSet<NodeId> = live.broadcast.nodes.keys().cloned().collect();
         for node in &nodes {
             live.broadcast.note(node, NodeEvent::TakenBack);
         }
-        state.turn(&index, &verified);
+        state.turn(&index, &nodes);
         state.roll(task);
         self.show(&state);
     }
@@ -322,6 +317,20 @@ impl Broadcasts {
         state.versions.change(index, |versions| {
             versions.doubtful.insert(node.clone());
         });
+        self.show(&state);
+    }
+
+    /// What a node has is a copy of what its peers have: nothing is known of its settings before they were read.
+    pub fn doubt_all(&self, node: &NodeId) {
+        let mut state = self.state();
+        let known = state.versions.indexes.iter().filter(|(_, versions)| versions.nodes.contains_key(node));
+        for index in known.map(|(index, _)| index.clone()).collect::<Vec<_>>() {
+            state.turn(&index, &[node.clone()].into());
+            state.versions.change(&index, |versions| {
+                versions.nodes.remove(node);
+                versions.doubtful.insert(node.clone());
+            });
+        }
         self.show(&state);
     }
 
@@ -415,7 +424,9 @@ impl State {
         let changing = live.broadcast.changing();
         // Of a change that was turned round, a verified node has what it had before.
         let changed = if live.taken_back { BTreeSet::new() } else { live.broadcast.verified() };
-        let rolling = Rolling { next, changing, changed };
+        // One that is turned round, or was given up, may go to and fro.
+        let settling = if live.taken_back { BTreeSet::new() } else { live.broadcast.settling() };
+        let rolling = Rolling { next, changing, changed, settling };
         let index = live.broadcast.index.clone();
         self.versions.change(&index, |versions| versions.rolling = Some(rolling));
     }

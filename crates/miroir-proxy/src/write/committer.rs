@@ -143,6 +143,7 @@ impl Committer {
                 Event::Taking { node, writes } => ledger.note_taking(&node, writes),
                 Event::Rebuilt(rebuilt) => {
                     news.forgotten.extend(ledger.begin_anew(&rebuilt));
+                    self.rollouts.broadcasts.doubt_all(&rebuilt.node);
                     news.rebuilt.push(rebuilt);
                 }
                 Event::HasSettings { node, index } => news.seen.push((index, node)),

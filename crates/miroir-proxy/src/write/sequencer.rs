@@ -267,12 +267,15 @@ impl Sequencer {
         let mut begun = Vec::new();
         for work in group {
             let index = &work.decided.entry.index_uid;
+            let now = OffsetDateTime::now_utc();
+            let before = ledger.head(index, std::iter::empty(), now).filter(|_| ledger.has_index(index));
             ledger.add(&work.decided, None);
             if is_rollout(&work.decided)
-                && let Some(next) = ledger.head(index, std::iter::empty(), OffsetDateTime::now_utc())
+                && let Some(next) = ledger.head(index, std::iter::empty(), now)
             {
                 let task = work.decided.entry.uid;
-                let broadcast = self.broadcasts.begin(task, next, &readable, !ledger.has_index(index));
+                let mixes = before.is_some_and(|before| before.settings != next.settings);
+                let broadcast = self.broadcasts.begin(task, next, mixes.then_some(&readable));
                 ledger.hold(task, !broadcast.is_open_for_all());
                 begun.push(broadcast);
             }

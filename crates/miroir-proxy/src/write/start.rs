@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, TaskUid};
 use miroir_core::settings::{Broadcast, Phase};
-use miroir_core::task::NewIndexRules;
+use miroir_core::task::{NewIndexRules, SyncState};
 use miroir_core::view::IndexEntry;
 use miroir_store::{NodeRecord, NodeTask, Store};
 use time::OffsetDateTime;
@@ -228,7 +228,7 @@ async fn load_work(
             let work = Arc::new(Decided { entry: work.entry, decision: work.decision });
             ledger.add(&work, ended);
             if is_rollout(&work) {
-                resume(ledger, &work, known.remove(&work.entry.uid), broadcasts);
+                resume(ledger, &work, known.remove(&work.entry.uid), (nodes, broadcasts));
             }
         }
     }
@@ -248,7 +248,12 @@ async fn load_work(
 }
 
 /// Goes on with a change of settings. One of which nothing is stored was sent to nobody, and is begun again.
-fn resume(ledger: &mut Ledger, work: &Decided, known: Option<Broadcast>, broadcasts: &Broadcasts) {
+fn resume(
+    ledger: &mut Ledger,
+    work: &Decided,
+    known: Option<Broadcast>,
+    (nodes, broadcasts): (&BTreeMap<NodeId, NodeRecord>, &Broadcasts),
+) {
     let (task, index) = (work.entry.uid, &work.entry.index_uid);
     let Some(next) = ledger.head(index, std::iter::empty(), OffsetDateTime::now_utc()) else { return };
     let broadcast = match known {
@@ -257,7 +262,10 @@ fn resume(ledger: &mut Ledger, work: &Decided, known: Option<Broadcast>, broadca
             broadcast
         }
         None if ledger.is_open(task) => {
-            broadcasts.begin(task, next, &BTreeSet::new(), !ledger.has_index(index))
+            // Whether they answer is not known yet.
+            let in_sync = nodes.values().filter(|node| node.sync == SyncState::InSync);
+            let readable: BTreeSet<NodeId> = in_sync.map(|node| node.id.clone()).collect();
+            broadcasts.begin(task, next, ledger.has_index(index).then_some(&readable))
         }
         None => return,
     };

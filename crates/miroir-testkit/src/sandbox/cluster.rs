@@ -10,6 +10,7 @@ use super::binary::proxy_binary;
 use super::node::{NODE_KEY, Node};
 use super::ports::free_port;
 use super::process::{Process, Program};
+use super::relay::Relay;
 use super::topology::Topology;
 use crate::client::{Client, Target};
 
@@ -24,6 +25,7 @@ pub struct Cluster {
     client: Client,
     metrics: Client,
     nodes: Vec<Node>,
+    relays: Vec<Relay>,
     // Last, so that the processes are gone before their data.
     _data: TempDir,
 }
@@ -36,6 +38,15 @@ impl Cluster {
 
     /// Like [`Cluster::start`]; `overrides` is merged, object by object, into Miroir's configuration.
     pub async fn start_with(topology: Topology, overrides: Value) -> Result<Self> {
+        Self::start_as(topology, overrides, Way::Direct).await
+    }
+
+    /// Like [`Cluster::start_with`]; Miroir reaches each node through a [`Relay`].
+    pub async fn start_relayed(topology: Topology, overrides: Value) -> Result<Self> {
+        Self::start_as(topology, overrides, Way::Relayed).await
+    }
+
+    async fn start_as(topology: Topology, overrides: Value, way: Way) -> Result<Self> {
         let binary = proxy_binary().await?;
         let mut nodes = Vec::new();
         for index in 0..topology.nodes() {
@@ -44,10 +55,21 @@ impl Cluster {
         for node in &mut nodes {
             node.wait_healthy().await?;
         }
+        let mut relays = Vec::new();
+        if way == Way::Relayed {
+            for node in &nodes {
+                relays.push(Relay::start(&node.target().url).await?);
+            }
+        }
+        let of_node = |node: &Node| node.target().url.clone();
+        let addresses = match way {
+            Way::Direct => nodes.iter().map(of_node).collect(),
+            Way::Relayed => relays.iter().map(|relay| relay.url().to_owned()).collect(),
+        };
         let data = tempfile::tempdir().context("cannot make a data folder")?;
         let port = free_port()?;
         let metrics_port = free_port()?;
-        let mut config = config(topology, &nodes, port, data.path());
+        let mut config = config(topology, addresses, port, data.path());
         config["metrics"] = json!({"bind": "127.0.0.1", "port": metrics_port});
         merge(&mut config, overrides);
         let config_path = data.path().join("miroir.yaml");
@@ -58,7 +80,7 @@ impl Cluster {
         let proxy = Process::start(Program { name: "miroir".to_owned(), binary, args, log })?;
         let client = Client::new(Target::new(&format!("http://127.0.0.1:{port}"), MASTER_KEY))?;
         let metrics = Client::new(Target::new(&format!("http://127.0.0.1:{metrics_port}"), ""))?;
-        let mut cluster = Self { topology, proxy, client, metrics, nodes, _data: data };
+        let mut cluster = Self { topology, proxy, client, metrics, nodes, relays, _data: data };
         cluster.proxy.wait_healthy(&cluster.client).await?;
         Ok(cluster)
     }
@@ -86,6 +108,14 @@ impl Cluster {
     /// The nodes, group by group, for looking at them directly.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
+    }
+
+    /// What stands before node `index`.
+    ///
+    /// # Panics
+    /// When the cluster was started without relays.
+    pub fn relay(&self, index: usize) -> &Relay {
+        &self.relays[index]
     }
 
     /// kill -9 of node `index`.
@@ -150,13 +180,20 @@ impl Cluster {
     }
 }
 
-fn config(topology: Topology, nodes: &[Node], port: u16, data: &Path) -> Value {
-    let nodes: Vec<Value> = nodes
-        .iter()
+/// How Miroir reaches the nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Direct,
+    Relayed,
+}
+
+fn config(topology: Topology, addresses: Vec<String>, port: u16, data: &Path) -> Value {
+    let nodes: Vec<Value> = addresses
+        .into_iter()
         .zip(0_u32..)
-        .map(|(node, index)| {
+        .map(|(address, index)| {
             let group = index / topology.nodes_per_group;
-            json!({"id": format!("node-{index}"), "address": node.target().url, "replica_group": group})
+            json!({"id": format!("node-{index}"), "address": address, "replica_group": group})
         })
         .collect();
     json!({
@@ -173,7 +210,7 @@ fn config(topology: Topology, nodes: &[Node], port: u16, data: &Path) -> Value {
     })
 }
 
-fn merge(base: &mut Value, overrides: Value) {
+pub(super) fn merge(base: &mut Value, overrides: Value) {
     match (base, overrides) {
         (Value::Object(base), Value::Object(overrides)) => {
             for (key, value) in overrides {

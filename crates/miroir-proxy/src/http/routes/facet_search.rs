@@ -41,7 +41,7 @@ async fn by_body(
         let view = read.begin()?;
         let entry = existing(&view, &uid)?;
         let answer = run_facet_search(&app.cluster, &view, entry, &request, &asked.original).await;
-        if let Some(note) = read.end() {
+        if let Some(note) = read.end().await {
             let answer = answer?;
             return Ok((about(&answer.shortfall, note), Json(answer.body)));
         }

@@ -17,6 +17,7 @@ use crate::http::error::HttpError;
 use crate::http::path::IndexPath;
 use crate::http::reserved;
 use crate::read::{ListingRequest, list_documents};
+use crate::search::UniformRead;
 
 /// A page of documents.
 #[derive(Debug, Serialize)]
@@ -68,7 +69,7 @@ pub(super) async fn by_body(
 
 async fn list(app: &App, uid: &IndexUid, body: Map<String, Value>) -> Result<Json<Page>, HttpError> {
     let view = app.cluster.view.load();
-    let entry = existing(&view, uid)?;
+    existing(&view, uid)?;
     reserved::check_selection(&body)?;
     // Nodes get the filter as one of several, and would speak of it as of an element of a list.
     if let Some(filter) = body.get("filter")
@@ -81,7 +82,14 @@ async fn list(app: &App, uid: &IndexUid, body: Map<String, Value>) -> Result<Jso
     let request = ListingRequest::parse(body).ok_or_else(|| {
         HttpError::new(ErrorCode::BadRequest, "`offset` and `limit` must be positive integers.")
     })?;
-    let listing = list_documents(&app.cluster, &view, entry, &request).await?;
-    let (offset, limit, total) = (listing.offset, listing.limit, listing.total);
-    Ok(Json(Page { results: listing.results, offset, limit, total }))
+    let mut read = UniformRead::new(&app.cluster, &view, [uid.clone()], None);
+    loop {
+        let view = read.begin()?;
+        let listing = list_documents(&app.cluster, &view, existing(&view, uid)?, &request).await;
+        if read.end().await.is_some() {
+            let listing = listing?;
+            let (offset, limit, total) = (listing.offset, listing.limit, listing.total);
+            return Ok(Json(Page { results: listing.results, offset, limit, total }));
+        }
+    }
 }

@@ -52,7 +52,7 @@ async fn search(
             }
             None => run_several(&app.cluster, &view, &request, asking).await,
         };
-        if let Some(note) = read.end() {
+        if let Some(note) = read.end().await {
             let answer = answer?;
             return Ok((about(&answer.shortfall, note), Json(answer.body)));
         }

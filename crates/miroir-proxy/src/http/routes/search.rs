@@ -73,7 +73,7 @@ async fn answer(
         let view = read.begin()?;
         let entry = existing(&view, uid)?;
         let answer = run_search(&app.cluster, &view, entry, &request, original).await;
-        if let Some(note) = read.end() {
+        if let Some(note) = read.end().await {
             let mut answer = answer?;
             asking.sign(&mut answer.body, entry);
             return Ok((about(&answer.shortfall, note), Json(answer.body)));

@@ -23,6 +23,7 @@ use crate::http::path::IndexPath;
 use crate::http::poison::check_late_settings;
 use crate::http::reserved;
 use crate::read::{read_setting, read_settings};
+use crate::search::UniformRead;
 use crate::write::NewWrite;
 
 /// A settings sub-route.
@@ -172,10 +173,17 @@ async fn append(
     Ok((StatusCode::ACCEPTED, Json(summary)))
 }
 
-/// What the client would read on one Meilisearch.
+/// What the client would read on one Meilisearch. What a node adds to it is told by the settings that the node has.
 async fn settings_of(app: &App, uid: &IndexUid) -> Result<Map<String, Value>, HttpError> {
     let view = app.cluster.view.load();
-    let entry = existing(&view, uid)?;
-    let node = read_settings(&app.cluster, &view, entry).await?;
-    Ok(client_view(node, &entry.settings))
+    existing(&view, uid)?;
+    let mut read = UniformRead::new(&app.cluster, &view, [uid.clone()], None);
+    loop {
+        let view = read.begin()?;
+        let entry = existing(&view, uid)?;
+        let node = read_settings(&app.cluster, &view, entry).await;
+        if read.end().await.is_some() {
+            return Ok(client_view(node?, &entry.settings));
+        }
+    }
 }

@@ -66,7 +66,7 @@ async fn answer(
         let view = read.begin()?;
         let entry = existing(&view, uid)?;
         let answer = run_similar(&app.cluster, &view, entry, &request, &asked.original).await;
-        if let Some(note) = read.end() {
+        if let Some(note) = read.end().await {
             let answer = answer?;
             return Ok((about(&answer.shortfall, note), Json(answer.body)));
         }

@@ -43,6 +43,7 @@ impl Ledger {
             let is_settled = matches!(open.stage, Stage::Settled { .. });
             if let Some(share) = open.shares.get_mut(node) {
                 share.results.fill(None);
+                share.unverified = open.rollout.is_some();
                 behind += usize::from(is_settled);
             }
         }

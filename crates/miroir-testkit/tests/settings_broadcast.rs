@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use miroir_testkit::client::{Client, Reply};
-use miroir_testkit::sandbox::{Cluster, Topology};
+use miroir_testkit::sandbox::{Cluster, Topology, nodes_are_real};
 use serde_json::{Value, json};
 
 const VERSION: &str = "x-miroir-settings-version";
@@ -77,10 +77,11 @@ async fn search_with_floor(client: &Client, index: &str, floor: &str) -> Reply {
 /// The version on searches of every kind.
 async fn versions_on_searches(client: &Client, indexes: &[&str]) -> BTreeSet<Option<String>> {
     let queries: Vec<Value> = indexes.iter().map(|index| json!({"indexUid": index, "q": "film"})).collect();
-    let mut searches = vec![
-        ("/multi-search".to_owned(), json!({"queries": queries})),
-        ("/multi-search".to_owned(), json!({"federation": {}, "queries": queries})),
-    ];
+    let mut searches = vec![("/multi-search".to_owned(), json!({"queries": queries}))];
+    // The development node has no federated search.
+    if nodes_are_real() {
+        searches.push(("/multi-search".to_owned(), json!({"federation": {}, "queries": queries})));
+    }
     if let [index] = indexes {
         searches.push((format!("/indexes/{index}/search"), json!({"q": "film"})));
     }

@@ -35,7 +35,7 @@ async fn one(
 }
 
 /// How long the deletion of a task waits for its end, and how often it looks.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(3);
 const LOOK: std::time::Duration = std::time::Duration::from_millis(10);
 
 /// The number of a task in a path.
@@ -128,21 +128,30 @@ async fn administer(
     Ok(Json(app.writer.administer(action, filter, format!("?{query}")).await?))
 }
 
-/// One Meilisearch deletes tasks when it has finished what it is at, and so also those of them that were asked for by uid
-/// while it was at them. This waits for these, for a while.
+/// One Meilisearch deletes tasks when it has finished what it is at, and so also those of them that it was at when the
+/// deletion came. This waits for these, for a while.
 async fn let_end(app: &App, filter: &TaskFilter) -> Result<(), HttpError> {
-    let may_match =
-        filter.statuses.as_ref().is_none_or(|statuses| statuses.contains(&TaskStatus::Processing));
-    if filter.uids.is_none() || !may_match {
+    let unfinished = || Some(vec![TaskStatus::Enqueued, TaskStatus::Processing]);
+    let found = async |filter: TaskFilter, page: TaskPage| -> Result<Vec<TaskUid>, HttpError> {
+        Ok(app.writer.tasks(filter, page).await?.results.into_iter().map(|task| task.uid).collect())
+    };
+    let first = TaskPage { limit: 1, reverse: true, ..TaskPage::default() };
+    let head = found(TaskFilter { statuses: unfinished(), ..TaskFilter::default() }, first).await?;
+    let is_asked = |status| filter.statuses.as_ref().is_none_or(|asked| asked.contains(&status));
+    if head.is_empty() || !(is_asked(TaskStatus::Enqueued) || is_asked(TaskStatus::Processing)) {
         return Ok(());
     }
     let processing = TaskFilter { statuses: Some(vec![TaskStatus::Processing]), ..filter.clone() };
+    let mut awaited = found(processing, TaskPage { limit: u32::MAX, ..TaskPage::default() }).await?;
+    if filter.uids.as_ref().is_none_or(|uids| uids.contains(&head[0])) {
+        awaited.extend(found(TaskFilter { uids: Some(head), ..filter.clone() }, first).await?);
+    }
+    if awaited.is_empty() {
+        return Ok(());
+    }
+    let at_work = TaskFilter { uids: Some(awaited), statuses: unfinished(), ..TaskFilter::default() };
     let deadline = Instant::now() + PATIENCE;
-    while Instant::now() < deadline {
-        let page = TaskPage { limit: 1, ..TaskPage::default() };
-        if app.writer.tasks(processing.clone(), page).await?.results.is_empty() {
-            break;
-        }
+    while Instant::now() < deadline && !found(at_work.clone(), first).await?.is_empty() {
         sleep(LOOK).await;
     }
     Ok(())

@@ -39,7 +39,7 @@ pub use self::federated::run_federated;
 pub use self::network::{Peers, feature_missing};
 pub use self::several::run_several;
 pub use self::similar::run_similar;
-pub use self::uniform::{SettingsNote, UniformRead};
+pub use self::uniform::{SettingsNote, read_uniformly};
 
 /// An answer, and what the client is told about it in headers.
 #[derive(Debug)]

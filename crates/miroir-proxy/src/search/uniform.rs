@@ -26,19 +26,31 @@ pub struct SettingsNote {
     pub uniform: bool,
 }
 
-/// One read of one or several indexes, which may take several tries:
+/// Reads one or several indexes, as far as they exist, from nodes with equal settings of `floor` at least. `ask` gets a
+/// view in which only these nodes are readable and the indexes are as those have them; it is called again when a node
+/// began to change its settings meanwhile.
 ///
-/// ```text
-/// let mut read = UniformRead::new(cluster, view, indexes, floor);
-/// loop {
-///     let answer = ask(read.begin()?).await;
-///     if let Some(note) = read.end().await {
-///         return Ok((answer?, note));
-///     }
-/// }
-/// ```
+/// # Errors
+/// When no nodes are as new as the floor, and whatever `ask` says.
+pub async fn read_uniformly<T, F: Future<Output = Result<T, HttpError>>>(
+    cluster: &Cluster,
+    view: &Arc<View>,
+    indexes: impl IntoIterator<Item = IndexUid>,
+    floor: Option<SettingsVersion>,
+    ask: impl Fn(Arc<View>) -> F,
+) -> Result<(T, SettingsNote), HttpError> {
+    let mut read = UniformRead::new(cluster, view, indexes, floor);
+    loop {
+        let answer = ask(read.begin()?).await;
+        if let Some(note) = read.end().await {
+            return Ok((answer?, note));
+        }
+    }
+}
+
+/// One read, which may take several tries.
 #[derive(Debug)]
-pub struct UniformRead<'a> {
+struct UniformRead<'a> {
     cluster: &'a Cluster,
     view: Arc<View>,
     indexes: BTreeSet<IndexUid>,
@@ -50,8 +62,7 @@ pub struct UniformRead<'a> {
 }
 
 impl<'a> UniformRead<'a> {
-    /// A read of these indexes, as far as they exist, whose settings are to be of `floor` at least.
-    pub fn new(
+    fn new(
         cluster: &'a Cluster,
         view: &Arc<View>,
         indexes: impl IntoIterator<Item = IndexUid>,
@@ -67,7 +78,7 @@ impl<'a> UniformRead<'a> {
     ///
     /// # Errors
     /// When no nodes are as new as the floor.
-    pub fn begin(&mut self) -> Result<Arc<View>, HttpError> {
+    fn begin(&mut self) -> Result<Arc<View>, HttpError> {
         self.tries += 1;
         self.uniform = true;
         self.readings.clear();
@@ -94,7 +105,7 @@ impl<'a> UniformRead<'a> {
 
     /// What to say about the answer. None if a node began to change meanwhile: it may have answered with either settings,
     /// and all is to be read again. Waits for nodes that change just then, to see which settings they have.
-    pub async fn end(&mut self) -> Option<SettingsNote> {
+    async fn end(&mut self) -> Option<SettingsNote> {
         let now = self.cluster.view.load();
         let moved = self.readings.iter().any(|reading| reading.has_moved(&now, reading.nodes()));
         let changed = !moved && self.look().await;

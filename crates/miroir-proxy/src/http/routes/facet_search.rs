@@ -1,5 +1,7 @@
 //! `POST /indexes/{index}/facet-search`.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::routing::post;
@@ -16,7 +18,8 @@ use crate::http::error::HttpError;
 use crate::http::headers::{SettingsFloor, about};
 use crate::http::path::IndexPath;
 use crate::http::reserved;
-use crate::search::{UniformRead, explain, run_facet_search};
+use crate::search::{explain, read_uniformly, run_facet_search};
+use miroir_core::view::View;
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/indexes/{index}/facet-search", post(by_body))
@@ -36,14 +39,10 @@ async fn by_body(
         return Err(explain(&app.cluster, entry, &asked.original).await);
     };
     reserved::check_search(&request.body)?;
-    let mut read = UniformRead::new(&app.cluster, &view, [uid.clone()], floor);
-    loop {
-        let view = read.begin()?;
-        let entry = existing(&view, &uid)?;
-        let answer = run_facet_search(&app.cluster, &view, entry, &request, &asked.original).await;
-        if let Some(note) = read.end().await {
-            let answer = answer?;
-            return Ok((about(&answer.shortfall, note), Json(answer.body)));
-        }
-    }
+    let (app, uid, request, original) = (&app, &uid, &request, &asked.original);
+    let ask = |view: Arc<View>| async move {
+        run_facet_search(&app.cluster, &view, existing(&view, uid)?, request, original).await
+    };
+    let (answer, note) = read_uniformly(&app.cluster, &view, [uid.clone()], floor, ask).await?;
+    Ok((about(&answer.shortfall, note), Json(answer.body)))
 }

@@ -1,5 +1,7 @@
 //! Listing documents, by query parameters and by a body.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{Query, RawQuery, State};
 use miroir_core::error::ErrorCode;
@@ -17,7 +19,8 @@ use crate::http::error::HttpError;
 use crate::http::path::IndexPath;
 use crate::http::reserved;
 use crate::read::{ListingRequest, list_documents};
-use crate::search::UniformRead;
+use crate::search::read_uniformly;
+use miroir_core::view::View;
 
 /// A page of documents.
 #[derive(Debug, Serialize)]
@@ -82,14 +85,11 @@ async fn list(app: &App, uid: &IndexUid, body: Map<String, Value>) -> Result<Jso
     let request = ListingRequest::parse(body).ok_or_else(|| {
         HttpError::new(ErrorCode::BadRequest, "`offset` and `limit` must be positive integers.")
     })?;
-    let mut read = UniformRead::new(&app.cluster, &view, [uid.clone()], None);
-    loop {
-        let view = read.begin()?;
-        let listing = list_documents(&app.cluster, &view, existing(&view, uid)?, &request).await;
-        if read.end().await.is_some() {
-            let listing = listing?;
-            let (offset, limit, total) = (listing.offset, listing.limit, listing.total);
-            return Ok(Json(Page { results: listing.results, offset, limit, total }));
-        }
-    }
+    let request = &request;
+    let ask = |view: Arc<View>| async move {
+        list_documents(&app.cluster, &view, existing(&view, uid)?, request).await
+    };
+    let (listing, _) = read_uniformly(&app.cluster, &view, [uid.clone()], None, ask).await?;
+    let (offset, limit, total) = (listing.offset, listing.limit, listing.total);
+    Ok(Json(Page { results: listing.results, offset, limit, total }))
 }

@@ -1,5 +1,7 @@
 //! `POST /multi-search`.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::routing::post;
@@ -15,9 +17,10 @@ use crate::http::error::HttpError;
 use crate::http::headers::{SettingsFloor, about, wants_metadata};
 use crate::http::reserved;
 use crate::search::{
-    Asking, Peers, UniformRead, explain_access_fault, explain_form, explain_network_fault, run_federated,
+    Asking, Peers, explain_access_fault, explain_form, explain_network_fault, read_uniformly, run_federated,
     run_several,
 };
+use miroir_core::view::View;
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/multi-search", post(search))
@@ -43,20 +46,17 @@ async fn search(
     check_network(&app, &peers, &request).await?;
     let asking = Asking::new(wants_metadata(&headers));
     let indexes = request.queries.iter().map(|query| query.index.clone());
-    let mut read = UniformRead::new(&app.cluster, &view, indexes, floor);
-    loop {
-        let view = read.begin()?;
-        let answer = match &request.federation {
+    let (app, request, peers) = (&app, &request, &peers);
+    let ask = |view: Arc<View>| async move {
+        match &request.federation {
             Some(federation) => {
-                run_federated(&app.cluster, &view, &request, federation, asking, peers.server()).await
+                run_federated(&app.cluster, &view, request, federation, asking, peers.server()).await
             }
-            None => run_several(&app.cluster, &view, &request, asking).await,
-        };
-        if let Some(note) = read.end().await {
-            let answer = answer?;
-            return Ok((about(&answer.shortfall, note), Json(answer.body)));
+            None => run_several(&app.cluster, &view, request, asking).await,
         }
-    }
+    };
+    let (answer, note) = read_uniformly(&app.cluster, &view, indexes, floor, ask).await?;
+    Ok((about(&answer.shortfall, note), Json(answer.body)))
 }
 
 /// Confines one query to what the caller may find in its index.

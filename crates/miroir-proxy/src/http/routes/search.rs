@@ -1,5 +1,7 @@
 //! `POST` and `GET /indexes/{index}/search`.
 
+use std::sync::Arc;
+
 use axum::extract::{Query, RawQuery, State};
 use axum::http::HeaderMap;
 use axum::routing::get;
@@ -18,7 +20,8 @@ use crate::http::error::HttpError;
 use crate::http::headers::{SettingsFloor, about, wants_metadata};
 use crate::http::path::IndexPath;
 use crate::http::reserved;
-use crate::search::{Asking, UniformRead, explain, run_search};
+use crate::search::{Asking, explain, read_uniformly, run_search};
+use miroir_core::view::View;
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/indexes/{index}/search", get(by_query).post(by_body))
@@ -68,15 +71,13 @@ async fn answer(
     if request.body.contains_key("useNetwork") {
         peers(app).await?.check_search(&request.body)?;
     }
-    let mut read = UniformRead::new(&app.cluster, &view, [uid.clone()], floor);
-    loop {
-        let view = read.begin()?;
+    let request = &request;
+    let ask = |view: Arc<View>| async move {
         let entry = existing(&view, uid)?;
-        let answer = run_search(&app.cluster, &view, entry, &request, original).await;
-        if let Some(note) = read.end().await {
-            let mut answer = answer?;
-            asking.sign(&mut answer.body, entry);
-            return Ok((about(&answer.shortfall, note), Json(answer.body)));
-        }
-    }
+        let mut answer = run_search(&app.cluster, &view, entry, request, original).await?;
+        asking.sign(&mut answer.body, entry);
+        Ok(answer)
+    };
+    let (answer, note) = read_uniformly(&app.cluster, &view, [uid.clone()], floor, ask).await?;
+    Ok((about(&answer.shortfall, note), Json(answer.body)))
 }

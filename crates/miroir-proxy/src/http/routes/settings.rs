@@ -1,5 +1,7 @@
 //! `/indexes/{index}/settings` and its sub-routes.
 
+use std::sync::Arc;
+
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::{MethodRouter, get};
@@ -23,8 +25,9 @@ use crate::http::path::IndexPath;
 use crate::http::poison::check_late_settings;
 use crate::http::reserved;
 use crate::read::{read_setting, read_settings};
-use crate::search::UniformRead;
+use crate::search::read_uniformly;
 use crate::write::NewWrite;
+use miroir_core::view::View;
 
 /// A settings sub-route.
 #[derive(Debug)]
@@ -177,13 +180,11 @@ async fn append(
 async fn settings_of(app: &App, uid: &IndexUid) -> Result<Map<String, Value>, HttpError> {
     let view = app.cluster.view.load();
     existing(&view, uid)?;
-    let mut read = UniformRead::new(&app.cluster, &view, [uid.clone()], None);
-    loop {
-        let view = read.begin()?;
+    let ask = |view: Arc<View>| async move {
         let entry = existing(&view, uid)?;
-        let node = read_settings(&app.cluster, &view, entry).await;
-        if read.end().await.is_some() {
-            return Ok(client_view(node?, &entry.settings));
-        }
-    }
+        let node = read_settings(&app.cluster, &view, entry).await?;
+        Ok(client_view(node, &entry.settings))
+    };
+    let (settings, _) = read_uniformly(&app.cluster, &view, [uid.clone()], None, ask).await?;
+    Ok(settings)
 }

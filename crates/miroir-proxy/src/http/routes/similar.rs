@@ -1,5 +1,7 @@
 //! `POST` and `GET /indexes/{index}/similar`.
 
+use std::sync::Arc;
+
 use axum::extract::{Query, RawQuery, State};
 use axum::http::HeaderMap;
 use axum::routing::get;
@@ -17,7 +19,8 @@ use crate::http::error::HttpError;
 use crate::http::headers::{SettingsFloor, about};
 use crate::http::path::IndexPath;
 use crate::http::reserved;
-use crate::search::{UniformRead, explain, run_similar};
+use crate::search::{explain, read_uniformly, run_similar};
+use miroir_core::view::View;
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/indexes/{index}/similar", get(by_query).post(by_body))
@@ -61,14 +64,10 @@ async fn answer(
     };
     reserved::check_similar(&request.body)?;
     request.visible = imposed_filter(caller, uid)?;
-    let mut read = UniformRead::new(&app.cluster, &view, [uid.clone()], floor);
-    loop {
-        let view = read.begin()?;
-        let entry = existing(&view, uid)?;
-        let answer = run_similar(&app.cluster, &view, entry, &request, &asked.original).await;
-        if let Some(note) = read.end().await {
-            let answer = answer?;
-            return Ok((about(&answer.shortfall, note), Json(answer.body)));
-        }
-    }
+    let (request, original) = (&request, &asked.original);
+    let ask = |view: Arc<View>| async move {
+        run_similar(&app.cluster, &view, existing(&view, uid)?, request, original).await
+    };
+    let (answer, note) = read_uniformly(&app.cluster, &view, [uid.clone()], floor, ask).await?;
+    Ok((about(&answer.shortfall, note), Json(answer.body)))
 }

@@ -1,6 +1,7 @@
 //! Which program the nodes run: a real Meilisearch when one is named, else the development node, which is found beside
 //! this program or built.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -117,6 +118,9 @@ async fn build_devnode(cargo: PathBuf) -> anyhow::Result<PathBuf> {
     if let Some(package) = std::env::var_os("CARGO_MANIFEST_DIR") {
         command.current_dir(package);
     }
+    for name in std::env::vars_os().map(|(name, _)| name).filter(|name| is_about_a_package(name)) {
+        command.env_remove(name);
+    }
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn();
     let child = child.with_context(|| format!("cannot run {}", cargo.display()))?;
     let built = child.wait_with_output().await.context("cannot wait for cargo")?;
@@ -125,6 +129,13 @@ async fn build_devnode(cargo: PathBuf) -> anyhow::Result<PathBuf> {
     }
     let messages = String::from_utf8_lossy(&built.stdout);
     messages.lines().find_map(executable).with_context(|| format!("cargo built no {DEVNODE}"))
+}
+
+/// What `cargo run` says of the package that it runs. Build scripts take another package's name for a change, and much
+/// would be built again.
+fn is_about_a_package(variable: &OsStr) -> bool {
+    let name = variable.as_encoded_bytes();
+    name.starts_with(b"CARGO_PKG_") || name.starts_with(b"CARGO_MANIFEST_")
 }
 
 /// The program that a line of cargo's output names, if it is ours.

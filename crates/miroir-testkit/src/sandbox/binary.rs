@@ -54,7 +54,17 @@ fn existing(path: PathBuf) -> Result<PathBuf> {
 /// Builds the binary that is named like its package and returns where cargo put it.
 async fn build(package: &str, flags: &[&str]) -> Result<PathBuf> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
+    // What cargo says of the package whose test this is. Build scripts take another name for a change, and much would be
+    // built again.
+    let about_test = env::vars_os().map(|(name, _)| name).filter(|name| {
+        let name = name.as_encoded_bytes();
+        name.starts_with(b"CARGO_PKG_") || name.starts_with(b"CARGO_MANIFEST_")
+    });
+    let mut command = Command::new(cargo);
+    for name in about_test {
+        command.env_remove(name);
+    }
+    let output = command
         .args(["build", "--package", package, "--bin", package, "--message-format=json-render-diagnostics"])
         .args(flags)
         .current_dir(workspace())

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::Canonical;
 use super::versions::{IndexVersions, Side};
-use super::{Canonical, NodeContext};
 use crate::ids::{NodeId, SettingsVersion};
 use crate::placement::IndexPlacement;
 use crate::view::{IndexEntry, View};
@@ -182,9 +182,7 @@ impl Reading {
 
 /// Whether a node whose settings read like this has those of `entry`.
 fn has_settings(found: &Map<String, Value>, entry: &IndexEntry) -> bool {
-    let context =
-        NodeContext { primary_key: entry.primary_key.as_deref(), scattered: entry.placement.is_scattered() };
-    Canonical::of_node(found, &entry.settings, context) == Canonical::of_client(&entry.settings)
+    Canonical::of_node(found, &entry.settings, entry.node_context()) == Canonical::of_client(&entry.settings)
 }
 
 /// How many shards have no copy on these nodes.

@@ -1,5 +1,5 @@
-//! Paths as Meilisearch reads them: several slashes are one, a letter may be written as its code, and what is not UTF-8 once decoded has `U+FFFD` in place of
-//! what can't be read. It then finds no index, document or key of that name; extractors of paths would refuse the request
+//! Paths as Meilisearch reads them: several slashes are one, a letter may be written as its code, and what is not UTF-8
+//! once decoded has `U+FFFD` in place of what can't be read. It then finds no index, document or key of that name; extractors of paths would refuse the request
 //! before any handler could say so.
 
 use axum::extract::Request;
@@ -17,7 +17,7 @@ pub fn with_plain_path(mut request: Request) -> Request {
 /// `None` if nothing has to change.
 fn plain(uri: &Uri) -> Option<Uri> {
     let path = uri.path();
-    if !path.contains("//") && is_readable(path) && !path.contains('%') {
+    if !path.contains("//") && !path.contains('%') {
         return None;
     }
     let segments = path.split('/').filter(|segment| !segment.is_empty());

@@ -124,10 +124,9 @@ fn check_by_windows(
         if read < fresh {
             return Ok(if taken == window.len() { windows.finish() } else { Err(Unclear) });
         }
-        // A document that does not fit is given twice the room.
-        wanted = if taken == 0 { 2 * wanted } else { window_bytes };
         left = Bytes::copy_from_slice(&window[taken..]);
-        wanted = wanted.max(2 * left.len());
+        // A document that does not fit is given twice the room.
+        wanted = window_bytes.max(2 * left.len());
     }
 }
 

@@ -62,17 +62,7 @@ pub(super) async fn ask_every_shard(
 
 /// What a node answers to the request; nothing when it fails.
 pub(super) async fn ask_node(cluster: &Cluster, id: &NodeId, request: &NodeRequest) -> Option<NodeReply> {
-    match cluster.read(cluster.membership.node(id)?, request.clone()).await {
-        Ok(reply) if !reply.is_nodes_fault() => Some(reply),
-        Ok(reply) => {
-            tracing::warn!(node = %id, status = %reply.status, "node could not read; asking another replica");
-            None
-        }
-        Err(error) => {
-            tracing::warn!(node = %id, %error, "node did not answer a read; asking another replica");
-            None
-        }
-    }
+    cluster.ask_first(std::iter::once(id), request, NodeReply::is_nodes_fault).await
 }
 
 #[cfg(test)]

@@ -8,7 +8,6 @@ use miroir_core::error::ErrorCode;
 use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, SettingsVersion};
 use miroir_core::settings::{Reading, SeenNew, Stale, choose_reading};
 use miroir_core::view::{IndexEntry, View};
-
 use serde_json::{Map, Value};
 
 use crate::cluster::{Cluster, NodeRequest};

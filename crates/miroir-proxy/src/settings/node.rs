@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use miroir_core::ids::PhysicalUid;
-use miroir_core::settings::{Canonical, NodeContext, repair_patch};
+use miroir_core::settings::{Canonical, repair_patch};
 use miroir_core::view::IndexEntry;
 use reqwest::Method;
 use serde_json::{Map, Value};
@@ -38,10 +38,6 @@ pub(super) enum Failure {
     Failed(String),
 }
 
-fn context(entry: &IndexEntry) -> NodeContext<'_> {
-    NodeContext { primary_key: entry.primary_key.as_deref(), scattered: entry.placement.is_scattered() }
-}
-
 /// Compares what the node reports with what it may have: any of `targets`, which are not none.
 pub(super) async fn read_back(
     node: &Node,
@@ -51,7 +47,7 @@ pub(super) async fn read_back(
     let read_back = fetch_settings(node, &targets[0].physical, timeout).await?;
     let differs = |entry: &IndexEntry| {
         let set = Canonical::of_client(&entry.settings);
-        set.differing_keys(&Canonical::of_node(&read_back, &entry.settings, context(entry)))
+        set.differing_keys(&Canonical::of_node(&read_back, &entry.settings, entry.node_context()))
     };
     let mut keys: Vec<Vec<String>> = targets.iter().map(differs).collect();
     if keys.iter().any(Vec::is_empty) {
@@ -79,7 +75,7 @@ pub(super) async fn send_repair(
     (keys, read_back): (&[String], &Map<String, Value>),
     timeout: Duration,
 ) -> Result<u64, Failure> {
-    let change = repair_patch(keys, read_back, &entry.settings, context(entry));
+    let change = repair_patch(keys, read_back, &entry.settings, entry.node_context());
     let body = Value::Object(change).to_string();
     let path = format!("/indexes/{}/settings", entry.physical);
     let reply = node.send(NodeRequest::new(Method::PATCH, path).json(body), timeout).await?;

@@ -421,12 +421,18 @@ fn judge_names(entry: &LogEntry, ledger: &Ledger) -> Option<Prepared> {
 
 /// Whether a primary key is replaced by another one, which only an index without documents allows.
 fn changes_key(mutation: &Mutation, index: &IndexEntry) -> bool {
-    let (Mutation::UpdateIndex { primary_key: Some(key) }
-    | Mutation::RenameIndex { primary_key: Some(key), .. }) = mutation
-    else {
-        return false;
-    };
-    index.primary_key.as_ref().is_some_and(|known| known != key)
+    let key = primary_key_of(mutation);
+    key.is_some_and(|key| index.primary_key.as_ref().is_some_and(|known| known != key))
+}
+
+/// The primary key that the client gives an index which may have one.
+fn primary_key_of(mutation: &Mutation) -> Option<&String> {
+    match mutation {
+        Mutation::UpdateIndex { primary_key } | Mutation::RenameIndex { primary_key, .. } => {
+            primary_key.as_ref()
+        }
+        _ => None,
+    }
 }
 
 fn nobody_counts(index: &IndexEntry) -> ResponseError {
@@ -435,13 +441,6 @@ fn nobody_counts(index: &IndexEntry) -> ResponseError {
         "Index `{uid}`: its primary key can't be changed now: no replica of some shard tells whether there are documents."
     );
     ResponseError::new(ErrorCode::MiroirShardUnavailable, message)
-}
-
-fn asks_for_count(mutation: &Mutation) -> bool {
-    matches!(
-        mutation,
-        Mutation::UpdateIndex { primary_key: Some(_) } | Mutation::RenameIndex { primary_key: Some(_), .. }
-    )
 }
 
 /// Why an entry fails because an index is frozen. Documents may still go to it: they were accepted before, and wait for
@@ -474,5 +473,5 @@ fn must_wait(entry: &LogEntry, earlier: &LogEntry) -> bool {
     // Documents are judged by the settings, so it must be known whether nodes took them.
     let judged_by_risk = entry.mutation.has_payload() && earlier.mutation.is_risky_settings();
     // One change of an index's settings at a time: it has to be verified before the next one.
-    asks_for_count(&entry.mutation) || both_settings || judged_by_risk
+    primary_key_of(&entry.mutation).is_some() || both_settings || judged_by_risk
 }

@@ -134,7 +134,7 @@ impl Found {
     /// The body itself, or where documents had to be written anew a stream of all of them.
     pub(super) fn with_rewritten(self, body: &Bytes) -> Payload {
         if self.rewritten.is_empty() {
-            return Payload::cut(body, self.places);
+            return self.unchanged(body);
         }
         let mut bytes = Vec::with_capacity(body.len());
         let documents = self

@@ -75,7 +75,9 @@ impl Windows {
                     let Some(document) = first_value(&window[at..])? else { break };
                     documents.add(document).map_err(|_| Unclear)?;
                     at += document.get().len();
-                    self.place = if self.place == Place::Stream { Place::Stream } else { Place::After };
+                    if self.place != Place::Stream {
+                        self.place = Place::After;
+                    }
                     continue;
                 }
                 _ => return Err(Unclear),

@@ -35,8 +35,8 @@ pub(super) fn open_metrics() -> Router<App> {
     Router::new().route("/metrics", get(scrape))
 }
 
-/// For whoever sends requests here: whether every search can be answered in full, by a node
-/// that is there. No key, so no names either.
+/// For whoever sends requests here: whether every search can be answered in full, by a node that is there. No key, so no
+/// names either.
 async fn ready(State(app): State<App>) -> (StatusCode, Json<Value>) {
     let view = app.cluster.view.load();
     let missing = coverage(&view).missing;

@@ -14,8 +14,7 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use super::features::{Feature, require};
-use super::indexes::wrong_query;
-use super::page::Page;
+use super::page::{Page, Window};
 use crate::cluster::NodeRequest;
 use crate::http::App;
 use crate::http::auth::{Authorized, ChatsDelete, ChatsGet, ChatsSettingsGet, ChatsSettingsUpdate};
@@ -23,9 +22,6 @@ use crate::http::body::JsonBody;
 use crate::http::dry_run::ask_any;
 use crate::http::error::HttpError;
 use crate::http::path::check_uid;
-
-/// Meilisearch's default page.
-const DEFAULT_LIMIT: usize = 20;
 
 /// Where nodes check settings: a workspace that they have for nothing else.
 const SCRATCH: &str = "/chats/miroir/settings";
@@ -47,18 +43,10 @@ async fn list(
     RawQuery(query): RawQuery,
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Result<Json<Page>, HttpError> {
-    let (mut offset, mut limit) = (0, DEFAULT_LIMIT);
-    for (name, text) in &pairs {
-        match (name.as_str(), text.parse()) {
-            ("offset", Ok(number)) => offset = number,
-            ("limit", Ok(number)) => limit = number,
-            _ => return Err(wrong_query(&app, "/chats", query.as_deref()).await),
-        }
-    }
+    let window = Window::read(&app, "/chats", query.as_deref(), &pairs).await?;
     require_chats(&app, NodeRequest::get("/chats")).await?;
     let kept = workspaces(&app).await?;
-    let results = kept.keys().skip(offset).take(limit).map(|uid| json!({ "uid": uid })).collect();
-    Ok(Json(Page { results, offset, limit, total: kept.len() }))
+    Ok(Json(window.page(kept.keys(), |uid| json!({ "uid": uid }))))
 }
 
 async fn one(

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
 
 use super::existing;
-use super::page::Page;
+use super::page::{Page, Window};
 use crate::cluster::NodeRequest;
 use crate::http::App;
 use crate::http::auth::{Authorized, IndexesCreate, IndexesDelete, IndexesGet, IndexesUpdate};
@@ -25,9 +25,6 @@ use crate::write::NewWrite;
 
 /// Stands where an index would in a write about several.
 pub(super) const NO_INDEX: &str = "";
-
-/// Meilisearch's default page.
-const DEFAULT_LIMIT: usize = 20;
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
@@ -51,18 +48,10 @@ async fn list(
     RawQuery(query): RawQuery,
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Result<Json<Page>, HttpError> {
-    let (mut offset, mut limit) = (0, DEFAULT_LIMIT);
-    for (name, text) in &pairs {
-        match (name.as_str(), text.parse()) {
-            ("offset", Ok(number)) => offset = number,
-            ("limit", Ok(number)) => limit = number,
-            _ => return Err(wrong_query(&app, "/indexes", query.as_deref()).await),
-        }
-    }
+    let window = Window::read(&app, "/indexes", query.as_deref(), &pairs).await?;
     let view = app.cluster.view.load();
     let entries: Vec<_> = view.indexes.values().filter(|entry| caller.allows(&entry.uid)).collect();
-    let results = entries.iter().skip(offset).take(limit).map(|entry| shown(entry)).collect();
-    Ok(Json(Page { results, offset, limit, total: entries.len() }))
+    Ok(Json(window.page(entries.into_iter(), |entry| shown(entry))))
 }
 
 /// A node's words for a query that can't be read.

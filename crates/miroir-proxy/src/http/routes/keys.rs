@@ -11,15 +11,12 @@ use miroir_core::keys::{HeldKey, read_creation, read_patch};
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::page::Page;
+use super::page::{Page, Window};
 use crate::http::App;
 use crate::http::auth::{Authorized, KeysCreate, KeysDelete, KeysGet, KeysUpdate};
 use crate::http::body::JsonBody;
 use crate::http::error::HttpError;
 use crate::keys::fresh_uid;
-
-/// Meilisearch's default page.
-const DEFAULT_LIMIT: usize = 20;
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
@@ -32,11 +29,11 @@ async fn list(
     State(app): State<App>,
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Result<Json<Page>, HttpError> {
-    let (mut offset, mut limit) = (0, DEFAULT_LIMIT);
+    let mut window = Window::default();
     for (name, text) in &pairs {
         match name.as_str() {
-            "offset" => offset = read_count(name, text, ErrorCode::InvalidApiKeyOffset)?,
-            "limit" => limit = read_count(name, text, ErrorCode::InvalidApiKeyLimit)?,
+            "offset" => window.offset = read_count(name, text, ErrorCode::InvalidApiKeyOffset)?,
+            "limit" => window.limit = read_count(name, text, ErrorCode::InvalidApiKeyLimit)?,
             _ => {
                 let message = unknown_parameter(name, &["offset", "limit"]);
                 return Err(HttpError::new(ErrorCode::BadRequest, message));
@@ -44,8 +41,7 @@ async fn list(
         }
     }
     let ring = app.keys.load();
-    let results = ring.keys().iter().skip(offset).take(limit).map(HeldKey::shown).collect();
-    Ok(Json(Page { results, offset, limit, total: ring.keys().len() }))
+    Ok(Json(window.page(ring.keys().iter(), HeldKey::shown)))
 }
 
 fn read_count(name: &str, text: &str, code: ErrorCode) -> Result<usize, HttpError> {

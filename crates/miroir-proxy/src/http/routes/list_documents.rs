@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::{Query, RawQuery, State};
 use miroir_core::error::ErrorCode;
 use miroir_core::ids::IndexUid;
+use miroir_core::view::View;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -20,7 +21,6 @@ use crate::http::path::IndexPath;
 use crate::http::reserved;
 use crate::read::{ListingRequest, list_documents};
 use crate::search::read_uniformly;
-use miroir_core::view::View;
 
 /// A page of documents.
 #[derive(Debug, Serialize)]

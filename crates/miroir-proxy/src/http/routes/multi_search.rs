@@ -8,6 +8,7 @@ use axum::routing::post;
 use axum::{Json, Router};
 use miroir_core::network::Network;
 use miroir_core::search::{MultiRequest, SubQuery};
+use miroir_core::view::View;
 use serde_json::{Map, Value};
 
 use crate::http::App;
@@ -20,7 +21,6 @@ use crate::search::{
     Asking, Peers, explain_access_fault, explain_form, explain_network_fault, read_uniformly, run_federated,
     run_several,
 };
-use miroir_core::view::View;
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/multi-search", post(search))

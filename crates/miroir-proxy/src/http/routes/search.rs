@@ -8,6 +8,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use miroir_core::ids::{IndexUid, SettingsVersion};
 use miroir_core::search::{SearchRequest, body_of_query};
+use miroir_core::view::View;
 use serde_json::{Map, Value};
 
 use super::asked::{Asked, asked_index};
@@ -21,7 +22,6 @@ use crate::http::headers::{SettingsFloor, about, wants_metadata};
 use crate::http::path::IndexPath;
 use crate::http::reserved;
 use crate::search::{Asking, explain, read_uniformly, run_search};
-use miroir_core::view::View;
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/indexes/{index}/search", get(by_query).post(by_body))

@@ -11,6 +11,7 @@ use miroir_core::document::Payload;
 use miroir_core::ids::IndexUid;
 use miroir_core::settings::client_view;
 use miroir_core::task::{Mutation, SettingsOrigin, TaskSummary};
+use miroir_core::view::View;
 use reqwest::Method;
 use serde_json::{Map, Value};
 
@@ -27,7 +28,6 @@ use crate::http::reserved;
 use crate::read::{read_setting, read_settings};
 use crate::search::read_uniformly;
 use crate::write::NewWrite;
-use miroir_core::view::View;
 
 /// A settings sub-route.
 #[derive(Debug)]

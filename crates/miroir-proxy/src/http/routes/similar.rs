@@ -8,6 +8,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use miroir_core::ids::{IndexUid, SettingsVersion};
 use miroir_core::search::{SimilarRequest, similar_of_query};
+use miroir_core::view::View;
 use serde_json::{Map, Value};
 
 use super::asked::{Asked, asked_index, imposed_filter};
@@ -20,7 +21,6 @@ use crate::http::headers::{SettingsFloor, about};
 use crate::http::path::IndexPath;
 use crate::http::reserved;
 use crate::search::{explain, read_uniformly, run_similar};
-use miroir_core::view::View;
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/indexes/{index}/similar", get(by_query).post(by_body))

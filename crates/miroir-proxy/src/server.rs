@@ -163,7 +163,7 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
         spool: spool(&config),
         max_concurrent_requests: config.server.max_concurrent_requests,
         request_timeout: config.server.request_timeout,
-        changing_webhooks: tokio::sync::Mutex::default(),
+        changing_records: tokio::sync::Mutex::default(),
     });
     let address = SocketAddr::new(config.server.bind, config.server.port);
     let (stop, stopped) = watch::channel(false);

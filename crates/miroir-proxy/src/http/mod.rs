@@ -68,8 +68,8 @@ pub struct Shared {
     pub max_concurrent_requests: usize,
     /// How long a request may take.
     pub request_timeout: Duration,
-    /// Held by whoever changes a webhook: it reads what there is and stores what follows from it.
-    pub changing_webhooks: tokio::sync::Mutex<()>,
+    /// Held by whoever changes a webhook or a chat workspace: it reads what there is and stores what follows from it.
+    pub changing_records: tokio::sync::Mutex<()>,
 }
 
 impl std::ops::Deref for App {

@@ -69,6 +69,7 @@ async fn remove(
     State(app): State<App>,
 ) -> Result<StatusCode, HttpError> {
     require_chats(&app, NodeRequest::new(Method::DELETE, "/chats/miroir")).await?;
+    let _turn = app.changing_records.lock().await;
     if !workspaces(&app).await?.contains_key(&uid) {
         return Err(missing(&uid, "chat"));
     }
@@ -97,6 +98,7 @@ async fn change(
     let Value::Object(patch) = body.value else {
         return check(&app, request.json(body.bytes)).await.map(|shown| Json(shown).into_response());
     };
+    let _turn = app.changing_records.lock().await;
     let set = workspaces(&app).await?.remove(&uid).map(|mut kept| kept["set"].take());
     let set = merged(set.as_ref().and_then(Value::as_object), &patch);
     keep(&app, uid, set).await.map(|shown| Json(shown).into_response())
@@ -108,6 +110,7 @@ async fn reset(
     State(app): State<App>,
 ) -> Result<Json<Value>, HttpError> {
     require_chats(&app, NodeRequest::new(Method::DELETE, SCRATCH)).await?;
+    let _turn = app.changing_records.lock().await;
     if !workspaces(&app).await?.contains_key(&uid) {
         return Err(missing(&uid, "Chat"));
     }

@@ -46,7 +46,7 @@ async fn create(
 ) -> Result<(StatusCode, Json<Value>), HttpError> {
     let Some(patch) = WebhookPatch::parse(&body.value) else { return Err(wrong_form(&app, body).await) };
     let uuid = Uuid::new_v4();
-    let _turn = app.changing_webhooks.lock().await;
+    let _turn = app.changing_records.lock().await;
     let count = app.writer.records(Collection::Webhooks).await?.len();
     let webhook = patch.create(uuid, count).map_err(refused)?;
     keep(&app, uuid, Some(&webhook)).await?;
@@ -61,7 +61,7 @@ async fn change(
 ) -> Result<Json<Value>, HttpError> {
     let Some(patch) = WebhookPatch::parse(&body.value) else { return Err(wrong_form(&app, body).await) };
     let uuid = read_own_uuid(&uuid)?;
-    let _turn = app.changing_webhooks.lock().await;
+    let _turn = app.changing_records.lock().await;
     let webhook = patch.apply(uuid, find(&app, uuid).await?).map_err(refused)?;
     keep(&app, uuid, Some(&webhook)).await?;
     Ok(Json(webhook.shown(&uuid.to_string())))
@@ -73,7 +73,7 @@ async fn remove(
     State(app): State<App>,
 ) -> Result<StatusCode, HttpError> {
     let uuid = read_own_uuid(&uuid)?;
-    let _turn = app.changing_webhooks.lock().await;
+    let _turn = app.changing_records.lock().await;
     find(&app, uuid).await?;
     keep(&app, uuid, None).await?;
     Ok(StatusCode::NO_CONTENT)

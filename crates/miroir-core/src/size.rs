@@ -57,6 +57,25 @@ pub fn parse(text: &str) -> Option<u64> {
     Some((number * bytes as f64).round() as u64)
 }
 
+/// The bytes of a size as people write it: `20MiB`, `1.5 mb`, `300`. Units may be in any case; `b` is a byte.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "sizes are far below 2^52, and not below 0"
+)]
+pub fn parse_given(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let end = text.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(text.len());
+    let (number, unit) = (text[..end].parse::<f64>().ok()?, text[end..].trim());
+    let is_named = |name: &str| {
+        name.eq_ignore_ascii_case(unit)
+            || name.strip_suffix('B').is_some_and(|name| name.eq_ignore_ascii_case(unit))
+    };
+    let (_, bytes) = all_units().into_iter().find(|(name, _)| is_named(name))?;
+    Some((number * bytes as f64).ceil() as u64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,5 +96,13 @@ mod tests {
         for text in ["", "many", "3 apples", "-1 KB"] {
             assert_eq!(parse(text), None);
         }
+    }
+
+    #[test]
+    fn people_write_sizes_in_many_ways() {
+        let written = ["300", "2kb", "2 KiB", "1.5 mib", "1k", "3 b", " 1 Gi "];
+        let bytes = [300, 2000, 2048, 1_572_864, 1000, 3, 1 << 30];
+        assert_eq!(written.map(parse_given), bytes.map(Some));
+        assert_eq!(["", "many", "1 apple", "1.2.3", "-1"].map(parse_given), [None; 5]);
     }
 }

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::defaults::KEYS;
+
 /// The settings of one index that differ from Meilisearch's defaults because a client set them, in the shape of
 /// `PATCH /indexes/{uid}/settings`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -11,6 +13,9 @@ pub struct ClientSettings(Map<String, Value>);
 
 /// Settings whose parts are set one by one; all others are replaced as a whole (Meilisearch 1.50).
 const MERGED: [&str; 5] = ["typoTolerance", "faceting", "pagination", "embedders", "chat"];
+
+/// Settings that a server refuses to hear of unless an experimental feature is on.
+const BEHIND_FEATURES: [&str; 2] = ["chat", "foreignKeys"];
 
 /// How deep merging goes: `typoTolerance.minWordSizeForTypos.oneTypo` and `embedders.<name>.<field>`, but
 /// `faceting.sortFacetValuesBy` is replaced as a whole.
@@ -27,6 +32,14 @@ impl ClientSettings {
     /// Everything that a client set, as one change of default settings.
     pub const fn as_patch(&self) -> &Map<String, Value> {
         &self.0
+    }
+
+    /// Everything, as a change that makes these settings out of any: what no client set is reset.
+    pub fn as_whole(&self) -> Map<String, Value> {
+        let resets = KEYS.iter().filter(|key| !BEHIND_FEATURES.contains(key));
+        let mut whole: Map<String, Value> = resets.map(|key| ((*key).to_owned(), Value::Null)).collect();
+        whole.extend(self.0.clone());
+        whole
     }
 
     /// The strings of a list setting; nothing when the client did not set it.

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::TaskKind;
+use super::{Export, TaskKind};
 
 /// Work for Miroir.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -16,6 +16,8 @@ pub enum Errand {
     Dump,
     /// Write a snapshot on every node.
     Snapshot,
+    /// Send indexes to another server.
+    Export(Export),
 }
 
 impl Errand {
@@ -25,6 +27,7 @@ impl Errand {
             Self::CompactIndex => TaskKind::IndexCompaction,
             Self::Dump => TaskKind::DumpCreation,
             Self::Snapshot => TaskKind::SnapshotCreation,
+            Self::Export(_) => TaskKind::Export,
         }
     }
 
@@ -37,6 +40,7 @@ impl Errand {
     pub fn details(&self) -> Map<String, Value> {
         match self {
             Self::Dump => Map::from_iter([("dumpUid".to_owned(), json!(null))]),
+            Self::Export(export) => export.details(),
             Self::CompactIndex | Self::Snapshot => Map::new(),
         }
     }

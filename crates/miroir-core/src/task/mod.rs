@@ -13,6 +13,7 @@ mod decision;
 mod delivery;
 mod details;
 mod errand;
+mod export;
 mod filter;
 mod fold;
 mod judge;
@@ -29,6 +30,7 @@ pub use decision::{
 pub use delivery::{Counts, Op, ops_for, touched_shards};
 pub use details::{details_at_end, details_at_start};
 pub use errand::Errand;
+pub use export::{DEFAULT_PAYLOAD_SIZE, Export, ExportedIndexes, refused_by_remote};
 pub use filter::{TaskFilter, TaskList, TaskPage};
 pub use fold::{Fault, Folded, NodeReport, OpResult, fault_of, fold};
 pub use judge::{Circumstances, Judgement, judge};

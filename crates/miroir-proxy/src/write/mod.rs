@@ -40,6 +40,7 @@ mod room;
 mod sequencer;
 mod shelf;
 mod start;
+mod stored;
 mod stragglers;
 mod tracker;
 mod watched;

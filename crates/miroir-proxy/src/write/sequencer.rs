@@ -218,6 +218,7 @@ impl Sequencer {
         until_stored("the beginning of a task", || self.store.begin(entry.uid, now)).await;
         let index = self.ledger().head(&entry.index_uid, std::iter::empty(), now);
         let errands = Errands {
+            store: Arc::clone(&self.store),
             membership: Arc::clone(&self.membership),
             view: Arc::clone(&self.view),
             timeout: self.node_timeout,

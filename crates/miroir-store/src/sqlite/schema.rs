@@ -153,6 +153,9 @@ const STEPS: &[&str] = &[
     "
     -- Decisions may leave documents of a part out (`replaced`), which older versions would send.
 ",
+    "
+    -- The log may hold exports, which older versions don't know.
+",
 ];
 
 /// Brings a database to the newest version, all steps or none.

@@ -13,7 +13,7 @@ use crate::cluster::NodeRequest;
 use crate::http::App;
 use crate::http::auth::{
     Action, Authorized, ChatCompletions, DynamicSearchRulesDelete, DynamicSearchRulesGet,
-    DynamicSearchRulesUpdate, Export, MetricsGet, TasksCompact,
+    DynamicSearchRulesUpdate, MetricsGet, TasksCompact,
 };
 use crate::http::body;
 use crate::http::error::HttpError;
@@ -43,8 +43,6 @@ const TASK_QUEUE: Refusal = behind(
     Feature::TaskQueueCompactionRoute,
     "Miroir's list of tasks reuses its space; delete old tasks to free some.",
 );
-const EXPORT: Refusal =
-    Refusal { feature: None, advice: "List the documents and send them to the other server." };
 
 pub(super) fn routes() -> Router<App> {
     let rules =
@@ -62,7 +60,6 @@ pub(super) fn routes() -> Router<App> {
         .route("/logs/stream", stream)
         .route("/logs/stderr", refused::<MetricsGet>(MethodFilter::POST, LOGS))
         .route("/tasks/compact", refused::<TasksCompact>(MethodFilter::POST, TASK_QUEUE))
-        .route("/export", refused::<Export>(MethodFilter::POST, EXPORT))
 }
 
 fn refused<A: Action>(method: MethodFilter, refusal: Refusal) -> MethodRouter<App> {

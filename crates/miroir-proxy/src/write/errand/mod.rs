@@ -4,7 +4,9 @@
 //! Nothing is decided until an errand is done. After a crash in the middle it is done again, which leaves a dump or a
 //! snapshot more than needed, and no harm.
 
+mod export;
 mod nodes;
+mod remote;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,6 +17,7 @@ use miroir_core::ids::NodeId;
 use miroir_core::size;
 use miroir_core::task::{Errand, Judgement, LogEntry};
 use miroir_core::view::{IndexEntry, View};
+use miroir_store::Store;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
@@ -25,6 +28,7 @@ use crate::observe::coverage;
 /// Who does errands.
 #[derive(Debug, Clone)]
 pub(super) struct Errands {
+    pub(super) store: Arc<dyn Store>,
     pub(super) membership: Arc<Membership>,
     pub(super) view: Arc<ViewCell>,
     pub(super) timeout: Duration,
@@ -42,6 +46,7 @@ impl Errands {
             Errand::CompactIndex => self.compact(entry, index).await,
             Errand::Dump => self.dump().await,
             Errand::Snapshot => self.snapshot().await,
+            Errand::Export(export) => self.export(entry, export).await,
         };
         judged.map_or_else(Judgement::refused, Judgement::done)
     }

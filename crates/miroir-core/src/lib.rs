@@ -9,6 +9,7 @@ pub mod ids;
 pub mod keys;
 pub mod network;
 pub mod placement;
+pub mod rules;
 pub mod search;
 pub mod secret;
 pub mod settings;

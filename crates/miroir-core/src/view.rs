@@ -11,6 +11,7 @@ use time::OffsetDateTime;
 
 use crate::ids::{IndexUid, NodeId, PhysicalUid, ShardCount};
 use crate::placement::IndexPlacement;
+use crate::rules::RuleBook;
 use crate::settings::{ClientSettings, NodeContext, SettingsVersions};
 
 /// Everything that Miroir knows of one index: the catalog's row.
@@ -52,6 +53,8 @@ pub struct View {
     pub readable: BTreeSet<NodeId>,
     /// Which node has which settings.
     pub settings: SettingsVersions,
+    /// Dynamic search rules whose change has succeeded.
+    pub rules: Arc<RuleBook>,
 }
 
 impl View {

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use miroir_core::error::ResponseError;
 use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, SettingsVersion, TaskUid};
+use miroir_core::rules::Rule;
 use miroir_core::settings::Broadcast;
 use miroir_core::task::{Decision, LogEntry, Mutation, OpResult, SyncState, TaskFilter, TaskStatus};
 use miroir_core::view::IndexEntry;
@@ -64,6 +65,8 @@ pub enum Collection {
     Webhooks,
     /// The settings of chat workspaces.
     ChatWorkspaces,
+    /// Dynamic search rules. Changed by commits only.
+    Rules,
 }
 
 impl Collection {
@@ -72,6 +75,7 @@ impl Collection {
         match self {
             Self::Webhooks => "webhooks",
             Self::ChatWorkspaces => "chatWorkspaces",
+            Self::Rules => "rules",
         }
     }
 }
@@ -231,6 +235,8 @@ pub struct Commit {
     pub settled: Vec<Settled>,
     /// Changes of the catalog, in order.
     pub catalog: Vec<CatalogChange>,
+    /// Dynamic search rules that are new, changed or gone, by uid, in order.
+    pub rules: Vec<(String, Option<Rule>)>,
     /// Tasks that are about another index now, in order.
     pub relabelled: Vec<Relabelling>,
     /// Settings that nodes have now.

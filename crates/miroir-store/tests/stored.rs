@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 /// The version that writes the forms below.
-const SCHEMA: &str = "10";
+const SCHEMA: &str = "11";
 
 fn mutations() -> Vec<Value> {
     vec![
@@ -34,6 +34,9 @@ fn mutations() -> Vec<Value> {
         json!({"swapIndexes": {"swaps": [{"indexes": ["a", "b"], "rename": false}]}}),
         json!({"editDocuments": {"filter": "a = 1", "context": {"b": 2}, "function": "doc.c = 3"}}),
         json!("deleteIndex"),
+        json!({"rules": {"change": {"put": {"uid": "r", "update": {"precedence": null, "active": true}}}}}),
+        json!({"rules": {"change": {"delete": {"uid": "r"}}}}),
+        json!({"rules": {"change": "clear"}}),
         json!({"errand": {"errand": "compactIndex"}}),
         json!({"errand": {"errand": "dump"}}),
         json!({"errand": {"errand": "snapshot"}}),
@@ -59,6 +62,9 @@ fn steps() -> Vec<Value> {
         json!({"editDocuments": {"filter": null, "context": null, "function": "doc.a = 1", "counting": counting,
             "grouping": "byCopies"}}),
         json!("clear"),
+        json!({"putRule": {"uid": "r", "update": {"active": true}}}),
+        json!({"deleteRule": {"uid": "r"}}),
+        json!("clearRules"),
     ]
 }
 
@@ -85,7 +91,7 @@ fn assert_stable<T: Serialize + DeserializeOwned>(forms: Vec<Value>) -> Vec<T> {
 fn every_form_in_the_log_is_read_and_written_as_this_schema_version_has_it() {
     let mutations: Vec<Mutation> = assert_stable(mutations());
     let kinds: BTreeSet<_> = mutations.iter().map(Mutation::kind).collect();
-    assert_eq!(kinds.len(), 12, "{kinds:?}");
+    assert_eq!(kinds.len(), 14, "{kinds:?}");
     let steps: Vec<Step> = assert_stable(steps());
     // A new step does not compile until it has a line here, and a form above.
     let number = |step: &Step| match step {
@@ -98,8 +104,11 @@ fn every_form_in_the_log_is_read_and_written_as_this_schema_version_has_it() {
         Step::DeleteByFilter { .. } => 6,
         Step::EditDocuments { .. } => 7,
         Step::Clear => 8,
+        Step::PutRule { .. } => 9,
+        Step::DeleteRule { .. } => 10,
+        Step::ClearRules => 11,
     };
-    assert_eq!(steps.iter().map(number).collect::<BTreeSet<_>>(), (0..9).collect());
+    assert_eq!(steps.iter().map(number).collect::<BTreeSet<_>>(), (0..12).collect());
     assert_eq!(assert_stable::<OpResult>(results()).len(), 3);
     let errands = assert_stable::<Errand>(vec![json!("compactIndex"), json!("dump"), json!("snapshot")]);
     assert_eq!(errands.len(), 3);

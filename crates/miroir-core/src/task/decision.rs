@@ -11,6 +11,7 @@ use super::{Swap, WriteMethod};
 use crate::error::ResponseError;
 use crate::ids::{IndexUid, NodeId, PhysicalUid, ShardCount, ShardId};
 use crate::placement::{IndexPlacement, Members, PlacementError, ReplicationFactor, assign};
+use crate::rules::{RuleChange, RuleUpdate};
 use crate::settings::ClientSettings;
 use crate::view::IndexEntry;
 
@@ -119,6 +120,20 @@ pub enum Step {
     },
     /// Delete all documents.
     Clear,
+    /// Make or change a dynamic search rule.
+    PutRule {
+        /// Which.
+        uid: String,
+        /// The change, with the names that nodes have for indexes.
+        update: RuleUpdate,
+    },
+    /// Delete a dynamic search rule.
+    DeleteRule {
+        /// Which.
+        uid: String,
+    },
+    /// Delete all dynamic search rules.
+    ClearRules,
 }
 
 /// Which of a node's shards are in one request.
@@ -166,6 +181,11 @@ pub enum Effect {
     },
     /// The index is gone.
     Remove,
+    /// Dynamic search rules have changed. This is about no index.
+    Rules {
+        /// The change.
+        change: RuleChange,
+    },
     /// Nothing has changed, but the task has more to say.
     Report {
         /// Goes into the task's details.
@@ -174,6 +194,11 @@ pub enum Effect {
 }
 
 impl Effect {
+    /// Whether it changes the entry of the index that its task is about.
+    pub const fn is_about_index(&self) -> bool {
+        !matches!(self, Self::Swap { .. } | Self::Report { .. } | Self::Rules { .. })
+    }
+
     /// Whether it holds even if the write it belongs to was refused.
     pub const fn survives_refusal(&self) -> bool {
         matches!(self, Self::Create { .. })
@@ -188,7 +213,7 @@ pub fn apply_effect(index: Option<IndexEntry>, effect: &Effect, now: OffsetDateT
         }
         Effect::Remove => return None,
         Effect::Rename { uid } => return index.map(|index| IndexEntry { uid: uid.clone(), ..index }),
-        Effect::Swap { .. } | Effect::Report { .. } => return index,
+        Effect::Swap { .. } | Effect::Report { .. } | Effect::Rules { .. } => return index,
         Effect::Settings { .. } | Effect::PrimaryKey { .. } | Effect::Touch => {}
     }
     let mut index = index?;
@@ -201,6 +226,7 @@ pub fn apply_effect(index: Option<IndexEntry>, effect: &Effect, now: OffsetDateT
         | Effect::Remove
         | Effect::Rename { .. }
         | Effect::Swap { .. }
+        | Effect::Rules { .. }
         | Effect::Report { .. } => {}
     }
     Some(index)

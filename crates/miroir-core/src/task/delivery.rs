@@ -10,6 +10,7 @@ use super::{Decision, Step, WriteMethod};
 use crate::document::marker::selection_filter;
 use crate::error::ErrorCode;
 use crate::ids::{NodeId, ShardId};
+use crate::rules::RuleUpdate;
 
 /// One request to a node, without the documents or ids that go into it.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,6 +72,20 @@ pub enum Op<'a> {
     },
     /// `DELETE /indexes/{uid}/documents`.
     Clear,
+    /// `PATCH /dynamic-search-rules/{uid}`.
+    PutRule {
+        /// Which.
+        uid: &'a str,
+        /// The body.
+        update: &'a RuleUpdate,
+    },
+    /// `DELETE /dynamic-search-rules/{uid}`.
+    DeleteRule {
+        /// Which.
+        uid: &'a str,
+    },
+    /// `DELETE /dynamic-search-rules`.
+    ClearRules,
 }
 
 /// Whether a node's count of deleted documents goes into the task, or only another replica's does.
@@ -85,6 +100,11 @@ pub enum Counts {
 }
 
 impl Op<'_> {
+    /// Whether it is about dynamic search rules.
+    pub const fn is_about_rules(&self) -> bool {
+        matches!(self, Self::PutRule { .. } | Self::DeleteRule { .. } | Self::ClearRules)
+    }
+
     /// The error with which a request that was sent again, because its answer was lost, finds its own work done.
     pub const fn error_when_repeated(&self) -> Option<ErrorCode> {
         match self {
@@ -96,7 +116,10 @@ impl Op<'_> {
             | Self::DeleteByIds { .. }
             | Self::DeleteByFilter { .. }
             | Self::EditDocuments { .. }
-            | Self::Clear => None,
+            | Self::Clear
+            | Self::PutRule { .. }
+            | Self::DeleteRule { .. }
+            | Self::ClearRules => None,
         }
     }
 }
@@ -113,7 +136,10 @@ pub fn touched_shards(decision: &Decision) -> BTreeSet<ShardId> {
         | Step::UpdateIndex { .. }
         | Step::DeleteIndex
         | Step::Settings { .. }
-        | Step::Clear => target.placement.shard_count().shards().collect(),
+        | Step::Clear
+        | Step::PutRule { .. }
+        | Step::DeleteRule { .. }
+        | Step::ClearRules => target.placement.shard_count().shards().collect(),
     };
     decision.steps.iter().flat_map(of_step).collect()
 }
@@ -135,6 +161,9 @@ fn ops_of_step<'a>(step: &'a Step, target: &Target, node: &NodeId, held: &BTreeS
         Step::DeleteIndex => vec![Op::DeleteIndex],
         Step::Settings { patch } => vec![Op::Settings { patch }],
         Step::Clear => vec![Op::Clear],
+        Step::PutRule { uid, update } => vec![Op::PutRule { uid, update }],
+        Step::DeleteRule { uid } => vec![Op::DeleteRule { uid }],
+        Step::ClearRules => vec![Op::ClearRules],
         &Step::AddDocuments { part, method, ref primary_key, skip_creation, ref shards, .. } => {
             let shards: BTreeSet<_> = shards.intersection(held).copied().collect();
             if shards.is_empty() {

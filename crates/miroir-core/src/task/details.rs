@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{Deletion, Mutation, TaskStatus};
+use crate::rules::RuleChange;
 use crate::secret::mask;
 
 /// Settings keys whose reset is shown as what they are reset to.
@@ -40,6 +41,11 @@ pub fn details_at_start(mutation: &Mutation) -> Map<String, Value> {
             "function": function,
         }),
         Mutation::DeleteIndex => json!({ "deletedDocuments": null }),
+        Mutation::Rules { change } => match change {
+            RuleChange::Put { update, .. } => json!({ "rule": update, "updatedRules": 1 }),
+            RuleChange::Delete { .. } => json!({ "updatedRules": 1 }),
+            RuleChange::Clear => json!({ "deletedDocuments": null }),
+        },
         Mutation::Errand { errand } => return errand.details(),
     };
     match details {
@@ -57,13 +63,16 @@ pub fn details_at_end(
 ) -> Map<String, Value> {
     let counted = match mutation {
         Mutation::AddDocuments { .. } => "indexedDocuments",
-        Mutation::DeleteDocuments { .. } | Mutation::DeleteIndex => "deletedDocuments",
+        Mutation::DeleteDocuments { .. }
+        | Mutation::DeleteIndex
+        | Mutation::Rules { change: RuleChange::Clear } => "deletedDocuments",
         Mutation::EditDocuments { .. } => "editedDocuments",
         Mutation::Settings { .. }
         | Mutation::CreateIndex { .. }
         | Mutation::UpdateIndex { .. }
         | Mutation::RenameIndex { .. }
         | Mutation::SwapIndexes { .. }
+        | Mutation::Rules { .. }
         | Mutation::Errand { .. } => return details,
     };
     let count = if status == TaskStatus::Succeeded { count } else { 0 };

@@ -132,7 +132,8 @@ fn count_documents(
     placement: &IndexPlacement,
     reports: &BTreeMap<NodeId, NodeReport>,
 ) -> u64 {
-    let whole = decision.steps.iter().any(|step| matches!(step, Step::Clear | Step::DeleteIndex));
+    let is_whole = |step: &Step| matches!(step, Step::Clear | Step::DeleteIndex | Step::ClearRules);
+    let whole = decision.steps.iter().any(is_whole);
     if whole {
         return count_whole(placement, reports);
     }
@@ -163,7 +164,10 @@ fn counts_of(op: Op<'_>) -> Option<Counts> {
         | Op::DeleteIndex
         | Op::Settings { .. }
         | Op::AddDocuments { .. }
-        | Op::Clear => None,
+        | Op::Clear
+        | Op::PutRule { .. }
+        | Op::DeleteRule { .. }
+        | Op::ClearRules => None,
     }
 }
 

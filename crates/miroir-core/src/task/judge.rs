@@ -85,8 +85,8 @@ pub fn judge(
             draft.effects.push(Effect::Rename { uid: new_uid.clone() });
             verdict
         }
-        // About no single index: see `judge_swap`. Errands are done before they are decided about.
-        Mutation::SwapIndexes { .. } | Mutation::Errand { .. } => Verdict::Accepted,
+        // About no single index: see `judge_swap` and `judge_rules`. Errands are done before they are decided about.
+        Mutation::SwapIndexes { .. } | Mutation::Errand { .. } | Mutation::Rules { .. } => Verdict::Accepted,
         Mutation::UpdateIndex { primary_key } => draft.update_index(primary_key.as_deref()),
         Mutation::DeleteIndex => draft.delete_index(),
     };
@@ -398,6 +398,7 @@ fn creates_missing_index(mutation: &Mutation) -> bool {
         | Mutation::UpdateIndex { .. }
         | Mutation::RenameIndex { .. }
         | Mutation::SwapIndexes { .. }
+        | Mutation::Rules { .. }
         | Mutation::Errand { .. }
         | Mutation::DeleteIndex => false,
     }

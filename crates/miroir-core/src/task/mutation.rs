@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 
 use super::{Errand, TaskKind};
 use crate::ids::{IndexUid, TaskUid};
+use crate::rules::RuleChange;
 
 /// What a client asked for, as the log keeps it. The documents themselves lie beside it, as bytes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -74,6 +75,11 @@ pub enum Mutation {
     },
     /// An index to delete.
     DeleteIndex,
+    /// Dynamic search rules to change.
+    Rules {
+        /// The change.
+        change: RuleChange,
+    },
     /// Something that no single write to the nodes does.
     Errand {
         /// What.
@@ -144,6 +150,8 @@ impl Mutation {
             Self::SwapIndexes { .. } => TaskKind::IndexSwap,
             Self::EditDocuments { .. } => TaskKind::DocumentEdition,
             Self::DeleteIndex => TaskKind::IndexDeletion,
+            Self::Rules { change: RuleChange::Put { .. } | RuleChange::Delete { .. } } => TaskKind::DsrUpdate,
+            Self::Rules { change: RuleChange::Clear } => TaskKind::DsrClear,
             Self::Errand { errand } => errand.kind(),
         }
     }
@@ -174,7 +182,8 @@ impl Mutation {
             Self::AddDocuments { .. }
             | Self::Settings { .. }
             | Self::CreateIndex { .. }
-            | Self::UpdateIndex { .. } => false,
+            | Self::UpdateIndex { .. }
+            | Self::Rules { .. } => false,
             Self::DeleteDocuments { .. }
             | Self::EditDocuments { .. }
             | Self::RenameIndex { .. }

@@ -100,6 +100,9 @@ fn step_names(decision: &Decision) -> Vec<&'static str> {
         Step::DeleteByIds { .. } => "delete ids",
         Step::DeleteByFilter { .. } => "delete by filter",
         Step::Clear => "clear",
+        Step::PutRule { .. } => "put rule",
+        Step::DeleteRule { .. } => "delete rule",
+        Step::ClearRules => "clear rules",
     };
     decision.steps.iter().map(name).collect()
 }

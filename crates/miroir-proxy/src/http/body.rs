@@ -27,7 +27,13 @@ impl FromRequest<App> for JsonBody {
         let (parts, body) = request.into_parts();
         check_json_content_type(&parts.headers)?;
         check_json_length(&parts.headers, app.max_body_bytes)?;
-        let bytes = read(body, app.max_body_bytes).await?;
+        Self::parse(read(body, app.max_body_bytes).await?)
+    }
+}
+
+impl JsonBody {
+    /// Reads a body that came with the right headers.
+    pub fn parse(bytes: Bytes) -> Result<Self, HttpError> {
         if bytes.is_empty() {
             return Err(HttpError::new(ErrorCode::MissingPayload, "A json payload is missing."));
         }

@@ -208,10 +208,14 @@ impl Committer {
     }
 
     fn publish(&self, commit: &Commit) {
-        if commit.catalog.is_empty() && commit.settings.is_empty() {
+        if commit.catalog.is_empty() && commit.settings.is_empty() && commit.rules.is_empty() {
             return;
         }
+        let rules = (!commit.rules.is_empty()).then(|| Arc::new(self.ledger().rules().clone()));
         self.rollouts.broadcasts.end(&commit.settings, |view| {
+            if let Some(rules) = rules {
+                view.rules = rules;
+            }
             for change in &commit.catalog {
                 match change {
                     CatalogChange::Put(entry) => {

@@ -19,8 +19,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use miroir_core::ids::TaskUid;
+use miroir_core::rules::RULES_FEATURE;
 use miroir_core::task::{Op, OpResult, ops_for};
 use miroir_store::{Delivery, OpSent, Reception, Store};
+use reqwest::Method;
+use serde_json::json;
 use time::OffsetDateTime;
 use tokio::sync::{mpsc, watch};
 
@@ -28,13 +31,13 @@ use super::committer::Event;
 use super::gate::Gate;
 use super::prepared::Decided;
 use super::recall::{Recall, Told, ask_next_task, ask_recall, kind_of};
-use super::receive::{Received, reception};
+use super::receive::{Received, lacks_feature, reception};
 use super::request::{is_marked, mark, request};
 use super::retry::{Backoff, until_stored};
 use super::shelf::Shelf;
 use super::stragglers::{Identity, Resent, Stragglers};
 use super::tracker::Watched;
-use crate::cluster::{Node, NodeError, NodeRequest};
+use crate::cluster::{Node, NodeError, NodeReply, NodeRequest};
 use crate::settings::Broadcasts;
 
 /// Requests received that are stored together at most.
@@ -116,6 +119,11 @@ enum Step {
     Received(Reception),
     NotNow(String),
     HistoryLost,
+}
+
+fn switch_rules(on: bool) -> NodeRequest {
+    let body = json!({ RULES_FEATURE: on }).to_string();
+    NodeRequest::new(Method::PATCH, "/experimental-features").json(body)
 }
 
 impl Lane {
@@ -258,7 +266,7 @@ impl Lane {
             Op::Settings { .. } => self.broadcasts.lock(self.node.id()).await,
             _ => None,
         };
-        let reply = self.node.send(request.clone(), self.timeout).await?;
+        let reply = self.send(op, request).await?;
         Ok(match reception(&reply) {
             Received::NotNow(reason) => Step::NotNow(reason),
             Received::Settled(reception) => match reception {
@@ -275,6 +283,23 @@ impl Lane {
                 Reception::Refused(_) => Step::Received(reception),
             },
         })
+    }
+
+    /// Changes of rules were accepted when the feature was on. The node may have missed that, or it was switched off since.
+    async fn send(&self, op: &Op<'_>, request: &NodeRequest) -> Result<NodeReply, NodeError> {
+        let reply = self.node.send(request.clone(), self.timeout).await?;
+        if !op.is_about_rules() || !lacks_feature(&reply) {
+            return Ok(reply);
+        }
+        self.node.send(switch_rules(true), self.timeout).await?;
+        let reply = self.node.send(request.clone(), self.timeout).await;
+        let features = until_stored("reading the features", || self.store.features()).await;
+        if !features.get(RULES_FEATURE).copied().unwrap_or(false)
+            && let Err(error) = self.node.send(switch_rules(false), self.timeout).await
+        {
+            tracing::debug!(%error, "the feature is switched off later");
+        }
+        reply
     }
 
     /// In doubt, asks the node for the request. None: it does not have it, so it must be sent.

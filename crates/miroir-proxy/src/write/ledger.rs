@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use miroir_core::error::ErrorCode;
 use miroir_core::ids::{IndexUid, NodeId, ShardId, TaskUid};
+use miroir_core::rules::RuleBook;
 use miroir_core::task::{
     Effect, Fault, Folded, LogEntry, NodeReport, Op, OpResult, SyncEvent, SyncState, TaskStatus, Verdict,
     apply_effect, details_at_end, details_at_start, fault_of, fold, ops_for, touched_shards,
@@ -18,6 +19,7 @@ use miroir_core::view::IndexEntry;
 use miroir_store::{CatalogChange, Commit, Relabelling, Settled};
 use time::OffsetDateTime;
 
+pub(super) use self::names::name_on_nodes;
 use self::rollout::Rollout;
 pub(super) use self::rollout::{RolloutNews, is_rollout};
 use super::prepared::Decided;
@@ -148,6 +150,8 @@ pub(super) struct Now<'a> {
 #[derive(Debug)]
 pub(super) struct Ledger {
     catalog: BTreeMap<IndexUid, IndexEntry>,
+    /// Dynamic search rules, as the ended tasks leave them.
+    rules: RuleBook,
     open: BTreeMap<TaskUid, Open>,
     /// Unsettled tasks of each index.
     queues: BTreeMap<IndexUid, BTreeSet<TaskUid>>,
@@ -161,10 +165,12 @@ pub(super) struct Ledger {
 impl Ledger {
     pub(super) fn new(
         catalog: Vec<IndexEntry>,
+        rules: RuleBook,
         nodes: impl IntoIterator<Item = (NodeId, SyncState)>,
     ) -> Self {
         Self {
             catalog: catalog.into_iter().map(|entry| (entry.uid.clone(), entry)).collect(),
+            rules,
             open: BTreeMap::new(),
             queues: BTreeMap::new(),
             nodes: nodes
@@ -382,10 +388,18 @@ impl Ledger {
             details: details_at_end(details, &work.entry.mutation, folded.status, folded.count),
             finished_at: date,
         });
+        for effect in effects(work, Some(folded)) {
+            let Effect::Rules { change } = effect else { continue };
+            let changed = self.rules.apply(change, work.entry.enqueued_at);
+            outcome.commit.rules.extend(changed.into_iter().map(|uid| {
+                let rule = self.rules.get(&uid).cloned();
+                (uid, rule)
+            }));
+        }
         let index = &work.entry.index_uid;
         if let Some(swap) = effects(work, Some(folded)).find(|effect| matches!(effect, Effect::Swap { .. })) {
             self.swap(uid, swap, &mut outcome.commit);
-        } else if effects(work, Some(folded)).any(|effect| !matches!(effect, Effect::Report { .. })) {
+        } else if effects(work, Some(folded)).any(Effect::is_about_index) {
             let after = effects(work, Some(folded))
                 .fold(self.catalog.remove(index), |entry, effect| apply_effect(entry, effect, date));
             let changes = &mut outcome.commit.catalog;

@@ -28,6 +28,7 @@ mod gate;
 mod inventory;
 mod lane;
 mod ledger;
+mod names;
 mod prepared;
 mod progress;
 mod rebuild;

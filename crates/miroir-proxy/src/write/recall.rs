@@ -104,6 +104,8 @@ pub(super) const fn kind_of(op: &Op<'_>) -> &'static str {
         Op::AddDocuments { .. } => "documentAdditionOrUpdate",
         Op::DeleteByIds { .. } | Op::DeleteByFilter { .. } | Op::Clear => "documentDeletion",
         Op::EditDocuments { .. } => "documentEdition",
+        Op::PutRule { .. } | Op::DeleteRule { .. } => "dsrUpdate",
+        Op::ClearRules => "dsrClear",
     }
 }
 

@@ -35,6 +35,12 @@ pub(super) fn reception(reply: &NodeReply) -> Received {
     }
 }
 
+/// Whether the node refused a request for an experimental feature that is off.
+pub(super) fn lacks_feature(reply: &NodeReply) -> bool {
+    let body: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+    reply.status.is_client_error() && body["code"] == ErrorCode::FeatureNotEnabled.as_str()
+}
+
 /// An error as a node writes it. A code that Miroir does not know, or none, becomes `internal`.
 fn read_error(error: &Value) -> ResponseError {
     let code = error["code"].as_str().and_then(ErrorCode::from_name).unwrap_or(ErrorCode::Internal);

@@ -19,14 +19,17 @@ pub(super) fn mark(log_id: &str, task: TaskUid, op: usize) -> String {
     format!("miroir:{log_id}:{task}:{op}")
 }
 
-/// Whether the node keeps the mark of such a request: only the routes of documents take one.
+/// Whether the node keeps the mark of such a request: only the routes of documents and of rules take one.
 pub(super) const fn is_marked(op: &Op<'_>) -> bool {
     match op {
         Op::AddDocuments { .. }
         | Op::DeleteByIds { .. }
         | Op::DeleteByFilter { .. }
         | Op::EditDocuments { .. }
-        | Op::Clear => true,
+        | Op::Clear
+        | Op::PutRule { .. }
+        | Op::DeleteRule { .. }
+        | Op::ClearRules => true,
         Op::CreateIndex { .. } | Op::UpdateIndex { .. } | Op::DeleteIndex | Op::Settings { .. } => false,
     }
 }
@@ -97,6 +100,11 @@ fn write_request(decided: &Decided, op: &Op<'_>, documents: Option<&Documents>, 
             marked(Method::POST, physical, "/documents/edit", mark).json(body.to_string())
         }
         Op::Clear => marked(Method::DELETE, physical, "/documents", mark),
+        Op::PutRule { uid, update } => {
+            rules(Method::PATCH, &format!("/{uid}"), mark).json(json!(update).to_string())
+        }
+        Op::DeleteRule { uid } => rules(Method::DELETE, &format!("/{uid}"), mark),
+        Op::ClearRules => rules(Method::DELETE, "", mark),
     }
 }
 
@@ -107,6 +115,15 @@ fn ids_of<'a>(mutation: &'a Mutation, shards: &BTreeSet<ShardId>, count: ShardCo
 
 fn marked(method: Method, index: &PhysicalUid, suffix: &str, mark: &str) -> NodeRequest {
     NodeRequest::new(method, with_query(index, suffix, &[("customMetadata", mark)]))
+}
+
+fn rules(method: Method, rule: &str, mark: &str) -> NodeRequest {
+    let url = Url::parse_with_params(
+        &format!("http://node/dynamic-search-rules{rule}"),
+        &[("customMetadata", mark)],
+    )
+    .expect("uids of rules are parts of addresses as they are");
+    NodeRequest::new(method, format!("{}?{}", url.path(), url.query().unwrap_or_default()))
 }
 
 fn with_query(index: &PhysicalUid, suffix: &str, query: &[(&str, &str)]) -> String {

@@ -10,9 +10,7 @@ use miroir_core::document::{Existing, Payload, PayloadError};
 use miroir_core::error::{ErrorCode, ResponseError};
 use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, ShardId, TaskUid};
 use miroir_core::settings::Broadcast;
-use miroir_core::task::{
-    Circumstances, Errand, Judgement, LogEntry, Mutation, NewIndexRules, judge, judge_rename, judge_swap,
-};
+use miroir_core::task::{Circumstances, Errand, Judgement, LogEntry, Mutation, NewIndexRules, judge};
 use miroir_core::view::IndexEntry;
 use miroir_store::{Deciding, Store};
 use time::OffsetDateTime;
@@ -24,6 +22,7 @@ use super::errand::Errands;
 use super::existing::find_existing;
 use super::ledger::Ledger;
 use super::ledger::is_rollout;
+use super::names::Names;
 use super::prepared::Prepared;
 use super::retry::{Backoff, until_stored};
 use super::room::{Place, Room};
@@ -153,8 +152,9 @@ impl Sequencer {
         let earlier = group.iter().map(|work| &*work.decided);
         let (index, physical) = {
             let ledger = self.ledger();
-            if let Some(prepared) = judge_names(&entry, &ledger) {
-                return Turn::Decided(Box::new(prepared));
+            let names = Names { ledger: &ledger, members: &self.rules.members, now };
+            if let Some(judgement) = names.judge(&entry, group) {
+                return Turn::Decided(Box::new(Prepared::new(entry, judgement, None)));
             }
             let index = ledger.head(&entry.index_uid, earlier, now);
             let physical = index.is_none().then(|| ledger.free_physical(&entry, group));
@@ -399,25 +399,12 @@ impl Case {
     }
 }
 
-fn internal_error(reason: String) -> Judgement {
+pub(super) fn internal_error(reason: String) -> Judgement {
     Judgement::refused(ResponseError::new(ErrorCode::Internal, reason))
 }
 
 fn same_index<'a>(group: &'a [Prepared], index: &'a IndexUid) -> impl Iterator<Item = &'a LogEntry> {
     group.iter().map(|work| &work.decided.entry).filter(move |entry| entry.index_uid == *index)
-}
-
-/// What can be decided about names alone. Everything before is over, so the catalog is as it will be.
-fn judge_names(entry: &LogEntry, ledger: &Ledger) -> Option<Prepared> {
-    let exists = |uid: &IndexUid| ledger.has_index(uid);
-    let judgement = match &entry.mutation {
-        Mutation::SwapIndexes { swaps } => judge_swap(swaps, exists),
-        Mutation::RenameIndex { old_uid, new_uid, .. } if exists(old_uid) => {
-            Judgement::refused(judge_rename(new_uid, exists)?)
-        }
-        _ => return None,
-    };
-    Some(Prepared::new(entry.clone(), judgement, None))
 }
 
 /// Whether a primary key is replaced by another one, which only an index without documents allows.
@@ -453,6 +440,7 @@ fn is_stopped(entry: &LogEntry, frozen: &[(IndexUid, ResponseError)]) -> Option<
         Mutation::AddDocuments { .. }
         | Mutation::DeleteDocuments { .. }
         | Mutation::EditDocuments { .. }
+        | Mutation::Rules { .. }
         | Mutation::Errand { .. } => None,
         Mutation::SwapIndexes { swaps } => {
             swaps.iter().find_map(|swap| error_of(&swap.indexes.0).or_else(|| error_of(&swap.indexes.1)))

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, TaskUid};
+use miroir_core::rules::{Rule, RuleBook};
 use miroir_core::settings::{Broadcast, Phase};
 use miroir_core::task::{NewIndexRules, SyncState};
 use miroir_core::view::IndexEntry;
-use miroir_store::{NodeRecord, NodeTask, Store};
+use miroir_store::{Collection, NodeRecord, NodeTask, Store, StoreError};
+use serde_json::Value;
 use time::OffsetDateTime;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
@@ -53,8 +55,10 @@ pub async fn start(
     for index in &catalog {
         check_placement(index, &config)?;
     }
-    let nodes = admit_nodes(&*store, &config, catalog.is_empty()).await?;
-    let mut ledger = Ledger::new(catalog.clone(), nodes.values().map(|node| (node.id.clone(), node.sync)));
+    let book = RuleBook::new(read_rules(store.records(Collection::Rules).await?)?);
+    let nodes = admit_nodes(&*store, &config, catalog.is_empty() && book.is_empty()).await?;
+    let mut ledger =
+        Ledger::new(catalog.clone(), book.clone(), nodes.values().map(|node| (node.id.clone(), node.sync)));
     let node_tasks = store.node_tasks().await?;
     let ids = nodes.keys().cloned();
     let broadcasts =
@@ -63,6 +67,7 @@ pub async fn start(
     let broadcasts = Arc::new(broadcasts);
     let decided = load_work(&store, &mut ledger, &node_tasks, (&nodes, &broadcasts)).await?;
     view.update(|view| {
+        view.rules = Arc::new(book);
         view.indexes = catalog.into_iter().map(|index| (index.uid.clone(), Arc::new(index))).collect();
     });
     for node in nodes.values() {
@@ -71,6 +76,14 @@ pub async fn start(
     let log_id: Arc<str> = store.log_id().await?.into();
     let shared = Shared { store, membership, view, config, rules, log_id, broadcasts };
     Ok(shared.spawn(ledger, &nodes, decided))
+}
+
+fn read_rules(records: BTreeMap<String, Value>) -> Result<BTreeMap<String, Rule>, StoreError> {
+    let read = |(uid, record)| match serde_json::from_value(record) {
+        Ok(rule) => Ok((uid, rule)),
+        Err(error) => Err(StoreError::Corrupt(format!("rule `{uid}` can't be read: {error}"))),
+    };
+    records.into_iter().map(read).collect()
 }
 
 /// What most parts need.

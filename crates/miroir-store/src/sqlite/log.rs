@@ -8,11 +8,12 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use super::payloads;
+use super::records;
 use super::rows::{big, json, nanoseconds, parsed, task_uid};
 use super::settings;
 use crate::{
-    CatalogChange, Commit, Deciding, Delivery, NewEntry, OpSent, Rebuilt, Reception, Relabelling, Settled,
-    StoreError,
+    CatalogChange, Collection, Commit, Deciding, Delivery, NewEntry, OpSent, Rebuilt, Reception, Relabelling,
+    Settled, StoreError,
 };
 
 pub(super) fn counter(db: &Connection, name: &str) -> Result<i64, StoreError> {
@@ -169,6 +170,12 @@ pub(super) fn commit(db: &Connection, commit: &Commit) -> Result<(), StoreError>
     }
     for change in &commit.catalog {
         change_catalog(db, change)?;
+    }
+    for (uid, rule) in &commit.rules {
+        let body = rule.as_ref().map(serde_json::to_value).transpose();
+        let body =
+            body.map_err(|error| StoreError::Corrupt(format!("rule `{uid}` can't be written: {error}")))?;
+        records::put(db, Collection::Rules, uid, body.as_ref())?;
     }
     for relabelling in &commit.relabelled {
         relabel(db, relabelling)?;

@@ -156,6 +156,9 @@ const STEPS: &[&str] = &[
     "
     -- The log may hold exports, which older versions don't know.
 ",
+    "
+    -- The log may have changes of dynamic search rules, which stand among the records.
+",
 ];
 
 /// Brings a database to the newest version, all steps or none.

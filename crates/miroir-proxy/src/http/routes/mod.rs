@@ -19,6 +19,7 @@ mod multi_search;
 mod network;
 mod page;
 mod render;
+mod rules;
 mod search;
 mod settings;
 mod similar;
@@ -55,6 +56,7 @@ pub(super) fn all() -> Router<App> {
         .merge(network::routes())
         .merge(chats::routes())
         .merge(render::routes())
+        .merge(rules::routes())
         .merge(tasks::routes())
         .merge(batches::routes())
         .merge(swap::routes())

@@ -11,10 +11,7 @@ use miroir_core::error::ErrorCode;
 use super::features::{Feature, require};
 use crate::cluster::NodeRequest;
 use crate::http::App;
-use crate::http::auth::{
-    Action, Authorized, ChatCompletions, DynamicSearchRulesDelete, DynamicSearchRulesGet,
-    DynamicSearchRulesUpdate, MetricsGet, TasksCompact,
-};
+use crate::http::auth::{Action, Authorized, ChatCompletions, MetricsGet, TasksCompact};
 use crate::http::body;
 use crate::http::error::HttpError;
 
@@ -33,10 +30,6 @@ const fn behind(feature: Feature, advice: &'static str) -> Refusal {
 
 const CHATS: Refusal =
     behind(Feature::ChatCompletions, "Talk to the language model yourself and let it search here.");
-const RULES: Refusal = behind(
-    Feature::DynamicSearchRules,
-    "A rule pins documents to places in the list of a whole index, and nodes only have parts of it.",
-);
 const LOGS: Refusal =
     behind(Feature::LogsRoute, "Miroir writes its own log to the standard error, and so does every node.");
 const TASK_QUEUE: Refusal = behind(
@@ -45,18 +38,10 @@ const TASK_QUEUE: Refusal = behind(
 );
 
 pub(super) fn routes() -> Router<App> {
-    let rules =
-        refused::<DynamicSearchRulesGet>(MethodFilter::POST, RULES)
-            .merge(refused::<DynamicSearchRulesDelete>(MethodFilter::DELETE, RULES));
-    let rule = refused::<DynamicSearchRulesGet>(MethodFilter::GET, RULES)
-        .merge(refused::<DynamicSearchRulesUpdate>(MethodFilter::PATCH, RULES))
-        .merge(refused::<DynamicSearchRulesDelete>(MethodFilter::DELETE, RULES));
     let stream = refused::<MetricsGet>(MethodFilter::POST, LOGS)
         .merge(refused::<MetricsGet>(MethodFilter::DELETE, LOGS));
     Router::new()
         .route("/chats/{workspace}/chat/completions", refused::<ChatCompletions>(MethodFilter::POST, CHATS))
-        .route("/dynamic-search-rules", rules)
-        .route("/dynamic-search-rules/{uid}", rule)
         .route("/logs/stream", stream)
         .route("/logs/stderr", refused::<MetricsGet>(MethodFilter::POST, LOGS))
         .route("/tasks/compact", refused::<TasksCompact>(MethodFilter::POST, TASK_QUEUE))

@@ -1,10 +1,13 @@
 //! What indexes are called: by clients, and on the nodes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use miroir_core::ids::{IndexUid, PhysicalUid, TaskUid};
+use miroir_core::rules::RuleBook;
 use miroir_core::task::{Effect, LogEntry, Swap};
+use miroir_core::view::IndexEntry;
 use miroir_store::{CatalogChange, Commit, Relabelling};
+use time::OffsetDateTime;
 
 use super::Ledger;
 use crate::write::prepared::{Decided, Prepared};
@@ -12,10 +15,43 @@ use crate::write::prepared::{Decided, Prepared};
 /// The longest beginning of a client's name in a name on the nodes, so that the whole stays within 400 bytes.
 const LONGEST_BEGINNING: usize = 360;
 
+/// What a rule is about on the nodes that names an index which does not exist, while nodes call another one so: Miroir gives
+/// this name to none.
+const NO_INDEX: &str = "_miroir_no_index";
+
+/// The name that nodes have for the index called `uid`, if there is one.
+pub(in crate::write) fn name_on_nodes(
+    catalog: &BTreeMap<IndexUid, IndexEntry>,
+    uid: &str,
+    index: Option<&IndexEntry>,
+) -> String {
+    match index {
+        Some(index) => index.physical.to_string(),
+        None if catalog.values().any(|index| index.physical.as_str() == uid) => NO_INDEX.to_owned(),
+        None => uid.to_owned(),
+    }
+}
+
 impl Ledger {
     /// Whether there is an index of this name now.
     pub(in crate::write) fn has_index(&self, uid: &IndexUid) -> bool {
         self.catalog.contains_key(uid)
+    }
+
+    /// Dynamic search rules, as the ended tasks leave them.
+    pub(in crate::write) fn rules(&self) -> &RuleBook {
+        &self.rules
+    }
+
+    /// The name that nodes have for an index after everything decided so far and then `more`. One that does not exist has
+    /// its own name, unless another index has that one.
+    pub(in crate::write) fn name_on_nodes<'a>(
+        &'a self,
+        uid: &str,
+        more: impl Iterator<Item = &'a Decided>,
+        now: OffsetDateTime,
+    ) -> String {
+        name_on_nodes(&self.catalog, uid, self.head(&IndexUid::new(uid), more, now).as_ref())
     }
 
     /// Whether a change of names is decided and not over. Then it is the only decided task that is not, but for those of
@@ -59,7 +95,7 @@ impl Ledger {
             commit.catalog.extend([first, second].map(|uid| CatalogChange::Remove(uid.clone())));
             let moved = [(left, second), (right, first)];
             for (entry, uid) in moved.into_iter().filter_map(|(entry, uid)| Some((entry?, uid))) {
-                let entry = miroir_core::view::IndexEntry { uid: uid.clone(), ..entry };
+                let entry = IndexEntry { uid: uid.clone(), ..entry };
                 self.catalog.insert(uid.clone(), entry.clone());
                 put.push(CatalogChange::Put(Box::new(entry)));
             }

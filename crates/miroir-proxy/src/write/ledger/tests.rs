@@ -45,7 +45,11 @@ impl Bench {
             members: [(a(), GroupId(0)), (b(), GroupId(0))].into(),
         };
         let index = rules.entry(&IndexUid::new("x"), None, OffsetDateTime::UNIX_EPOCH).unwrap();
-        let ledger = Ledger::new(vec![index], [(a(), SyncState::InSync), (b(), SyncState::InSync)]);
+        let ledger = Ledger::new(
+            vec![index],
+            RuleBook::default(),
+            [(a(), SyncState::InSync), (b(), SyncState::InSync)],
+        );
         Self { ledger, rules, away: RefCell::default(), instant: Instant::now() }
     }
 

@@ -17,6 +17,7 @@
 mod copy;
 mod error;
 mod peers;
+mod rules;
 mod shard;
 mod target;
 
@@ -24,7 +25,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use miroir_core::ids::{NodeId, TaskUid};
+use miroir_core::ids::{IndexUid, NodeId, TaskUid};
 use miroir_core::task::SyncState;
 use miroir_store::{Rebuilt, Store};
 use tokio::sync::{mpsc, watch};
@@ -33,10 +34,11 @@ use tokio::time::{sleep, timeout};
 use self::copy::{Pass, copy_indexes};
 use self::error::RebuildError;
 use self::peers::{Peers, plan_peers};
+use self::rules::copy_rules;
 use self::target::Target;
 use super::committer::Event;
 use super::gate::{Gates, Hold};
-use super::ledger::Ledger;
+use super::ledger::{Ledger, name_on_nodes};
 use super::recall::ask_next_task;
 use super::retry::Backoff;
 use crate::cluster::{Membership, Node};
@@ -86,6 +88,7 @@ impl Rebuilder {
         target.wait_until_idle().await?;
         target.switch_features(&self.store.features().await?).await?;
         copy_indexes(&target, &self.peers(node)?, Pass::First).await?;
+        self.copy_rules(&target).await?;
         let hold = self.gates.close();
         let cursor = timeout(LONGEST_HOLD, self.finish(&target, &hold))
             .await
@@ -107,7 +110,18 @@ impl Rebuilder {
             sleep(LOOK).await;
         }
         copy_indexes(target, &self.peers(target.node())?, Pass::Second).await?;
+        self.copy_rules(target).await?;
         Ok(line)
+    }
+
+    async fn copy_rules(&self, target: &Target) -> Result<(), RebuildError> {
+        let features = self.store.features().await?;
+        let (book, catalog) = {
+            let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+            (ledger.rules().clone(), ledger.catalog().clone())
+        };
+        let name = |uid: &str| name_on_nodes(&catalog, uid, catalog.get(&IndexUid::new(uid)));
+        copy_rules(target, &book, &features, name).await
     }
 
     fn stands_still(&self, sources: &BTreeSet<NodeId>, line: TaskUid) -> bool {

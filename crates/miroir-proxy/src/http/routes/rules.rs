@@ -1,0 +1,243 @@
+//! `/dynamic-search-rules`. Changes go through the log to every node. Miroir shows its own copy, since nodes know indexes
+//! by other names; nodes only search in it.
+
+use std::cmp::Reverse;
+
+use axum::body::Body;
+use axum::extract::{Path, RawQuery, Request, State};
+use axum::http::uri::PathAndQuery;
+use axum::http::{Method, StatusCode, header::CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use miroir_core::document::Payload;
+use miroir_core::error::ErrorCode;
+use miroir_core::ids::{IndexUid, ShardId};
+use miroir_core::rules::{RULES_UID, RuleBook, RuleChange, RuleUpdate};
+use miroir_core::task::{Mutation, TaskSummary};
+use serde_json::{Value, json};
+
+use super::features::{Feature, require};
+use super::page::Window;
+use crate::cluster::{NodeReply, NodeRequest};
+use crate::http::App;
+use crate::http::auth::{
+    Authorized, DynamicSearchRulesDelete, DynamicSearchRulesGet, DynamicSearchRulesUpdate,
+};
+use crate::http::body::{self, JsonBody};
+use crate::http::dry_run::{NOBODY, ask_any};
+use crate::http::error::HttpError;
+use crate::http::path::check_uid;
+use crate::write::NewWrite;
+
+pub(super) fn routes() -> Router<App> {
+    Router::new()
+        .route("/dynamic-search-rules", post(list).delete(clear))
+        .route("/dynamic-search-rules/{uid}", get(one).patch(put).delete(remove))
+}
+
+type Accepted = Result<(StatusCode, Json<TaskSummary>), HttpError>;
+
+async fn list(
+    _: Authorized<DynamicSearchRulesGet>,
+    State(app): State<App>,
+    request: Request,
+) -> Result<Response, HttpError> {
+    let asked = as_sent(&app, request).await?;
+    require(&app, Feature::DynamicSearchRules, asked.clone()).await?;
+    let view = app.cluster.view.load();
+    let reply = ask_any(&app.cluster, asked.clone()).await.ok_or_else(nobody)?;
+    let Some(mut page) = read_object(&reply).filter(|_| reply.status.is_success()) else {
+        return Err(HttpError::Node(reply));
+    };
+    let body: Value = serde_json::from_slice(&asked.body).unwrap_or_default();
+    if body["filter"]["query"].is_string() {
+        show_own(&view.rules, &mut page);
+        return Ok(Json(page).into_response());
+    }
+    let number = |field: &str| page[field].as_u64().and_then(|number| usize::try_from(number).ok());
+    let window = Window { offset: number("offset").unwrap_or(0), limit: number("limit").unwrap_or(20) };
+    let shown = newest_first(&view.rules, body["filter"]["active"].as_bool());
+    Ok(Json(window.page(shown.into_iter(), |rule| rule)).into_response())
+}
+
+/// What a node found, as Miroir shows it.
+fn show_own(book: &RuleBook, page: &mut Value) {
+    for rule in page["results"].as_array_mut().into_iter().flatten() {
+        if let Some(own) = rule["uid"].as_str().and_then(|uid| book.shown(uid)) {
+            *rule = own;
+        }
+    }
+}
+
+fn newest_first(book: &RuleBook, active: Option<bool>) -> Vec<Value> {
+    let mut rules = book.by_change();
+    rules.sort_by_key(|(_, rule)| Reverse(rule.last_updated_at()));
+    let shown = rules.into_iter().filter_map(|(uid, _)| book.shown(uid));
+    shown.filter(|rule| active.is_none_or(|active| rule["active"] == active)).collect()
+}
+
+async fn one(
+    _: Authorized<DynamicSearchRulesGet>,
+    Path(uid): Path<String>,
+    State(app): State<App>,
+    request: Request,
+) -> Result<Json<Value>, HttpError> {
+    let asked = as_sent(&app, request).await?;
+    require(&app, Feature::DynamicSearchRules, asked.clone()).await?;
+    if let Some(rule) = app.cluster.view.load().rules.shown(&uid) {
+        return Ok(Json(rule));
+    }
+    if check_uid(&uid).is_err() {
+        return Err(ask_any(&app.cluster, asked).await.map_or_else(nobody, HttpError::Node));
+    }
+    let message = format!("Dynamic search rule `{uid}` not found.");
+    Err(HttpError::new(ErrorCode::DynamicSearchRuleNotFound, message))
+}
+
+async fn put(
+    _: Authorized<DynamicSearchRulesUpdate>,
+    Path(uid): Path<String>,
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+    request: Request,
+) -> Accepted {
+    let asked = as_sent(&app, request).await?;
+    require(&app, Feature::DynamicSearchRules, asked.clone()).await?;
+    check_form(&app, asked.clone()).await?;
+    let body = JsonBody::parse(asked.body)?;
+    let Value::Object(fields) = body.value else {
+        return Err(HttpError::new(ErrorCode::BadRequest, "The body is no object."));
+    };
+    let uid = check_uid(&uid)?.to_string();
+    append(&app, RuleChange::Put { uid, update: RuleUpdate::new(&fields) }, query.as_deref()).await
+}
+
+async fn remove(
+    _: Authorized<DynamicSearchRulesDelete>,
+    Path(uid): Path<String>,
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+    request: Request,
+) -> Accepted {
+    let asked = as_sent(&app, request).await?;
+    require(&app, Feature::DynamicSearchRules, asked.clone()).await?;
+    let (query, is_named) = (query.unwrap_or_default(), check_uid(&uid));
+    if is_named.is_err() || !is_plain(&query) {
+        // The query is looked at first, and there is no such rule to delete.
+        let path = if is_named.is_ok() { nobodys(&query) } else { asked.path };
+        if let Some(reply) = ask_any(&app.cluster, NodeRequest::new(Method::DELETE, path)).await {
+            return Err(HttpError::Node(reply));
+        }
+    }
+    append(&app, RuleChange::Delete { uid: is_named?.to_string() }, Some(&query)).await
+}
+
+async fn clear(
+    _: Authorized<DynamicSearchRulesDelete>,
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+    request: Request,
+) -> Accepted {
+    let asked = as_sent(&app, request).await?;
+    require(&app, Feature::DynamicSearchRules, asked).await?;
+    let query = query.unwrap_or_default();
+    if !is_plain(&query)
+        && let Some(reply) = ask_any(&app.cluster, NodeRequest::new(Method::DELETE, nobodys(&query))).await
+    {
+        return Err(HttpError::Node(reply));
+    }
+    append(&app, RuleChange::Clear, Some(&query)).await
+}
+
+async fn append(app: &App, change: RuleChange, query: Option<&str>) -> Accepted {
+    let custom_metadata = query.map(pairs).unwrap_or_default().pop().map(|(_, text)| text);
+    let write = NewWrite {
+        index: IndexUid::new(RULES_UID),
+        mutation: Mutation::Rules { change },
+        payload: Payload::default(),
+        custom_metadata,
+    };
+    Ok((StatusCode::ACCEPTED, Json(app.writer.append(write).await?)))
+}
+
+fn nobodys(query: &str) -> String {
+    format!("/dynamic-search-rules/{NOBODY}?{query}")
+}
+
+/// Whether the query has nothing but the client's own text.
+fn is_plain(query: &str) -> bool {
+    pairs(query).iter().all(|(name, _)| name == "customMetadata")
+}
+
+fn pairs(query: &str) -> Vec<(String, String)> {
+    let pairs = reqwest::Url::parse(&format!("http://miroir/?{query}"));
+    pairs.map(|url| url.query_pairs().into_owned().collect()).unwrap_or_default()
+}
+
+/// Has a node look at path, query and body. It reads the fields of the body in their order, so it comes last to one that no
+/// rule has, and does nothing.
+async fn check_form(app: &App, mut asked: NodeRequest) -> Result<(), HttpError> {
+    if let Ok(Value::Object(mut fields)) = serde_json::from_slice(&asked.body) {
+        fields.shift_remove(NOBODY);
+        fields.insert(NOBODY.to_owned(), json!(null));
+        asked.body = Value::Object(fields).to_string().into();
+    }
+    let Some(reply) = ask_any(&app.cluster, asked).await else { return Ok(()) };
+    let last = format!("Unknown field `{NOBODY}`:");
+    let is_last = read_object(&reply)
+        .and_then(|error| Some(error["message"].as_str()?.starts_with(&last)))
+        .unwrap_or(false);
+    if is_last || !reply.status.is_client_error() { Ok(()) } else { Err(HttpError::Node(reply)) }
+}
+
+fn read_object(reply: &NodeReply) -> Option<Value> {
+    serde_json::from_slice(&reply.body).ok().filter(Value::is_object)
+}
+
+fn nobody() -> HttpError {
+    HttpError::ShardsUnavailable(vec![ShardId(0)])
+}
+
+/// The client's request as a node gets it.
+async fn as_sent(app: &App, request: Request<Body>) -> Result<NodeRequest, HttpError> {
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let mut asked = NodeRequest::new(parts.method, path);
+    if let Some(content_type) = parts.headers.get(CONTENT_TYPE) {
+        asked = asked.header(CONTENT_TYPE, content_type.clone());
+    }
+    asked.body = body::read(body, app.max_body_bytes).await?;
+    Ok(asked)
+}
+
+#[cfg(test)]
+mod tests {
+    use time::OffsetDateTime;
+
+    use super::*;
+
+    #[test]
+    fn a_list_begins_with_the_rule_that_was_changed_last() {
+        let mut book = RuleBook::default();
+        for (uid, second, active) in [("a", 1, true), ("b", 3, false), ("c", 2, true)] {
+            let fields = [("active".to_owned(), json!(active))].into_iter().collect();
+            let change = RuleChange::Put { uid: uid.to_owned(), update: RuleUpdate::new(&fields) };
+            book.apply(&change, OffsetDateTime::UNIX_EPOCH + time::Duration::seconds(second));
+        }
+        let uids = |active| -> Vec<String> {
+            let shown = newest_first(&book, active);
+            shown.iter().filter_map(|rule| Some(rule["uid"].as_str()?.to_owned())).collect()
+        };
+        assert_eq!(uids(None), ["b", "c", "a"]);
+        assert_eq!(uids(Some(true)), ["c", "a"]);
+        assert_eq!(uids(Some(false)), ["b"]);
+    }
+
+    #[test]
+    fn only_the_clients_own_text_makes_a_plain_query() {
+        assert!(is_plain("") && is_plain("customMetadata=a&customMetadata=b"));
+        assert!(!is_plain("customMetadta=a"));
+        assert_eq!(pairs("customMetadata=a&customMetadata=b%20c").pop().unwrap().1, "b c");
+    }
+}

@@ -19,6 +19,8 @@ pub struct Reading {
     pub entry: Arc<IndexEntry>,
     /// The nodes that may be asked.
     pub pool: BTreeSet<NodeId>,
+    /// Whether some readable node with a part of the index is not as new as the client wants it.
+    is_restricted: bool,
     /// Of every fresh node; empty when all have what the catalog says.
     sides: BTreeMap<NodeId, Side>,
     versions: Option<Arc<IndexVersions>>,
@@ -52,9 +54,12 @@ pub fn choose_reading(
 ) -> Result<Reading, Stale> {
     let versions = view.settings.indexes.get(&entry.physical);
     let fresh = fresh_nodes(view, entry, floor)?;
+    let is_restricted =
+        entry.placement.nodes().any(|node| view.readable.contains(node) && !fresh.contains(node));
     let reading = |entry: &Arc<IndexEntry>, pool, sides| Reading {
         entry: Arc::clone(entry),
         pool,
+        is_restricted,
         sides,
         versions: versions.map(Arc::clone),
     };
@@ -91,7 +96,10 @@ fn fresh_nodes(
     if let Some(needed) = versions.and_then(|versions| versions.needed_for(floor)) {
         let has = |node: &NodeId| versions.and_then(|it| it.nodes.get(node)).is_some_and(|it| *it >= needed);
         fresh.retain(has);
-        if uncovered(&entry.placement, &fresh) > uncovered(&entry.placement, &view.readable) {
+        // A copy on a node that is not read because it is behind is stale too; a lost copy of the right version is not.
+        let stale = entry.placement.nodes().filter(|node| !has(node)).cloned();
+        let with_stale = fresh.iter().cloned().chain(stale).collect();
+        if uncovered(&entry.placement, &fresh) > uncovered(&entry.placement, &with_stale) {
             return Err(Stale::NotThereYet);
         }
     }
@@ -115,6 +123,11 @@ impl Reading {
     /// Those of them that may have begun to answer with the new settings, and are to be looked at after the answer.
     pub fn presumed(&self) -> impl Iterator<Item = &NodeId> {
         self.nodes().filter(|node| self.sides.get(*node) == Some(&Side::OldSoFar))
+    }
+
+    /// Whether some readable node must not be asked, since it is not as new as the client wants.
+    pub const fn is_restricted(&self) -> bool {
+        self.is_restricted
     }
 
     /// Whether these nodes hold all that the pool holds.

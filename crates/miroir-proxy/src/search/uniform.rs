@@ -91,6 +91,9 @@ impl<'a> UniformRead<'a> {
             let pool: BTreeSet<NodeId> = reading.pool.intersection(&seen.readable).cloned().collect();
             // What suits one index may leave too little for another.
             let suffices = reading.covers_with(&pool);
+            if !suffices && reading.is_restricted() {
+                return Err(refuse(Stale::NotThereYet, &entry, self.floor));
+            }
             self.uniform &= suffices;
             if suffices && (pool != seen.readable || !Arc::ptr_eq(&reading.entry, &entry)) {
                 let mut narrowed = View { readable: pool, ..View::clone(&seen) };

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use miroir_testkit::client::{Client, Reply};
+use miroir_testkit::films::{add_films, all_at, broadcasts, change, changed, metric, succeed, wait_for};
 use miroir_testkit::sandbox::{Cluster, Topology, nodes_are_real};
 use serde_json::{Value, json};
 
@@ -14,57 +15,8 @@ const VERSION: &str = "x-miroir-settings-version";
 const FLOOR: &str = "x-miroir-min-settings-version";
 const DEADLINE: Duration = Duration::from_mins(1);
 
-fn film(number: usize) -> Value {
-    json!({"id": number, "title": format!("Film number{number}"), "year": 1950 + number % 50})
-}
-
-async fn succeed(client: &Client, reply: Reply) {
-    let task = client.wait_reply(reply).await.unwrap();
-    assert_eq!(task["status"], "succeeded", "{task}");
-}
-
-async fn add_films(client: &Client, index: &str) {
-    let films: Vec<Value> = (0..60).map(film).collect();
-    succeed(client, client.post(&format!("/indexes/{index}/documents"), &json!(films)).await.unwrap()).await;
-}
-
-/// Changes the stop words, which a node shows as they were set.
-async fn change(client: &Client, index: &str, word: &str) {
-    let path = format!("/indexes/{index}/settings/stop-words");
-    succeed(client, client.put(&path, &json!([word])).await.unwrap()).await;
-}
-
-async fn broadcasts(client: &Client, index: &str) -> Value {
-    let path = format!("/_miroir/indexes/{index}/settings/broadcast");
-    client.get(&path).await.unwrap().success().unwrap()
-}
-
-/// Waits until what the operator sees of an index's settings is as wanted.
-async fn wait_for(cluster: &Cluster, index: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-    let deadline = Instant::now() + DEADLINE;
-    loop {
-        let seen = broadcasts(cluster.client(), index).await;
-        if wanted(&seen) {
-            return seen;
-        }
-        assert!(Instant::now() < deadline, "still {seen}\n{}", cluster.proxy_log());
-        tokio::time::sleep(Duration::from_millis(30)).await;
-    }
-}
-
 fn versions(nodes: &[(&str, Option<u64>)]) -> Value {
     Value::Object(nodes.iter().map(|(node, version)| ((*node).to_owned(), json!(version))).collect())
-}
-
-fn all_at(version: u64) -> Value {
-    versions(&[("node-0", Some(version)), ("node-1", Some(version)), ("node-2", Some(version))])
-}
-
-/// The value of a metric; nothing if it is not shown.
-async fn metric(cluster: &Cluster, name: &str) -> Option<u64> {
-    let page = cluster.metrics().get("/metrics").await.unwrap().text;
-    page.lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim_end_matches(".0").parse().ok())
 }
 
 async fn search_with_floor(client: &Client, index: &str, floor: &str) -> Reply {
@@ -103,7 +55,7 @@ async fn each_change_gets_the_next_version_on_every_node_and_keeps_it_over_a_res
     let mut cluster = Cluster::start(Topology::one_group(3, 2)).await.unwrap();
     let client = cluster.client().clone();
     for index in ["films", "books"] {
-        add_films(&client, index).await;
+        add_films(&client, index).await.unwrap();
     }
     assert_eq!(
         versions_on_searches(&client, &["films"]).await,
@@ -113,9 +65,9 @@ async fn each_change_gets_the_next_version_on_every_node_and_keeps_it_over_a_res
     assert_eq!(search_with_floor(&client, "films", "0").await.status, 200);
 
     for version in 1..=3 {
-        change(&client, "films", &format!("word{version}")).await;
+        changed(&client, "films", &format!("word{version}")).await.unwrap();
         // The task is over, so this is true now.
-        let seen = broadcasts(&client, "films").await;
+        let seen = broadcasts(&client, "films").await.unwrap();
         assert_eq!((&seen["version"], &seen["current"]), (&json!(version), &Value::Null), "{seen}");
         assert_eq!(seen["node_versions"], all_at(version));
         assert_eq!(seen["history"].as_array().unwrap().len() as u64, version);
@@ -129,9 +81,9 @@ async fn each_change_gets_the_next_version_on_every_node_and_keeps_it_over_a_res
             );
         }
         assert_eq!(versions_on_searches(&client, &["films"]).await, only(version));
-        let gauge = metric(&cluster, "miroir_settings_version{index=\"films\"}").await;
+        let gauge = metric(&cluster, "miroir_settings_version{index=\"films\"}").await.unwrap();
         assert_eq!(gauge, Some(version));
-        assert_eq!(metric(&cluster, "miroir_settings_broadcast_phase{index=\"films\"}").await, None);
+        assert_eq!(metric(&cluster, "miroir_settings_broadcast_phase{index=\"films\"}").await.unwrap(), None);
         for node in cluster.nodes() {
             let words = node.client().get("/indexes/films/settings/stop-words").await.unwrap();
             assert_eq!(words.body, json!([format!("word{version}")]));
@@ -139,7 +91,7 @@ async fn each_change_gets_the_next_version_on_every_node_and_keeps_it_over_a_res
     }
 
     // The counter is one for all indexes, and several searched together tell the highest.
-    change(&client, "books", "the").await;
+    changed(&client, "books", "the").await.unwrap();
     let check_all = async |client: &Client| {
         assert_eq!(versions_on_searches(client, &["books"]).await, only(4));
         assert_eq!(versions_on_searches(client, &["films"]).await, only(3));
@@ -164,8 +116,8 @@ async fn each_change_gets_the_next_version_on_every_node_and_keeps_it_over_a_res
     cluster.kill_proxy().unwrap();
     cluster.restart_proxy().await.unwrap();
     check_all(&client).await;
-    assert_eq!(broadcasts(&client, "films").await["node_versions"], all_at(3));
-    change(&client, "films", "word5").await;
+    assert_eq!(broadcasts(&client, "films").await.unwrap()["node_versions"], all_at(3));
+    changed(&client, "films", "word5").await.unwrap();
     assert_eq!(versions_on_searches(&client, &["films"]).await, only(5));
 }
 
@@ -173,11 +125,11 @@ async fn each_change_gets_the_next_version_on_every_node_and_keeps_it_over_a_res
 async fn a_node_that_is_away_gets_the_change_and_its_version_when_it_is_back() {
     let mut cluster = Cluster::start(Topology::one_group(3, 2)).await.unwrap();
     let client = cluster.client().clone();
-    add_films(&client, "films").await;
-    change(&client, "films", "before").await;
+    add_films(&client, "films").await.unwrap();
+    changed(&client, "films", "before").await.unwrap();
     cluster.kill_node(2).unwrap();
-    change(&client, "films", "meanwhile").await;
-    let seen = broadcasts(&client, "films").await;
+    changed(&client, "films", "meanwhile").await.unwrap();
+    let seen = broadcasts(&client, "films").await.unwrap();
     assert_eq!(
         seen["node_versions"],
         versions(&[("node-0", Some(2)), ("node-1", Some(2)), ("node-2", Some(1))])
@@ -186,12 +138,12 @@ async fn a_node_that_is_away_gets_the_change_and_its_version_when_it_is_back() {
     assert_eq!(search_with_floor(&client, "films", "2").await.status, 200, "the other two hold everything");
     // Without one of those no cover is new enough, though the third node comes back with the old settings.
     cluster.restart_node(2).await.unwrap();
-    let seen = wait_for(&cluster, "films", |seen| seen["node_versions"]["node-2"] == 2).await;
+    let seen = wait_for(&cluster, "films", |seen| seen["node_versions"]["node-2"] == 2).await.unwrap();
     assert_eq!(seen["version"], 2);
     let words = cluster.nodes()[2].client().get("/indexes/films/settings/stop-words").await.unwrap();
     assert_eq!(words.body, json!(["meanwhile"]), "a version is given only for what was read back");
-    change(&client, "films", "after").await;
-    wait_for(&cluster, "films", |seen| seen["node_versions"] == all_at(3)).await;
+    changed(&client, "films", "after").await.unwrap();
+    wait_for(&cluster, "films", |seen| seen["node_versions"] == all_at(3)).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -199,14 +151,14 @@ async fn a_node_that_somebody_changed_gets_its_settings_back() {
     let overrides = json!({"settings_drift_check": {"interval_s": 1}});
     let cluster = Cluster::start_with(Topology::one_group(3, 2), overrides).await.unwrap();
     let client = cluster.client().clone();
-    add_films(&client, "films").await;
-    change(&client, "films", "the").await;
+    add_films(&client, "films").await.unwrap();
+    changed(&client, "films", "the").await.unwrap();
     let before = client.get("/indexes/films/settings").await.unwrap().body;
     let node = cluster.nodes()[1].client();
     let astray = json!({"stopWords": ["film"], "rankingRules": ["words"], "synonyms": {"a": ["b"]}});
-    succeed(node, node.patch("/indexes/films/settings", &astray).await.unwrap()).await;
+    succeed(node, node.patch("/indexes/films/settings", &astray).await.unwrap()).await.unwrap();
     let deadline = Instant::now() + DEADLINE;
-    while metric(&cluster, "miroir_settings_drift_repair_total").await != Some(1) {
+    while metric(&cluster, "miroir_settings_drift_repair_total").await.unwrap() != Some(1) {
         assert!(Instant::now() < deadline, "nobody noticed\n{}", cluster.proxy_log());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -214,7 +166,44 @@ async fn a_node_that_somebody_changed_gets_its_settings_back() {
     let other = cluster.nodes()[0].client().get("/indexes/films/settings").await.unwrap().body;
     assert_eq!(repaired, other, "it has what its peers have");
     assert_eq!(client.get("/indexes/films/settings").await.unwrap().body, before);
-    assert!(metric(&cluster, "miroir_settings_hash_mismatch_total").await >= Some(1));
-    wait_for(&cluster, "films", |seen| seen["node_versions"] == all_at(1)).await;
-    assert_eq!(metric(&cluster, "miroir_settings_divergence{index=\"films\"}").await.unwrap_or(0), 0);
+    assert!(metric(&cluster, "miroir_settings_hash_mismatch_total").await.unwrap() >= Some(1));
+    wait_for(&cluster, "films", |seen| seen["node_versions"] == all_at(1)).await.unwrap();
+    assert_eq!(
+        metric(&cluster, "miroir_settings_divergence{index=\"films\"}").await.unwrap().unwrap_or(0),
+        0
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_operator_sees_the_last_twenty_changes_and_that_an_index_is_unknown() {
+    let cluster = Cluster::start(Topology::one_group(2, 1)).await.unwrap();
+    let client = cluster.client();
+    let unknown = client.get("/_miroir/indexes/films/settings/broadcast").await.unwrap();
+    assert_eq!((unknown.status, unknown.error_code()), (404, Some("index_not_found")), "{}", unknown.text);
+    let retry = client.post("/_miroir/indexes/films/settings/broadcast/retry", &json!({})).await.unwrap();
+    assert_eq!((retry.status, retry.error_code()), (404, Some("index_not_found")), "{}", retry.text);
+    let stranger =
+        client.with_key("of-nobody").get("/_miroir/indexes/films/settings/broadcast").await.unwrap();
+    assert_eq!(stranger.status, 403, "{}", stranger.text);
+
+    succeed(client, client.post("/indexes", &json!({"uid": "films"})).await.unwrap()).await.unwrap();
+    let seen = broadcasts(client, "films").await.unwrap();
+    assert_eq!(
+        (&seen["version"], &seen["current"], &seen["history"]),
+        (&Value::Null, &Value::Null, &json!([]))
+    );
+    let mut sent = Vec::new();
+    for number in 1..=22 {
+        sent.push(change(client, "films", &format!("word{number}")).await.unwrap());
+    }
+    for reply in sent {
+        succeed(client, reply).await.unwrap();
+    }
+    let seen = broadcasts(client, "films").await.unwrap();
+    let versions: Vec<u64> =
+        seen["history"].as_array().unwrap().iter().map(|past| past["version"].as_u64().unwrap()).collect();
+    assert_eq!(versions, (3..=22).rev().collect::<Vec<_>>(), "newest first");
+    assert!(seen["history"][0]["elapsed_ms"].is_u64() && seen["history"][0]["hash"].is_string(), "{seen}");
+    let nothing = client.post("/_miroir/indexes/films/settings/broadcast/retry", &json!({})).await.unwrap();
+    assert_eq!((nothing.status, &nothing.body["retried"]), (200, &json!(false)), "{}", nothing.text);
 }

@@ -20,7 +20,8 @@
 //!                                   GaveUp: applied --> differs
 //! ```
 //!
-//! `TakenBack` leads from verified and differs to applied: the node is read back again, against what it had before.
+//! `TakenBack` leads from applied, verified and differs to applied: the node is read back again, against what it had before. A node
+//! that was waiting is skipped: it never hears of the change.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,6 +29,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::SettingsHash;
+use crate::error::ResponseError;
 use crate::ids::{NodeId, PhysicalUid, SettingsVersion, TaskUid};
 
 /// How a change goes through the nodes.
@@ -36,7 +38,8 @@ use crate::ids::{NodeId, PhysicalUid, SettingsVersion, TaskUid};
 pub enum Strategy {
     /// In as few waves as keep a uniform cover.
     TwoPhase,
-    /// Node by node; if one can't be verified, those that have it get the old settings back.
+    /// Node by node; if one refuses it or can't be verified, those that have it get the old settings back, and the others
+    /// never hear of it.
     Sequential,
 }
 
@@ -115,9 +118,14 @@ pub enum NodeStage {
     Differs {
         /// In these settings; none when it could not be read at all.
         keys: Vec<String>,
+        /// The hash of what it has, as far as that is known.
+        #[serde(default)]
+        found_hash: Option<SettingsHash>,
     },
     /// Its task failed: it has what it had.
     Refused,
+    /// The change was taken back before the node was sent it: it has what it had.
+    Skipped,
 }
 
 /// What can happen to a change on one node.
@@ -131,8 +139,8 @@ pub enum NodeEvent {
     Repair,
     /// What it reports is what was proposed.
     Verified,
-    /// It differs after all tries, in these keys.
-    GaveUp(Vec<String>),
+    /// It differs after all tries, in these keys, and has settings of this hash.
+    GaveUp(Vec<String>, Option<SettingsHash>),
     /// Its task has failed.
     Refused,
     /// The operator wants another try.
@@ -150,10 +158,13 @@ impl NodeStage {
             (Self::Waiting | Self::Proposed, NodeEvent::Refused) => Self::Refused,
             (Self::Applied { repairs }, NodeEvent::Repair) => Self::Applied { repairs: repairs + 1 },
             (Self::Applied { .. }, NodeEvent::Verified) => Self::Verified,
-            (Self::Applied { .. }, NodeEvent::GaveUp(keys)) => Self::Differs { keys },
+            (Self::Applied { .. }, NodeEvent::GaveUp(keys, found_hash)) => Self::Differs { keys, found_hash },
+            (Self::Waiting, NodeEvent::TakenBack) => Self::Skipped,
             (Self::Waiting | Self::Proposed, NodeEvent::Applied)
             | (Self::Differs { .. }, NodeEvent::Retry)
-            | (Self::Verified | Self::Differs { .. }, NodeEvent::TakenBack) => Self::Applied { repairs: 0 },
+            | (Self::Applied { .. } | Self::Verified | Self::Differs { .. }, NodeEvent::TakenBack) => {
+                Self::Applied { repairs: 0 }
+            }
             (same, _) => same,
         }
     }
@@ -180,6 +191,9 @@ pub struct Broadcast {
     pub nodes: BTreeMap<NodeId, NodeStage>,
     /// What it was committed as.
     pub version: Option<SettingsVersion>,
+    /// Why it was taken back, if it was: what its task fails with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_back: Option<ResponseError>,
     /// When it was decided.
     #[serde(with = "time::serde::rfc3339")]
     pub began_at: OffsetDateTime,
@@ -208,6 +222,7 @@ impl Broadcast {
             open: 0,
             nodes,
             version: None,
+            taken_back: None,
             began_at: now,
             ended_at: None,
         };
@@ -224,6 +239,24 @@ impl Broadcast {
             self.note(node, NodeEvent::Opened);
         }
         wave
+    }
+
+    /// Turns the change round: every node is to have what it had.
+    pub fn take_back(&mut self, error: ResponseError) {
+        self.taken_back = Some(error);
+        for stage in self.nodes.values_mut() {
+            *stage = stage.clone().next(NodeEvent::TakenBack);
+        }
+    }
+
+    /// Whether its task can't end yet: not every node may have it, or the operator has to do something.
+    pub fn is_held(&self) -> bool {
+        self.taken_back.is_none() && (!self.is_open_for_all() || self.phase == Phase::Frozen)
+    }
+
+    /// Whether some node failed it, or has something else after all tries.
+    pub fn has_failed(&self) -> bool {
+        self.nodes.values().any(|stage| matches!(stage, NodeStage::Refused | NodeStage::Differs { .. }))
     }
 
     /// Whether a node may be sent the change. Nodes that the change does not name may be.
@@ -264,7 +297,7 @@ impl Broadcast {
     /// The nodes that were given up, each with the settings in which it differs.
     pub fn differing(&self) -> impl Iterator<Item = (&NodeId, &[String])> {
         self.nodes.iter().filter_map(|(node, stage)| match stage {
-            NodeStage::Differs { keys } => Some((node, keys.as_slice())),
+            NodeStage::Differs { keys, .. } => Some((node, keys.as_slice())),
             _ => None,
         })
     }

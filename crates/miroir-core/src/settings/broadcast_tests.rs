@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 
 use super::*;
+use crate::error::{ErrorCode, ResponseError};
 use crate::ids::{GroupId, IndexUid, NodeId, PhysicalUid, SettingsVersion, ShardCount, TaskUid};
 use crate::placement::{Members, ReplicationFactor, assign};
 use crate::view::{IndexEntry, View};
@@ -190,16 +191,17 @@ fn every_phase_goes_where_the_drawing_says_and_an_end_is_an_end() {
 
 #[test]
 fn every_stage_of_a_node_goes_where_the_drawing_says() {
-    use NodeStage::{Applied, Differs, Proposed, Refused, Verified, Waiting};
+    use NodeStage::{Applied, Differs, Proposed, Refused, Skipped, Verified, Waiting};
     let keys = || vec!["stopWords".to_owned()];
-    let stages = [Waiting, Proposed, Applied { repairs: 1 }, Verified, Differs { keys: keys() }, Refused];
+    let differs = || Differs { keys: keys(), found_hash: None };
+    let stages = [Waiting, Proposed, Applied { repairs: 1 }, Verified, differs(), Refused, Skipped];
     let events = || {
         [
             NodeEvent::Opened,
             NodeEvent::Applied,
             NodeEvent::Repair,
             NodeEvent::Verified,
-            NodeEvent::GaveUp(keys()),
+            NodeEvent::GaveUp(keys(), None),
             NodeEvent::Refused,
             NodeEvent::Retry,
             NodeEvent::TakenBack,
@@ -213,9 +215,11 @@ fn every_stage_of_a_node_goes_where_the_drawing_says() {
         (Proposed, NodeEvent::Refused, Refused),
         (Applied { repairs: 1 }, NodeEvent::Repair, Applied { repairs: 2 }),
         (Applied { repairs: 1 }, NodeEvent::Verified, Verified),
-        (Applied { repairs: 1 }, NodeEvent::GaveUp(keys()), Differs { keys: keys() }),
-        (Differs { keys: keys() }, NodeEvent::Retry, Applied { repairs: 0 }),
-        (Differs { keys: keys() }, NodeEvent::TakenBack, Applied { repairs: 0 }),
+        (Applied { repairs: 1 }, NodeEvent::GaveUp(keys(), None), differs()),
+        (Applied { repairs: 1 }, NodeEvent::TakenBack, Applied { repairs: 0 }),
+        (differs(), NodeEvent::Retry, Applied { repairs: 0 }),
+        (differs(), NodeEvent::TakenBack, Applied { repairs: 0 }),
+        (Waiting, NodeEvent::TakenBack, Skipped),
         (Verified, NodeEvent::TakenBack, Applied { repairs: 0 }),
     ];
     for stage in stages {
@@ -373,6 +377,17 @@ fn a_floor_leaves_out_nodes_that_lack_the_last_commit_of_the_index_up_to_it() {
     };
     assert_eq!(without(&node(0)), Err(Stale::NotThereYet));
     assert_eq!(without(&node(3)), Ok(nodes(0..2)));
+    // Nodes that are behind are not read, and their copies are stale all the same.
+    let of_those = |readable| {
+        let view = View { readable, ..view.clone() };
+        choose_reading(&view, &entry, Some(version(2)), &SeenNew::new()).map(|reading| reading.pool)
+    };
+    assert_eq!(of_those(nodes(1..2)), Err(Stale::NotThereYet));
+    // Shards that are lost altogether are missing, not stale.
+    view.settings.commit(&entry.physical, version(4), &nodes(0..4));
+    let view = View { readable: nodes(1..2), ..view };
+    let reading = choose_reading(&view, &entry, Some(version(4)), &SeenNew::new()).unwrap();
+    assert_eq!(reading.pool, nodes(1..2));
 }
 
 #[test]
@@ -392,7 +407,44 @@ fn a_broadcast_opens_wave_after_wave_and_knows_who_may_be_sent_it() {
     assert_eq!(broadcast.open_next(), nodes(2..4));
     assert_eq!((broadcast.phase, broadcast.verified()), (Phase::Propose, nodes(0..2)));
     broadcast.note(&node(2), NodeEvent::Applied);
-    broadcast.note(&node(2), NodeEvent::GaveUp(vec!["synonyms".to_owned()]));
+    assert!(!broadcast.has_failed());
+    broadcast.note(&node(2), NodeEvent::GaveUp(vec!["synonyms".to_owned()], None));
+    assert!(broadcast.has_failed());
     assert_eq!(broadcast.differing().map(|(node, _)| node.clone()).collect::<BTreeSet<_>>(), nodes(2..3));
     assert!(broadcast.open_next().is_empty());
+}
+
+#[test]
+fn a_change_that_is_taken_back_is_read_back_where_it_was_sent_and_skips_the_others() {
+    let hash = Canonical::of_client(&ClientSettings::default()).hash();
+    let waves = (0..4).map(|number| nodes([number])).collect();
+    let what = (TaskUid(7), PhysicalUid::new("films"));
+    let mut broadcast = Broadcast::begin(what, Strategy::Sequential, hash, waves, OffsetDateTime::UNIX_EPOCH);
+    broadcast.note(&node(0), NodeEvent::Applied);
+    broadcast.note(&node(0), NodeEvent::Verified);
+    broadcast.open_next();
+    broadcast.note(&node(1), NodeEvent::Refused);
+    assert!(broadcast.has_failed() && broadcast.is_held());
+    broadcast.take_back(ResponseError::new(ErrorCode::Internal, "no"));
+    let stages: Vec<NodeStage> = broadcast.nodes.values().cloned().collect();
+    let skipped = NodeStage::Skipped;
+    assert_eq!(stages, [NodeStage::Applied { repairs: 0 }, NodeStage::Refused, skipped.clone(), skipped]);
+    assert!(!broadcast.is_held());
+    assert!(broadcast.is_open_for(&node(3)), "its lane goes on without it");
+    let stored = serde_json::to_value(&broadcast).unwrap();
+    assert_eq!(serde_json::from_value::<Broadcast>(stored).unwrap(), broadcast);
+}
+
+#[test]
+fn a_change_that_was_stored_before_changes_could_be_taken_back_is_read() {
+    let hash = Canonical::of_client(&ClientSettings::default()).hash();
+    let what = (TaskUid(7), PhysicalUid::new("films"));
+    let waves = vec![nodes([0])];
+    let mut broadcast = Broadcast::begin(what, Strategy::TwoPhase, hash, waves, OffsetDateTime::UNIX_EPOCH);
+    broadcast.note(&node(0), NodeEvent::Applied);
+    broadcast.note(&node(0), NodeEvent::GaveUp(vec!["synonyms".to_owned()], None));
+    let mut stored = serde_json::to_value(&broadcast).unwrap();
+    stored["nodes"]["n0"].as_object_mut().unwrap().remove("found_hash");
+    assert_eq!(stored.get("taken_back"), None);
+    assert_eq!(serde_json::from_value::<Broadcast>(stored).unwrap(), broadcast);
 }

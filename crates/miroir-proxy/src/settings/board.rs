@@ -4,9 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use miroir_core::error::ResponseError;
 use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, SettingsVersion, TaskUid};
 use miroir_core::settings::{
-    Broadcast, Canonical, NodeEvent, Phase, PhaseEvent, Rolling, SettingsVersions, Strategy, plan_waves,
+    Broadcast, Canonical, NodeEvent, NodeStage, Phase, PhaseEvent, Rolling, SettingsVersions, Strategy,
+    plan_waves,
 };
 use miroir_core::task::TaskStatus;
 use miroir_core::view::IndexEntry;
@@ -37,6 +39,8 @@ pub struct Step {
     pub verify: Vec<Job>,
     /// Changes whose next wave is to be opened.
     pub open: Vec<TaskUid>,
+    /// Changes that are to be turned round, each with what its task fails with.
+    pub take_back: Vec<(TaskUid, ResponseError)>,
 }
 
 #[derive(Debug)]
@@ -46,8 +50,6 @@ struct Live {
     uid: IndexUid,
     /// The index as it will be; none once the change is over.
     next: Option<Arc<IndexEntry>>,
-    /// The nodes get back what they had.
-    taken_back: bool,
 }
 
 #[derive(Debug, Default)]
@@ -112,7 +114,7 @@ impl Broadcasts {
         let uid = next.uid.clone();
         let next = (!broadcast.phase.is_over()).then(|| Arc::new(next));
         let task = broadcast.task;
-        state.live.insert(task, Live { broadcast, uid, next, taken_back: false });
+        state.live.insert(task, Live { broadcast, uid, next });
         state.roll(task);
         self.show(&state);
     }
@@ -132,12 +134,7 @@ impl Broadcasts {
         let now = OffsetDateTime::now_utc();
         let broadcast = Broadcast::begin(what, self.config.strategy, hash, waves, now);
         let mut state = self.state();
-        let live = Live {
-            broadcast: broadcast.clone(),
-            uid: next.uid.clone(),
-            next: Some(Arc::new(next)),
-            taken_back: false,
-        };
+        let live = Live { broadcast: broadcast.clone(), uid: next.uid.clone(), next: Some(Arc::new(next)) };
         state.live.insert(task, live);
         state.turn(&broadcast.index, &broadcast.changing());
         state.roll(task);
@@ -237,24 +234,32 @@ impl Broadcasts {
         (broadcast.phase != before).then(|| broadcast.clone())
     }
 
-    /// Turns a change round: every node is to have what it had.
-    pub fn take_back(&self, task: TaskUid) {
-        let mut state = self.state();
-        let Some(live) = state.live.get_mut(&task) else { return };
-        live.taken_back = true;
-        let index = live.broadcast.index.clone();
-        let nodes: BTreeSet<NodeId> = live.broadcast.nodes.keys().cloned().collect();
-        for node in &nodes {
-            live.broadcast.note(node, NodeEvent::TakenBack);
-        }
-        state.turn(&index, &nodes);
-        state.roll(task);
-        self.show(&state);
+    /// The same change turned round, to be stored before [`Self::turn_round`] makes it true.
+    pub fn prepare_to_take_back(&self, task: TaskUid, error: ResponseError) -> Option<Broadcast> {
+        let mut broadcast = self.broadcast(task)?;
+        broadcast.take_back(error);
+        Some(broadcast)
     }
 
-    /// Whether a change was turned round.
-    pub fn is_taken_back(&self, task: TaskUid) -> bool {
-        self.state().live.get(&task).is_some_and(|live| live.taken_back)
+    /// Every node is to have what it had, and lanes that wait to be opened go on without the change.
+    pub fn turn_round(&self, broadcast: Broadcast) {
+        let task = broadcast.task;
+        let mut state = self.state();
+        if let Some(live) = state.live.get_mut(&task) {
+            let index = broadcast.index.clone();
+            let nodes: BTreeSet<NodeId> = broadcast.nodes.keys().cloned().collect();
+            live.broadcast = broadcast;
+            state.turn(&index, &nodes);
+            state.roll(task);
+        }
+        self.show(&state);
+        self.opened.send_modify(|moves| *moves += 1);
+    }
+
+    /// Why a node is not to be sent this change, if it was taken back before the node was.
+    pub fn skips(&self, task: TaskUid, node: &NodeId) -> Option<ResponseError> {
+        let broadcast = self.broadcast(task)?;
+        broadcast.taken_back.filter(|_| broadcast.nodes.get(node) == Some(&NodeStage::Skipped))
     }
 
     /// The end of a change's task: what to store, with the next version if it was committed. It is not true, and does not
@@ -422,21 +427,21 @@ impl State {
         let Some(live) = self.live.get(&task) else { return };
         let Some(next) = live.next.clone() else { return };
         let changing = live.broadcast.changing();
+        let taken_back = live.broadcast.taken_back.is_some();
         // Of a change that was turned round, a verified node has what it had before.
-        let changed = if live.taken_back { BTreeSet::new() } else { live.broadcast.verified() };
+        let changed = if taken_back { BTreeSet::new() } else { live.broadcast.verified() };
         // One that is turned round, or was given up, may go to and fro.
-        let settling = if live.taken_back { BTreeSet::new() } else { live.broadcast.settling() };
+        let settling = if taken_back { BTreeSet::new() } else { live.broadcast.settling() };
         let rolling = Rolling { next, changing, changed, settling };
         let index = live.broadcast.index.clone();
         self.versions.change(&index, |versions| versions.rolling = Some(rolling));
     }
 
     fn end(&mut self, broadcast: &Broadcast) {
-        let taken_back = self.live.get(&broadcast.task).is_some_and(|live| live.taken_back);
         let differing: BTreeSet<NodeId> = broadcast.differing().map(|(node, _)| node.clone()).collect();
         // A change that failed leaves what it has changed to the search for drift.
         let astray = match broadcast.phase {
-            Phase::Failed if !taken_back => {
+            Phase::Failed if broadcast.taken_back.is_none() => {
                 broadcast.verified().union(&broadcast.changing()).cloned().collect()
             }
             _ => differing,

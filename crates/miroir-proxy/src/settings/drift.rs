@@ -133,7 +133,7 @@ impl Drift {
         if self.targets.catalog_targets(index, node.id()) != targets {
             return Ok(false);
         }
-        let Found::Other { read_back: settings, keys } = found else {
+        let Found::Other { read_back: settings, keys, .. } = found else {
             self.broadcasts.trust(index, node.id());
             return Ok(true);
         };

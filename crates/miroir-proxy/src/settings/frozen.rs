@@ -28,18 +28,30 @@ impl Broadcasts {
 }
 
 fn error(uid: &IndexUid, broadcast: &Broadcast) -> ResponseError {
-    let node = |(node, keys): (_, &[String])| match keys {
-        [] => format!("node `{node}` does not say its settings"),
-        keys => format!("node `{node}` differs in `{}`", keys.join("`, `")),
-    };
-    let nodes: Vec<String> = broadcast.differing().map(node).collect();
     ResponseError::new(
         ErrorCode::MiroirIndexFrozen,
         format!(
             "Index `{uid}` takes no writes: its settings of task {} did not reach every node ({}). Whoever runs the cluster \
              can have them tried again.",
             broadcast.task,
-            nodes.join("; ")
+            who_differs(broadcast)
         ),
     )
+}
+
+/// Which nodes were given up, and in which settings they differ.
+fn who_differs(broadcast: &Broadcast) -> String {
+    let node = |(node, keys): (_, &[String])| match keys {
+        [] => format!("node `{node}` does not say its settings"),
+        keys => format!("node `{node}` differs in `{}`", keys.join("`, `")),
+    };
+    let nodes: Vec<String> = broadcast.differing().map(node).collect();
+    nodes.join("; ")
+}
+
+/// What the task of a change fails with that is taken back because nodes did not come to it.
+pub fn taken_back_error(broadcast: &Broadcast) -> ResponseError {
+    let message =
+        format!("The settings did not reach every node ({}), and were taken back.", who_differs(broadcast));
+    ResponseError::new(ErrorCode::Internal, message)
 }

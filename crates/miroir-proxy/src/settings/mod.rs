@@ -25,6 +25,7 @@ mod verifier;
 pub use board::{Broadcasts, Job, Step};
 pub use config::{DriftConfig, SettingsConfig};
 pub use drift::Drift;
+pub use frozen::taken_back_error;
 pub use metrics::SettingsMetrics;
 pub use report::{BroadcastReport, IndexBroadcasts};
 pub use verifier::{Targets, Verdict, Verifier};

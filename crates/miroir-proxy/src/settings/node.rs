@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use miroir_core::ids::PhysicalUid;
-use miroir_core::settings::{Canonical, repair_patch};
+use miroir_core::settings::{Canonical, SettingsHash, repair_patch};
 use miroir_core::view::IndexEntry;
 use reqwest::Method;
 use serde_json::{Map, Value};
@@ -19,8 +19,8 @@ const LOOK: Duration = Duration::from_millis(50);
 pub(super) enum Found {
     /// Exactly what it should have.
     Same,
-    /// Something else: how it reads, and in which settings it differs.
-    Other { read_back: Map<String, Value>, keys: Vec<String> },
+    /// Something else: how it reads, in which settings it differs, and their hash in canonical form.
+    Other { read_back: Map<String, Value>, keys: Vec<String>, hash: SettingsHash },
 }
 
 /// Why a node's settings are not known, or not changed.
@@ -45,15 +45,13 @@ pub(super) async fn read_back(
     timeout: Duration,
 ) -> Result<Found, Failure> {
     let read_back = fetch_settings(node, &targets[0].physical, timeout).await?;
-    let differs = |entry: &IndexEntry| {
-        let set = Canonical::of_client(&entry.settings);
-        set.differing_keys(&Canonical::of_node(&read_back, &entry.settings, entry.node_context()))
-    };
-    let mut keys: Vec<Vec<String>> = targets.iter().map(differs).collect();
-    if keys.iter().any(Vec::is_empty) {
+    let seen_for = |entry: &IndexEntry| Canonical::of_node(&read_back, &entry.settings, entry.node_context());
+    if targets.iter().any(|entry| seen_for(entry) == Canonical::of_client(&entry.settings)) {
         return Ok(Found::Same);
     }
-    Ok(Found::Other { keys: keys.swap_remove(0), read_back })
+    let seen = seen_for(&targets[0]);
+    let keys = Canonical::of_client(&targets[0].settings).differing_keys(&seen);
+    Ok(Found::Other { keys, hash: seen.hash(), read_back })
 }
 
 async fn fetch_settings(

@@ -36,6 +36,8 @@ pub struct BroadcastReport {
     pub version: Option<SettingsVersion>,
     /// What every node must come to.
     pub hash: SettingsHash,
+    /// Why every node gets back, or got back, what it had.
+    pub taken_back: Option<String>,
     /// How long it took, or takes by now.
     pub elapsed_ms: u64,
     /// When it was decided.
@@ -87,7 +89,8 @@ impl BroadcastReport {
         let elapsed = broadcast.ended_at.unwrap_or(now) - broadcast.began_at;
         let wave = |node: &NodeId| broadcast.waves.iter().position(|wave| wave.contains(node)).unwrap_or(0);
         let progress = |(node, stage): (&NodeId, &NodeStage)| {
-            let verified_hash = (*stage == NodeStage::Verified).then(|| broadcast.hash.clone());
+            let is_verified = *stage == NodeStage::Verified && broadcast.taken_back.is_none();
+            let verified_hash = is_verified.then(|| broadcast.hash.clone());
             (node.clone(), NodeProgress { wave: wave(node), stage: stage.clone(), verified_hash })
         };
         Self {
@@ -96,6 +99,7 @@ impl BroadcastReport {
             strategy: broadcast.strategy,
             version: broadcast.version,
             hash: broadcast.hash.clone(),
+            taken_back: broadcast.taken_back.as_ref().map(|error| error.message.clone()),
             elapsed_ms: u64::try_from(elapsed.whole_milliseconds()).unwrap_or(0),
             began_at: broadcast.began_at,
             ended_at: broadcast.ended_at,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use miroir_core::ids::{NodeId, PhysicalUid, TaskUid};
+use miroir_core::settings::SettingsHash;
 use miroir_core::view::IndexEntry;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
@@ -25,8 +26,9 @@ const AWAY: Duration = Duration::from_millis(200);
 pub enum Verdict {
     /// It has what it should.
     Verified,
-    /// It differs in these settings, whatever was sent; in none that are known if it did not answer.
-    GivenUp(Vec<String>),
+    /// It differs in these settings, whatever was sent; in none that are known if it did not answer. The hash is of what
+    /// it has.
+    GivenUp(Vec<String>, Option<SettingsHash>),
     /// Nobody wants to know any more: a later change stands in its place.
     Obsolete,
 }
@@ -94,9 +96,11 @@ impl Verifier {
                 sleep(AWAY).await;
                 continue;
             }
-            let keys = match read_back(node, &targets, timeout).await {
+            let (keys, hash) = match read_back(node, &targets, timeout).await {
+                // What it should have may have changed meanwhile.
+                Ok(_) if self.targets.targets(job) != targets => continue,
                 Ok(Found::Same) => return Verdict::Verified,
-                Ok(Found::Other { read_back, keys }) => {
+                Ok(Found::Other { read_back, keys, hash }) => {
                     self.broadcasts.metrics.note_mismatch();
                     tracing::warn!(node = %job.node, index = %job.index, ?keys, repairs, "node has other settings");
                     if repairs < self.broadcasts.config.max_repair_retries {
@@ -106,7 +110,7 @@ impl Verifier {
                         deadline = Instant::now() + timeout;
                         continue;
                     }
-                    keys
+                    (keys, Some(hash))
                 }
                 Err(error) if Instant::now() < deadline => {
                     tracing::debug!(node = %job.node, index = %job.index, %error, "node is not read back yet");
@@ -115,10 +119,10 @@ impl Verifier {
                 }
                 Err(error) => {
                     tracing::warn!(node = %job.node, index = %job.index, %error, "node can't be read back");
-                    Vec::new()
+                    (Vec::new(), None)
                 }
             };
-            return Verdict::GivenUp(keys);
+            return Verdict::GivenUp(keys, hash);
         }
     }
 

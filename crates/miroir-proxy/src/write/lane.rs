@@ -189,6 +189,11 @@ impl Lane {
         for (number, op) in ops_for(&work.decision, self.node.id()).iter().enumerate() {
             if matches!(op, Op::Settings { .. }) {
                 self.wait_for_wave(work.entry.uid, pending).await;
+                if let Some(error) = self.broadcasts.skips(work.entry.uid, self.node.id()) {
+                    let reception = Reception::Refused(error);
+                    pending.sent.push(OpSent { task: work.entry.uid, op: number, reception });
+                    continue;
+                }
             }
             let Some(reception) = self.send_until_received(work, op, number, pending).await else {
                 return Delivered::HistoryLost;

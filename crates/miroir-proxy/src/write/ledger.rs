@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use miroir_core::error::ErrorCode;
+use miroir_core::error::{ErrorCode, ResponseError};
 use miroir_core::ids::{IndexUid, NodeId, ShardId, TaskUid};
 use miroir_core::rules::RuleBook;
 use miroir_core::task::{
@@ -49,20 +49,25 @@ impl Share {
         self.results.iter().all(Option::is_some)
     }
 
-    fn failures(&self) -> impl Iterator<Item = Fault> {
+    fn errors(&self) -> impl Iterator<Item = &ResponseError> {
         self.results.iter().zip(&self.forgiven).filter_map(|(result, forgiven)| match result {
-            Some(OpResult::Failed(error)) if Some(error.code) != *forgiven => Some(fault_of(error.code)),
+            Some(OpResult::Failed(error)) if Some(error.code) != *forgiven => Some(error),
             _ => None,
         })
     }
 
+    /// Why it failed.
+    fn error(&self) -> Option<&ResponseError> {
+        self.errors().next()
+    }
+
     fn has_failed(&self) -> bool {
-        self.failures().next().is_some()
+        self.error().is_some()
     }
 
     /// Whether it failed for a reason of the node's own.
     fn has_broken(&self) -> bool {
-        self.failures().any(|fault| fault == Fault::Node)
+        self.errors().any(|error| fault_of(error.code) == Fault::Node)
     }
 
     fn report(&self) -> NodeReport {
@@ -192,11 +197,13 @@ impl Ledger {
         let unsettled =
             self.queues.get(index).into_iter().flatten().filter_map(|task| Some(&**self.work(*task)?));
         let more = more.filter(|work| work.entry.index_uid == *index);
-        let head = unsettled
-            .filter(|work| !self.is_taken_back(work.entry.uid))
-            .chain(more)
-            .flat_map(|work| effects(work, None));
+        let head = unsettled.chain(more).flat_map(|work| self.decided_effects(work));
         head.fold(self.catalog.get(index).cloned(), |head, effect| apply_effect(head, effect, now))
+    }
+
+    fn decided_effects<'a>(&self, work: &'a Decided) -> impl Iterator<Item = &'a Effect> + use<'a> {
+        let taken_back = self.is_taken_back(work.entry.uid);
+        effects(work, None).filter(move |effect| !taken_back || effect.survives_refusal())
     }
 
     fn work(&self, task: TaskUid) -> Option<&Arc<Decided>> {
@@ -366,6 +373,8 @@ impl Ledger {
         let mut folded = fold(&work.decision, open.index.as_str(), &reports);
         if let Some(error) = open.rollout.as_ref().and_then(|rollout| rollout.taken_back.clone()) {
             (folded.status, folded.error) = (TaskStatus::Failed, Some(error));
+            // Whoever did not take it has what it should have.
+            folded.failed_alone.clear();
         }
         let work = Arc::clone(work);
         self.close(&work, &folded, now.date, outcome);
@@ -423,7 +432,10 @@ impl Ledger {
         if let Some(queue) = self.queues.get_mut(index) {
             queue.remove(&uid);
         }
-        let end = End::of(folded.status, &work.decision.verdict);
+        let end = match End::of(folded.status, &work.decision.verdict) {
+            End::FailedOnNodes if self.is_taken_back(uid) => End::Judged,
+            end => end,
+        };
         self.leave_behind(uid, end, &mut outcome.commit);
     }
 

@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use miroir_core::error::{ErrorCode, ResponseError};
 use miroir_core::ids::{NodeId, PhysicalUid, TaskUid};
 use miroir_core::settings::{Broadcast, NodeEvent, NodeStage, PhaseEvent, Strategy};
 use miroir_core::view::IndexEntry;
@@ -14,7 +13,7 @@ use tokio::sync::mpsc;
 
 use super::ledger::{Ledger, Now, Outcome, RolloutNews};
 use super::retry::until_stored;
-use crate::settings::{Broadcasts, Job, Step, Targets, Verdict};
+use crate::settings::{Broadcasts, Job, Step, Targets, Verdict, taken_back_error};
 
 /// What a node should have, as the ledger knows it.
 #[derive(Debug)]
@@ -54,10 +53,10 @@ impl Rollouts {
                 ledger.note_verified(task, node);
                 false
             }
-            Verdict::GivenUp(keys) => {
+            Verdict::GivenUp(keys, hash) => {
                 // A change that is over waits for nobody: its node is simply tried again.
                 if self.broadcasts.broadcast(task).is_some_and(|broadcast| !broadcast.phase.is_over()) {
-                    self.broadcasts.note(task, node, NodeEvent::GaveUp(keys));
+                    self.broadcasts.note(task, node, NodeEvent::GaveUp(keys, hash));
                 }
                 false
             }
@@ -68,7 +67,7 @@ impl Rollouts {
     pub(super) fn plan(&self, ledger: &mut Ledger, now: &Now<'_>) -> Step {
         let mut step = Step::default();
         for retried in self.broadcasts.take_retries() {
-            ledger.hold(retried.task, !retried.is_open_for_all());
+            ledger.hold(retried.task, retried.is_held());
             step.save.push(retried);
         }
         for task in ledger.rollouts().collect::<Vec<_>>() {
@@ -98,17 +97,16 @@ impl Rollouts {
         }
         step.save.extend(self.broadcasts.step(task, PhaseEvent::Applied));
         let differs = broadcast.differing().next().is_some();
-        let taken_back = self.broadcasts.is_taken_back(task);
-        if differs && !taken_back && broadcast.strategy == Strategy::Sequential {
-            ledger.take_back(task, taken_back_error(broadcast));
-            self.broadcasts.take_back(task);
-            step.save.extend(self.broadcasts.broadcast(task));
+        let taken_back = broadcast.taken_back.is_some();
+        if broadcast.has_failed() && !taken_back && broadcast.strategy == Strategy::Sequential {
+            let error = ledger.refusal(task).unwrap_or_else(|| taken_back_error(broadcast));
+            step.take_back.push((task, error));
             return;
         }
         if ledger.is_waiting_for(task, &open, is_given_up, now) {
             return;
         }
-        if !broadcast.is_open_for_all() {
+        if !taken_back && !broadcast.is_open_for_all() {
             step.open.push(task);
         } else if differs && (taken_back || !self.broadcasts.freezes()) {
             for (node, _) in broadcast.differing() {
@@ -129,8 +127,15 @@ impl Rollouts {
         for task in step.open {
             let Some(broadcast) = self.broadcasts.prepare_next_wave(task) else { continue };
             self.save(broadcast.clone()).await;
-            ledger.lock().unwrap_or_else(PoisonError::into_inner).hold(task, !broadcast.is_open_for_all());
+            ledger.lock().unwrap_or_else(PoisonError::into_inner).hold(task, broadcast.is_held());
             self.broadcasts.open(broadcast);
+        }
+        for (task, error) in step.take_back {
+            let Some(broadcast) = self.broadcasts.prepare_to_take_back(task, error.clone()) else { continue };
+            tracing::warn!(index = %broadcast.index, %task, %error, "settings are taken back");
+            self.save(broadcast.clone()).await;
+            ledger.lock().unwrap_or_else(PoisonError::into_inner).take_back(task, error);
+            self.broadcasts.turn_round(broadcast);
         }
         for job in step.verify {
             if let Err(error) = self.jobs.try_send(job) {
@@ -183,15 +188,4 @@ impl Rollouts {
         let at = OffsetDateTime::now_utc();
         commit.settings.push(SettingsChange::Advanced { index: broadcast.index, node, version, at });
     }
-}
-
-fn taken_back_error(broadcast: &Broadcast) -> ResponseError {
-    let nodes: Vec<String> = broadcast.differing().map(|(node, _)| format!("`{node}`")).collect();
-    ResponseError::new(
-        ErrorCode::Internal,
-        format!(
-            "The settings did not reach every node ({}), and were taken back everywhere.",
-            nodes.join(", ")
-        ),
-    )
 }

@@ -277,7 +277,7 @@ impl Sequencer {
                 let task = work.decided.entry.uid;
                 let mixes = before.is_some_and(|before| before.settings != next.settings);
                 let broadcast = self.broadcasts.begin(task, next, mixes.then_some(&readable));
-                ledger.hold(task, !broadcast.is_open_for_all());
+                ledger.hold(task, broadcast.is_held());
                 begun.push(broadcast);
             }
         }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, TaskUid};
 use miroir_core::rules::{Rule, RuleBook};
-use miroir_core::settings::{Broadcast, Phase};
+use miroir_core::settings::Broadcast;
 use miroir_core::task::{NewIndexRules, SyncState};
 use miroir_core::view::IndexEntry;
 use miroir_store::{Collection, NodeRecord, NodeTask, Store, StoreError};
@@ -282,7 +282,10 @@ fn resume(
         }
         None => return,
     };
-    ledger.hold(task, !broadcast.is_open_for_all() || broadcast.phase == Phase::Frozen);
+    ledger.hold(task, broadcast.is_held());
+    if let Some(error) = broadcast.taken_back {
+        ledger.take_back(task, error);
+    }
 }
 
 /// The configured nodes as the store knows them. The first nodes of an empty cluster are simply taken in.

@@ -159,6 +159,9 @@ const STEPS: &[&str] = &[
     "
     -- The log may have changes of dynamic search rules, which stand among the records.
 ",
+    "
+    -- Changes of settings may be taken back, and nodes skipped by that, which older versions would send them.
+",
 ];
 
 /// Brings a database to the newest version, all steps or none.

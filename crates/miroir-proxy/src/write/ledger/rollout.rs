@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use miroir_core::error::ResponseError;
+use miroir_core::error::{ResponseError, scrub_message};
 use miroir_core::ids::{NodeId, PhysicalUid, TaskUid};
 use miroir_core::task::{Mutation, Step, Verdict};
 use miroir_core::view::IndexEntry;
 use time::OffsetDateTime;
 
-use super::{Ledger, Now, Share, Stage, is_awaited};
+use super::{End, Ledger, Now, Share, Stage, is_awaited};
 use crate::write::prepared::Decided;
 
 /// What is special about a change of settings.
@@ -133,14 +133,28 @@ impl Ledger {
         }
     }
 
-    /// The task of a change is to fail with this error, when every node has back what it had.
+    /// The task of a change is to fail with this error, when every node has back what it had. Nodes that come later may
+    /// do what they get: they are read back, and get back what they had.
     pub(in crate::write) fn take_back(&mut self, task: TaskUid, error: ResponseError) {
         let Some(open) = self.open.get_mut(&task) else { return };
         let Some(rollout) = &mut open.rollout else { return };
         rollout.taken_back = Some(error);
+        rollout.held = false;
+        rollout.done_since = None;
+        if let Stage::Settled { end } = &mut open.stage {
+            *end = End::Judged;
+        }
         for share in open.shares.values_mut() {
             share.unverified = true;
         }
+    }
+
+    /// Why a node did not take a change, in the client's words.
+    pub(in crate::write) fn refusal(&self, task: TaskUid) -> Option<ResponseError> {
+        let open = self.open.get(&task)?;
+        let index = &open.rollout.as_ref()?.index;
+        let error = open.shares.values().find_map(Share::error)?;
+        Some(ResponseError::new(error.code, scrub_message(&error.message, index, &open.index)))
     }
 
     pub(super) fn is_taken_back(&self, task: TaskUid) -> bool {

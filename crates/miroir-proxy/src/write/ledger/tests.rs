@@ -381,6 +381,25 @@ fn a_change_that_is_held_does_not_end_and_one_that_is_taken_back_leaves_the_cata
 }
 
 #[test]
+fn a_node_that_comes_late_to_what_was_taken_back_is_read_back_and_not_damaged() {
+    let mut bench = Bench::new();
+    bench.away.borrow_mut().insert(b());
+    bench.add(0, "x");
+    bench.note(&a(), 0, failed(ErrorCode::InvalidSettingsEmbedders));
+    let error = bench.ledger.refusal(TaskUid(0)).unwrap();
+    assert_eq!(error.code, ErrorCode::InvalidSettingsEmbedders);
+    bench.ledger.take_back(TaskUid(0), error.clone());
+    let outcome = bench.settle();
+    assert_eq!(outcome.commit.settled[0].error.as_ref(), Some(&error));
+    assert_eq!(outcome.commit.nodes, [(b(), SyncState::Behind)], "who refused has what it should have");
+    bench.away.borrow_mut().clear();
+    bench.ledger.note(&b(), TaskUid(0), 0, done());
+    assert_eq!(bench.settle().commit.nodes, [], "it has what was taken back");
+    bench.ledger.note_verified(TaskUid(0), &b());
+    assert_eq!(bench.settle().commit.nodes, [(b(), SyncState::InSync)]);
+}
+
+#[test]
 fn a_wave_waits_for_those_that_answer_and_for_the_slow_only_so_long() {
     let mut bench = Bench::new();
     bench.add(0, "x");

@@ -8,12 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use miroir_core::error::{ErrorCode, ResponseError};
 use miroir_core::ids::{IndexUid, NodeId, ShardId, TaskUid};
 use miroir_core::rules::RuleBook;
 use miroir_core::task::{
-    Effect, Fault, Folded, LogEntry, NodeReport, Op, OpResult, SyncEvent, SyncState, TaskStatus, Verdict,
-    apply_effect, details_at_end, details_at_start, fault_of, fold, ops_for, touched_shards,
+    Effect, Folded, LogEntry, NodeReport, Op, OpResult, SyncEvent, SyncState, TaskStatus, Verdict,
+    apply_effect, details_at_end, details_at_start, fold, ops_for, touched_shards,
 };
 use miroir_core::view::IndexEntry;
 use miroir_store::{CatalogChange, Commit, Relabelling, Settled};
@@ -22,58 +21,13 @@ use time::OffsetDateTime;
 pub(super) use self::names::name_on_nodes;
 use self::rollout::Rollout;
 pub(super) use self::rollout::{RolloutNews, is_rollout};
+use self::share::Share;
 use super::prepared::Decided;
 use super::progress::NodeProgress;
 
 /// A node that is behind by at most so many tasks is waited for again. Otherwise, under steady writes, it would always
 /// be one task behind.
 const NEARLY_CAUGHT_UP: usize = 16;
-
-/// What one node owes of one task.
-#[derive(Debug)]
-struct Share {
-    results: Vec<Option<OpResult>>,
-    /// For each request, the error that means "done before".
-    forgiven: Vec<Option<ErrorCode>>,
-    shards: BTreeSet<ShardId>,
-    /// It is settings that have to be read back.
-    unverified: bool,
-}
-
-impl Share {
-    fn is_done(&self) -> bool {
-        self.is_applied() && (!self.unverified || self.has_failed())
-    }
-
-    fn is_applied(&self) -> bool {
-        self.results.iter().all(Option::is_some)
-    }
-
-    fn errors(&self) -> impl Iterator<Item = &ResponseError> {
-        self.results.iter().zip(&self.forgiven).filter_map(|(result, forgiven)| match result {
-            Some(OpResult::Failed(error)) if Some(error.code) != *forgiven => Some(error),
-            _ => None,
-        })
-    }
-
-    /// Why it failed.
-    fn error(&self) -> Option<&ResponseError> {
-        self.errors().next()
-    }
-
-    fn has_failed(&self) -> bool {
-        self.error().is_some()
-    }
-
-    /// Whether it failed for a reason of the node's own.
-    fn has_broken(&self) -> bool {
-        self.errors().any(|error| fault_of(error.code) == Fault::Node)
-    }
-
-    fn report(&self) -> NodeReport {
-        self.results.iter().flatten().cloned().collect()
-    }
-}
 
 /// A decided task that some node still works on.
 #[derive(Debug)]
@@ -504,5 +458,6 @@ fn effects<'a>(work: &'a Decided, folded: Option<&Folded>) -> impl Iterator<Item
 mod names;
 mod rebuilt;
 mod rollout;
+mod share;
 #[cfg(test)]
 mod tests;

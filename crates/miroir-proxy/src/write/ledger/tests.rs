@@ -1,7 +1,7 @@
 use std::cell::RefCell;
 
 use miroir_core::document::Existing;
-use miroir_core::error::ResponseError;
+use miroir_core::error::{ErrorCode, ResponseError};
 use miroir_core::ids::{GroupId, PhysicalUid, ShardCount};
 use miroir_core::placement::ReplicationFactor;
 use miroir_core::task::{

@@ -43,7 +43,14 @@ pub fn exact(bytes: u64) -> String {
     format!("{size} {unit}")
 }
 
-/// The bytes of a size that was written so.
+/// `1536 KiB`: exact, without a fraction, as Meilisearch tells how large its task queue is.
+pub fn whole(bytes: u64) -> String {
+    let (name, unit) =
+        all_units().into_iter().find(|(_, unit)| bytes.is_multiple_of(*unit)).unwrap_or(("B", 1));
+    if bytes == 0 { "0 B".to_owned() } else { format!("{} {name}", bytes / unit) }
+}
+
+/// The bytes of a size that was written by [`exact`].
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
@@ -96,6 +103,11 @@ mod tests {
         for text in ["", "many", "3 apples", "-1 KB"] {
             assert_eq!(parse(text), None);
         }
+    }
+
+    #[test]
+    fn a_whole_size_has_no_fraction() {
+        assert_eq!([0, 7, 40_960, 1_572_864, 2000].map(whole), ["0 B", "7 B", "40 KiB", "1536 KiB", "2 KB"]);
     }
 
     #[test]

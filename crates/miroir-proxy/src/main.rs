@@ -9,6 +9,7 @@ use anyhow::{Context, anyhow};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use miroir_proxy::config::{self, Config, Loaded};
 use miroir_proxy::dev::{self, DevArgs};
+use miroir_proxy::observe::{self, Logs};
 use miroir_proxy::server;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -103,13 +104,13 @@ fn summary(config: &Config) -> String {
 
 async fn serve(args: &ConfigArgs, format: LogFormat) -> anyhow::Result<()> {
     let Loaded { config, warnings } = args.load()?;
-    start_logging(format, "info")?;
+    let logs = start_logging(format, "info")?;
     for warning in warnings {
         tracing::warn!("{warning}");
     }
     let terminated = terminated()?;
     tracing::info!("starting: {}", summary(&config));
-    let server = server::start(config).await?;
+    let server = server::start(config, logs).await?;
     terminated.await;
     tracing::info!("stopping");
     server.stop().await;
@@ -118,22 +119,20 @@ async fn serve(args: &ConfigArgs, format: LogFormat) -> anyhow::Result<()> {
 
 async fn develop(args: DevArgs, format: LogFormat) -> anyhow::Result<()> {
     // The terminal belongs to the cluster's own messages.
-    start_logging(format, "warn")?;
-    dev::run(args, terminated()?).await
+    let logs = start_logging(format, "warn")?;
+    dev::run(args, logs, terminated()?).await
 }
 
-/// Logs go to standard error, so that standard output holds nothing but what was asked for.
-fn start_logging(format: LogFormat, default_level: &str) -> anyhow::Result<()> {
+fn start_logging(format: LogFormat, default_level: &str) -> anyhow::Result<Logs> {
     let filter = match std::env::var("MIROIR_LOG") {
         Ok(filter) => EnvFilter::try_new(&filter).with_context(|| format!("MIROIR_LOG is `{filter}`"))?,
         Err(_) => EnvFilter::new(default_level),
     };
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match format {
-        LogFormat::Human => logs.init(),
-        LogFormat::Json => logs.json().init(),
-    }
-    Ok(())
+    let format = match format {
+        LogFormat::Human => observe::LogFormat::Human,
+        LogFormat::Json => observe::LogFormat::Json,
+    };
+    Ok(Logs::start(format, filter))
 }
 
 /// Completes at the first SIGINT or SIGTERM after the call.

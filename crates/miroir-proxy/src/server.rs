@@ -1,6 +1,5 @@
 //! Starting and stopping the whole server.
 
-use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,7 +26,7 @@ use crate::cluster::{
 use crate::config::{Config, TaskStoreConfig};
 use crate::http::{App, Shared, metrics_router, refuse_methods, router, with_plain_path};
 use crate::keys::Keyring;
-use crate::observe::{Layout, Metrics};
+use crate::observe::{Layout, Logs, Metrics};
 use crate::write::{self, WriteConfig, Writer};
 
 /// How long open requests may go on after the server was told to stop.
@@ -94,6 +93,7 @@ pub struct RunningServer {
     health: JoinHandle<()>,
     accord: JoinHandle<()>,
     writer: Writer,
+    logs: Logs,
 }
 
 impl RunningServer {
@@ -110,6 +110,10 @@ impl RunningServer {
     /// Stops accepting, lets open requests end, then stops the write path between two steps.
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
+        // A listener would not end by itself.
+        if let Err(error) = self.logs.stop_listening() {
+            tracing::warn!(%error, "can't let a listener of the log go");
+        }
         if tokio::time::timeout(GRACE, &mut self.serving).await.is_err() {
             tracing::warn!("some requests did not end in time");
             self.serving.abort();
@@ -123,16 +127,8 @@ impl RunningServer {
     }
 }
 
-/// Runs until `shutdown` resolves.
-pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), StartError> {
-    let server = start(config).await?;
-    shutdown.await;
-    server.stop().await;
-    Ok(())
-}
-
 /// Starts everything: the store, the nodes' health checks, the write path, the HTTP edge.
-pub async fn start(config: Config) -> Result<RunningServer, StartError> {
+pub async fn start(config: Config, logs: Logs) -> Result<RunningServer, StartError> {
     let metrics = Arc::new(Metrics::new());
     let view = Arc::new(ViewCell::new(View::default()));
     let membership = Arc::new(Membership::new(nodes(&config, &metrics)?, |_| false, Arc::clone(&view)));
@@ -158,6 +154,7 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
         keys,
         admin_key: admin_key.map(|key| key.expose().to_owned()),
         metrics,
+        logs: logs.clone(),
         layout: layout(&config),
         max_body_bytes: config.server.max_body_bytes,
         spool: spool(&config),
@@ -170,7 +167,7 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
     let metrics = serve_metrics(&config, app.clone(), stopped.clone()).await?;
     let (address, serving) = listen("server", address, router(app), stopped).await?;
     tracing::info!(%address, nodes = config.nodes.len(), "Miroir is listening");
-    Ok(RunningServer { address, stop, serving, metrics, health, accord, writer })
+    Ok(RunningServer { address, stop, serving, metrics, health, accord, writer, logs })
 }
 
 async fn serve_metrics(

@@ -134,6 +134,10 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// The bytes of documents and ids that the log still keeps for nodes that lack them.
     async fn log_bytes(&self) -> Result<u64, StoreError>;
 
+    /// Gives the disk back what deleted tasks and delivered documents took. Writes wait meanwhile. The bytes of the store
+    /// before and after.
+    async fn compact(&self) -> Result<(u64, u64), StoreError>;
+
     /// The indexes whose creation has succeeded, by name.
     async fn catalog(&self) -> Result<Vec<IndexEntry>, StoreError>;
 

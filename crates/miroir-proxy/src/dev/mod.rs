@@ -21,6 +21,7 @@ use miroir_core::ids::ShardCount;
 use tokio::time::timeout;
 
 use crate::config::{Config, MAX_SHARDS, NodeAddress, NodeConfig, Secret, TaskStoreConfig};
+use crate::observe::Logs;
 use crate::server::{self, RunningServer};
 use cluster::Cluster;
 use engine::Engine;
@@ -71,7 +72,7 @@ pub struct DevArgs {
 }
 
 /// Runs a development cluster until `terminated` completes, then stops Miroir and after it the nodes.
-pub async fn run(args: DevArgs, terminated: impl Future<Output = ()>) -> anyhow::Result<()> {
+pub async fn run(args: DevArgs, logs: Logs, terminated: impl Future<Output = ()>) -> anyhow::Result<()> {
     let data = DataDir::open(&args.data_dir)?;
     if let Some(id) = &args.restart {
         return restart(&data, id).await;
@@ -79,7 +80,7 @@ pub async fn run(args: DevArgs, terminated: impl Future<Output = ()>) -> anyhow:
     let _lock = data.lock()?;
     let mut session = Session::default();
     let outcome = tokio::select! {
-        failed = session.bring_up_and_watch(&args, &data) => failed,
+        failed = session.bring_up_and_watch(&args, &data, logs) => failed,
         () = terminated => Ok(()),
     };
     let stopped = session.stop().await;
@@ -95,7 +96,7 @@ struct Session {
 
 impl Session {
     /// Returns only when something fails.
-    async fn bring_up_and_watch(&mut self, args: &DevArgs, data: &DataDir) -> anyhow::Result<()> {
+    async fn bring_up_and_watch(&mut self, args: &DevArgs, data: &DataDir, logs: Logs) -> anyhow::Result<()> {
         let kept = data.load_state()?;
         let topology = choose_topology(args, kept.as_ref())?;
         let master_key = data.master_key(args.master_key.as_deref())?;
@@ -108,8 +109,10 @@ impl Session {
         let config = configuration(args, data, &state, &nodes, &master_key)?;
         report::starting_nodes(nodes.len(), &state.engine.program);
         self.cluster.start(nodes, &state.engine, &master_key).await?;
-        let address =
-            self.server.insert(server::start(config).await.context("Miroir cannot start")?).local_addr();
+        let address = self
+            .server
+            .insert(server::start(config, logs).await.context("Miroir cannot start")?)
+            .local_addr();
 
         if args.demo {
             demo::load(&demo::Client::new(format!("http://{address}"), master_key.clone())?).await?;

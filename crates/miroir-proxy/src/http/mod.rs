@@ -31,7 +31,7 @@ use tower_http::decompression::RequestDecompressionLayer;
 
 use crate::cluster::Cluster;
 use crate::keys::Keyring;
-use crate::observe::{Layout, Metrics};
+use crate::observe::{Layout, Logs, Metrics};
 use crate::write::Writer;
 
 pub use edge::refuse_methods;
@@ -58,6 +58,8 @@ pub struct Shared {
     pub admin_key: Option<String>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// The log of the process.
+    pub logs: Logs,
     /// The cluster as configured, for those who look at it.
     pub layout: Layout,
     /// The largest body that is read.

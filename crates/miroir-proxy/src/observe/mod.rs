@@ -1,14 +1,16 @@
 //! How all of it is doing, for those who run it: what is counted as it happens ([`Metrics`]), and what is looked up when
-//! somebody asks ([`look`], [`scrape`]). Nothing here decides anything, and nothing is global: the parts that count are
-//! handed what they count with.
+//! somebody asks ([`look`], [`scrape`]), and the log of the process ([`Logs`]). Nothing here decides anything, and but for the
+//! log nothing is global: the parts that count are handed what they count with.
 
 mod coverage;
+mod logs;
 mod metrics;
 mod operation;
 mod scrape;
 mod topology;
 
 pub use coverage::{Coverage, coverage};
+pub use logs::{Listener, LogFormat, Logs};
 pub use metrics::{Metrics, NodeMetrics, RequestLabels, RequestMetrics, ScatterMetrics};
 pub use operation::operation;
 pub use scrape::{CONTENT_TYPE, scrape};

@@ -224,6 +224,11 @@ impl Writer {
         Ok(self.store.tasks(filter, page).await?)
     }
 
+    /// Makes the store as small as it can be. Its bytes before and after.
+    pub async fn compact_store(&self) -> Result<(u64, u64), WriteError> {
+        Ok(self.store.compact().await?)
+    }
+
     /// The changes of settings.
     pub fn broadcasts(&self) -> &Broadcasts {
         &self.broadcasts

@@ -242,6 +242,10 @@ impl Store for SqliteStore {
         self.readers.read(payloads::bytes_of_all).await
     }
 
+    async fn compact(&self) -> Result<(u64, u64), StoreError> {
+        self.writer.alone(compact).await
+    }
+
     async fn catalog(&self) -> Result<Vec<IndexEntry>, StoreError> {
         let sql = "SELECT uid, physical_uid, primary_key, placement, settings, created_at, updated_at
                    FROM indexes ORDER BY uid";
@@ -255,4 +259,15 @@ impl Store for SqliteStore {
     async fn tasks(&self, filter: TaskFilter, page: TaskPage) -> Result<TaskList, StoreError> {
         self.readers.read(move |db| tasks::find(db, &filter, page)).await
     }
+}
+
+/// See [`Store::compact`]. The log beside the file is emptied too, so that the file has its new size at once.
+fn compact(db: &Connection) -> Result<(u64, u64), StoreError> {
+    let bytes = || -> Result<u64, StoreError> {
+        let pages = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
+        Ok(db.query_row(pages, [], |row| row.get::<_, i64>(0))?.unsigned_abs())
+    };
+    let before = bytes()?;
+    db.execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)")?;
+    Ok((before, bytes()?))
 }

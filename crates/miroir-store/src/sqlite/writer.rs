@@ -61,19 +61,27 @@ where
     }
 }
 
+/// What the thread is asked for.
+enum Order {
+    /// Together with others.
+    Step(Box<dyn Step>),
+    /// By itself, outside of any transaction.
+    Alone(Box<dyn FnOnce(&Connection) + Send>),
+}
+
 /// The handle of the thread. Dropping it lets the thread finish what it has and waits for it.
 #[derive(Debug)]
 pub(super) struct Writer {
-    queue: Option<mpsc::Sender<Box<dyn Step>>>,
+    queue: Option<mpsc::Sender<Order>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Writer {
     pub(super) fn start(connection: Connection) -> Result<Self, StoreError> {
-        let (queue, steps) = mpsc::channel(QUEUE);
+        let (queue, orders) = mpsc::channel(QUEUE);
         let thread = thread::Builder::new()
             .name("miroir-store".to_owned())
-            .spawn(move || run(connection, steps))
+            .spawn(move || run(connection, orders))
             .map_err(|error| StoreError::Engine(error.to_string()))?;
         Ok(Self { queue: Some(queue), thread: Some(thread) })
     }
@@ -86,9 +94,28 @@ impl Writer {
     {
         let (caller, answer) = oneshot::channel();
         let step = Call { todo: Some(call), result: Err(StoreError::Closed), caller };
-        let queue = self.queue.as_ref().ok_or(StoreError::Closed)?;
-        queue.send(Box::new(step)).await.map_err(|_| StoreError::Closed)?;
+        self.order(Order::Step(Box::new(step))).await?;
         answer.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Runs `call` where no transaction is open. Whoever writes waits meanwhile.
+    pub(super) async fn alone<T, F>(&self, call: F) -> Result<T, StoreError>
+    where
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+        T: Send + 'static,
+    {
+        let (caller, answer) = oneshot::channel();
+        let job = move |connection: &Connection| {
+            // A caller that has gone away does not want to know.
+            let _ = caller.send(call(connection));
+        };
+        self.order(Order::Alone(Box::new(job))).await?;
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+
+    async fn order(&self, order: Order) -> Result<(), StoreError> {
+        let queue = self.queue.as_ref().ok_or(StoreError::Closed)?;
+        queue.send(order).await.map_err(|_| StoreError::Closed)
     }
 }
 
@@ -103,9 +130,16 @@ impl Drop for Writer {
     }
 }
 
-fn run(mut connection: Connection, mut steps: mpsc::Receiver<Box<dyn Step>>) {
+fn run(mut connection: Connection, mut orders: mpsc::Receiver<Order>) {
+    let mut received = Vec::with_capacity(GROUP);
     let mut group: Vec<Box<dyn Step>> = Vec::with_capacity(GROUP);
-    while steps.blocking_recv_many(&mut group, GROUP) > 0 {
+    while orders.blocking_recv_many(&mut received, GROUP) > 0 {
+        for order in received.drain(..) {
+            match order {
+                Order::Step(step) => group.push(step),
+                Order::Alone(job) => job(&connection),
+            }
+        }
         let committed = run_group(&mut connection, &mut group);
         if let Err(error) = &committed {
             tracing::error!(%error, "the store can't write");
@@ -117,6 +151,9 @@ fn run(mut connection: Connection, mut steps: mpsc::Receiver<Box<dyn Step>>) {
 }
 
 fn run_group(connection: &mut Connection, group: &mut [Box<dyn Step>]) -> Result<(), StoreError> {
+    if group.is_empty() {
+        return Ok(());
+    }
     let mut transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     for step in group.iter_mut().filter(|step| !step.is_abandoned()) {
         let savepoint = transaction.savepoint()?;

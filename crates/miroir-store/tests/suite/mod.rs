@@ -57,6 +57,7 @@ macro_rules! conformance {
             nodes_are_added_once_and_begin_at_the_end_of_the_log,
             a_log_has_an_identity_of_its_own,
             the_log_knows_how_many_bytes_of_documents_it_keeps,
+            compaction_gives_back_the_room_of_what_is_forgotten,
             a_network_is_replaced_only_by_one_that_was_made_from_it,
             what_is_kept_for_clients_is_kept_by_collection_and_id,
             a_task_that_was_begun_is_at_work_and_keeps_its_first_beginning,
@@ -457,6 +458,22 @@ pub async fn the_log_knows_how_many_bytes_of_documents_it_keeps(engine: &impl En
     assert_eq!(store.log_bytes().await.unwrap(), 2 * each);
     store.commit(Commit { forgotten: vec![TaskUid(0)], ..Commit::default() }).await.unwrap();
     assert_eq!(store.log_bytes().await.unwrap(), each);
+}
+
+pub async fn compaction_gives_back_the_room_of_what_is_forgotten(engine: &impl Engine) {
+    let store = engine.open();
+    let large = NewEntry { payload: vec![Bytes::from(vec![b' '; 1 << 20])], ..entry("a", documents()) };
+    for _ in 0..3 {
+        store.append(large.clone()).await.unwrap();
+    }
+    store.commit(Commit { forgotten: vec![TaskUid(0), TaskUid(2)], ..Commit::default() }).await.unwrap();
+    let (compacted, kept) = tokio::join!(store.compact(), store.append(entry("a", create())));
+    let (before, after) = compacted.unwrap();
+    assert!(before > 3 << 20 && (1 << 20..2 << 20).contains(&after), "from {before} to {after} bytes");
+    assert_eq!(kept.unwrap().uid, TaskUid(3));
+    assert_eq!(store.log_bytes().await.unwrap(), 1 << 20);
+    drop(store);
+    assert_eq!(engine.open().task(TaskUid(3)).await.unwrap().unwrap().uid, TaskUid(3));
 }
 
 pub async fn what_is_kept_for_clients_is_kept_by_collection_and_id(engine: &impl Engine) {

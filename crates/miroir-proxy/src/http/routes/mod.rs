@@ -14,6 +14,7 @@ mod indexes;
 mod instance;
 mod keys;
 mod list_documents;
+mod logs;
 mod metrics;
 mod multi_search;
 mod network;
@@ -67,6 +68,7 @@ pub(super) fn all() -> Router<App> {
         .merge(task_documents::routes())
         .merge(webhooks::routes())
         .merge(metrics::routes())
+        .merge(logs::routes())
         .merge(unsupported::routes())
         .merge(admin::routes())
 }

@@ -6,15 +6,19 @@ use axum::{Json, Router};
 use miroir_core::error::ErrorCode;
 use miroir_core::ids::{IndexUid, TaskUid};
 use miroir_core::keys::UidPattern;
+use miroir_core::size;
 use miroir_core::task::{Task, TaskFilter, TaskKind, TaskList, TaskPage, TaskStatus, TaskSummary};
+use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{Date, Duration, OffsetDateTime, Time};
 use tokio::time::{Instant, sleep};
 
+use super::features::{Feature, require};
 use super::indexes::wrong_query;
+use crate::cluster::NodeRequest;
 use crate::http::App;
-use crate::http::auth::{Authorized, TasksCancel, TasksDelete, TasksGet};
+use crate::http::auth::{Authorized, TasksCancel, TasksCompact, TasksDelete, TasksGet};
 use crate::http::error::HttpError;
 use crate::write::TaskAction;
 
@@ -22,6 +26,7 @@ pub(super) fn routes() -> Router<App> {
     Router::new()
         .route("/tasks", get(list).delete(delete))
         .route("/tasks/cancel", post(cancel))
+        .route("/tasks/compact", post(compact))
         .route("/tasks/{uid}", get(one))
 }
 
@@ -32,6 +37,13 @@ async fn one(
 ) -> Result<Json<Task>, HttpError> {
     let task = app.writer.visible_task(read_uid(&uid)?, caller.visible()).await?;
     task.map(Json).ok_or_else(|| HttpError::new(ErrorCode::TaskNotFound, format!("Task `{uid}` not found.")))
+}
+
+/// Unlike a Meilisearch, Miroir need not be started again after it.
+async fn compact(_: Authorized<TasksCompact>, State(app): State<App>) -> Result<Json<Value>, HttpError> {
+    require(&app, Feature::TaskQueueCompactionRoute, NodeRequest::post("/tasks/compact")).await?;
+    let (before, after) = app.writer.compact_store().await?;
+    Ok(Json(json!({ "preSize": size::whole(before), "postSize": size::whole(after), "status": "succeeded" })))
 }
 
 /// How long the deletion of a task waits for its end, and how often it looks.

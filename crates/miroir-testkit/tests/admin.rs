@@ -5,7 +5,9 @@
 use std::time::{Duration, Instant};
 
 use miroir_testkit::client::{Client, Reply};
-use miroir_testkit::sandbox::{Cluster, MASTER_KEY, Topology};
+use miroir_testkit::films::relayed_films;
+use miroir_testkit::sandbox::{Cluster, MASTER_KEY, Meddling, Rule, Topology};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 const ADMIN_KEY: &str = "admin-key-of-the-sandbox";
@@ -149,4 +151,31 @@ async fn every_answer_has_a_request_id_and_a_clients_own_is_kept() {
     assert_ne!(ask("/health", Some("not plain")).await, "not plain");
     let made = [ask("/indexes", None).await, ask("/no/such/path", None).await];
     assert!(made[0] != made[1] && made.iter().all(|id| id.len() == 36), "{made:?}");
+}
+
+#[tokio::test]
+async fn a_node_that_has_no_room_for_writes_is_not_waited_for_and_says_why() {
+    let cluster = relayed_films(json!({})).await.unwrap();
+    let client = cluster.client();
+    let full = json!({"message": "No space left on device (os error 28).", "code": "internal", "type": "internal", "link": ""});
+    cluster.relay(1).set(Rule::always(Method::POST, "/indexes/films/documents", Meddling::Answer(500, full)));
+    let reply =
+        client.post("/indexes/films/documents", &json!([{"id": 1000}, {"id": 1001}, {"id": 1002}])).await;
+    assert_eq!(client.wait_reply(reply.unwrap()).await.unwrap()["status"], "succeeded");
+    let topology = client.get("/_miroir/topology").await.unwrap().body;
+    let node = &topology["nodes"][1];
+    assert_eq!(
+        (&node["status"], &topology["fully_covered"]),
+        (&json!("catching_up"), &json!(true)),
+        "{topology}"
+    );
+    let error = node["error"].as_str().unwrap();
+    assert!(error.starts_with("it takes no writes: ") && error.contains("No space left on device"), "{node}");
+
+    cluster.relay(1).clear();
+    let whole = |reply: &Reply| reply.body["degraded_node_count"] == 0;
+    let after = wait_for(client, "/_miroir/topology", whole).await.body;
+    assert_eq!(after["nodes"][1]["error"], Value::Null, "{after}");
+    let stats = client.get("/indexes/films/stats").await.unwrap().body;
+    assert_eq!(stats["numberOfDocuments"], 63);
 }

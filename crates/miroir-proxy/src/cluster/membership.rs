@@ -38,6 +38,8 @@ pub struct Sighting {
     pub error: Option<String>,
     /// Why its data can't be copied anew, if they have to be.
     pub damage: Option<String>,
+    /// Why it takes no writes, if it answers and takes none.
+    pub refusal: Option<String>,
 }
 
 /// All nodes of the cluster with their standing.
@@ -123,6 +125,12 @@ impl Membership {
             }
             Err(error) => sighting.error = Some(error),
         }
+    }
+
+    /// Keeps for those who watch why the node takes no writes now.
+    pub fn note_refusal(&self, id: &NodeId, refusal: Option<String>) {
+        let mut sightings = self.sightings.lock().unwrap_or_else(PoisonError::into_inner);
+        sightings.entry(id.clone()).or_default().refusal = refusal;
     }
 
     /// Keeps for those who watch why the node's data can't be copied anew now.

@@ -148,7 +148,10 @@ fn report(
         NodeStatus::Damaged => {
             Some(sighting.damage.unwrap_or_else(|| "its data are being copied anew".to_owned()))
         }
-        NodeStatus::Healthy | NodeStatus::CatchingUp | NodeStatus::Unreachable => sighting.error,
+        NodeStatus::Healthy | NodeStatus::CatchingUp | NodeStatus::Unreachable => {
+            let refusal = sighting.refusal.map(|reason| format!("it takes no writes: {reason}"));
+            sighting.error.or(refusal)
+        }
     };
     NodeReport {
         id: id.clone(),

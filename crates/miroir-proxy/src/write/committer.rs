@@ -37,8 +37,8 @@ pub(super) enum Event {
     Ended { node: NodeId, task: TaskUid, op: usize, result: OpResult },
     /// A node no longer has what it had.
     Lost { node: NodeId },
-    /// A node answers, but takes no writes: its disk is full, or it takes them again.
-    Taking { node: NodeId, writes: bool },
+    /// A node answers, but takes no writes: its disk is full, say. Without a reason it takes them again.
+    Taking { node: NodeId, refusal: Option<String> },
     /// A node's data were copied anew.
     Rebuilt(Rebuilt),
     /// A node's settings were read back.
@@ -140,7 +140,10 @@ impl Committer {
                     news.results.push((node, task, op, result));
                 }
                 Event::Lost { node } => ledger.lose(&node),
-                Event::Taking { node, writes } => ledger.note_taking(&node, writes),
+                Event::Taking { node, refusal } => {
+                    ledger.note_taking(&node, refusal.is_none());
+                    self.membership.note_refusal(&node, refusal);
+                }
                 Event::Rebuilt(rebuilt) => {
                     news.forgotten.extend(ledger.begin_anew(&rebuilt));
                     self.rollouts.broadcasts.doubt_all(&rebuilt.node);

@@ -227,16 +227,18 @@ impl Lane {
             match self.try_to_send(work, op, &mark, &request, pending).await {
                 Ok(Step::Received(reception)) => {
                     if refusals >= REFUSALS {
-                        self.tell_taking(true).await;
+                        self.tell_taking(None).await;
                     }
                     return Some(reception);
                 }
                 Ok(Step::HistoryLost) => return None,
                 Ok(Step::NotNow(reason)) => {
-                    tracing::warn!(node = %self.node.id(), %reason, "node does not take a write now; trying again");
                     refusals = refusals.saturating_add(1);
+                    if refusals <= REFUSALS {
+                        tracing::warn!(node = %self.node.id(), %reason, "node does not take a write now; trying again");
+                    }
                     if refusals == REFUSALS {
-                        self.tell_taking(false).await;
+                        self.tell_taking(Some(reason)).await;
                     }
                 }
                 Err(error) => {
@@ -252,8 +254,8 @@ impl Lane {
     }
 
     /// The receiver ends only together with this.
-    async fn tell_taking(&self, writes: bool) {
-        let _ = self.events.send(Event::Taking { node: self.node.id().clone(), writes }).await;
+    async fn tell_taking(&self, refusal: Option<String>) {
+        let _ = self.events.send(Event::Taking { node: self.node.id().clone(), refusal }).await;
     }
 
     async fn try_to_send(

@@ -207,3 +207,51 @@ async fn the_operator_sees_the_last_twenty_changes_and_that_an_index_is_unknown(
     let nothing = client.post("/_miroir/indexes/films/settings/broadcast/retry", &json!({})).await.unwrap();
     assert_eq!((nothing.status, &nothing.body["retried"]), (200, &json!(false)), "{}", nothing.text);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn settings_that_nodes_show_otherwise_than_they_were_set_are_watched_too() {
+    let overrides = json!({"settings_drift_check": {"interval_s": 1}});
+    let cluster = Cluster::start_with(Topology::one_group(2, 1), overrides).await.unwrap();
+    let client = cluster.client();
+    let mut settings = json!({
+        "localizedAttributes": [{"attributePatterns": ["*_ja"], "locales": ["ja", "eng"]}],
+        "typoTolerance": {"disableOnWords": ["Été", "Winter"]},
+    });
+    let mut changes = vec![
+        json!({"localizedAttributes": [{"attributePatterns": ["*_ja"], "locales": ["ko", "eng"]}]}),
+        json!({"typoTolerance": {"disableOnWords": ["été", "summer"]}}),
+        json!({"typoTolerance": {"disableOnWords": ["winter"]}}),
+    ];
+    // The development node has fewer sources.
+    if nodes_are_real() {
+        settings["embedders"] = json!({"e": {
+            "source": "rest", "url": "http://127.0.0.1:9/embed", "apiKey": "the-key-of-the-embedder", "dimensions": 3,
+            "request": {"input": "{{text}}"}, "response": {"vector": "{{embedding}}"}, "headers": {"X-A": "1"},
+            "distribution": {"mean": 0.123_456_789, "sigma": 0.3},
+        }});
+        changes.extend([
+            json!({"embedders": {"e": {"apiKey": "a-key-of-somebody-else-"}}}),
+            json!({"embedders": {"e": {"headers": {"X-A": "2"}}}}),
+            json!({"embedders": {"e": {"request": {"text": "{{text}}"}}}}),
+            json!({"embedders": {"e": {"distribution": {"mean": 0.2, "sigma": 0.3}}}}),
+        ]);
+    }
+    succeed(client, client.patch("/indexes/films/settings", &settings).await.unwrap()).await.unwrap();
+    let node = cluster.nodes()[1].client();
+    let before = node.get("/indexes/films/settings").await.unwrap().body;
+    for (number, astray) in (1..).zip(&changes) {
+        succeed(node, node.patch("/indexes/films/settings", astray).await.unwrap()).await.unwrap();
+        let deadline = Instant::now() + DEADLINE;
+        while metric(&cluster, "miroir_settings_drift_repair_total").await.unwrap() != Some(number) {
+            assert!(Instant::now() < deadline, "nobody noticed {astray}\n{}", cluster.proxy_log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(node.get("/indexes/films/settings").await.unwrap().body, before, "{astray}");
+    }
+    let mismatches = metric(&cluster, "miroir_settings_hash_mismatch_total").await.unwrap();
+    assert_eq!(
+        mismatches,
+        Some(changes.len() as u64),
+        "what is as it should be is never taken for something else"
+    );
+}

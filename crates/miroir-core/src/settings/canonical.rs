@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::defaults::{KEYS, believe, default_of, normal};
+use super::defaults::{KEYS, believe, default_of, is_of_a_feature, normal};
 use super::{ClientSettings, NodeContext, node_settings};
 
 /// Settings in canonical form: equal if, and only if, they mean the same to Meilisearch (see [`super::defaults`] for the
@@ -31,7 +31,18 @@ impl Canonical {
     /// What a client set.
     pub fn of_client(client: &ClientSettings) -> Self {
         let value = |key| normal(key, client.get(key).unwrap_or(&Value::Null));
-        Self(KEYS.iter().map(|&key| (key, value(key))).collect())
+        Self::of(KEYS.iter().map(|&key| (key, value(key))))
+    }
+
+    /// Settings of features that are at their default are left out: they came later, and hashes stay what they were.
+    fn of(values: impl Iterator<Item = (&'static str, Value)>) -> Self {
+        let counts =
+            |(key, value): &(&str, Value)| !is_of_a_feature(key) || *value != normal(key, &Value::Null);
+        Self(values.filter(counts).collect())
+    }
+
+    fn get(&self, key: &str) -> Value {
+        self.0.get(key).cloned().unwrap_or_else(|| normal(key, &Value::Null))
     }
 
     /// What a node reports, seen as what a client would have set. Where the node has exactly the translation of `client`
@@ -45,17 +56,17 @@ impl Canonical {
         let set = Self::of_client(client);
         let value = |key: &'static str| {
             // A key that a node does not know is a feature that it has not.
-            let Some(found) = read_back.get(key) else { return set.0[key].clone() };
+            let Some(found) = read_back.get(key) else { return set.get(key) };
             let expected = normal(key, wanted.get(key).unwrap_or(&Value::Null));
-            let found = believe(key, &expected, normal(key, found));
-            match &set.0[key] {
-                set if found == expected => set.clone(),
+            let found = believe(key, &expected, found, normal(key, found));
+            match set.get(key) {
+                set if found == expected => set,
                 // The client's own form, without what Miroir needs.
-                set if found == *set => Value::Array(vec![found]),
+                set if found == set => Value::Array(vec![found]),
                 _ => found,
             }
         };
-        Self(KEYS.iter().map(|&key| (key, value(key))).collect())
+        Self::of(KEYS.iter().map(|&key| (key, value(key))))
     }
 
     /// The hash. The same settings have the same one on every machine, for ever.
@@ -71,11 +82,8 @@ impl Canonical {
 
     /// The keys in which the two differ.
     pub fn differing_keys(&self, other: &Self) -> Vec<String> {
-        self.0
-            .iter()
-            .filter(|(key, value)| other.0[*key] != **value)
-            .map(|(key, _)| (*key).to_owned())
-            .collect()
+        let differs = |key: &&&str| self.0.get(**key) != other.0.get(**key);
+        KEYS.iter().filter(differs).map(|key| (*key).to_owned()).collect()
     }
 }
 
@@ -99,6 +107,15 @@ pub fn repair_patch(
         match (key, &mut value) {
             // These are merged into what is there, so every part has to be named.
             ("typoTolerance" | "faceting" | "pagination", parts) => fill(parts, &default_of(key)),
+            ("chat", parts) => {
+                fill(parts, &default_of(key));
+                let surplus = read_back.get(key).and_then(|chat| chat["searchParameters"].as_object());
+                for name in surplus.into_iter().flat_map(Map::keys) {
+                    if parts["searchParameters"].get(name).is_none() {
+                        parts["searchParameters"][name] = Value::Null;
+                    }
+                }
+            }
             ("embedders", embedders) => {
                 let present = read_back.get(key).and_then(Value::as_object);
                 let wanted = embedders.as_object().cloned().unwrap_or_default();

@@ -1,12 +1,13 @@
 //! What Meilisearch 1.50 has where a client set nothing, key by key, and how a value looks when it is read back: lists that
 //! are sets sorted, objects with their parts filled in.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::translate::{DEFAULT_RANKING_RULES, DEFAULT_VALUES_PER_FACET};
+use super::{embedders, locales};
 
-/// The settings that `GET /settings` shows and that make two nodes answer differently.
-pub const KEYS: [&str; 20] = [
+/// The settings that `GET /settings` shows.
+pub const KEYS: [&str; 22] = [
     "displayedAttributes",
     "searchableAttributes",
     "filterableAttributes",
@@ -27,17 +28,26 @@ pub const KEYS: [&str; 20] = [
     "localizedAttributes",
     "facetSearch",
     "prefixSearch",
+    "foreignKeys",
+    "chat",
 ];
 
-/// The parts of an embedder that a node reads back as they were set. Others are hidden, filled in or rewritten.
-const EMBEDDER_PARTS: [&str; 7] =
-    ["source", "model", "revision", "dimensions", "url", "documentTemplate", "documentTemplateMaxBytes"];
+/// Settings that nodes show only when a feature is switched on.
+pub(super) fn is_of_a_feature(key: &str) -> bool {
+    matches!(key, "foreignKeys" | "chat")
+}
 
 pub(super) fn default_of(key: &str) -> Value {
     match key {
         "displayedAttributes" | "searchableAttributes" => json!(["*"]),
         "rankingRules" => json!(DEFAULT_RANKING_RULES),
         "synonyms" | "embedders" => json!({}),
+        "chat" => json!({
+            "description": "",
+            "documentTemplate": null,
+            "documentTemplateMaxBytes": 400,
+            "searchParameters": {},
+        }),
         "distinctAttribute" | "searchCutoffMs" | "localizedAttributes" => Value::Null,
         "proximityPrecision" => json!("byWord"),
         "prefixSearch" => json!("indexingTime"),
@@ -69,9 +79,9 @@ pub(super) fn normal(key: &str, value: &Value) -> Value {
         }
         "filterableAttributes" => filterable(value),
         "typoTolerance" => typo_tolerance(value),
-        "faceting" | "pagination" => filled(default_of(key), value),
-        "localizedAttributes" => localized(value),
-        "embedders" => embedders(value),
+        "faceting" | "pagination" | "chat" => filled(default_of(key), value),
+        "localizedAttributes" => locales::normal(value),
+        "embedders" => embedders::normal(value),
         _ => value.clone(),
     };
     sorted(value)
@@ -133,47 +143,23 @@ fn typo_tolerance(value: &Value) -> Value {
     for list in ["disableOnWords", "disableOnAttributes"] {
         filled[list] = set(&filled[list]);
     }
-    // Nodes keep these words as their tokenizer writes them. What it would write is known for plain words only.
-    let is_plain = |word: &Value| {
-        word.as_str()
-            .is_some_and(|word| word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()))
-    };
-    if let Some(words) = filled["disableOnWords"].as_array()
-        && !words.iter().all(is_plain)
-    {
-        filled["disableOnWords"] = json!("some");
-    }
+    filled["disableOnWords"] = words(&filled["disableOnWords"]);
     filled
 }
 
-/// Nodes write locales in another way than they read them.
-fn localized(value: &Value) -> Value {
-    let Some(rules) = value.as_array() else { return value.clone() };
-    let rule = |rule: &Value| {
-        json!({
-            "attributePatterns": rule["attributePatterns"],
-            "locales": rule["locales"].as_array().map_or(0, Vec::len),
-        })
+/// Nodes keep these words as their tokenizer writes them. What it would write is known of letters and digits of ASCII; of
+/// the others it is known how many there are at most.
+fn words(words: &Value) -> Value {
+    let Some(words) = words.as_array() else { return words.clone() };
+    let plain = |word: &&Value| {
+        let word = word.as_str()?;
+        word.bytes().all(|byte| byte.is_ascii_alphanumeric()).then(|| json!(word.to_ascii_lowercase()))
     };
-    Value::Array(rules.iter().map(rule).collect())
-}
-
-fn embedders(value: &Value) -> Value {
-    let Some(embedders) = value.as_object() else { return value.clone() };
-    let parts = |embedder: &Value| {
-        let parts = EMBEDDER_PARTS
-            .iter()
-            .filter_map(|part| Some((*part, embedder.get(part)?)))
-            .filter(|(_, value)| !value.is_null());
-        Value::Object(parts.map(|(part, value)| (part.to_owned(), value.clone())).collect())
-    };
-    Value::Object(
-        embedders
-            .iter()
-            .filter(|(_, embedder)| !embedder.is_null())
-            .map(|(name, embedder)| (name.clone(), parts(embedder)))
-            .collect(),
-    )
+    let known = set(&Value::Array(words.iter().filter_map(|word| plain(&word)).collect()));
+    match words.iter().filter(|word| plain(word).is_none()).count() {
+        0 => known,
+        others => json!({ "known": known, "others": others }),
+    }
 }
 
 /// Lays what is set over the defaults, part by part; null is the default.
@@ -191,29 +177,35 @@ fn filled(default: Value, value: &Value) -> Value {
     }
 }
 
-/// Where a node's words or embedders can't be known in advance, what it says is taken for what was set.
-pub(super) fn believe(key: &str, set: &Value, mut found: Value) -> Value {
+/// Where it can't be known in advance how a node shows a part, what it shows (`found` as it came, and in normal form) is
+/// taken for what was set.
+pub(super) fn believe(key: &str, set: &Value, found: &Value, mut normal: Value) -> Value {
     match key {
-        "typoTolerance" if set["disableOnWords"] == "some" && found["disableOnWords"] != json!([]) => {
-            found["disableOnWords"] = json!("some");
+        "typoTolerance" if may_be_words(&set["disableOnWords"], &found["disableOnWords"]) => {
+            normal["disableOnWords"] = set["disableOnWords"].clone();
         }
-        "embedders" => {
-            let Some(embedders) = found.as_object_mut() else { return found };
-            for (name, embedder) in embedders {
-                let Some(parts) = set.get(name).and_then(Value::as_object) else { continue };
-                *embedder = believe_embedder(parts, embedder);
+        "embedders" => return embedders::believe(set, normal),
+        "chat" if normal.is_object() => {
+            // The default template is the server's own.
+            if set["documentTemplate"].is_null() {
+                normal["documentTemplate"] = Value::Null;
+            }
+            let hybrid = "/searchParameters/hybrid";
+            if let (Some(set), Some(Value::Object(found))) = (set.pointer(hybrid), normal.pointer_mut(hybrid))
+                && set.get("semanticRatio").is_none()
+            {
+                found.remove("semanticRatio");
             }
         }
         _ => {}
     }
-    found
+    normal
 }
 
-/// Parts that only one side has are defaults of the node, or were dropped with an earlier source.
-fn believe_embedder(set: &Map<String, Value>, found: &Value) -> Value {
-    let part = |(name, value): (&String, &Value)| {
-        let found = found.get(name).filter(|found| !found.is_null());
-        (name.clone(), found.unwrap_or(value).clone())
-    };
-    Value::Object(set.iter().map(part).collect())
+/// Whether a node may show these words for words of which it is not known how it writes them.
+fn may_be_words(set: &Value, found: &Value) -> bool {
+    let (Some(known), Some(others)) = (set["known"].as_array(), set["others"].as_u64()) else { return false };
+    let Some(found) = found.as_array() else { return false };
+    let unknown = found.iter().filter(|word| !known.contains(word)).count() as u64;
+    known.iter().all(|word| found.contains(word)) && (1..=others).contains(&unknown)
 }

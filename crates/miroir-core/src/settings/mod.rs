@@ -12,8 +12,10 @@ mod broadcast;
 mod canonical;
 mod client;
 mod defaults;
+mod embedders;
 mod fields;
 mod filterable;
+mod locales;
 mod reading;
 mod translate;
 mod versions;
@@ -34,5 +36,7 @@ pub use waves::plan_waves;
 
 #[cfg(test)]
 mod broadcast_tests;
+#[cfg(test)]
+mod canonical_tests;
 #[cfg(test)]
 mod tests;

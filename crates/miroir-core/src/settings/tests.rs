@@ -84,7 +84,7 @@ fn a_reset_reaches_the_nodes_as_null() {
 #[test]
 fn a_client_reads_back_what_it_set_and_nothing_of_miroirs() {
     let settings = client(json!({
-        "displayedAttributes": ["title"],
+        "displayedAttributes": ["title", "title"],
         "filterableAttributes": ["color"],
         "rankingRules": ["words", "typo"],
         "faceting": { "maxValuesPerFacet": 7 },

@@ -1,5 +1,7 @@
 //! A node's settings as the client would see them on one Meilisearch.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
 use super::{ClientSettings, translate};
@@ -26,7 +28,10 @@ pub fn client_view(mut node: Map<String, Value>, client: &ClientSettings) -> Map
 
 fn displayed_by(client: &ClientSettings) -> Value {
     match client.list("displayedAttributes") {
-        Some(list) if !list.contains(&"*") => json!(list),
+        Some(list) if !list.contains(&"*") => {
+            let mut seen = BTreeSet::new();
+            json!(list.into_iter().filter(|name| seen.insert(*name)).collect::<Vec<_>>())
+        }
         _ => json!(["*"]),
     }
 }

@@ -104,7 +104,7 @@ fn settings(patch: &Map<String, Value>) -> Map<String, Value> {
     let mut shown = patch.clone();
     for key in SHOWN_AS_EVERYTHING {
         if let Some(value) = shown.get_mut(key)
-            && (value.is_null() || value.as_array().is_some_and(|list| list.contains(&json!("*"))))
+            && value.is_null()
         {
             *value = json!(["*"]);
         }

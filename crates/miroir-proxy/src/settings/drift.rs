@@ -4,8 +4,8 @@
 //! Each look is complete in itself and repairs to what the catalog says at that moment, so it does not matter how often it
 //! is done, or whether it was cut off.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use miroir_core::ids::{NodeId, PhysicalUid};
@@ -23,7 +23,7 @@ const LOOK: Duration = Duration::from_millis(200);
 const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_mins(1));
 
 /// An index on a node.
-type Pair = (PhysicalUid, NodeId);
+pub type Pair = (PhysicalUid, NodeId);
 
 /// See the module.
 pub struct Drift {
@@ -35,6 +35,27 @@ pub struct Drift {
     pub view: Arc<ViewCell>,
     /// What nodes should have.
     pub targets: Arc<dyn Targets>,
+    /// What is being looked at.
+    pub busy: Mutex<BTreeSet<Pair>>,
+}
+
+/// The right to look at a pair. Two looks at once would both repair, and count, the same drift.
+struct Turn<'a> {
+    busy: &'a Mutex<BTreeSet<Pair>>,
+    pair: &'a Pair,
+}
+
+impl<'a> Turn<'a> {
+    fn begin(busy: &'a Mutex<BTreeSet<Pair>>, pair: &'a Pair) -> Option<Self> {
+        let is_free = busy.lock().unwrap_or_else(PoisonError::into_inner).insert(pair.clone());
+        is_free.then_some(Self { busy, pair })
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner).remove(self.pair);
+    }
 }
 
 impl std::fmt::Debug for Drift {
@@ -107,7 +128,9 @@ impl Drift {
     }
 
     /// Whether the node has what it should, now.
-    async fn look(&self, (index, node): &Pair) -> bool {
+    async fn look(&self, pair: &Pair) -> bool {
+        let Some(_turn) = Turn::begin(&self.busy, pair) else { return false };
+        let (index, node) = pair;
         let is_read = |standing: crate::cluster::Standing| standing.reachable && standing.in_sync;
         if !self.membership.standing(node).is_some_and(is_read) {
             return false;

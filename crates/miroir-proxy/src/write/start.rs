@@ -158,6 +158,7 @@ impl Shared {
             membership: Arc::clone(&self.membership),
             view: Arc::clone(&self.view),
             targets,
+            busy: Mutex::default(),
         });
         let (seen, in_place) = mpsc::channel(CHANNEL);
         let (watching, found) = (Arc::clone(&drift), seen.clone());

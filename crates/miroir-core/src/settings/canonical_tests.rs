@@ -25,6 +25,9 @@ fn read_back(settings: &ClientSettings) -> Map<String, Value> {
             *value = defaults::normal(key, value);
         }
     }
+    if node["stopWords"].is_object() {
+        node["stopWords"] = settings.get("stopWords").cloned().unwrap_or_default();
+    }
     if node["typoTolerance"]["disableOnWords"].is_object() {
         node["typoTolerance"]["disableOnWords"] = json!(["ete"]);
     }
@@ -90,15 +93,30 @@ fn differing(set: Value, found: &Value) -> Vec<String> {
 fn words_that_a_tokenizer_rewrites_are_counted_and_others_known() {
     let set = json!({ "typoTolerance": { "disableOnWords": ["Foo", "été", "a b", "Foo"] } });
     let shown = |words: Value| json!({ "typoTolerance": { "disableOnWords": words } });
-    for words in [json!(["a b", "ete", "foo"]), json!(["foo", "x"])] {
+    for words in [json!(["a b", "ete", "foo"]), json!(["foo", "x"]), json!(["foo"])] {
         assert_eq!(differing(set.clone(), &shown(words.clone())), Vec::<String>::new(), "{words}");
     }
-    for words in [json!([]), json!(["foo"]), json!(["a b", "ete"]), json!(["a b", "ete", "foo", "bar"])] {
+    for words in [json!([]), json!(["a b", "ete"]), json!(["a b", "ete", "foo", "bar"])] {
         assert_eq!(differing(set.clone(), &shown(words.clone())), ["typoTolerance"], "{words}");
     }
     let plain = json!({ "typoTolerance": { "disableOnWords": ["B", "a"] } });
     assert_eq!(differing(plain.clone(), &shown(json!(["a", "b"]))), Vec::<String>::new());
     assert_eq!(differing(plain, &shown(json!(["a", "c"]))), ["typoTolerance"]);
+}
+
+#[test]
+fn stop_words_that_nodes_show_decomposed_are_what_was_set() {
+    let set = json!({ "stopWords": ["The", "l'été", "à", "ｔ"] });
+    let shown = |words: Value| json!({ "stopWords": words });
+    let decomposed = shown(json!(["The", "a\u{300}", "l'e\u{301}te\u{301}", "t"]));
+    assert_eq!(differing(set.clone(), &decomposed), Vec::<String>::new());
+    for words in [json!([]), json!(["the", "a\u{300}"]), json!(["The", "a", "b", "c", "d"])] {
+        assert_eq!(differing(set.clone(), &shown(words.clone())), ["stopWords"], "{words}");
+    }
+    assert_eq!(
+        differing(json!({ "stopWords": ["a b", "C"] }), &shown(json!(["C", "a b"]))),
+        Vec::<String>::new()
+    );
 }
 
 #[test]

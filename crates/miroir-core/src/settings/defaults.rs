@@ -74,9 +74,8 @@ pub(super) fn normal(key: &str, value: &Value) -> Value {
     }
     let value = match key {
         "displayedAttributes" | "searchableAttributes" => wildcard(distinct(value)),
-        "stopWords" | "nonSeparatorTokens" | "separatorTokens" | "dictionary" | "sortableAttributes" => {
-            set(value)
-        }
+        "stopWords" => words(value, stop_word),
+        "nonSeparatorTokens" | "separatorTokens" | "dictionary" | "sortableAttributes" => set(value),
         "filterableAttributes" => filterable(value),
         "typoTolerance" => typo_tolerance(value),
         "faceting" | "pagination" | "chat" => filled(default_of(key), value),
@@ -143,23 +142,27 @@ fn typo_tolerance(value: &Value) -> Value {
     for list in ["disableOnWords", "disableOnAttributes"] {
         filled[list] = set(&filled[list]);
     }
-    filled["disableOnWords"] = words(&filled["disableOnWords"]);
+    filled["disableOnWords"] = words(&filled["disableOnWords"], word_without_typos);
     filled
 }
 
-/// Nodes keep these words as their tokenizer writes them. What it would write is known of letters and digits of ASCII; of
-/// the others it is known how many there are at most.
-fn words(words: &Value) -> Value {
+/// Nodes keep words as their tokenizer writes them: stop words decomposed, words without typos also in small letters and
+/// without accents. What becomes of plain words is `known`; of the `others` it is only known how many there are at most.
+fn words(words: &Value, known: impl Fn(&str) -> Option<String>) -> Value {
     let Some(words) = words.as_array() else { return words.clone() };
-    let plain = |word: &&Value| {
-        let word = word.as_str()?;
-        word.bytes().all(|byte| byte.is_ascii_alphanumeric()).then(|| json!(word.to_ascii_lowercase()))
-    };
-    let known = set(&Value::Array(words.iter().filter_map(|word| plain(&word)).collect()));
-    match words.iter().filter(|word| plain(word).is_none()).count() {
-        0 => known,
-        others => json!({ "known": known, "others": others }),
-    }
+    let known: Vec<Option<String>> = words.iter().map(|word| known(word.as_str()?)).collect();
+    let others = known.iter().filter(|word| word.is_none()).count();
+    let known = set(&known.into_iter().flatten().map(Value::from).collect());
+    if others == 0 { known } else { json!({ "known": known, "others": others }) }
+}
+
+fn stop_word(word: &str) -> Option<String> {
+    let is_plain = |byte: u8| byte == b' ' || byte.is_ascii_graphic();
+    word.bytes().all(is_plain).then(|| word.to_owned())
+}
+
+fn word_without_typos(word: &str) -> Option<String> {
+    word.bytes().all(|byte| byte.is_ascii_alphanumeric()).then(|| word.to_ascii_lowercase())
 }
 
 /// Lays what is set over the defaults, part by part; null is the default.
@@ -181,6 +184,7 @@ fn filled(default: Value, value: &Value) -> Value {
 /// taken for what was set.
 pub(super) fn believe(key: &str, set: &Value, found: &Value, mut normal: Value) -> Value {
     match key {
+        "stopWords" if may_be_words(set, found) => return set.clone(),
         "typoTolerance" if may_be_words(&set["disableOnWords"], &found["disableOnWords"]) => {
             normal["disableOnWords"] = set["disableOnWords"].clone();
         }
@@ -202,10 +206,11 @@ pub(super) fn believe(key: &str, set: &Value, found: &Value, mut normal: Value) 
     normal
 }
 
-/// Whether a node may show these words for words of which it is not known how it writes them.
+/// Whether a node may show these words for words of which it is not known how it writes them. Those may become one another
+/// and known ones.
 fn may_be_words(set: &Value, found: &Value) -> bool {
     let (Some(known), Some(others)) = (set["known"].as_array(), set["others"].as_u64()) else { return false };
     let Some(found) = found.as_array() else { return false };
     let unknown = found.iter().filter(|word| !known.contains(word)).count() as u64;
-    known.iter().all(|word| found.contains(word)) && (1..=others).contains(&unknown)
+    known.iter().all(|word| found.contains(word)) && unknown <= others && !found.is_empty()
 }

@@ -19,7 +19,7 @@ const POISON: &str = "~miroir";
 const ANY_INDEX: &str = "miroir";
 
 /// Settings of which parts are looked at only then.
-const LATE: [&str; 3] = ["embedders", "chat", "foreignKeys"];
+const LATE: [&str; 4] = ["embedders", "chat", "foreignKeys", "rankingRules"];
 
 /// Refuses a filter that can't be read, or that selects nothing in particular, as `documents/delete` does.
 pub(super) async fn check_deletion_filter(cluster: &Cluster, filter: &Value) -> Result<(), HttpError> {
@@ -50,7 +50,8 @@ fn selects_nothing(condition: &Value) -> bool {
     }
 }
 
-/// Refuses settings of embedders that can't work, and settings that need a feature which is switched off.
+/// Refuses settings of embedders that can't work, ranking rules that exclude each other, and settings that need a feature
+/// which is switched off.
 pub(super) async fn check_late_settings(
     cluster: &Cluster,
     patch: &Map<String, Value>,

@@ -216,11 +216,13 @@ async fn settings_that_nodes_show_otherwise_than_they_were_set_are_watched_too()
     let mut settings = json!({
         "localizedAttributes": [{"attributePatterns": ["*_ja"], "locales": ["ja", "eng"]}],
         "typoTolerance": {"disableOnWords": ["Été", "Winter"]},
+        "stopWords": ["The", "à", "l'été"],
     });
     let mut changes = vec![
         json!({"localizedAttributes": [{"attributePatterns": ["*_ja"], "locales": ["ko", "eng"]}]}),
         json!({"typoTolerance": {"disableOnWords": ["été", "summer"]}}),
-        json!({"typoTolerance": {"disableOnWords": ["winter"]}}),
+        json!({"typoTolerance": {"disableOnWords": ["autumn"]}}),
+        json!({"stopWords": ["à", "l'été"]}),
     ];
     // The development node has fewer sources.
     if nodes_are_real() {

@@ -34,6 +34,13 @@ pub struct Pin<'a> {
     pub position: u64,
 }
 
+impl Pin<'_> {
+    /// Whether it concerns searches of this index.
+    pub fn is_in(&self, index: &str) -> bool {
+        self.index.is_none_or(|it| it == index)
+    }
+}
+
 impl Rule {
     /// Everything that makes the rule anew.
     pub fn fields(&self) -> &RuleUpdate {
@@ -78,6 +85,20 @@ impl RuleBook {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
+    }
+
+    /// Whether some rule, active or not, pins a document of the index.
+    pub fn pins_in(&self, index: &str) -> bool {
+        self.rules.values().flat_map(Rule::pins).any(|pin| pin.is_in(index))
+    }
+
+    /// Whether some rule has a condition on the filter.
+    pub fn reads_filters(&self) -> bool {
+        let values = |rule: &Rule| rule.fields.fields().get("conditions")?.pointer("/filter/values").cloned();
+        self.rules
+            .values()
+            .filter_map(values)
+            .any(|values| values.as_object().is_some_and(|it| !it.is_empty()))
     }
 
     /// A rule.

@@ -86,13 +86,13 @@ impl SearchRequest {
     }
 
     /// Whether the half that searches by a vector depends on the words: on those that must not be there, on their
-    /// matches, or on how many documents the two halves have together.
+    /// matches, on how many documents the two halves have together, or on the rules that they activate.
     fn vectors_need_words(&self, plan: &MergePlan) -> bool {
         let negative = present(&self.body, "q").and_then(Value::as_str).is_some_and(|q| q.contains('-'));
         let showing = SHOWING_MATCHES
             .iter()
             .any(|key| present(&self.body, key).is_some_and(|value| *value != Value::Bool(false)));
-        negative || showing || self.has_threshold || plan.distinct.is_some()
+        negative || showing || self.has_threshold || plan.distinct.is_some() || plan.pins.is_some()
     }
 
     /// The search that makes a node show the query's vector, and find next to nothing. A hybrid one does not fail when

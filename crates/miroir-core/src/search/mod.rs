@@ -9,6 +9,7 @@ mod federated;
 mod hybrid;
 mod listing;
 mod merge;
+mod pins;
 mod plan;
 mod query;
 mod request;
@@ -29,6 +30,7 @@ pub use listing::{Criterion, listed_fields, order_documents, sort_criteria};
 pub use merge::{
     HiddenRule, KeywordHits, Merged, check_rules, merge_federated, merge_replies, pass_on, rank_keyword_hits,
 };
+pub use pins::PinOrder;
 use plan::cover_seed;
 pub use plan::{HybridPlan, MergePlan, PartPlan, Route, SearchPlan, plan_search, plan_with_cover};
 pub use query::{body_of_query, similar_of_query};

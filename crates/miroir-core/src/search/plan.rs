@@ -1,14 +1,17 @@
 //! Which nodes are asked what, and how their answers become one. A plan is a value: planning is pure, executing it is
 //! somebody else's business.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use serde_json::{Map, Value};
 use xxhash_rust::xxh64::xxh64;
 
-use super::{SearchKind, SearchRequest, Shown, Window, rewrite};
+use super::{PinOrder, SearchKind, SearchRequest, Shown, Window, rewrite};
 use crate::cover::{Cover, CoverPart};
 use crate::document::marker;
 use crate::ids::{NodeId, PhysicalUid, ShardId};
+use crate::rules::RuleBook;
 use crate::settings::{ClientSettings, lies_in, matches_pattern, tie_rule, values_per_facet};
 use crate::view::{IndexEntry, View};
 
@@ -98,6 +101,8 @@ pub struct MergePlan {
     pub show_score: bool,
     /// How the two halves of a hybrid search become one.
     pub hybrid: Option<HybridPlan>,
+    /// How pins of several nodes become one server's; `None` where no rule pins anything.
+    pub pins: Option<PinOrder>,
     /// The attributes that the client sees.
     pub shown: Shown,
 }
@@ -147,7 +152,8 @@ impl FacetOrder {
 /// Decides a search against one view.
 pub fn plan_search(request: &SearchRequest, entry: &IndexEntry, view: &View) -> SearchPlan {
     let seed = cover_seed(&request.without_window());
-    plan_with_cover(request, entry, crate::cover::plan_cover(&entry.placement, &view.readable, seed))
+    let cover = crate::cover::plan_cover(&entry.placement, &view.readable, seed);
+    plan_with_cover(request, entry, &view.rules, cover)
 }
 
 /// The seed that decides between equally good covers: the same for all pages of one query, so that they agree.
@@ -157,8 +163,13 @@ pub(super) fn cover_seed(query: &Map<String, Value>) -> u64 {
 }
 
 /// A plan over a given cover: the whole index, or the shards that another node failed to answer for.
-pub fn plan_with_cover(request: &SearchRequest, entry: &IndexEntry, cover: Cover) -> SearchPlan {
-    let merge = plan_merge(request, entry);
+pub fn plan_with_cover(
+    request: &SearchRequest,
+    entry: &IndexEntry,
+    rules: &Arc<RuleBook>,
+    cover: Cover,
+) -> SearchPlan {
+    let merge = plan_merge(request, entry, rules);
     let parts = cover.parts.into_iter().map(|part| plan_part(request, entry, &merge, part)).collect();
     SearchPlan { physical: entry.physical.clone(), parts, missing: cover.missing, merge }
 }
@@ -167,6 +178,9 @@ fn plan_part(request: &SearchRequest, entry: &IndexEntry, merge: &MergePlan, par
     let mut body = request.body.clone();
     // A node's network is not the client's.
     body.shift_remove("useNetwork");
+    if !part.holds_exactly && merge.pins.as_ref().is_some_and(PinOrder::reads_filters) {
+        rewrite::join_filter(&mut body);
+    }
     confine_to(&mut body, entry, &part);
     if !merge.whole {
         rewrite::widen(&mut body, request, &merge.shown, merge);
@@ -184,15 +198,15 @@ pub(super) fn confine_to(body: &mut Map<String, Value>, entry: &IndexEntry, part
 }
 
 /// How the answers of several nodes to one query become one.
-pub(super) fn plan_merge(request: &SearchRequest, entry: &IndexEntry) -> MergePlan {
-    let mut merge = plan_answer(request, entry);
+pub(super) fn plan_merge(request: &SearchRequest, entry: &IndexEntry, rules: &Arc<RuleBook>) -> MergePlan {
+    let mut merge = plan_answer(request, entry, rules);
     for attribute in merge_reads(request, &merge, &entry.settings) {
         merge.shown.also_read(&attribute);
     }
     merge
 }
 
-fn plan_answer(request: &SearchRequest, entry: &IndexEntry) -> MergePlan {
+fn plan_answer(request: &SearchRequest, entry: &IndexEntry, rules: &Arc<RuleBook>) -> MergePlan {
     let settings = &entry.settings;
     let max_total_hits = max_total_hits(settings);
     let wanted = request.window.range().end.min(max_total_hits);
@@ -200,6 +214,8 @@ fn plan_answer(request: &SearchRequest, entry: &IndexEntry) -> MergePlan {
         .distinct
         .clone()
         .or_else(|| settings.get("distinctAttribute").and_then(Value::as_str).map(str::to_owned));
+    let pins = PinOrder::new(rules, entry);
+    let reach = pins.as_ref().filter(|_| wanted > 0).map_or(0, PinOrder::reach).min(max_total_hits);
     let mut node_facets = request.facets.clone();
     let hidden_facet =
         distinct.clone().filter(|field| settings.is_filterable(field) && !is_asked(&node_facets, field));
@@ -209,7 +225,7 @@ fn plan_answer(request: &SearchRequest, entry: &IndexEntry) -> MergePlan {
         window: request.window,
         max_total_hits,
         // The same value can win on two nodes; to count it once, all candidates must be seen.
-        hits_per_node: if distinct.is_some() { max_total_hits } else { wanted },
+        hits_per_node: if distinct.is_some() { max_total_hits } else { wanted.max(reach) },
         distinct,
         node_facets,
         hidden_facet,
@@ -224,6 +240,7 @@ fn plan_answer(request: &SearchRequest, entry: &IndexEntry) -> MergePlan {
             }
             SearchKind::Keyword | SearchKind::Semantic => None,
         },
+        pins,
         shown: Shown::new(request, settings),
     }
 }
@@ -256,6 +273,7 @@ fn merge_reads(request: &SearchRequest, merge: &MergePlan, settings: &ClientSett
     }
     names.extend(by_distance.then(|| "_geo".to_owned()));
     names.extend(merge.hybrid.as_ref().and_then(|hybrid| hybrid.primary_key.clone()));
+    names.extend(merge.pins.as_ref().map(|pins| pins.primary_key.clone()));
     names
 }
 

@@ -18,6 +18,30 @@ pub fn confine(body: &mut Map<String, Value>, shards: Value) {
     body.insert("filter".to_owned(), Value::Array(parts));
 }
 
+/// Makes one expression of a filter that is a list, for nodes where rules have conditions on filters. A server works out every
+/// way to satisfy a filter, up to a hundred, item by item: behind a choice of many shards it would come to none of the client's
+/// whole ways, and find no rule active. As one item the client's ways are worked out apart, and first with the first shard.
+pub(super) fn join_filter(body: &mut Map<String, Value>) {
+    let Some(Value::Array(items)) = body.get("filter") else { return };
+    let text =
+        |item: &Value| item.as_str().filter(|text| !text.trim().is_empty()).map(|text| format!("({text})"));
+    let either = |items: &Vec<Value>| {
+        let texts: Option<Vec<String>> = items.iter().map(text).collect();
+        texts.filter(|texts| !texts.is_empty()).map(|texts| format!("({})", texts.join(" OR ")))
+    };
+    let all: Option<Vec<String>> = items
+        .iter()
+        .map(|item| match item {
+            Value::Array(items) => either(items),
+            item => text(item),
+        })
+        .collect();
+    // What is not of this form a node refuses as it stands.
+    if let Some(all) = all.filter(|all| !all.is_empty()) {
+        body.insert("filter".to_owned(), json!(all.join(" AND ")));
+    }
+}
+
 /// Replaces the client's window by one from the first hit to the last one wanted, and asks for what the merge compares.
 pub(super) fn widen(body: &mut Map<String, Value>, request: &SearchRequest, shown: &Shown, plan: &MergePlan) {
     for key in ["offset", "limit", "page", "hitsPerPage"] {
@@ -39,4 +63,27 @@ pub(super) fn widen(body: &mut Map<String, Value>, request: &SearchRequest, show
         body.insert("facets".to_owned(), json!(plan.node_facets));
     }
     shown.write_to(body, request);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_becomes_one_expression_and_what_is_no_filter_stays() {
+        let joined = |filter: Value| {
+            let mut body = Map::from_iter([("filter".to_owned(), filter)]);
+            join_filter(&mut body);
+            body["filter"].clone()
+        };
+        assert_eq!(
+            joined(json!(["a = 1 OR b = 2", ["c = 3", "d = 4"]])),
+            "(a = 1 OR b = 2) AND ((c = 3) OR (d = 4))"
+        );
+        for same in
+            [json!("a = 1"), json!([]), json!([""]), json!([["a = 1", 2]]), json!([[["a = 1"]]]), json!(null)]
+        {
+            assert_eq!(joined(same.clone()), same);
+        }
+    }
 }

@@ -4,6 +4,8 @@
 //! for its shard is asked for what is similar to it, and the others are asked for what is near to that vector. Both
 //! give the same similarity, which is all that orders the hits.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 
 use super::merge::merge_near;
@@ -126,7 +128,7 @@ pub fn plan_similar(
     entry: &IndexEntry,
     cover: Cover,
 ) -> Result<SearchPlan, NotUnderstood> {
-    let mut plan = plan_with_cover(&request.as_search(target)?, entry, cover);
+    let mut plan = plan_with_cover(&request.as_search(target)?, entry, &Arc::default(), cover);
     let wanted = wanted(request, entry);
     for part in &mut plan.parts {
         if part.cover.shards.contains(&target.shard) {

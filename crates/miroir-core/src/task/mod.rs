@@ -38,7 +38,7 @@ pub use judge::{Circumstances, Judgement, judge};
 pub use kind::TaskKind;
 pub use mutation::{Deletion, LogEntry, MissingIndex, Mutation, SettingsOrigin, Swap, WriteMethod};
 pub use report::{Task, TaskSummary};
-pub use rules::{judge_rules, name_rules_anew};
+pub use rules::{judge_rules, rules_naming};
 pub use status::{TaskEvent, TaskStatus};
 pub use swap::{judge_rename, judge_swap};
 pub use sync::{SyncEvent, SyncState};

@@ -37,34 +37,50 @@ pub fn judge_rules(
     })
 }
 
-/// Adds to a decision that changes what nodes call the indexes for which `is_renamed`: rules that name them are sent again.
-///
-/// # Errors
-/// Never with members that were checked.
-pub fn name_rules_anew(
-    judgement: &mut Judgement,
-    book: &RuleBook,
-    members: &Members,
-    renamed: &[&str],
-    name_on_nodes: impl Fn(&str) -> String,
-) -> Result<(), PlacementError> {
-    let decision = &mut judgement.decision;
-    if decision.verdict != Verdict::Accepted {
-        return Ok(());
-    }
-    let concerned =
-        book.by_change().into_iter().filter(|(_, rule)| renamed.iter().any(|uid| rule.fields().names(uid)));
-    let steps: Vec<Step> = concerned
+/// What nodes have to be told of rules that name one of these indexes, when nodes call it otherwise.
+pub fn rules_naming(book: &RuleBook, renamed: &[&str], name_on_nodes: impl Fn(&str) -> String) -> Vec<Step> {
+    let concerned = book.by_change().into_iter();
+    concerned
+        .filter(|(_, rule)| renamed.iter().any(|uid| rule.fields().names(uid)))
         .map(|(uid, rule)| Step::PutRule {
             uid: uid.to_owned(),
             update: rule.fields().clone().for_node(&name_on_nodes),
         })
-        .collect();
-    if !steps.is_empty() {
-        decision.target = Some(everywhere(members)?);
-        decision.steps.extend(steps);
+        .collect()
+}
+
+impl Judgement {
+    /// Adds what nodes have to be told of rules if names change, on the nodes that hold the index.
+    #[must_use]
+    pub fn with_rules(mut self, steps: Vec<Step>) -> Self {
+        let decision = &mut self.decision;
+        let accepted = decision.verdict == Verdict::Accepted;
+        let changes_names = |effect: &Effect| match effect {
+            Effect::Create { .. } => true,
+            Effect::Rename { .. } => accepted,
+            _ => false,
+        };
+        if decision.effects.iter().any(changes_names) {
+            decision.steps.extend(steps);
+        }
+        self
     }
-    Ok(())
+
+    /// The same on all nodes, for a decision that no node has to hear of otherwise.
+    ///
+    /// # Errors
+    /// Never with members that were checked.
+    pub fn with_rules_everywhere(
+        mut self,
+        steps: Vec<Step>,
+        members: &Members,
+    ) -> Result<Self, PlacementError> {
+        if self.decision.verdict == Verdict::Accepted && !steps.is_empty() {
+            self.decision.target = Some(everywhere(members)?);
+            self.decision.steps = steps;
+        }
+        Ok(self)
+    }
 }
 
 /// All nodes, as if the rules were an index with a copy on each.
@@ -123,8 +139,10 @@ mod tests {
         for (uid, index) in [("r", "films"), ("s", "books")] {
             book.apply(&put(uid, index), OffsetDateTime::UNIX_EPOCH);
         }
-        let mut judged = Judgement::done(serde_json::Map::new());
-        name_rules_anew(&mut judged, &book, &members(), &["books"], |_| "x".to_owned()).unwrap();
+        let steps = rules_naming(&book, &["books"], |_| "x".to_owned());
+        let unconcerned = Judgement::done(serde_json::Map::new());
+        assert!(unconcerned.clone().with_rules(steps.clone()).decision.steps.is_empty());
+        let judged = unconcerned.with_rules_everywhere(steps, &members()).unwrap();
         let [Step::PutRule { uid, update }] = judged.decision.steps.as_slice() else { panic!("one step") };
         assert!(uid == "s" && update.names("x"));
         assert!(judged.decision.target.is_some());

@@ -29,7 +29,7 @@ pub(super) async fn search_halves(
     let semantic = request.semantic_half(&plan);
     let (keyword, semantic) = try_join(ask(of, &keyword), ask(of, &semantic)).await?;
     let missing = union(keyword.missing, semantic.missing);
-    let hits = rank_keyword_hits(keyword.replies);
+    let hits = rank_keyword_hits(&plan, keyword.replies);
     let merged =
         if hits.suffice(&plan) { hits.alone(&plan) } else { hits.with_semantic(&plan, semantic.replies) };
     Ok((merged, missing))
@@ -46,7 +46,7 @@ async fn search_words_first(
         return Err(explain(of.cluster, of.entry, of.original).await);
     }
     let found = ask(of, keyword).await?;
-    let hits = rank_keyword_hits(found.replies);
+    let hits = rank_keyword_hits(plan, found.replies);
     let vector = if hits.suffice(plan) { None } else { embed(of, request).await? };
     let Some(vector) = vector else { return Ok((hits.alone(plan), found.missing)) };
     let semantic = ask(of, &request.with_vector(vector).semantic_half(plan)).await?;

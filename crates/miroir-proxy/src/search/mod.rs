@@ -110,7 +110,7 @@ struct Asked {
 /// Plans one request to the nodes and asks them.
 async fn ask(of: &Searched<'_>, request: &SearchRequest) -> Result<Asked, HttpError> {
     let plan = plan_search(request, of.entry, of.view);
-    let again = |cover| plan_with_cover(request, of.entry, cover).parts;
+    let again = |cover| plan_with_cover(request, of.entry, &of.view.rules, cover).parts;
     let gathered = run_scatter(of.cluster, of.view, of.entry, (plan.parts, plan.missing), again).await?;
     let gathered = accept(of, gathered).await?;
     check_rules(&plan.merge, &gathered.replies).map_err(|error| HttpError::Unreadable(error.to_string()))?;

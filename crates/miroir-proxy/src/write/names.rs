@@ -1,13 +1,13 @@
 //! What can be decided from what indexes are called: swaps, renames, and dynamic search rules, which name indexes.
 
-use miroir_core::ids::IndexUid;
+use miroir_core::ids::{IndexUid, PhysicalUid};
 use miroir_core::placement::Members;
 use miroir_core::task::{
-    Judgement, LogEntry, Mutation, judge_rename, judge_rules, judge_swap, name_rules_anew,
+    Judgement, LogEntry, Mutation, Step, Swap, judge_rename, judge_rules, judge_swap, rules_naming,
 };
 use time::OffsetDateTime;
 
-use super::ledger::Ledger;
+use super::ledger::{Ledger, name_on_nodes};
 use super::prepared::Prepared;
 use super::sequencer::internal_error;
 
@@ -27,17 +27,8 @@ impl Names<'_> {
         let judged = match &entry.mutation {
             Mutation::Rules { change } => judge_rules(change, self.members, on_nodes),
             Mutation::SwapIndexes { swaps } => {
-                let mut judgement = judge_swap(swaps, exists);
-                let pairs = swaps.iter().map(|swap| (swap.indexes.0.as_str(), swap.indexes.1.as_str()));
-                let pairs: Vec<(&str, &str)> = pairs.flat_map(|(a, b)| [(a, b), (b, a)]).collect();
-                let renamed: Vec<&str> = pairs.iter().map(|(uid, _)| *uid).collect();
-                // After the swap an index is what the other one was before.
-                let after = |uid: &str| {
-                    let before = pairs.iter().find(|(it, _)| *it == uid).map_or(uid, |(_, other)| *other);
-                    on_nodes(before)
-                };
-                let book = self.ledger.rules();
-                name_rules_anew(&mut judgement, book, self.members, &renamed, after).map(|()| judgement)
+                let judgement = judge_swap(swaps, exists);
+                judgement.with_rules_everywhere(self.rules_after_swap(swaps, on_nodes), self.members)
             }
             Mutation::RenameIndex { old_uid, new_uid, .. } if exists(old_uid) => {
                 return Some(Judgement::refused(judge_rename(new_uid, exists)?));
@@ -45,5 +36,42 @@ impl Names<'_> {
             _ => return None,
         };
         Some(judged.unwrap_or_else(|error| internal_error(error.to_string())))
+    }
+
+    /// After a swap an index is what the other one was before.
+    fn rules_after_swap(&self, swaps: &[Swap], on_nodes: impl Fn(&str) -> String) -> Vec<Step> {
+        let pairs = swaps.iter().map(|swap| (swap.indexes.0.as_str(), swap.indexes.1.as_str()));
+        let pairs: Vec<(&str, &str)> = pairs.flat_map(|(a, b)| [(a, b), (b, a)]).collect();
+        let renamed: Vec<&str> = pairs.iter().map(|(uid, _)| *uid).collect();
+        rules_naming(self.ledger.rules(), &renamed, |uid| {
+            on_nodes(pairs.iter().find(|(it, _)| *it == uid).map_or(uid, |(_, other)| *other))
+        })
+    }
+
+    /// What nodes have to be told of rules when the entry gives its index a name: another one, or its first one. `physical`
+    /// is what nodes call the index.
+    pub(super) fn rules_after(
+        &self,
+        entry: &LogEntry,
+        physical: &PhysicalUid,
+        group: &[Prepared],
+    ) -> Vec<Step> {
+        let own = entry.index_uid.as_str();
+        let (new, renamed) = match &entry.mutation {
+            Mutation::RenameIndex { old_uid, new_uid, .. } => {
+                (new_uid.as_str(), vec![old_uid.as_str(), new_uid.as_str()])
+            }
+            _ => (own, vec![own]),
+        };
+        let earlier = || group.iter().map(|work| &*work.decided);
+        rules_naming(self.ledger.rules(), &renamed, |uid| {
+            if uid == new {
+                physical.to_string()
+            } else if renamed.contains(&uid) {
+                name_on_nodes(self.ledger.catalog(), uid, None)
+            } else {
+                self.ledger.name_on_nodes(uid, earlier(), self.now)
+            }
+        })
     }
 }

@@ -10,7 +10,7 @@ use miroir_core::document::{Existing, Payload, PayloadError};
 use miroir_core::error::{ErrorCode, ResponseError};
 use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, ShardId, TaskUid};
 use miroir_core::settings::Broadcast;
-use miroir_core::task::{Circumstances, Errand, Judgement, LogEntry, Mutation, NewIndexRules, judge};
+use miroir_core::task::{Circumstances, Errand, Judgement, LogEntry, Mutation, NewIndexRules, Step, judge};
 use miroir_core::view::IndexEntry;
 use miroir_store::{Deciding, Store};
 use time::OffsetDateTime;
@@ -150,7 +150,7 @@ impl Sequencer {
             return Turn::Decided(Box::new(self.run_errand(&entry, errand, now).await));
         }
         let earlier = group.iter().map(|work| &*work.decided);
-        let (index, physical) = {
+        let (index, physical, renamed) = {
             let ledger = self.ledger();
             let names = Names { ledger: &ledger, members: &self.rules.members, now };
             if let Some(judgement) = names.judge(&entry, group) {
@@ -158,7 +158,11 @@ impl Sequencer {
             }
             let index = ledger.head(&entry.index_uid, earlier, now);
             let physical = index.is_none().then(|| ledger.free_physical(&entry, group));
-            (index, physical)
+            let on_nodes = physical.as_ref().or(index.as_ref().map(|index| &index.physical));
+            let gives_name = index.is_none() || entry.mutation.changes_names();
+            let on_nodes = on_nodes.filter(|_| gives_name && !ledger.rules().is_empty());
+            let renamed = on_nodes.map(|physical| names.rules_after(&entry, physical, group));
+            (index, physical, renamed.unwrap_or_default())
         };
         let mut documents = 0;
         if let Some(index) = index.as_ref().filter(|index| changes_key(&entry.mutation, index)) {
@@ -178,7 +182,7 @@ impl Sequencer {
                 return Turn::Decided(Box::new(Prepared::new(entry, judgement, None)));
             }
         };
-        let case = Case { entry, payload, place, index, documents, readable, rules, physical, now };
+        let case = Case { entry, payload, place, index, documents, readable, rules, physical, renamed, now };
         let (case, asked) = match case.judge(None).await {
             Judged::Decided(prepared) => return Turn::Decided(prepared),
             Judged::DependsOn(case, asked) => (case, asked),
@@ -354,6 +358,8 @@ struct Case {
     rules: Arc<NewIndexRules>,
     /// The name on the nodes of an index that the entry creates.
     physical: Option<PhysicalUid>,
+    /// Dynamic search rules that nodes must get anew, if the entry changes names.
+    renamed: Vec<Step>,
     now: OffsetDateTime,
 }
 
@@ -393,6 +399,7 @@ impl Case {
         if let Some(physical) = &self.physical {
             judgement = judgement.with_physical(physical);
         }
+        let judgement = judgement.with_rules(self.renamed);
         let prepared = Prepared::new(self.entry, judgement, self.payload);
         drop(self.place);
         Judged::Decided(Box::new(prepared))

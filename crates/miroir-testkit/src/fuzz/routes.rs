@@ -201,6 +201,13 @@ fn instance() -> Vec<Route> {
             json!({ "url": "http://127.0.0.1:9/", "headers": { "x": "y" } }),
         ),
         route("/webhooks/{id}", &["GET", "PATCH", "DELETE"], &[], json!({ "url": null })),
+        route(
+            "/dynamic-search-rules",
+            &["POST", "DELETE"],
+            &["customMetadata"],
+            json!({ "offset": 0, "limit": 3, "filter": { "query": "sale", "active": true } }),
+        ),
+        route("/dynamic-search-rules/{id}", &["GET", "PATCH", "DELETE"], &["customMetadata"], rule()),
         route("/network", &["GET"], &[], Value::Null),
         route("/chats", &["GET"], PAGE, Value::Null),
         route(
@@ -218,4 +225,18 @@ fn instance() -> Vec<Route> {
                 "input": { "kind": "indexDocument", "indexUid": "films", "id": "7" } }),
         ),
     ]
+}
+
+fn rule() -> Value {
+    json!({
+        "description": "sale",
+        "precedence": 3,
+        "active": true,
+        "conditions": {
+            "query": { "isEmpty": false, "words": "sale" },
+            "time": { "start": "2026-01-01T00:00:00Z", "end": null },
+            "filter": { "values": { "genre": "drama" } },
+        },
+        "actions": [{ "selector": { "indexUid": "films", "id": "7" }, "action": { "type": "pin", "position": 0 } }],
+    })
 }

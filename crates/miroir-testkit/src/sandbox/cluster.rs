@@ -138,6 +138,11 @@ impl Cluster {
         self.nodes[index].restart().await
     }
 
+    /// Kills node `index` and starts it again with an empty disk; returns when it answers.
+    pub async fn restart_node_emptied(&mut self, index: usize) -> Result<()> {
+        self.nodes[index].restart_emptied().await
+    }
+
     /// kill -9 of Miroir.
     pub fn kill_proxy(&mut self) -> Result<()> {
         self.proxy.kill()

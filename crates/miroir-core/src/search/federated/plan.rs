@@ -14,7 +14,7 @@ use crate::error::{ErrorCode, ResponseError};
 use crate::hash::draw;
 use crate::ids::{IndexUid, NodeId, PhysicalUid, ShardCount};
 use crate::search::plan::plan_merge;
-use crate::search::{MergePlan, NotUnderstood, SearchKind, SearchRequest, Window, rewrite};
+use crate::search::{MergePlan, NotUnderstood, PinOrder, SearchKind, SearchRequest, Window, rewrite};
 use crate::settings::{ranking_rules_of, tie_rule};
 use crate::view::{IndexEntry, View};
 
@@ -194,6 +194,9 @@ impl IndexPlan {
         if !part.holds_exactly
             && let Some(shards) = marker::selection_filter(part.shards.iter().copied(), self.shards)
         {
+            if query.merge.pins.as_ref().is_some_and(PinOrder::reads_filters) {
+                rewrite::join_filter(&mut body);
+            }
             rewrite::confine(&mut body, shards);
         }
         body.insert("indexUid".to_owned(), json!(self.physical));
@@ -255,13 +258,13 @@ fn plan_index(
         requests.push(read_query(&queries[ordinal], federation, asked.as_deref())?);
     }
     let own_distinct = |request: &SearchRequest| {
-        federation.distinct.is_none() && plan_merge(request, entry).distinct.is_some()
+        federation.distinct.is_none() && plan_merge(request, entry, &view.rules).distinct.is_some()
     };
     let apart = !whole && requests.len() > 1 && requests.iter().any(own_distinct);
     if apart || federation.distinct.is_some() {
         // Only who has seen all of a query's winners can tell what is left when they are put together.
         for request in &mut requests {
-            let limit = plan_merge(request, entry).max_total_hits;
+            let limit = plan_merge(request, entry, &view.rules).max_total_hits;
             request.window = Window::Offset { offset: 0, limit };
         }
     }
@@ -275,7 +278,10 @@ fn plan_index(
     let plans: Vec<QueryPlan> = ordinals
         .iter()
         .zip(&requests)
-        .map(|(&ordinal, request)| plan_query(queries, ordinal, request, entry, groups.len() > 1))
+        .map(|(&ordinal, request)| {
+            let merge = plan_merge(request, entry, &view.rules);
+            plan_query(queries, ordinal, request, (entry, merge), groups.len() > 1)
+        })
         .collect();
     let mut facets = plans[0].merge.clone();
     if apart {
@@ -316,10 +322,9 @@ fn plan_query(
     queries: &[SubQuery],
     ordinal: usize,
     request: &SearchRequest,
-    entry: &IndexEntry,
+    (entry, mut merge): (&IndexEntry, MergePlan),
     needs_key: bool,
 ) -> QueryPlan {
-    let mut merge = plan_merge(request, entry);
     let mut body = request.body.clone();
     body.shift_remove("useNetwork");
     if !merge.whole {

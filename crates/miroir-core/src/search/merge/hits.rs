@@ -1,6 +1,7 @@
 //! The k-way merge of ordered lists of hits.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 
 use serde_json::{Map, Value};
 
@@ -36,6 +37,14 @@ impl RankedHit {
     /// Whether the node ran out of time before it had ranked this hit.
     pub(super) fn is_cut_off(&self) -> bool {
         self.rules.contains(&RuleScore::Skipped)
+    }
+
+    /// The place that a dynamic search rule gives the hit.
+    pub(super) fn pin(&self) -> Option<u64> {
+        match self.rules.first() {
+            Some(RuleScore::Pin(position)) => Some(*position),
+            _ => None,
+        }
     }
 
     /// Whether the rule of this name was applied to the hit.
@@ -85,11 +94,23 @@ pub(super) fn read_hits(reply: &mut Map<String, Value>) -> Vec<RankedHit> {
         .collect()
 }
 
-/// The hits of the client's window, in order, and those dropped because a better one has the same distinct value.
+/// The hits of a window, in order, and those dropped because a better one has the same distinct value.
 /// Each node's own order is kept; where nothing tells two nodes' hits apart the earlier node goes first.
-pub(super) fn merge_hits(plan: &MergePlan, lists: Vec<Vec<RankedHit>>) -> (Vec<RankedHit>, Dropped) {
-    let (hits, rejected) = walk(plan, in_order(lists));
+pub(super) fn merge_hits(
+    plan: &MergePlan,
+    lists: Vec<Vec<RankedHit>>,
+    counted: Vec<RankedHit>,
+    window: &Range<usize>,
+) -> (Vec<RankedHit>, Dropped) {
+    let (hits, rejected) = walk(plan, in_order(lists), counted, window);
     (hits, Dropped::of(rejected))
+}
+
+/// Which hits the client gets, and which ones it takes to put pins among them.
+pub(super) fn windows(plan: &MergePlan, has_pins: bool) -> (Range<usize>, Range<usize>) {
+    let Range { start, end } = plan.window.range();
+    let end = end.min(plan.max_total_hits);
+    (start..end, if has_pins { 0..end } else { start..end })
 }
 
 /// All hits of lists that are each in order.
@@ -97,26 +118,28 @@ pub(super) fn in_order(lists: Vec<Vec<RankedHit>>) -> impl Iterator<Item = Ranke
     merge_sorted(lists, |a: &RankedHit, b| a.order(b).is_lt())
 }
 
-/// The hits of the client's window out of all in order, and the dropped ones themselves.
+/// The hits of a window out of all in order, and the dropped ones themselves. `counted` are in no list, and counted by nodes all
+/// the same.
 pub(super) fn walk(
     plan: &MergePlan,
     mut all: impl Iterator<Item = RankedHit>,
+    counted: Vec<RankedHit>,
+    window: &Range<usize>,
 ) -> (Vec<RankedHit>, Vec<RankedHit>) {
-    let window = plan.window.range();
-    let end = window.end.min(plan.max_total_hits);
     let (mut place, mut hits) = (0, Vec::new());
     let (mut filter, mut dropped) = (DistinctFilter::new(plan.distinct.as_deref()), Vec::new());
     // With a distinct attribute all candidates are walked, to count each value once.
-    while place < end || plan.distinct.is_some() {
+    while place < window.end || plan.distinct.is_some() {
         let Some(hit) = all.next() else { break };
         if !filter.admits(&hit) {
             dropped.push(hit);
             continue;
         }
-        if place >= window.start && place < end {
+        if window.contains(&place) {
             hits.push(hit);
         }
         place += 1;
     }
+    dropped.extend(counted.into_iter().filter(|hit| !filter.admits(hit)));
     (hits, dropped)
 }

@@ -9,7 +9,8 @@ use serde_json::{Map, Value};
 
 use super::details::RuleScore;
 use super::distinct::{DistinctFilter, Dropped};
-use super::hits::{RankedHit, in_order, read_hits};
+use super::hits::{RankedHit, in_order, read_hits, windows};
+use super::pins::{Pinned, Taken, arrange, placed, take_pins, union};
 use super::sorted::merge_sorted;
 use super::weights::{BestRanks, weighted};
 use super::{Found, Merged, answer};
@@ -24,6 +25,8 @@ const GOOD_ENOUGH: f64 = 0.45;
 #[derive(Debug)]
 pub struct KeywordHits {
     hits: Vec<RankedHit>,
+    /// Those that have a place among the first hits, by position.
+    pins: Vec<Pinned<RankedHit>>,
     replies: Vec<Map<String, Value>>,
     cut_off: bool,
 }
@@ -38,10 +41,10 @@ pub(super) enum Weighted {
 }
 
 /// Puts the nodes' hits by words into order.
-pub fn rank_keyword_hits(replies: Vec<Map<String, Value>>) -> KeywordHits {
-    let (hits, replies) = take_hits(replies);
+pub fn rank_keyword_hits(plan: &MergePlan, mut replies: Vec<Map<String, Value>>) -> KeywordHits {
+    let (hits, pins) = take_hits(plan, &mut replies);
     let cut_off = hits.iter().any(RankedHit::is_cut_off);
-    KeywordHits { hits, replies, cut_off }
+    KeywordHits { hits, pins, replies, cut_off }
 }
 
 impl KeywordHits {
@@ -49,19 +52,22 @@ impl KeywordHits {
     pub fn suffice(&self, plan: &MergePlan) -> bool {
         let Some(hybrid) = &plan.hybrid else { return true };
         let wanted = plan.window.range().end.min(plan.max_total_hits);
-        self.hits.len() >= wanted
-            && self.hits.iter().take(wanted).all(|hit| hit.score() * hybrid.keyword_weight() >= GOOD_ENOUGH)
+        let organic = self.hits.iter().take(wanted.saturating_sub(self.pins.len()));
+        let mut hits = organic.chain(self.pins.iter().map(|(_, hit)| hit));
+        self.hits.len() + self.pins.len() >= wanted
+            && hits.all(|hit| hit.score() * hybrid.keyword_weight() >= GOOD_ENOUGH)
     }
 
     /// The answer of the words alone.
     pub fn alone(self, plan: &MergePlan) -> Merged {
-        let found = walk(plan, self.hits.into_iter());
+        let (found, _) = walk(plan, self.hits.into_iter(), self.pins);
         answer(plan, found, self.replies, self.cut_off, Some(0))
     }
 
     /// The answer of both. The totals and facets are those of the vectors' half, which has every document.
-    pub fn with_semantic(self, plan: &MergePlan, replies: Vec<Map<String, Value>>) -> Merged {
-        let (semantic, replies) = take_hits(replies);
+    pub fn with_semantic(self, plan: &MergePlan, mut replies: Vec<Map<String, Value>>) -> Merged {
+        let (semantic, pins) = take_hits(plan, &mut replies);
+        let pins = union(plan, self.pins, pins);
         let cut_off = self.cut_off || semantic.iter().any(RankedHit::is_cut_off);
         // A half that had to look at words may hold hits that only those found: they are in the other list already.
         let semantic = semantic.into_iter().filter(RankedHit::is_semantic);
@@ -78,8 +84,7 @@ impl KeywordHits {
             semantic: keyed(semantic.collect(), semantic_weight),
             keyword: keyed(self.hits, keyword_weight),
         };
-        let found = walk(plan, two);
-        let semantic_hits = found.hits.iter().filter(|hit| hit.is_semantic()).count();
+        let (found, semantic_hits) = walk(plan, two, pins);
         answer(plan, found, replies, cut_off, Some(semantic_hits))
     }
 }
@@ -100,10 +105,17 @@ pub(super) fn merge_hybrid(
     merge_sorted(lists, |(a, _), (b, _)| compare(a, b).is_gt()).map(|(_, hit)| hit).collect()
 }
 
-/// All hits of one half in their order, and what else the nodes said.
-fn take_hits(mut replies: Vec<Map<String, Value>>) -> (Vec<RankedHit>, Vec<Map<String, Value>>) {
-    let hits = in_order(replies.iter_mut().map(read_hits).collect()).collect();
-    (hits, replies)
+/// Takes the hits of one half out of the answers: in their order, and those with a place of their own.
+fn take_hits(
+    plan: &MergePlan,
+    replies: &mut [Map<String, Value>],
+) -> (Vec<RankedHit>, Vec<Pinned<RankedHit>>) {
+    let mut lists: Vec<Vec<RankedHit>> = replies.iter_mut().map(read_hits).collect();
+    let Taken { pins, .. } = take_pins(plan, &mut lists);
+    let hits: Vec<RankedHit> = in_order(lists).collect();
+    let end = plan.window.range().end.min(plan.max_total_hits);
+    let pins = placed(pins, hits.len().min(end), end);
+    (hits, pins)
 }
 
 /// Takes the better head of two lists; of equals the vectors'.
@@ -155,15 +167,25 @@ fn compare(a: &[Weighted], b: &[Weighted]) -> Ordering {
     a.len().cmp(&b.len())
 }
 
-/// The client's window of a list in which a document may stand twice: its better place counts.
-fn walk(plan: &MergePlan, hits: impl Iterator<Item = RankedHit>) -> Found {
-    let window = plan.window.range();
-    let end = window.end.min(plan.max_total_hits);
+/// The client's window of a list in which a document may stand twice: its better place counts. Answers too how many of the
+/// hits that were looked at were found by their vectors.
+fn walk(
+    plan: &MergePlan,
+    hits: impl Iterator<Item = RankedHit>,
+    pins: Vec<Pinned<RankedHit>>,
+) -> (Found, usize) {
+    let has_pins = !pins.is_empty();
+    let (window, looked_at) = windows(plan, has_pins);
     let (mut ids, mut filter) = (HashSet::new(), DistinctFilter::new(plan.distinct.as_deref()));
     let mut found = Found { hits: Vec::new(), dropped: Dropped::default(), distinct: None };
+    if let Some(hybrid) = &plan.hybrid {
+        for (_, hit) in &pins {
+            is_new(hybrid, hit, &mut ids);
+        }
+    }
     let mut place = 0;
     for hit in hits {
-        if place >= end && plan.distinct.is_none() {
+        if place >= window.end && plan.distinct.is_none() {
             break;
         }
         if !plan.hybrid.as_ref().is_none_or(|hybrid| is_new(hybrid, &hit, &mut ids)) {
@@ -173,13 +195,19 @@ fn walk(plan: &MergePlan, hits: impl Iterator<Item = RankedHit>) -> Found {
             found.dropped.push(hit);
             continue;
         }
-        if place >= window.start && place < end {
+        if looked_at.contains(&place) {
             found.hits.push(hit);
         }
         place += 1;
     }
-    found.distinct = plan.distinct.is_some().then_some(place as u64);
-    found
+    let counted = pins.iter().filter(|(_, hit)| filter.admits(hit)).count();
+    found.distinct = plan.distinct.is_some().then_some((place + counted) as u64);
+    let mut semantic = found.hits.iter().filter(|hit| hit.is_semantic()).count();
+    if has_pins {
+        let pins = placed(pins, found.hits.len(), window.end);
+        (found.hits, semantic) = arrange(pins, &window, found.hits, RankedHit::is_semantic);
+    }
+    (found, semantic)
 }
 
 fn is_new(hybrid: &HybridPlan, hit: &RankedHit, ids: &mut HashSet<String>) -> bool {

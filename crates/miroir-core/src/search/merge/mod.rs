@@ -13,6 +13,7 @@ mod hits;
 mod hybrid;
 mod near;
 mod normal;
+mod pins;
 mod sorted;
 mod value;
 mod weights;
@@ -25,9 +26,10 @@ pub(super) use self::details::metres_to;
 use self::distinct::{Dropped, all_seen, distinct_total};
 pub(super) use self::facet_hits::merge_facet_hits;
 pub use self::federated::merge_federated;
-use self::hits::{RankedHit, merge_hits, read_hits};
+use self::hits::{RankedHit, merge_hits, read_hits, windows};
 pub use self::hybrid::{KeywordHits, rank_keyword_hits};
 pub(super) use self::near::merge_near;
+use self::pins::{Taken, arrange, placed, take_pins};
 pub(super) use self::sorted::merge_sorted;
 pub(super) use self::value::SortValue;
 use super::{MergePlan, Window};
@@ -65,10 +67,18 @@ pub fn merge_replies(plan: &MergePlan, replies: Vec<Map<String, Value>>) -> Merg
         return Merged { body, cut_off: false };
     }
     let mut replies = replies;
-    let lists: Vec<Vec<RankedHit>> = replies.iter_mut().map(read_hits).collect();
+    let mut lists: Vec<Vec<RankedHit>> = replies.iter_mut().map(read_hits).collect();
     let cut_off = lists.iter().flatten().any(RankedHit::is_cut_off);
-    let (hits, dropped) = merge_hits(plan, lists);
-    let semantic = semantic_hits(&replies, &hits);
+    let Taken { pins, counted } = take_pins(plan, &mut lists);
+    let has_pins = !pins.is_empty();
+    let (window, looked_at) = windows(plan, has_pins);
+    let (mut hits, dropped) = merge_hits(plan, lists, counted, &looked_at);
+    let mut semantic = hits.iter().filter(|hit| hit.is_semantic()).count();
+    if has_pins {
+        let pins = placed(pins, hits.len(), window.end);
+        (hits, semantic) = arrange(pins, &window, hits, RankedHit::is_semantic);
+    }
+    let semantic = speak_of_vectors(&replies).then_some(semantic);
     answer(plan, Found { hits, dropped, distinct: None }, replies, cut_off, semantic)
 }
 
@@ -144,12 +154,9 @@ fn reply_total(reply: &Map<String, Value>) -> u64 {
     ["totalHits", "estimatedTotalHits"].iter().find_map(|key| reply.get(*key)?.as_u64()).unwrap_or(0)
 }
 
-/// Hits on this page that were found by their vectors; nothing when no node speaks of them.
-fn semantic_hits(replies: &[Map<String, Value>], hits: &[RankedHit]) -> Option<usize> {
-    replies
-        .iter()
-        .any(|reply| reply.contains_key("semanticHitCount"))
-        .then(|| hits.iter().filter(|hit| hit.is_semantic()).count())
+/// Whether some node says how many hits were found by their vectors.
+fn speak_of_vectors(replies: &[Map<String, Value>]) -> bool {
+    replies.iter().any(|reply| reply.contains_key("semanticHitCount"))
 }
 
 /// Every key that describes a window of either kind.

@@ -117,13 +117,13 @@ fn reply(hits: &[Value], total: u64) -> Map<String, Value> {
 fn words_are_enough_if_they_fill_the_page_with_good_hits() {
     let plan = plan(2, 1, json!({}), hybrid(0.5));
     let good = [reply(&[by_words(1, 1.0), by_words(3, 0.92)], 2), reply(&[by_words(2, 0.95)], 1)];
-    assert!(rank_keyword_hits(good.to_vec()).suffice(&plan.merge));
-    let answer = Value::Object(rank_keyword_hits(good.to_vec()).alone(&plan.merge).body);
+    assert!(rank_keyword_hits(&plan.merge, good.to_vec()).suffice(&plan.merge));
+    let answer = Value::Object(rank_keyword_hits(&plan.merge, good.to_vec()).alone(&plan.merge).body);
     assert_eq!((ids(&answer), &answer["semanticHitCount"]), (vec![1, 2, 3], &json!(0)));
     let poor = [reply(&[by_words(1, 1.0), by_words(3, 0.89)], 2), reply(&[by_words(2, 0.95)], 1)];
-    assert!(!rank_keyword_hits(poor.to_vec()).suffice(&plan.merge));
+    assert!(!rank_keyword_hits(&plan.merge, poor.to_vec()).suffice(&plan.merge));
     let few = [reply(&[by_words(1, 1.0)], 1), reply(&[by_words(2, 0.95)], 1)];
-    assert!(!rank_keyword_hits(few.to_vec()).suffice(&plan.merge));
+    assert!(!rank_keyword_hits(&plan.merge, few.to_vec()).suffice(&plan.merge));
 }
 
 #[test]
@@ -131,7 +131,8 @@ fn the_halves_are_merged_by_score_times_ratio_and_a_document_stands_once() {
     let plan = plan(2, 1, json!({}), hybrid(0.6));
     let words = vec![reply(&[by_words(1, 0.9)], 1), reply(&[by_words(2, 0.6)], 1)];
     let vectors = vec![reply(&[by_vector(2, 0.7), by_vector(3, 0.5)], 9), reply(&[by_vector(4, 0.61)], 8)];
-    let answer = Value::Object(rank_keyword_hits(words).with_semantic(&plan.merge, vectors).body);
+    let answer =
+        Value::Object(rank_keyword_hits(&plan.merge, words).with_semantic(&plan.merge, vectors).body);
     // 0.42, 0.366 by vectors; 0.36, 0.24 by words; 0.3 by vectors.
     assert_eq!(ids(&answer), [2, 4, 1]);
     assert_eq!(answer["semanticHitCount"], 2);
@@ -144,7 +145,8 @@ fn hits_that_only_words_found_do_not_come_from_the_vectors_half() {
     let plan = plan(2, 1, json!({}), hybrid(0.6));
     let words = vec![reply(&[by_words(1, 0.9)], 1), reply(&[], 0)];
     let vectors = vec![reply(&[by_vector(3, 0.5), by_words(1, 0.9)], 2), reply(&[], 0)];
-    let answer = Value::Object(rank_keyword_hits(words).with_semantic(&plan.merge, vectors).body);
+    let answer =
+        Value::Object(rank_keyword_hits(&plan.merge, words).with_semantic(&plan.merge, vectors).body);
     assert_eq!((ids(&answer), &answer["semanticHitCount"]), (vec![1, 3], &json!(1)));
 }
 

@@ -9,8 +9,9 @@ use super::lists::{self, FederatedHit};
 use crate::document::marker;
 use crate::search::merge::distinct::{DistinctFilter, Dropped, distinct_total};
 use crate::search::merge::facets::{Facets, merge_facets};
-use crate::search::merge::hits::{RankedHit, in_order, read_hits, walk};
+use crate::search::merge::hits::{RankedHit, in_order, read_hits, walk, windows};
 use crate::search::merge::hybrid::{id_of, merge_hybrid};
+use crate::search::merge::pins::{Pinned, Taken, by_position, placed, take_pins};
 use crate::search::merge::reply_total;
 use crate::search::{IndexPlan, QueryPlan};
 
@@ -20,6 +21,8 @@ pub(super) struct Searched<'a> {
     pub(super) plan: &'a IndexPlan,
     /// In order; each document once.
     pub(super) hits: Vec<FederatedHit>,
+    /// Hits that rules give a place, of all queries, by position.
+    pub(super) pins: Vec<Pinned<FederatedHit>>,
     /// What nodes counted and what does not count, since a better hit has the same distinct value.
     pub(super) dropped: Vec<RankedHit>,
     /// Some node gave up at its time limit.
@@ -35,7 +38,7 @@ impl<'a> Searched<'a> {
     pub(super) fn read(
         plan: &'a IndexPlan,
         at: usize,
-        distinct: Option<&str>,
+        (distinct, end): (Option<&str>, usize),
         parts: Vec<Vec<Map<String, Value>>>,
     ) -> Self {
         let mut lists: Lists = plan.queries.iter().map(|_| Vec::new()).collect();
@@ -53,14 +56,21 @@ impl<'a> Searched<'a> {
             }
         }
         let cut_off = lists.iter().flatten().flatten().any(RankedHit::is_cut_off);
-        let mut searched = Self { plan, hits: Vec::new(), dropped: Vec::new(), cut_off, counts };
+        let mut searched =
+            Self { plan, hits: Vec::new(), pins: Vec::new(), dropped: Vec::new(), cut_off, counts };
+        let end = end.min(plan.facets.max_total_hits);
         let queries = lists
             .into_iter()
             .zip(&plan.queries)
             .enumerate()
-            .map(|(query, (lists, query_plan))| searched.merge_query((at, query), query_plan, lists))
+            .map(|(query, (lists, query_plan))| searched.merge_query((at, query), query_plan, lists, end))
             .collect();
         searched.merge_queries(distinct, queries);
+        let pins = by_position(std::mem::take(&mut searched.pins));
+        searched.pins = placed(pins, searched.hits.len().min(end), end);
+        if !searched.pins.is_empty() && distinct.is_none() {
+            searched.hits.truncate(end.saturating_sub(searched.pins.len()));
+        }
         searched
     }
 
@@ -69,20 +79,26 @@ impl<'a> Searched<'a> {
         &mut self,
         (at, query): (usize, usize),
         plan: &QueryPlan,
-        lists: Vec<Vec<RankedHit>>,
+        mut lists: Vec<Vec<RankedHit>>,
+        end: usize,
     ) -> Vec<FederatedHit> {
-        let hits = if plan.merge.whole {
+        let Taken { pins, counted } = take_pins(&plan.merge, &mut lists);
+        let federate = |hit| FederatedHit::new(at, query, plan, hit);
+        let hits: Vec<RankedHit> = if plan.merge.whole {
             lists.into_iter().flatten().collect()
         } else {
             let hits = match &plan.merge.hybrid {
                 Some(hybrid) => merge_hybrid(&plan.merge, hybrid, lists),
                 None => in_order(lists).collect(),
             };
-            let (hits, dropped) = walk(&plan.merge, hits.into_iter());
+            let (_, window) = windows(&plan.merge, true);
+            let (hits, dropped) = walk(&plan.merge, hits.into_iter(), counted, &window);
             self.dropped.extend(dropped);
             hits
         };
-        hits.into_iter().map(|hit| FederatedHit::new(at, query, plan, hit)).collect()
+        let pins = placed(pins, hits.len().min(end), end);
+        self.pins.extend(pins.into_iter().map(|(position, hit)| (position, federate(hit))));
+        hits.into_iter().map(federate).collect()
     }
 
     /// The hits of all queries: each document once, and with a distinct attribute each value.

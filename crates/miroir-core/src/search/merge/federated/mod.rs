@@ -16,6 +16,7 @@ use self::facets::{check_orders, merge_all, order_for_remotes};
 use self::index::Searched;
 use self::lists::{FederatedHit, in_order};
 use super::distinct::DistinctFilter;
+use super::pins::{Pinned, by_position, insert};
 use super::{Merged, describe_window, present};
 use crate::document::marker;
 use crate::search::{Fault, FederatedPlan, IndexPlan};
@@ -33,18 +34,19 @@ pub fn merge_federated(
     replies: Vec<Vec<Vec<Map<String, Value>>>>,
 ) -> Result<Merged, Fault> {
     let mut extras = Extras::default();
+    let end = plan.window.range().end;
     let mut indexes: Vec<Searched<'_>> = Vec::new();
     for (at, (index, parts)) in plan.indexes.iter().zip(replies).enumerate() {
         parts.iter().flatten().for_each(|reply| extras.note(reply));
-        indexes.push(Searched::read(index, at, plan.distinct.as_deref(), parts));
+        indexes.push(Searched::read(index, at, (plan.distinct.as_deref(), end), parts));
     }
     if plan.merge_facets.is_some() {
         check_orders(&indexes)?;
     }
     let cut_off = indexes.iter().any(|index| index.cut_off);
-    let hits = choose_hits(plan, &mut indexes);
+    let (hits, semantic) = choose_hits(plan, &mut indexes);
     let total: u64 = indexes.iter().map(Searched::total).sum();
-    let semantic = extras.has_semantic.then(|| hits.iter().filter(|hit| hit.is_semantic()).count());
+    let semantic = extras.has_semantic.then_some(semantic);
 
     let shown: Vec<Value> = hits.into_iter().map(|hit| Value::Object(show(plan, hit))).collect();
     let mut body = Map::from_iter([("hits".to_owned(), Value::Array(shown))]);
@@ -77,9 +79,13 @@ impl Extras {
     }
 }
 
-/// The hits of the client's window. With a distinct attribute the rest is looked at too, to count each value once.
-fn choose_hits(plan: &FederatedPlan, indexes: &mut [Searched<'_>]) -> Vec<FederatedHit> {
+/// The hits of the client's window, and how many of those that were looked at were found by their vectors. With a distinct
+/// attribute the rest is looked at too, to count each value once.
+fn choose_hits(plan: &FederatedPlan, indexes: &mut [Searched<'_>]) -> (Vec<FederatedHit>, usize) {
     let window = plan.window.range();
+    let pins = indexes.iter_mut().flat_map(|index| std::mem::take(&mut index.pins)).collect();
+    let pins: Vec<Pinned<FederatedHit>> = by_position(pins);
+    let looked_at = if pins.is_empty() { window.clone() } else { 0..window.end };
     let lists = indexes.iter_mut().map(|index| std::mem::take(&mut index.hits)).collect();
     let mut filter = DistinctFilter::new(plan.distinct.as_deref());
     let (mut place, mut chosen) = (0, Vec::new());
@@ -88,7 +94,7 @@ fn choose_hits(plan: &FederatedPlan, indexes: &mut [Searched<'_>]) -> Vec<Federa
             indexes[hit.index].dropped.push(hit.ranked);
             continue;
         }
-        if window.contains(&place) {
+        if looked_at.contains(&place) {
             chosen.push(hit);
         }
         place += 1;
@@ -96,7 +102,9 @@ fn choose_hits(plan: &FederatedPlan, indexes: &mut [Searched<'_>]) -> Vec<Federa
             break;
         }
     }
-    chosen
+    let semantic = chosen.iter().filter(|hit: &&FederatedHit| hit.is_semantic()).count();
+    let hits = if pins.is_empty() { chosen } else { insert(pins, &window, chosen) };
+    (hits, semantic)
 }
 
 fn describe_facets(plan: &FederatedPlan, indexes: &[Searched<'_>]) -> Map<String, Value> {

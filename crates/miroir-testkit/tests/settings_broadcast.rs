@@ -209,6 +209,41 @@ async fn the_operator_sees_the_last_twenty_changes_and_that_an_index_is_unknown(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_somebody_changed_is_left_out_where_it_is_not_to_be_repaired() {
+    let overrides = json!({"settings_drift_check": {"interval_s": 1, "auto_repair": false}});
+    let cluster = Cluster::start_with(Topology::one_group(3, 2), overrides).await.unwrap();
+    let client = cluster.client();
+    add_films(client, "films").await.unwrap();
+    changed(client, "films", "the").await.unwrap();
+    let before =
+        client.post("/indexes/films/search", &json!({"q": "film"})).await.unwrap().body["hits"].clone();
+    let node = cluster.nodes()[1].client();
+    let astray = json!({"searchableAttributes": ["year"]});
+    succeed(node, node.patch("/indexes/films/settings", &astray).await.unwrap()).await.unwrap();
+    let divergence = "miroir_settings_divergence{index=\"films\"}";
+    let deadline = Instant::now() + DEADLINE;
+    while metric(&cluster, divergence).await.unwrap() != Some(1) {
+        assert!(Instant::now() < deadline, "nobody noticed\n{}", cluster.proxy_log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    for _ in 0..6 {
+        let reply = client.post("/indexes/films/search", &json!({"q": "film"})).await.unwrap();
+        assert_eq!(reply.body["hits"], before, "{}", reply.text);
+        assert_eq!(reply.headers.get("x-miroir-settings-inconsistent"), None);
+    }
+    assert_eq!(metric(&cluster, "miroir_settings_drift_repair_total").await.unwrap(), Some(0));
+    let found = node.get("/indexes/films/settings/searchable-attributes").await.unwrap().body;
+    assert_eq!(found, json!(["year"]), "nobody repairs it");
+    // Whoever changed it puts it back.
+    let back = json!({"searchableAttributes": null});
+    succeed(node, node.patch("/indexes/films/settings", &back).await.unwrap()).await.unwrap();
+    while metric(&cluster, divergence).await.unwrap() != Some(0) {
+        assert!(Instant::now() < deadline, "nobody noticed\n{}", cluster.proxy_log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn settings_that_nodes_show_otherwise_than_they_were_set_are_watched_too() {
     let overrides = json!({"settings_drift_check": {"interval_s": 1}});
     let cluster = Cluster::start_with(Topology::one_group(2, 1), overrides).await.unwrap();

@@ -108,6 +108,34 @@ async fn an_index_that_can_not_be_brought_to_its_settings_takes_no_writes_until_
         .unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_writes_are_not_to_be_frozen_a_node_that_differs_is_left_out_until_it_has_the_change() {
+    let overrides =
+        json!({"settings_broadcast": {"max_repair_retries": 1, "freeze_writes_on_unrepairable": false}});
+    let cluster = relayed_films(overrides).await.unwrap();
+    let client = cluster.client();
+    let lie = Meddling::Overlay(json!({"stopWords": ["astray"]}));
+    cluster.relay(1).set(Rule::always(Method::GET, SETTINGS, lie));
+    changed(client, "films", "second").await.unwrap();
+    let seen = broadcasts(client, "films").await.unwrap();
+    let expected = json!({"node-0": 2, "node-1": 1, "node-2": 2});
+    assert_eq!((&seen["version"], &seen["node_versions"]), (&json!(2), &expected), "{seen}");
+    assert_eq!(metric(&cluster, "miroir_settings_divergence{index=\"films\"}").await.unwrap(), Some(1));
+    let reply = client
+        .post_with("/indexes/films/search", &json!({"q": "number7"}), ("X-Miroir-Min-Settings-Version", "2"))
+        .await
+        .unwrap();
+    assert_eq!((reply.status, &reply.body["hits"][0]["id"]), (200, &json!(7)), "{}", reply.text);
+    assert_eq!(search(client).await.headers.get("x-miroir-settings-inconsistent"), None);
+    succeed(client, client.post("/indexes/films/documents", &json!([film(1000)])).await.unwrap())
+        .await
+        .unwrap();
+    cluster.relay(1).clear();
+    everywhere(&cluster, "second", 2).await.unwrap();
+    let divergence = metric(&cluster, "miroir_settings_divergence{index=\"films\"}").await.unwrap();
+    assert_eq!(divergence.unwrap_or(0), 0);
+}
+
 /// The request to the node of a wave at which Miroir is killed; each wave is one node.
 const MOMENTS: [(&str, Method, Meddling); 4] = [
     ("before it is sent", Method::PATCH, Meddling::HoldRequest),

@@ -271,3 +271,31 @@ fn a_repair_names_every_part_of_what_nodes_merge_and_takes_away_what_is_too_much
         })
     );
 }
+
+#[test]
+fn an_embedder_loses_with_its_source_what_belonged_to_it_and_fragments_change_one_by_one() {
+    let mut settings = client(json!({ "embedders": { "e": {
+        "source": "rest", "url": "http://e", "dimensions": 3, "headers": { "A": "b" }, "apiKey": "k",
+        "request": "{{fragment}}", "indexingFragments": { "a": { "value": 1 }, "b": { "value": 2 } },
+        "documentTemplate": "t", "binaryQuantized": true,
+    } } }));
+    let mut change = |patch: Value| {
+        settings.apply(&object(json!({ "embedders": { "e": patch } })));
+        settings.get("embedders").unwrap()["e"].clone()
+    };
+    let fragments = change(json!({ "indexingFragments": { "a": null, "c": { "value": 3 } } }));
+    assert_eq!(fragments["indexingFragments"], json!({ "b": { "value": 2 }, "c": { "value": 3 } }));
+    assert_eq!(change(json!({ "source": "rest", "apiKey": "l" }))["url"], "http://e", "it is the same one");
+    let model = json!({ "source": "ollama", "url": "http://o", "model": "m" });
+    let rest = json!({ "apiKey": "l", "documentTemplate": "t", "binaryQuantized": true });
+    let with_rest = |mut model: Value| {
+        model.as_object_mut().unwrap().extend(object(rest.clone()));
+        model
+    };
+    assert_eq!(change(model.clone()), with_rest(model));
+    assert_eq!(change(json!({ "source": null })), rest, "that is the default source");
+    let changed = change(json!({ "source": "openAi", "model": "n" }));
+    assert_eq!(changed, with_rest(json!({ "source": "openAi", "model": "n" })));
+    let own = json!({ "source": "userProvided", "dimensions": 2, "apiKey": "l", "binaryQuantized": true });
+    assert_eq!(change(json!({ "source": "userProvided", "dimensions": 2 })), own);
+}

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::embedders;
+
 use super::defaults::KEYS;
 
 /// The settings of one index that differ from Meilisearch's defaults because a client set them, in the shape of
@@ -12,13 +14,13 @@ use super::defaults::KEYS;
 pub struct ClientSettings(Map<String, Value>);
 
 /// Settings whose parts are set one by one; all others are replaced as a whole (Meilisearch 1.50).
-const MERGED: [&str; 5] = ["typoTolerance", "faceting", "pagination", "embedders", "chat"];
+const MERGED: [&str; 4] = ["typoTolerance", "faceting", "pagination", "chat"];
 
 /// Settings that a server refuses to hear of unless an experimental feature is on.
 const BEHIND_FEATURES: [&str; 2] = ["chat", "foreignKeys"];
 
-/// How deep merging goes: `typoTolerance.minWordSizeForTypos.oneTypo` and `embedders.<name>.<field>`, but
-/// `faceting.sortFacetValuesBy` is replaced as a whole.
+/// How deep merging goes: `typoTolerance.minWordSizeForTypos.oneTypo`, but `faceting.sortFacetValuesBy` is replaced as a
+/// whole.
 fn merge_depth(key: &str) -> usize {
     if key == "faceting" { 1 } else { 2 }
 }
@@ -57,6 +59,8 @@ impl ClientSettings {
         for (key, value) in patch {
             if value.is_null() {
                 self.0.remove(key);
+            } else if let ("embedders", Value::Object(changes)) = (key.as_str(), value) {
+                embedders::change(embedders::object_at(&mut self.0, key), changes);
             } else if MERGED.contains(&key.as_str()) {
                 merge(
                     self.0.entry(key.clone()).or_insert_with(|| Value::Object(Map::new())),

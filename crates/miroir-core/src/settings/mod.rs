@@ -25,6 +25,7 @@ mod waves;
 pub use broadcast::{Broadcast, NodeEvent, NodeStage, Phase, PhaseEvent, Strategy};
 pub use canonical::{Canonical, SettingsHash, repair_patch, whole_node_settings};
 pub use client::ClientSettings;
+pub(crate) use embedders::single_precision;
 pub use fields::{FieldsRequest, merge_fields};
 pub(crate) use filterable::{lies_in, matches_pattern};
 pub use reading::{Reading, SeenNew, Stale, choose_reading};

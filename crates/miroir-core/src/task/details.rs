@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{Deletion, Mutation, TaskStatus};
 use crate::rules::RuleChange;
 use crate::secret::mask;
+use crate::settings::single_precision;
 
 /// Settings keys whose reset is shown as what they are reset to.
 const SHOWN_AS_EVERYTHING: [&str; 2] = ["displayedAttributes", "searchableAttributes"];
@@ -120,8 +121,12 @@ fn settings(patch: &Map<String, Value>) -> Map<String, Value> {
     if let Some(Value::Array(rules)) = shown.get_mut("filterableAttributes") {
         rules.iter_mut().for_each(show_features);
     }
+    let hybrid = shown.get_mut("chat").and_then(|chat| chat.pointer_mut("/searchParameters/hybrid"));
+    if let Some(Value::Object(hybrid)) = hybrid {
+        hybrid.entry("semanticRatio").or_insert(json!(0.5));
+    }
     if let Some(Value::Object(embedders)) = shown.get_mut("embedders") {
-        embedders.values_mut().for_each(mask_keys);
+        embedders.values_mut().for_each(show_embedder);
     }
     shown
 }
@@ -149,13 +154,14 @@ fn show_features(rule: &mut Value) {
     rule.insert("features".to_owned(), features);
 }
 
-/// Hides the `apiKey` of an embedder and of the embedders in it.
-fn mask_keys(embedder: &mut Value) {
+/// Hides the `apiKey` of an embedder and of the embedders in it, and rounds numbers as a server does.
+fn show_embedder(embedder: &mut Value) {
     let Value::Object(fields) = embedder else { return };
     for (name, value) in fields {
         match value {
             Value::String(secret) if name == "apiKey" => *secret = mask(secret),
-            other => mask_keys(other),
+            parts if name == "distribution" => *parts = single_precision(parts),
+            other => show_embedder(other),
         }
     }
 }

@@ -291,4 +291,16 @@ async fn settings_that_nodes_show_otherwise_than_they_were_set_are_watched_too()
         Some(changes.len() as u64),
         "what is as it should be is never taken for something else"
     );
+    if nodes_are_real() {
+        // What belongs to a source goes with it, on nodes and for Miroir.
+        for embedder in [
+            json!({"source": "openAi", "apiKey": "another-key-of-the-embedder", "model": "text-embedding-3-small"}),
+            json!({"source": "rest", "url": "http://127.0.0.1:9/embed", "dimensions": 3, "request": ["{{text}}"],
+                "response": ["{{embedding}}"]}),
+        ] {
+            let body = json!({"embedders": {"e": embedder}});
+            succeed(client, client.patch("/indexes/films/settings", &body).await.unwrap()).await.unwrap();
+        }
+        assert_eq!(metric(&cluster, "miroir_settings_hash_mismatch_total").await.unwrap(), mismatches);
+    }
 }

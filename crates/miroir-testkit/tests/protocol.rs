@@ -278,3 +278,20 @@ async fn a_federated_query_may_name_this_server_and_its_place() {
         assert_eq!(hits(&actual), hits(&expected));
     }
 }
+
+/// One Meilisearch speaks HTTP/1.1 only.
+#[tokio::test]
+async fn clients_may_speak_http_2_without_encryption() {
+    let cluster = Cluster::start(Topology::one_group(2, 1)).await.unwrap();
+    let target = cluster.client().target();
+    let client = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().unwrap();
+    for (path, status) in [("/health", 200), ("/indexes/nothing", 404)] {
+        let request = client.get(format!("{}{path}", target.url)).bearer_auth(&target.key);
+        let response = request.send().await.unwrap();
+        assert_eq!(
+            (response.version(), response.status().as_u16()),
+            (reqwest::Version::HTTP_2, status),
+            "{path}"
+        );
+    }
+}

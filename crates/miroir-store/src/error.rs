@@ -20,6 +20,12 @@ pub enum StoreError {
         /// The newest version that this Miroir knows.
         known: usize,
     },
+    /// Another Miroir has the database open.
+    #[error("another Miroir uses the database `{path}`: stop it, or give this one another data directory")]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
     /// No room is left for it.
     #[error("no space is left on the disk of the state store: free some, and send the write again")]
     Full,

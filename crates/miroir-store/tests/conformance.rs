@@ -30,6 +30,17 @@ mod sqlite {
     super::suite::conformance!(Sqlite::new());
 
     #[test]
+    fn a_database_is_open_only_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("miroir.db");
+        let first = SqliteStore::open(&path).unwrap();
+        let refused = SqliteStore::open(&path).unwrap_err();
+        assert!(matches!(&refused, StoreError::InUse { path: it } if *it == path), "{refused}");
+        drop(first);
+        SqliteStore::open(&path).unwrap();
+    }
+
+    #[test]
     fn a_database_of_a_newer_miroir_is_refused_and_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("miroir.db");

@@ -136,6 +136,40 @@ async fn where_writes_are_not_to_be_frozen_a_node_that_differs_is_left_out_until
     assert_eq!(divergence.unwrap_or(0), 0);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_for_a_change_that_freezes_fails_with_it_and_other_indexes_go_on() {
+    let cluster = relayed_films(json!({"settings_broadcast": {"max_repair_retries": 1}})).await.unwrap();
+    let client = cluster.client();
+    cluster.relay(1).set(Rule::always(Method::PATCH, SETTINGS, Meddling::HoldRequest));
+    // Documents are judged by what is geo, so they wait for this change; so does the next change.
+    let risky = json!({"stopWords": ["second"], "filterableAttributes": ["_geo"]});
+    let sent = client.patch(SETTINGS, &risky).await.unwrap();
+    cluster.relay(1).wait_for_match().await.unwrap();
+    let waiting = [
+        client.post("/indexes/films/documents", &json!([film(1000)])).await.unwrap(),
+        change(client, "films", "third").await.unwrap(),
+    ];
+    let behind = client.post("/indexes/books/documents", &json!([film(1)])).await.unwrap();
+    let lie = Meddling::Overlay(json!({"stopWords": ["astray"]}));
+    cluster.relay(1).set(Rule::always(Method::GET, SETTINGS, lie));
+    wait_for(&cluster, "films", |seen| seen["current"]["phase"] == "frozen").await.unwrap();
+    succeed(client, behind).await.unwrap();
+    cluster.relay(1).clear();
+    let retry = client.post("/_miroir/indexes/films/settings/broadcast/retry", &json!({})).await.unwrap();
+    assert_eq!(retry.status, 202, "{}", retry.text);
+    succeed(client, sent).await.unwrap();
+    // They end after the change, as they were accepted after it.
+    for reply in waiting {
+        let task = client.wait_reply(reply).await.unwrap();
+        assert_eq!(
+            (&task["status"], &task["error"]["code"]),
+            (&json!("failed"), &json!("miroir_index_frozen")),
+            "{task}"
+        );
+    }
+    everywhere(&cluster, "second", 2).await.unwrap();
+}
+
 /// The request to the node of a wave at which Miroir is killed; each wave is one node.
 const MOMENTS: [(&str, Method, Meddling); 4] = [
     ("before it is sent", Method::PATCH, Meddling::HoldRequest),

@@ -72,7 +72,7 @@ pub(super) struct Committer {
     pub(super) view: Arc<ViewCell>,
     pub(super) rollouts: Rollouts,
     pub(super) max_lag: Duration,
-    /// Rung when tasks have ended.
+    /// Rung when tasks have ended, or a change of settings was frozen.
     pub(super) ended: Arc<Notify>,
     /// Tells webhooks.
     pub(super) told: Ended,
@@ -106,7 +106,12 @@ impl Committer {
     async fn take(&self, events: impl Iterator<Item = Event>) {
         let news = self.note(events);
         let step = self.with_ledger(|ledger, now| self.rollouts.plan(ledger, now));
+        let moved = !step.save.is_empty();
         self.rollouts.act(&self.ledger, step).await;
+        if moved {
+            // A frozen change refuses what waited for it.
+            self.ended.notify_one();
+        }
         let mut outcome = self.with_ledger(Ledger::settle);
         outcome.commit.results = news.results;
         outcome.commit.rebuilt = news.rebuilt;
@@ -147,6 +152,7 @@ impl Committer {
                 Event::Rebuilt(rebuilt) => {
                     news.forgotten.extend(ledger.begin_anew(&rebuilt));
                     self.rollouts.broadcasts.doubt_all(&rebuilt.node);
+                    self.membership.note_refusal(&rebuilt.node, None);
                     news.rebuilt.push(rebuilt);
                 }
                 Event::HasSettings { node, index } => news.seen.push((index, node)),

@@ -43,6 +43,9 @@ use crate::settings::Broadcasts;
 /// Requests received that are stored together at most.
 const GROUP: usize = 32;
 
+/// How long one that is received waits for others to be stored with. Its end is looked for only after that.
+const GATHERING: Duration = Duration::from_millis(20);
+
 /// So many refusals of one write, for a reason of the node's own, and tasks no longer wait for the node.
 const REFUSALS: u32 = 2;
 
@@ -98,6 +101,8 @@ enum Delivered {
 struct Pending {
     /// Received, but not stored.
     sent: Vec<OpSent>,
+    /// When others were stored last.
+    stored: Instant,
     doubt: Doubt,
     /// The first number of the node's queue that is not accounted for.
     next_node_task: u64,
@@ -129,8 +134,12 @@ fn switch_rules(on: bool) -> NodeRequest {
 impl Lane {
     /// Delivers until the future is dropped, or the node has lost what it had.
     pub(super) async fn run(mut self) -> LaneEnd {
-        let mut pending =
-            Pending { sent: Vec::new(), doubt: Doubt::Unasked, next_node_task: self.meet().await };
+        let mut pending = Pending {
+            sent: Vec::new(),
+            stored: Instant::now(),
+            doubt: Doubt::Unasked,
+            next_node_task: self.meet().await,
+        };
         loop {
             let decided = *self.decided.borrow_and_update();
             let end = self.gate.limit().map_or(decided, |limit| limit.min(decided));
@@ -157,7 +166,7 @@ impl Lane {
                 }
                 _ => self.cursor = end,
             }
-            if pending.sent.len() >= GROUP {
+            if pending.sent.len() >= GROUP || pending.stored.elapsed() >= GATHERING {
                 self.store_progress(&mut pending).await;
             }
         }
@@ -373,6 +382,7 @@ impl Lane {
     }
 
     async fn store_progress(&self, pending: &mut Pending) {
+        pending.stored = Instant::now();
         self.store_group(self.cursor, std::mem::take(&mut pending.sent)).await;
     }
 

@@ -39,6 +39,9 @@ const GROUP_BYTES: usize = 8 << 20;
 /// How long the log waits for nodes to say whether an index holds documents.
 const COUNTING: Duration = Duration::from_secs(30);
 
+/// How long one node may take to answer a question that the log waits for. Then another replica is asked.
+const QUESTION: Duration = Duration::from_secs(5);
+
 /// Decided tasks that are not over. Beyond that the log waits: no replica of something answers.
 const MAX_UNSETTLED: usize = 10_000;
 
@@ -122,11 +125,10 @@ impl Sequencer {
     }
 
     fn must_wait(&self, entry: &LogEntry, group: &[Prepared]) -> bool {
-        let frozen = self.broadcasts.frozen();
-        if is_stopped(entry, &frozen).is_some() {
+        if self.stopped(entry).is_some() {
             return false;
         }
-        let frozen: Vec<IndexUid> = frozen.into_iter().map(|(index, _)| index).collect();
+        let frozen: Vec<IndexUid> = self.broadcasts.frozen().into_iter().map(|(index, _)| index).collect();
         let ledger = self.ledger();
         let group_changes_names = group.iter().any(|work| work.decided.entry.mutation.changes_names());
         if group_changes_names || ledger.is_changing_names() {
@@ -141,8 +143,18 @@ impl Sequencer {
             || ledger.unsettled(&entry.index_uid).chain(more).any(|other| asks || must_wait(entry, other))
     }
 
+    /// Why an entry fails because an index is frozen: it would change the index, or wait for the change that is frozen.
+    fn stopped(&self, entry: &LogEntry) -> Option<ResponseError> {
+        let frozen = self.broadcasts.frozen();
+        is_stopped(entry, &frozen).or_else(|| {
+            let (_, error) = frozen.iter().find(|(index, _)| *index == entry.index_uid)?;
+            let waits = self.ledger().unsettled(&entry.index_uid).any(|earlier| must_wait(entry, earlier));
+            waits.then(|| error.clone())
+        })
+    }
+
     async fn judge(&self, entry: LogEntry, group: &[Prepared]) -> Turn {
-        if let Some(error) = is_stopped(&entry, &self.broadcasts.frozen()) {
+        if let Some(error) = self.stopped(&entry) {
             return Turn::Decided(Box::new(Prepared::new(entry, Judgement::refused(error), None)));
         }
         let now = OffsetDateTime::now_utc();
@@ -212,8 +224,7 @@ impl Sequencer {
         if may_lose {
             return None;
         }
-        let existing =
-            find_existing(&self.membership, &case.readable, self.node_timeout, index, &asked).await;
+        let existing = find_existing(&self.membership, &case.readable, QUESTION, index, &asked).await;
         (is_settled || existing == asked).then_some(existing)
     }
 
@@ -313,7 +324,7 @@ impl Sequencer {
     async fn count_on(&self, node: &NodeId, index: &IndexEntry) -> Option<u64> {
         self.membership.standing(node).filter(|standing| standing.in_sync)?;
         let request = NodeRequest::get(format!("/indexes/{}/stats", index.physical));
-        let reply = self.membership.node(node)?.send(request, self.node_timeout).await.ok()?;
+        let reply = self.membership.node(node)?.send(request, QUESTION).await.ok()?;
         let stats: serde_json::Value = serde_json::from_slice(&reply.body).ok()?;
         stats["numberOfDocuments"].as_u64()
     }
@@ -438,8 +449,8 @@ fn nobody_counts(index: &IndexEntry) -> ResponseError {
     ResponseError::new(ErrorCode::MiroirShardUnavailable, message)
 }
 
-/// Why an entry fails because an index is frozen. Documents may still go to it: they were accepted before, and wait for
-/// their end.
+/// Why an entry fails because it would change a frozen index. Documents may still go to it: they were accepted before,
+/// and wait for their end.
 fn is_stopped(entry: &LogEntry, frozen: &[(IndexUid, ResponseError)]) -> Option<ResponseError> {
     let error_of = |index: &IndexUid| Some(frozen.iter().find(|(it, _)| it == index)?.1.clone());
     match &entry.mutation {

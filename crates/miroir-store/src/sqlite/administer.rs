@@ -59,7 +59,7 @@ fn count(db: &Connection, conditions: &Conditions) -> Result<i64, StoreError> {
 }
 
 /// Only what nothing was decided about can be taken back: later decisions rest on earlier ones, and a decided write may
-/// be on its way to some node.
+/// be on its way to some node. Errands are decided about when they are done, so one that is being done can be.
 fn cancel(
     db: &Connection,
     conditions: &Conditions,
@@ -68,7 +68,7 @@ fn cancel(
 ) -> Result<usize, StoreError> {
     let sql = format!(
         "SELECT tasks.uid, tasks.details, entries.mutation FROM tasks JOIN entries ON entries.task_uid = tasks.uid
-         WHERE {} AND tasks.status = 'enqueued' AND tasks.uid >= {}",
+         WHERE {} AND NOT tasks.{FINISHED} AND tasks.uid >= {}",
         conditions.sql(),
         next_undecided(db)?,
     );
@@ -81,7 +81,8 @@ fn cancel(
         })?
         .collect::<Result<Vec<_>, StoreError>>()?;
     let mut update = db.prepare_cached(
-        "UPDATE tasks SET status = ?2, canceled_by = ?3, details = ?4, started_at = ?5, finished_at = ?5
+        "UPDATE tasks SET status = ?2, canceled_by = ?3, details = ?4, started_at = COALESCE(started_at, ?5),
+         finished_at = ?5
          WHERE uid = ?1",
     )?;
     for (uid, details, mutation) in &open {

@@ -15,6 +15,7 @@ mod tasks;
 mod writer;
 
 use std::collections::BTreeMap;
+use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::time::Duration;
 
@@ -49,21 +50,24 @@ const STATEMENTS: usize = 64;
 pub struct SqliteStore {
     writer: Writer,
     readers: Readers,
+    /// Held as long as the others have the file open, so it comes last.
+    _lock: File,
 }
 
 impl SqliteStore {
     /// Opens the file, makes it if there is none, and brings it to this version's schema. Waits for the disk.
     ///
     /// # Errors
-    /// When the file can't be opened or written, or was written by a newer Miroir.
+    /// When the file can't be opened or written, was written by a newer Miroir, or another one has it open.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let lock = lock(path)?;
         let mut connection = Connection::open(path)?;
         connection.busy_timeout(BUSY)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         schema::migrate(&mut connection, path)?;
-        Ok(Self { writer: Writer::start(connection)?, readers: Readers::new(path.to_owned()) })
+        Ok(Self { writer: Writer::start(connection)?, readers: Readers::new(path.to_owned()), _lock: lock })
     }
 
     async fn rows<T: Send + 'static>(
@@ -258,6 +262,21 @@ impl Store for SqliteStore {
 
     async fn tasks(&self, filter: TaskFilter, page: TaskPage) -> Result<TaskList, StoreError> {
         self.readers.read(move |db| tasks::find(db, &filter, page)).await
+    }
+}
+
+/// Keeps other Miroirs from the database; two would deliver every write twice. A lock file beside it, since the engine's
+/// own locks are for single transactions.
+fn lock(path: &Path) -> Result<File, StoreError> {
+    let failed =
+        |error: std::io::Error| StoreError::Engine(format!("can't lock `{}`: {error}", path.display()));
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let file = File::create(name).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: path.to_owned() }),
+        Err(TryLockError::Error(error)) => Err(failed(error)),
     }
 }
 

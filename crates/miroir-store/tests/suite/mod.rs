@@ -23,8 +23,8 @@ use miroir_core::task::{
 };
 use miroir_core::view::IndexEntry;
 use miroir_store::{
-    CatalogChange, Collection, Commit, Delivery, NewEntry, OpSent, Rebuilt, Reception, SettingsChange,
-    Settled, Store,
+    Administration, CatalogChange, Collection, Commit, Deciding, Delivery, NewEntry, OpSent, Rebuilt,
+    Reception, SettingsChange, Settled, Store, TaskAction,
 };
 use serde_json::{Map, json};
 use time::macros::datetime;
@@ -58,6 +58,7 @@ macro_rules! conformance {
             a_log_has_an_identity_of_its_own,
             the_log_knows_how_many_bytes_of_documents_it_keeps,
             compaction_gives_back_the_room_of_what_is_forgotten,
+            what_nothing_was_decided_about_is_canceled_also_when_it_was_begun,
             a_network_is_replaced_only_by_one_that_was_made_from_it,
             what_is_kept_for_clients_is_kept_by_collection_and_id,
             a_task_that_was_begun_is_at_work_and_keeps_its_first_beginning,
@@ -476,6 +477,33 @@ pub async fn compaction_gives_back_the_room_of_what_is_forgotten(engine: &impl E
     assert_eq!(engine.open().task(TaskUid(3)).await.unwrap().unwrap().uid, TaskUid(3));
 }
 
+pub async fn what_nothing_was_decided_about_is_canceled_also_when_it_was_begun(engine: &impl Engine) {
+    let store = engine.open();
+    for mutation in [create(), documents(), documents()] {
+        store.append(entry("a", mutation)).await.unwrap();
+    }
+    let taken = decision(&store.undecided(1).await.unwrap()[0]);
+    assert_eq!(store.decide(vec![(TaskUid(0), taken.clone())]).await.unwrap(), Deciding::Stored);
+    store.begin(TaskUid(1), NOW).await.unwrap();
+    let order = Administration {
+        action: TaskAction::Cancel,
+        filter: TaskFilter::default(),
+        query: "?statuses=enqueued".to_owned(),
+        at: NOW + Duration::DAY,
+    };
+    let canceling = store.administer(order).await.unwrap();
+    let details = canceling.details.unwrap();
+    assert_eq!((&details["matchedTasks"], &details["canceledTasks"]), (&json!(3), &json!(2)), "{details:?}");
+    for (uid, started_at) in [(1, NOW), (2, NOW + Duration::DAY)] {
+        let task = store.task(TaskUid(uid)).await.unwrap().unwrap();
+        assert_eq!((task.status, task.canceled_by), (TaskStatus::Canceled, Some(TaskUid(3))));
+        assert_eq!((task.started_at, task.finished_at), (Some(started_at), Some(NOW + Duration::DAY)));
+        assert_eq!(store.decide(vec![(TaskUid(uid), taken.clone())]).await.unwrap(), Deciding::Overtaken);
+    }
+    assert_eq!(store.task(TaskUid(0)).await.unwrap().unwrap().status, TaskStatus::Enqueued);
+    assert_eq!(store.log_bytes().await.unwrap(), 0);
+}
+
 pub async fn what_is_kept_for_clients_is_kept_by_collection_and_id(engine: &impl Engine) {
     let store = engine.open();
     let put =
@@ -558,6 +586,7 @@ pub async fn a_change_of_settings_gets_the_next_version_and_only_verified_nodes_
         version: SettingsVersion(1),
         at: NOW,
     };
+    drop(store);
     let store = engine.open();
     let versions = store.settings_versions().await.unwrap();
     assert_eq!(versions.last, Some(SettingsVersion(2)));

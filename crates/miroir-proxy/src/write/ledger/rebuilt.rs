@@ -49,6 +49,8 @@ impl Ledger {
         }
         if let Some(state) = self.nodes.get_mut(node) {
             state.behind = behind;
+            // Its new lane tells if it still takes none.
+            state.refuses = false;
             state.sync = state.sync.next(SyncEvent::Rebuilt);
         }
         forgotten

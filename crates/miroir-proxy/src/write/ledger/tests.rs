@@ -7,6 +7,7 @@ use miroir_core::placement::ReplicationFactor;
 use miroir_core::task::{
     Circumstances, MissingIndex, Mutation, NewIndexRules, SettingsOrigin, ShardRules, judge,
 };
+use miroir_store::Rebuilt;
 use serde_json::{Map, json};
 
 use super::*;
@@ -307,7 +308,7 @@ fn a_rebuilt_node_owes_only_what_stands_after_its_cursor_and_that_from_the_begin
     bench.ledger.lose(&b());
     assert_eq!(bench.settle().commit.nodes, [(b(), SyncState::Damaged)]);
     bench.note(&b(), 2, done());
-    let rebuilt = miroir_store::Rebuilt { node: b(), cursor: TaskUid(1), next_node_task: 5 };
+    let rebuilt = Rebuilt { node: b(), cursor: TaskUid(1), next_node_task: 5 };
     assert_eq!(bench.ledger.begin_anew(&rebuilt), [TaskUid(0)]);
     assert_eq!(bench.settle().commit.nodes, [(b(), SyncState::Behind)]);
     assert!(!bench.ledger.has_done_before(&b(), TaskUid(2)));
@@ -419,4 +420,22 @@ fn a_wave_waits_for_those_that_answer_and_for_the_slow_only_so_long() {
     bench.away.borrow_mut().clear();
     bench.instant += MAX_LAG;
     assert!(!waits(&mut bench));
+}
+
+#[test]
+fn a_node_whose_data_were_copied_anew_is_waited_for_again_though_it_took_no_writes_before() {
+    let mut bench = Bench::new();
+    bench.ledger.note_taking(&b(), false);
+    bench.add(0, "x");
+    bench.note(&a(), 0, done());
+    assert_eq!(bench.ended(), [0], "nobody waits for a node that takes no writes");
+    bench.ledger.lose(&b());
+    let rebuilt = Rebuilt { node: b(), cursor: TaskUid(1), next_node_task: 0 };
+    bench.ledger.begin_anew(&rebuilt);
+    bench.settle();
+    bench.add(1, "x");
+    bench.note(&a(), 1, done());
+    assert!(bench.ended().is_empty());
+    bench.note(&b(), 1, done());
+    assert_eq!(bench.ended(), [1]);
 }

@@ -1,6 +1,7 @@
 //! All rules as they are at one place of the log.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -25,19 +26,19 @@ pub struct Rule {
 
 /// A document that some rule wants at some position.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pin<'a> {
+pub struct Pin {
     /// The index, or any.
-    pub index: Option<&'a str>,
+    pub index: Option<String>,
     /// The document.
-    pub id: &'a str,
+    pub id: String,
     /// Where, counted from 0.
     pub position: u64,
 }
 
-impl Pin<'_> {
+impl Pin {
     /// Whether it concerns searches of this index.
     pub fn is_in(&self, index: &str) -> bool {
-        self.index.is_none_or(|it| it == index)
+        self.index.as_ref().is_none_or(|it| it == index)
     }
 }
 
@@ -48,13 +49,13 @@ impl Rule {
     }
 
     /// Its documents, in the rule's own order.
-    pub fn pins(&self) -> impl Iterator<Item = Pin<'_>> {
+    fn pins(&self) -> impl Iterator<Item = Pin> {
         let actions = self.fields.fields().get("actions").and_then(Value::as_array);
         actions.into_iter().flatten().filter_map(|action| {
             let selector = &action["selector"];
             Some(Pin {
-                index: selector["indexUid"].as_str(),
-                id: selector["id"].as_str()?,
+                index: selector["indexUid"].as_str().map(str::to_owned),
+                id: selector["id"].as_str()?.to_owned(),
                 position: action["action"]["position"].as_u64()?,
             })
         })
@@ -65,21 +66,42 @@ impl Rule {
         self.last_updated_at
     }
 
+    fn reads_filters(&self) -> bool {
+        let conditions = self.fields.fields().get("conditions");
+        let values = conditions.and_then(|conditions| conditions.pointer("/filter/values"));
+        values.and_then(Value::as_object).is_some_and(|values| !values.is_empty())
+    }
+
     fn precedence(&self) -> u64 {
         self.fields.fields().get("precedence").and_then(Value::as_u64).unwrap_or(u64::MAX)
     }
 }
 
 /// See the module.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default)]
 pub struct RuleBook {
-    rules: BTreeMap<String, Rule>,
+    rules: BTreeMap<String, Arc<Rule>>,
+    /// What searches ask for, worked out when the first one does.
+    digest: OnceLock<Arc<Digest>>,
+}
+
+#[derive(Debug)]
+struct Digest {
+    pins: Vec<Pin>,
+    reads_filters: bool,
+}
+
+impl PartialEq for RuleBook {
+    fn eq(&self, other: &Self) -> bool {
+        self.rules == other.rules
+    }
 }
 
 impl RuleBook {
     /// These rules, by uid.
     pub fn new(rules: BTreeMap<String, Rule>) -> Self {
-        Self { rules }
+        let rules = rules.into_iter().map(|(uid, rule)| (uid, Arc::new(rule))).collect();
+        Self { rules, digest: OnceLock::new() }
     }
 
     /// Whether there is none.
@@ -87,23 +109,29 @@ impl RuleBook {
         self.rules.is_empty()
     }
 
-    /// Whether some rule, active or not, pins a document of the index.
-    pub fn pins_in(&self, index: &str) -> bool {
-        self.rules.values().flat_map(Rule::pins).any(|pin| pin.is_in(index))
+    /// Everything that rules pin, active or not, in the order in which a server looks at it: by the rules' precedence.
+    pub fn pins(&self) -> &[Pin] {
+        &self.digest().pins
     }
 
     /// Whether some rule has a condition on the filter.
     pub fn reads_filters(&self) -> bool {
-        let values = |rule: &Rule| rule.fields.fields().get("conditions")?.pointer("/filter/values").cloned();
-        self.rules
-            .values()
-            .filter_map(values)
-            .any(|values| values.as_object().is_some_and(|it| !it.is_empty()))
+        self.digest().reads_filters
+    }
+
+    fn digest(&self) -> &Digest {
+        self.digest.get_or_init(|| {
+            let by_precedence = self.sorted(|rule| (rule.precedence(), rule.place));
+            Arc::new(Digest {
+                pins: by_precedence.into_iter().flat_map(|(_, rule)| rule.pins()).collect(),
+                reads_filters: self.rules.values().any(|rule| rule.reads_filters()),
+            })
+        })
     }
 
     /// A rule.
     pub fn get(&self, uid: &str) -> Option<&Rule> {
-        self.rules.get(uid)
+        self.rules.get(uid).map(|rule| &**rule)
     }
 
     /// All rules with their uids, in the order in which they have to be made to get the same places again.
@@ -116,27 +144,26 @@ impl RuleBook {
         self.sorted(|rule| (rule.last_updated_at, rule.place))
     }
 
-    /// All rules in the order in which a server looks at them.
-    pub fn by_precedence(&self) -> Vec<&Rule> {
-        self.sorted(|rule| (rule.precedence(), rule.place)).into_iter().map(|(_, rule)| rule).collect()
-    }
-
     fn sorted<K: Ord>(&self, key: impl Fn(&Rule) -> K) -> Vec<(&str, &Rule)> {
-        let mut rules: Vec<_> = self.rules.iter().map(|(uid, rule)| (uid.as_str(), rule)).collect();
+        let mut rules: Vec<_> = self.rules.iter().map(|(uid, rule)| (uid.as_str(), &**rule)).collect();
         rules.sort_by_key(|(_, rule)| key(rule));
         rules
     }
 
     /// Makes a change that was accepted at `at`. Answers the uids of rules that are not what they were.
     pub fn apply(&mut self, change: &RuleChange, at: OffsetDateTime) -> Vec<String> {
+        self.digest.take();
         match change {
             RuleChange::Put { uid, update } => {
-                let place = self.free_place();
-                let rule = self.rules.entry(uid.clone()).or_insert_with(|| Rule {
-                    place,
-                    last_updated_at: at,
-                    fields: RuleUpdate::default(),
-                });
+                let rule = match self.rules.remove(uid) {
+                    Some(rule) => rule,
+                    None => Arc::new(Rule {
+                        place: self.free_place(),
+                        last_updated_at: at,
+                        fields: RuleUpdate::default(),
+                    }),
+                };
+                let rule = Arc::make_mut(self.rules.entry(uid.clone()).or_insert(rule));
                 rule.last_updated_at = at;
                 let mut fields = rule.fields.fields().clone();
                 for (field, value) in update.fields() {
@@ -234,7 +261,7 @@ mod tests {
         book.apply(&put("a", json!({ "actions": pin("1") })), NOW);
         book.apply(&put("b", json!({ "actions": pin("2"), "precedence": 5 })), NOW);
         book.apply(&put("c", json!({ "actions": pin("3"), "precedence": 2 })), NOW - time::Duration::SECOND);
-        let ids: Vec<_> = book.by_precedence().into_iter().flat_map(Rule::pins).map(|pin| pin.id).collect();
+        let ids: Vec<_> = book.pins().iter().map(|pin| pin.id.as_str()).collect();
         assert_eq!(ids, ["3", "2", "1"]);
         assert_eq!(uids(&book.by_change()), ["c", "a", "b"]);
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::ids::IndexUid;
-use crate::rules::{Pin, Rule, RuleBook};
+use crate::rules::{Pin, RuleBook};
 use crate::view::IndexEntry;
 
 /// What it takes to put the pins of one index in order.
@@ -26,7 +26,8 @@ pub struct PinOrder {
 impl PinOrder {
     /// `None` where no rule pins anything.
     pub(super) fn new(rules: &Arc<RuleBook>, entry: &IndexEntry) -> Option<Self> {
-        let primary_key = entry.primary_key.clone().filter(|_| rules.pins_in(entry.uid.as_str()))?;
+        let has_pins = rules.pins().iter().any(|pin| pin.is_in(entry.uid.as_str()));
+        let primary_key = entry.primary_key.clone().filter(|_| has_pins)?;
         Some(Self { rules: Arc::clone(rules), index: entry.uid.clone(), primary_key })
     }
 
@@ -52,18 +53,21 @@ impl PinOrder {
     }
 
     /// All pins of the index, in the order of their turns.
-    fn pins(&self) -> impl Iterator<Item = Pin<'_>> {
-        let pins = self.rules.by_precedence().into_iter().flat_map(Rule::pins);
-        pins.filter(|pin| pin.is_in(self.index.as_str()))
+    fn pins(&self) -> impl Iterator<Item = &Pin> {
+        self.rules.pins().iter().filter(|pin| pin.is_in(self.index.as_str()))
     }
 
-    /// The turn of each document at each position. If several rules say the same, nobody can tell which of them it was.
-    pub(super) fn turns(&self) -> HashMap<(&str, u64), usize> {
-        let mut turns = HashMap::new();
+    /// The turn of each of these documents at these positions. If several rules say the same, nobody can tell which of them
+    /// it was; what no rule says comes last.
+    pub(super) fn turns(&self, of: &[(String, u64)]) -> Vec<usize> {
+        let mut turns: HashMap<(&str, u64), usize> =
+            of.iter().map(|(id, position)| ((id.as_str(), *position), usize::MAX)).collect();
         for (turn, pin) in self.pins().enumerate() {
-            turns.entry((pin.id, pin.position)).or_insert(turn);
+            if let Some(found) = turns.get_mut(&(pin.id.as_str(), pin.position)) {
+                *found = turn.min(*found);
+            }
         }
-        turns
+        of.iter().map(|(id, position)| turns[&(id.as_str(), *position)]).collect()
     }
 }
 
@@ -92,8 +96,8 @@ mod tests {
     #[test]
     fn pins_take_turns_by_precedence_and_then_as_the_rule_names_them() {
         let order = order(&[(5, &[("a", 1)]), (2, &[("b", 1), ("c", 0)])]);
-        let turns = order.turns();
-        assert_eq!((turns[&("b", 1)], turns[&("c", 0)], turns[&("a", 1)]), (0, 1, 2));
+        let pins = [("a", 1), ("x", 1), ("c", 0), ("b", 1)].map(|(id, position)| (id.to_owned(), position));
+        assert_eq!(order.turns(&pins), [2, usize::MAX, 1, 0]);
     }
 
     #[test]

@@ -43,11 +43,11 @@ pub(super) fn take_pins(plan: &MergePlan, lists: &mut [Vec<RankedHit>]) -> Taken
         pins.extend(taken);
     }
     if let Some(order) = plan.pins.as_ref().filter(|_| pins.len() > 1) {
-        let turns = order.turns();
-        pins.sort_by_cached_key(|(position, hit)| {
-            let id = id_of(hit.object(), &order.primary_key).unwrap_or_default();
-            (turns.get(&(id.as_str(), *position)).copied().unwrap_or(usize::MAX), *position)
-        });
+        let id = |hit: &RankedHit| id_of(hit.object(), &order.primary_key).unwrap_or_default();
+        let named: Vec<(String, u64)> = pins.iter().map(|(position, hit)| (id(hit), *position)).collect();
+        let mut in_turn: Vec<_> = order.turns(&named).into_iter().zip(pins).collect();
+        in_turn.sort_by_key(|(turn, (position, _))| (*turn, *position));
+        pins = in_turn.into_iter().map(|(_, pin)| pin).collect();
     }
     Taken { pins, counted }
 }

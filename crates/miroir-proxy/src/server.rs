@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tower::Layer;
-use tower::util::MapRequestLayer;
+use tower::util::{MapRequestLayer, MapResponseLayer};
 use tower_http::normalize_path::NormalizePathLayer;
 
 use crate::accord::run_accord;
@@ -24,7 +24,7 @@ use crate::cluster::{
     Cluster, HealthPolicy, Membership, Node, UnusableNode, ViewCell, check_health_once, run_health_checks,
 };
 use crate::config::{Config, TaskStoreConfig};
-use crate::http::{App, Shared, metrics_router, refuse_methods, router, with_plain_path};
+use crate::http::{App, Shared, list_methods, metrics_router, refuse_methods, router, with_plain_path};
 use crate::keys::Keyring;
 use crate::observe::{Layout, Logs, Metrics};
 use crate::write::{self, WriteConfig, Writer};
@@ -194,7 +194,8 @@ async fn listen(
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     // Paths and methods are made right before they are routed, so these layers stand outside the router.
-    let service = MapRequestLayer::new(refuse_methods::<Body>).layer(router);
+    let service = MapResponseLayer::new(list_methods::<Body>).layer(router);
+    let service = MapRequestLayer::new(refuse_methods::<Body>).layer(service);
     let service = NormalizePathLayer::trim_trailing_slash().layer(service);
     let service = MapRequestLayer::new(with_plain_path).layer(service);
     let service = ServiceExt::<Request>::into_make_service(service);

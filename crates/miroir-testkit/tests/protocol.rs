@@ -295,3 +295,118 @@ async fn clients_may_speak_http_2_without_encryption() {
         );
     }
 }
+
+/// Everything but what differs from one request to the next.
+fn answer(reply: &Reply) -> (u16, Value) {
+    let mut body = reply.body.clone();
+    for field in ["processingTimeMs", "requestUid"] {
+        body.as_object_mut().map(|body| body.remove(field));
+    }
+    if body["results"].is_array() {
+        // Listings have an order of their own.
+        let key = |document: &Value| document["id"].as_u64();
+        body["results"].as_array_mut().unwrap().sort_by_key(key);
+    }
+    (reply.status, body)
+}
+
+#[tokio::test]
+async fn odd_parameters_and_values_are_taken_or_refused_like_on_one_node() {
+    let pair = Pair::start().await;
+    for path in [
+        "/indexes/films/search?facets=",
+        "/indexes/films/search?attributesToRetrieve=id,,&sort=year:desc",
+        "/indexes/films/search?filter=null",
+        "/indexes/films/search?vector=1,%202",
+        "/indexes/films/documents?fields=*&limit=40",
+        "/indexes/films/documents?fields=id,*&limit=40",
+        "/indexes/films/documents?filter=null",
+        "/indexes/films/documents?ids=a%20b",
+        "/indexes/films/documents?sort=%22year:desc%22&limit=3",
+        "/tasks?from=4294967296",
+        "/tasks?uids=4294967296",
+        "/tasks?uids=0,%201",
+        "/tasks?statuses=succeeded,%20failed",
+        "/tasks?indexUids=%20a",
+        "/tasks?uids=,&limit=1",
+        "/tasks?statuses=nothing,*",
+        "/batches?uids=%200",
+    ] {
+        let [expected, actual] = pair.send(Method::GET, path, None).await;
+        assert!(actual.status < 500, "{path}: {}", actual.text);
+        if nodes_are_real() {
+            assert_eq!(answer(&actual), answer(&expected), "{path}");
+        }
+    }
+    for (method, path, body) in [
+        (Method::POST, "/indexes/films/search", json!({"limit": null})),
+        (Method::POST, "/indexes/films/search", json!({"offset": null})),
+        (Method::POST, "/indexes/films/search", json!({"showRankingScoreDetails": null})),
+        (Method::POST, "/indexes/films/search", json!({"useNetwork": "a"})),
+        (Method::POST, "/indexes/films/search", json!({"filter": "_geoRadius(0, 0, 3)"})),
+        (Method::POST, "/indexes/films/documents/fetch", json!({"ids": [null]})),
+        (Method::POST, "/indexes/films/documents/fetch", json!({"ids": ["*"]})),
+        (Method::POST, "/multi-search", json!({"federation": {"facetsByIndex": null}, "queries": []})),
+        (Method::POST, "/multi-search", json!({"federation": {"limit": null}, "queries": []})),
+        (Method::PATCH, "/indexes/films", json!({"uid": 1})),
+        (Method::POST, "/indexes/nothing/fields", json!({"limit": "x"})),
+        (Method::POST, "/swap-indexes", json!([{"indexes": ["m", "m"]}, {"indexes": ["m2", "m2"]}])),
+    ] {
+        let [expected, actual] = pair.send(method, path, Some(body.clone())).await;
+        assert!(actual.status < 500, "{path} {body}: {}", actual.text);
+        if nodes_are_real() {
+            assert_eq!(answer(&actual), answer(&expected), "{path} {body}");
+        }
+    }
+    let renamed = json!({"uid": "films"});
+    let [expected, actual] = pair.send(Method::PATCH, "/indexes/films", Some(renamed)).await;
+    let actual = pair.cluster.client().wait_reply(actual).await.unwrap();
+    if nodes_are_real() {
+        let expected = pair.node.client().wait_reply(expected).await.unwrap();
+        assert_eq!((&actual["status"], &actual["error"]), (&expected["status"], &expected["error"]));
+    }
+}
+
+type Headers = [(&'static str, &'static str)];
+
+#[tokio::test]
+async fn methods_and_origins_are_answered_like_by_one_node() {
+    let pair = Pair::start().await;
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let origin = ("origin", "http://a.example");
+    let preflight = [
+        origin,
+        ("access-control-request-method", "PATCH"),
+        ("access-control-request-headers", "x-a, authorization"),
+    ];
+    let requests: [(&str, &str, &Headers); 4] = [
+        ("PUT", "/indexes/films", &[]),
+        ("GET", "/health", &[]),
+        ("GET", "/health", &[origin]),
+        ("OPTIONS", "/indexes/films", &preflight),
+    ];
+    for (method, path, headers) in requests {
+        let mut answers = Vec::new();
+        for client in pair.sides() {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            let mut request = http.request(method, format!("{}{path}", client.target().url));
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            let response = request.send().await.unwrap();
+            let header =
+                |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+            let names = [
+                "allow",
+                "access-control-allow-origin",
+                "access-control-allow-headers",
+                "access-control-max-age",
+            ];
+            answers.push((response.status(), names.map(header)));
+        }
+        assert!(answers[1].0.as_u16() < 500);
+        if nodes_are_real() {
+            assert_eq!(answers[1], answers[0], "{method} {path}");
+        }
+    }
+}

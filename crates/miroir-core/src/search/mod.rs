@@ -33,7 +33,7 @@ pub use merge::{
 pub use pins::PinOrder;
 use plan::cover_seed;
 pub use plan::{HybridPlan, MergePlan, PartPlan, Route, SearchPlan, plan_search, plan_with_cover};
-pub use query::{body_of_query, similar_of_query};
+pub use query::{body_of_query, listing_of_query, similar_of_query};
 pub use request::{NotUnderstood, SearchRequest, Window};
 pub use rewrite::confine;
 pub use similar::{SimilarRequest, SimilarTarget, merge_similar, plan_similar, similar_passed_through};

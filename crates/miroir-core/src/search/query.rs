@@ -12,6 +12,8 @@ enum Form {
     Decimal,
     Flag,
     List,
+    /// A list in which `*` stands for everything.
+    Fields,
     Numbers,
     Filter,
     Sort,
@@ -63,6 +65,17 @@ const SIMILAR_PARAMETERS: [(&str, Form); 11] = [
     ("rankingScoreThreshold", Form::Decimal),
 ];
 
+/// Parameters of a listing of documents.
+const LISTING_PARAMETERS: [(&str, Form); 7] = [
+    ("offset", Form::Count),
+    ("limit", Form::Count),
+    ("fields", Form::Fields),
+    ("ids", Form::List),
+    ("retrieveVectors", Form::Flag),
+    ("filter", Form::Filter),
+    ("sort", Form::Sort),
+];
+
 /// Translates decoded `name=value` pairs; of a repeated parameter the last counts. `Err` for whatever Meilisearch would
 /// refuse or Miroir does not know: a node tells which.
 pub fn body_of_query(pairs: &[(String, String)]) -> Result<Map<String, Value>, NotUnderstood> {
@@ -89,6 +102,11 @@ pub fn similar_of_query(pairs: &[(String, String)]) -> Result<Map<String, Value>
     pairs.iter().map(|(name, text)| read_known(&SIMILAR_PARAMETERS, name, text)).collect()
 }
 
+/// The same for a listing of documents.
+pub fn listing_of_query(pairs: &[(String, String)]) -> Result<Map<String, Value>, NotUnderstood> {
+    pairs.iter().map(|(name, text)| read_known(&LISTING_PARAMETERS, name, text)).collect()
+}
+
 fn read_known(
     known: &'static [(&'static str, Form)],
     name: &str,
@@ -106,14 +124,26 @@ fn read(name: &'static str, form: Form, text: &str) -> Result<Value, NotUndersto
         Form::Count => json!(text.trim().parse::<u64>().map_err(|_| refuse)?),
         Form::Decimal => Value::Number(text.parse::<f64>().ok().and_then(Number::from_f64).ok_or(refuse)?),
         Form::Flag => json!(text.parse::<bool>().map_err(|_| refuse)?),
-        Form::List => json!(text.split(',').collect::<Vec<_>>()),
+        Form::List => json!(list(text)),
+        Form::Fields => {
+            let names = list(text);
+            if names.contains(&"*") { Value::Null } else { json!(names) }
+        }
         Form::Numbers => {
-            let numbers: Result<Vec<f64>, _> = text.split(',').map(|number| number.trim().parse()).collect();
+            let numbers: Result<Vec<f64>, _> = text.split(',').map(str::parse).collect();
             json!(numbers.map_err(|_| refuse)?)
         }
-        Form::Filter => serde_json::from_str(text).unwrap_or_else(|_| json!(text)),
+        Form::Filter => match serde_json::from_str(text) {
+            Ok(Value::Null) => return Err(refuse),
+            filter => filter.unwrap_or_else(|_| json!(text)),
+        },
         Form::Sort => json!(split_sort(text)),
     })
+}
+
+/// The items of a comma list; nothing between two commas is no item.
+fn list(text: &str) -> Vec<&str> {
+    text.split(',').filter(|item| !item.is_empty()).collect()
 }
 
 /// Splits at commas, but not at the one inside `_geoPoint(lat,lng)`.
@@ -166,6 +196,18 @@ mod tests {
     }
 
     #[test]
+    fn empty_items_are_left_out_and_a_star_means_every_field() {
+        assert_eq!(body(&[("facets", "")]), Ok(json!({ "facets": [] })));
+        assert_eq!(body(&[("facets", ",a,")]), Ok(json!({ "facets": ["a"] })));
+        let listing = |name: &str, text: &str| {
+            listing_of_query(&[(name.to_owned(), text.to_owned())]).map(Value::Object)
+        };
+        assert_eq!(listing("fields", "a,*"), Ok(json!({ "fields": null })));
+        assert_eq!(listing("sort", "\"_geoPoint(0,0):asc\""), Ok(json!({ "sort": ["_geoPoint(0,0):asc"] })));
+        assert!(listing("q", "a").is_err());
+    }
+
+    #[test]
     fn a_filter_is_read_as_json_where_it_is_json() {
         let expected = json!({ "filter": [["a = 1", "b = 2"], "c = 3"] });
         assert_eq!(body(&[("filter", r#"[["a = 1","b = 2"],"c = 3"]"#)]), Ok(expected));
@@ -175,6 +217,8 @@ mod tests {
     fn what_meilisearch_would_refuse_is_not_understood() {
         assert!(body(&[("limit", "many")]).is_err());
         assert!(body(&[("limi", "1")]).is_err());
+        assert!(body(&[("filter", "null")]).is_err());
+        assert!(body(&[("vector", "1, 2")]).is_err());
         assert!(body(&[("hybridSemanticRatio", "0.5")]).is_err());
         assert!(body(&[("showMatchesPosition", "yes")]).is_err());
     }

@@ -78,6 +78,10 @@ impl SearchRequest {
     /// Reads a search body. `Err` names a value that Meilisearch would refuse; nothing else is checked here, nodes do.
     pub fn parse(body: Map<String, Value>) -> Result<Self, NotUnderstood> {
         let window = parse_window(&body)?;
+        not_null(&body, &["showRankingScoreDetails"])?;
+        if present(&body, "useNetwork").is_some_and(|network| !network.is_boolean()) {
+            return Err(NotUnderstood("useNetwork"));
+        }
         let attributes = strings(&body, "attributesToRetrieve")?;
         for rewritten in ["attributesToHighlight", "attributesToCrop"] {
             strings(&body, rewritten)?;
@@ -110,9 +114,18 @@ pub(super) fn present<'a>(body: &'a Map<String, Value>, key: &str) -> Option<&'a
     body.get(key).filter(|value| !value.is_null())
 }
 
+/// Fields that have a default, but no way to ask for it.
+pub(super) fn not_null(body: &Map<String, Value>, keys: &[&'static str]) -> Result<(), NotUnderstood> {
+    match keys.iter().find(|key| body.get(**key).is_some_and(Value::is_null)) {
+        Some(key) => Err(NotUnderstood(key)),
+        None => Ok(()),
+    }
+}
+
 pub(super) fn parse_window(body: &Map<String, Value>) -> Result<Window, NotUnderstood> {
     let page = count(body, "page")?;
     let hits_per_page = count(body, "hitsPerPage")?;
+    not_null(body, &["offset", "limit"])?;
     let offset = count(body, "offset")?;
     let limit = count(body, "limit")?;
     if page.is_some() || hits_per_page.is_some() {

@@ -6,15 +6,17 @@ use super::plan::MergePlan;
 use super::{SearchRequest, Shown, Window};
 
 /// The client's filter with the shard filter joined as an item of its own, so that nothing inside the client's filter
-/// (an OR, a NOT) can reach outside the shards.
+/// (an OR, a NOT) can reach outside the shards. It comes last: a node that has nothing left after an item does not look at
+/// the rest, and would not see what is wrong with it.
 pub fn confine(body: &mut Map<String, Value>, shards: Value) {
-    let mut parts = vec![shards];
+    let mut parts = Vec::new();
     match body.shift_remove("filter") {
         None | Some(Value::Null) => {}
         Some(Value::Array(items)) => parts.extend(items),
         Some(Value::String(text)) if text.trim().is_empty() => {}
         Some(filter) => parts.push(filter),
     }
+    parts.push(shards);
     body.insert("filter".to_owned(), Value::Array(parts));
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::merge::merge_near;
 use super::plan::{PartPlan, Route, SearchPlan, confine_to, cover_seed, max_total_hits, plan_with_cover};
-use super::request::{count, flag, present, string};
+use super::request::{count, flag, not_null, present, string};
 use super::{NotUnderstood, SearchRequest, Window};
 use crate::cover::Cover;
 use crate::document::canonical_id;
@@ -53,6 +53,7 @@ impl SimilarRequest {
     /// Reads a body. `Err` names a value that Meilisearch would refuse; nothing else is checked here, nodes do.
     pub fn parse(body: Map<String, Value>) -> Result<Self, NotUnderstood> {
         let threshold = present(&body, "rankingScoreThreshold");
+        not_null(&body, &["offset", "limit", "showRankingScoreDetails"])?;
         Ok(Self {
             id: present(&body, "id").and_then(canonical_id).ok_or(NotUnderstood("id"))?,
             embedder: string(&body, "embedder")?.ok_or(NotUnderstood("embedder"))?,
@@ -60,7 +61,8 @@ impl SimilarRequest {
             offset: count(&body, "offset")?.unwrap_or(0),
             limit: count(&body, "limit")?.unwrap_or(DEFAULT_LIMIT),
             threshold: threshold
-                .map(|it| it.as_f64().ok_or(NotUnderstood("rankingScoreThreshold")))
+                .map(|it| it.as_f64().filter(|it| (0.0..=1.0).contains(it)))
+                .map(|it| it.ok_or(NotUnderstood("rankingScoreThreshold")))
                 .transpose()?,
             show_details: flag(&body, "showRankingScoreDetails")?,
             body,

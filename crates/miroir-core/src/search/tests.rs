@@ -80,10 +80,11 @@ fn every_node_gets_all_hits_up_to_the_window_and_its_own_shards() {
         assert_eq!((&part.body["offset"], &part.body["limit"]), (&json!(0), &json!(12)));
         assert_eq!(part.body["showRankingScoreDetails"], true);
         let filter = part.body["filter"].as_array().unwrap();
-        let shards = filter[0].as_array().unwrap();
+        let (shards, asked) = filter.split_last().unwrap();
+        let shards = shards.as_array().unwrap();
         assert_eq!(shards.len(), part.cover.shards.len());
         assert!(shards.iter().all(|shard| shard.as_str().unwrap().ends_with(" EXISTS")));
-        assert_eq!(filter[1..], [json!("a = 1"), json!(["b = 2", "c = 3"])]);
+        assert_eq!(asked, [json!("a = 1"), json!(["b = 2", "c = 3"])]);
     }
 }
 
@@ -110,7 +111,9 @@ fn a_value_of_the_wrong_kind_is_left_for_a_node_to_refuse() {
     assert_eq!(SearchRequest::parse(object(json!({ "facets": "all" }))), Err(NotUnderstood("facets")));
     let crop = SearchRequest::parse(object(json!({ "attributesToCrop": ["title", 1] })));
     assert_eq!(crop, Err(NotUnderstood("attributesToCrop")));
-    assert!(SearchRequest::parse(object(json!({ "limit": null, "facets": null }))).is_ok());
+    assert!(SearchRequest::parse(object(json!({ "page": null, "facets": null }))).is_ok());
+    assert_eq!(SearchRequest::parse(object(json!({ "limit": null }))), Err(NotUnderstood("limit")));
+    assert_eq!(SearchRequest::parse(object(json!({ "useNetwork": 1 }))), Err(NotUnderstood("useNetwork")));
 }
 
 fn hit(id: u32, details: Value) -> Value {

@@ -32,5 +32,6 @@ pub(super) async fn ask_any(cluster: &Cluster, request: NodeRequest) -> Option<N
 /// The uid stands in the path; a wrong one in the body would be named `.uid`.
 fn is_about_uid(reply: &NodeReply) -> bool {
     let Ok(body) = serde_json::from_slice::<Value>(&reply.body) else { return false };
-    body["code"] == ErrorCode::InvalidIndexUid.as_str()
+    let names_field = body["message"].as_str().is_some_and(|message| message.contains("`.uid`"));
+    body["code"] == ErrorCode::InvalidIndexUid.as_str() && !names_field
 }

@@ -1,10 +1,19 @@
 //! Methods, where Meilisearch's server and ours differ: `HEAD` and `OPTIONS` are methods that no route has.
 
+use std::time::Duration;
+
 use axum::extract::Request;
-use axum::http::header::{ACCESS_CONTROL_REQUEST_METHOD, ALLOW, ORIGIN};
+use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_REQUEST_METHOD, ALLOW, ORIGIN};
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
+use tower_http::cors::{AllowHeaders, Any, CorsLayer};
+
+/// The methods of routes, in the order in which Meilisearch lists them.
+const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+
+/// How long a browser may remember that pages may ask.
+const PREFLIGHT_AGE: Duration = Duration::from_hours(24);
 
 /// A method that no route has.
 const REFUSED: &[u8] = b"REFUSED";
@@ -25,16 +34,47 @@ pub fn refuse_methods<B>(mut request: axum::http::Request<B>) -> axum::http::Req
     request
 }
 
-/// The methods of a route are listed without `HEAD`.
-pub(super) async fn list_methods(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    if response.status() == StatusCode::METHOD_NOT_ALLOWED
-        && let Some(allowed) = response.headers().get(ALLOW).and_then(|allowed| allowed.to_str().ok())
-    {
-        let allowed: Vec<&str> = allowed.split(',').map(str::trim).filter(|name| *name != "HEAD").collect();
+/// The methods of a route are listed without `HEAD`, in Meilisearch's order, and only where another one was asked for. For
+/// the outside of the router, which lists them itself.
+pub fn list_methods<B>(mut response: axum::http::Response<B>) -> axum::http::Response<B> {
+    if response.status() != StatusCode::METHOD_NOT_ALLOWED {
+        response.headers_mut().remove(ALLOW);
+    } else if let Some(allowed) = response.headers().get(ALLOW).and_then(|allowed| allowed.to_str().ok()) {
+        let listed: Vec<&str> = allowed.split(',').map(str::trim).collect();
+        let allowed: Vec<&str> = METHODS.into_iter().filter(|method| listed.contains(method)).collect();
         if let Ok(allowed) = HeaderValue::from_str(&allowed.join(", ")) {
             response.headers_mut().insert(ALLOW, allowed);
         }
+    }
+    response
+}
+
+/// Any page may ask anything, as with Meilisearch: keys decide.
+pub(super) fn cors() -> CorsLayer {
+    let methods = [
+        Method::POST,
+        Method::GET,
+        Method::PATCH,
+        Method::PUT,
+        Method::OPTIONS,
+        Method::DELETE,
+        Method::HEAD,
+        Method::CONNECT,
+        Method::TRACE,
+    ];
+    CorsLayer::new()
+        .allow_origin(Any)
+        .allow_methods(methods)
+        .allow_headers(AllowHeaders::mirror_request())
+        .max_age(PREFLIGHT_AGE)
+}
+
+/// Who does not say that a page asks is not told that pages may.
+pub(super) async fn answer_origin(request: Request, next: Next) -> Response {
+    let is_page = request.headers().contains_key(ORIGIN);
+    let mut response = next.run(request).await;
+    if !is_page {
+        response.headers_mut().remove(ACCESS_CONTROL_ALLOW_ORIGIN);
     }
     response
 }
@@ -49,6 +89,14 @@ mod tests {
             request = request.header(*name, *value);
         }
         request.body(()).unwrap()
+    }
+
+    #[test]
+    fn methods_are_listed_in_one_order_and_without_the_head() {
+        let mut response = axum::http::Response::new(());
+        *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("DELETE,GET,HEAD,PATCH"));
+        assert_eq!(list_methods(response).headers()[ALLOW], "GET, PATCH, DELETE");
     }
 
     #[test]

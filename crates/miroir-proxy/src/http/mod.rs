@@ -26,7 +26,6 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use tower::limit::GlobalConcurrencyLimitLayer;
 use tower_http::compression::CompressionLayer;
-use tower_http::cors::CorsLayer;
 use tower_http::decompression::RequestDecompressionLayer;
 
 use crate::cluster::Cluster;
@@ -34,12 +33,9 @@ use crate::keys::Keyring;
 use crate::observe::{Layout, Logs, Metrics};
 use crate::write::Writer;
 
-pub use edge::refuse_methods;
+pub use edge::{list_methods, refuse_methods};
 pub use error::HttpError;
 pub use plain_path::with_plain_path;
-
-/// How long browsers may remember the answer to a preflight request; Meilisearch says a day.
-const PREFLIGHT_AGE: Duration = Duration::from_hours(24);
 
 /// What handlers share.
 #[derive(Debug, Clone)]
@@ -91,7 +87,6 @@ impl App {
 
 /// Every route with everything that all of them have in common.
 pub fn router(app: App) -> Router {
-    let cors = CorsLayer::permissive().max_age(PREFLIGHT_AGE);
     routes::all()
         .layer(from_fn_with_state(app.clone(), misnamed::name_form_first))
         .layer(from_fn_with_state(app.clone(), within_time))
@@ -99,8 +94,8 @@ pub fn router(app: App) -> Router {
         // Meilisearch takes a body in an encoding that it does not know as it is.
         .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))
         .layer(CompressionLayer::new())
-        .layer(cors)
-        .layer(from_fn(edge::list_methods))
+        .layer(edge::cors())
+        .layer(from_fn(edge::answer_origin))
         .layer(from_fn_with_state(app.clone(), track::track))
         .with_state(app)
 }

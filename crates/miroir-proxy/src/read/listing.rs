@@ -54,6 +54,8 @@ impl ListingRequest {
     /// The request for one stretch of one shard.
     fn to_shard(&self, entry: &IndexEntry, stretch: Stretch) -> NodeRequest {
         let mut body = self.body.clone();
+        // The network is Miroir's; the node is asked for what it has.
+        body.shift_remove("useNetwork");
         body.insert("offset".to_owned(), json!(stretch.offset));
         body.insert("limit".to_owned(), json!(stretch.limit));
         if let Some(shard) = marker::selection_filter([stretch.shard], entry.shards) {
@@ -137,6 +139,10 @@ async fn count_shards(
     let shards: Vec<ShardId> = match request.ids() {
         Some(ids) => {
             let mut shards: Vec<_> = ids.iter().map(|id| shard_of(id, entry.shards)).collect();
+            if shards.is_empty() {
+                // Ids that can't be any: a node says so.
+                shards.extend(entry.shards.shards().next());
+            }
             shards.sort_unstable();
             shards.dedup();
             shards

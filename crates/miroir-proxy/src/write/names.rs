@@ -30,7 +30,7 @@ impl Names<'_> {
                 let judgement = judge_swap(swaps, exists);
                 judgement.with_rules_everywhere(self.rules_after_swap(swaps, on_nodes), self.members)
             }
-            Mutation::RenameIndex { old_uid, new_uid, .. } if exists(old_uid) => {
+            Mutation::RenameIndex { old_uid, new_uid, .. } if exists(old_uid) && old_uid != new_uid => {
                 return Some(Judgement::refused(judge_rename(new_uid, exists)?));
             }
             _ => return None,

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::ids::IndexUid;
-use crate::search::request::{count, flag, parse_window, present, string};
+use crate::search::request::{count, flag, not_null, parse_window, present, string};
 use crate::search::{NotUnderstood, Window};
 
 /// The longest uid that Meilisearch accepts, in bytes.
@@ -154,6 +154,7 @@ impl FederationOptions {
 
 impl Federation {
     fn parse(federation: &Map<String, Value>) -> Result<Self, NotUnderstood> {
+        not_null(federation, &["facetsByIndex", "showPerformanceDetails"])?;
         Ok(Self {
             window: parse_window(federation)?,
             facets: parse_facets(federation)?,

@@ -162,7 +162,7 @@ fn merged(set: Option<&Map<String, Value>>, patch: &Map<String, Value>) -> Map<S
     let mut set = set.cloned().unwrap_or_default();
     for (name, value) in patch {
         match (name.as_str(), value, set.get_mut(name)) {
-            (_, Value::Null, _) => {
+            (_, Value::Null, _) if PARTS.contains(&name.as_str()) => {
                 set.shift_remove(name);
             }
             ("prompts", Value::Object(prompts), Some(Value::Object(old))) => {

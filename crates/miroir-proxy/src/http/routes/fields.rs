@@ -12,11 +12,10 @@ use crate::cluster::NodeRequest;
 use crate::http::App;
 use crate::http::auth::{Authorized, FieldsPost};
 use crate::http::body::JsonBody;
-use crate::http::dry_run::ask_any;
+use crate::http::dry_run::{NOBODY, check_form};
 use crate::http::error::HttpError;
 use crate::http::path::IndexPath;
 use crate::read::list_fields;
-use crate::search::scrub_reply;
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/indexes/{index}/fields", post(list))
@@ -28,16 +27,13 @@ async fn list(
     State(app): State<App>,
     body: JsonBody,
 ) -> Result<Json<Value>, HttpError> {
+    let Some(request) = body.value.as_object().and_then(FieldsRequest::parse) else {
+        check_form(&app.cluster, NodeRequest::post(format!("/indexes/{NOBODY}/fields")).json(body.bytes))
+            .await?;
+        return Err(HttpError::new(ErrorCode::BadRequest, "The body can't be read."));
+    };
     let view = app.cluster.view.load();
     let entry = existing(&view, &uid)?;
-    let Some(request) = body.value.as_object().and_then(FieldsRequest::parse) else {
-        // Reading changes nothing, so a node may be asked just as the client asked.
-        let path = format!("/indexes/{}/fields", entry.physical);
-        return Err(match ask_any(&app.cluster, NodeRequest::post(path).json(body.bytes)).await {
-            Some(reply) if reply.status.is_client_error() => HttpError::Node(scrub_reply(reply, entry)),
-            _ => HttpError::new(ErrorCode::BadRequest, "The body can't be read."),
-        });
-    };
     let (results, total) = list_fields(&app.cluster, &view, entry, &request).await?;
     Ok(Json(json!({ "results": results, "offset": request.offset, "limit": request.limit, "total": total })))
 }

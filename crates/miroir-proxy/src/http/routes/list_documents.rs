@@ -6,9 +6,10 @@ use axum::Json;
 use axum::extract::{Query, RawQuery, State};
 use miroir_core::error::ErrorCode;
 use miroir_core::ids::IndexUid;
+use miroir_core::search::listing_of_query;
 use miroir_core::view::View;
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::existing;
 use crate::cluster::NodeRequest;
@@ -42,18 +43,17 @@ pub(super) async fn by_query(
     if !query.is_empty() {
         check_form(&app.cluster, NodeRequest::get(format!("/indexes/{NOBODY}/documents?{query}"))).await?;
     }
-    let body = pairs.iter().filter_map(|(name, text)| Some((name.clone(), read(name, text)?))).collect();
+    let body = listing_of_query(&pairs).map_err(|error| match error.0 {
+        "filter" => wrong_filter(&Value::Null),
+        _ => HttpError::new(ErrorCode::BadRequest, format!("The query parameters can't be read: {error}.")),
+    })?;
     list(&app, &uid, body).await
 }
 
-/// A parameter as the value that a body would hold.
-fn read(name: &str, text: &str) -> Option<Value> {
-    Some(match name {
-        "offset" | "limit" => json!(text.parse::<u64>().ok()?),
-        "retrieveVectors" => json!(text.parse::<bool>().ok()?),
-        "filter" => serde_json::from_str(text).unwrap_or_else(|_| json!(text)),
-        _ => json!(text.split(',').collect::<Vec<_>>()),
-    })
+fn wrong_filter(filter: &Value) -> HttpError {
+    let message =
+        format!("Invalid syntax for the filter parameter: `expected String, Array, found: {filter}`.");
+    HttpError::new(ErrorCode::InvalidDocumentFilter, message)
 }
 
 pub(super) async fn by_body(
@@ -78,9 +78,7 @@ async fn list(app: &App, uid: &IndexUid, body: Map<String, Value>) -> Result<Jso
     if let Some(filter) = body.get("filter")
         && !(filter.is_string() || filter.is_array() || filter.is_null())
     {
-        let message =
-            format!("Invalid syntax for the filter parameter: `expected String, Array, found: {filter}`.");
-        return Err(HttpError::new(ErrorCode::InvalidDocumentFilter, message));
+        return Err(wrong_filter(filter));
     }
     let request = ListingRequest::parse(body).ok_or_else(|| {
         HttpError::new(ErrorCode::BadRequest, "`offset` and `limit` must be positive integers.")

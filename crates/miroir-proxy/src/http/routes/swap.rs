@@ -93,10 +93,10 @@ fn check_once(swaps: &[Swap]) -> Result<(), HttpError> {
     let (mut seen, mut twice) = (BTreeSet::new(), BTreeSet::new());
     for uid in swaps.iter().flat_map(|swap| [&swap.indexes.0, &swap.indexes.1]) {
         if !seen.insert(uid) {
-            twice.insert(format!("`{uid}`"));
+            twice.insert(uid);
         }
     }
-    let names = twice.iter().cloned().collect::<Vec<_>>().join(", ");
+    let names = twice.iter().map(|uid| format!("`{uid}`")).collect::<Vec<_>>().join(", ");
     let were = match twice.len() {
         0 => return Ok(()),
         1 => "was",

@@ -192,10 +192,10 @@ pub(super) fn read_query(pairs: &[(String, String)]) -> Result<(TaskFilter, Task
     for (name, text) in pairs {
         match name.as_str() {
             "limit" => page.limit = parsed(text)?,
-            "from" => page.from = Some(TaskUid(parsed(text)?)),
+            "from" => page.from = Some(TaskUid(parsed::<u32>(text)?.into())),
             "reverse" => page.reverse = parsed(text)?,
-            "uids" => filter.uids = items(text, |item| item.parse().ok().map(TaskUid))?,
-            "canceledBy" => filter.canceled_by = items(text, |item| item.parse().ok().map(TaskUid))?,
+            "uids" => filter.uids = items(text, number)?,
+            "canceledBy" => filter.canceled_by = items(text, number)?,
             "batchUids" => filter.batch_uids = items(text, |item| item.parse().ok())?,
             "statuses" => filter.statuses = items(text, TaskStatus::from_name)?,
             "types" => filter.types = items(text, TaskKind::from_name)?,
@@ -224,16 +224,17 @@ fn sorted(mut uids: Vec<IndexUid>) -> Vec<IndexUid> {
     uids
 }
 
-/// A comma list; `*` stands for any and sets no filter, and without an item there is no match.
+fn number(item: &str) -> Option<TaskUid> {
+    item.parse::<u32>().ok().map(|number| TaskUid(number.into()))
+}
+
+/// A comma list; `*` in it stands for any and sets no filter, and without an item there is no match. Nothing between two
+/// commas is no item.
 fn items<T>(text: &str, read: impl Fn(&str) -> Option<T>) -> Result<Option<Vec<T>>, NotUnderstood> {
-    if text == "*" {
-        return Ok(None);
-    }
-    if text.is_empty() {
-        return Ok(Some(Vec::new()));
-    }
-    let items: Option<Vec<T>> = text.split(',').map(|item| read(item.trim())).collect();
-    items.map(Some).ok_or(NotUnderstood)
+    let items = || text.split(',').filter(|item| !item.is_empty());
+    let read: Option<Vec<T>> = items().filter(|item| *item != "*").map(read).collect();
+    let read = read.ok_or(NotUnderstood)?;
+    Ok(if items().any(|item| item == "*") { None } else { Some(read) })
 }
 
 #[derive(Clone, Copy)]

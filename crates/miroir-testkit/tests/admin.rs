@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use miroir_testkit::client::{Client, Reply};
-use miroir_testkit::films::relayed_films;
+use miroir_testkit::films::{film, relayed_films, succeed};
 use miroir_testkit::sandbox::{Cluster, MASTER_KEY, Meddling, Rule, Topology};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -176,6 +176,34 @@ async fn a_node_that_has_no_room_for_writes_is_not_waited_for_and_says_why() {
     let whole = |reply: &Reply| reply.body["degraded_node_count"] == 0;
     let after = wait_for(client, "/_miroir/topology", whole).await.body;
     assert_eq!(after["nodes"][1]["error"], Value::Null, "{after}");
+    let stats = client.get("/indexes/films/stats").await.unwrap().body;
+    assert_eq!(stats["numberOfDocuments"], 63);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_tasks_were_deleted_before_their_end_was_seen_is_compared_with_its_peers() {
+    let cluster = relayed_films(json!({})).await.unwrap();
+    let client = cluster.client();
+    cluster.relay(1).set(Rule::always(Method::GET, "/tasks", Meddling::HoldRequest));
+    let reply =
+        client.post("/indexes/films/documents", &json!([film(1000), film(1001), film(1002)])).await.unwrap();
+    let node = cluster.nodes()[1].client();
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        let tasks = node.get("/tasks?limit=1").await.unwrap().body;
+        if tasks["results"][0]["type"] == "documentAdditionOrUpdate"
+            && tasks["results"][0]["status"] == "succeeded"
+        {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{tasks}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let deletion = node.send(Method::DELETE, "/tasks?statuses=succeeded", None).await.unwrap();
+    node.wait_reply(deletion).await.unwrap();
+    cluster.relay(1).clear();
+    succeed(client, reply).await.unwrap();
+    wait_for(client, "/_miroir/topology", |reply| reply.body["degraded_node_count"] == 0).await;
     let stats = client.get("/indexes/films/stats").await.unwrap().body;
     assert_eq!(stats["numberOfDocuments"], 63);
 }

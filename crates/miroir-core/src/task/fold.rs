@@ -2,12 +2,14 @@
 //!
 //! A node *did* its part if each of its requests succeeded and none was skipped. A shard is *kept* if a node that did its
 //! part holds it. A node that failed where all its shards are kept by others has failed alone: it leaves the in-sync
-//! set, and the task is none the worse. A failure of a shard that nobody keeps is the failure of the task.
+//! set, and the task is none the worse. A failure of a shard that nobody keeps is the failure of the task. So do nodes that
+//! did other parts of a failed task than their peers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::diverged::diverged;
 use super::{Counts, Decision, Op, Step, TaskStatus, Verdict, ops_for};
 use crate::document::edit::message_without_marker;
 use crate::error::{ErrorCode, ErrorType, ResponseError, scrub_message};
@@ -43,7 +45,9 @@ pub struct Folded {
     pub count: u64,
     /// Whether an index that the decision creates is there now.
     pub created: bool,
-    /// Nodes that failed alone.
+    /// Whether nodes have documents of it, and so the index's primary key, though it failed.
+    pub has_part: bool,
+    /// Nodes that failed alone, or otherwise than their peers.
     pub failed_alone: BTreeSet<NodeId>,
 }
 
@@ -63,7 +67,10 @@ pub fn fold(decision: &Decision, index: &str, reports: &BTreeMap<NodeId, NodeRep
         .collect();
     let (alone, shared): (Vec<_>, Vec<_>) =
         failures.into_iter().partition(|(node, _)| target.placement.shards_of(node).is_subset(&kept));
-    let failed_alone = alone.into_iter().map(|(node, _)| node.clone()).collect();
+    let mut failed_alone: BTreeSet<NodeId> = alone.into_iter().map(|(node, _)| node.clone()).collect();
+    if !shared.is_empty() {
+        failed_alone.extend(diverged(decision, reports));
+    }
     let verdict = shared.iter().map(|(_, failure)| failure).min_by_key(|failure| failure.fault).map_or_else(
         || decision.verdict.clone(),
         |failure| {
@@ -73,7 +80,8 @@ pub fn fold(decision: &Decision, index: &str, reports: &BTreeMap<NodeId, NodeRep
     );
     let created = shared.iter().all(|(_, failure)| !failure.in_creation);
     let count = count_documents(decision, &target.placement, reports);
-    Folded { created, failed_alone, ..Folded::of(&verdict, count) }
+    let has_part = reports.iter().any(|(node, report)| has_added(decision, node, report));
+    Folded { created, has_part, failed_alone, ..Folded::of(&verdict, count) }
 }
 
 impl Folded {
@@ -82,7 +90,7 @@ impl Folded {
             Verdict::Accepted => (TaskStatus::Succeeded, None),
             Verdict::Refused(error) => (TaskStatus::Failed, Some(error.clone())),
         };
-        Self { status, error, count, created: true, failed_alone: BTreeSet::new() }
+        Self { status, error, count, created: true, has_part: false, failed_alone: BTreeSet::new() }
     }
 }
 
@@ -125,6 +133,12 @@ fn failure_of(decision: &Decision, node: &NodeId, report: &NodeReport) -> Option
         }
         Some(Failure { error, fault, in_creation })
     })
+}
+
+fn has_added(decision: &Decision, node: &NodeId, report: &NodeReport) -> bool {
+    let ops = ops_for(decision, node);
+    let mut added = ops.iter().zip(report).filter(|(op, _)| matches!(op, Op::AddDocuments { .. }));
+    added.any(|(_, result)| matches!(result, OpResult::Done { .. }))
 }
 
 fn count_documents(

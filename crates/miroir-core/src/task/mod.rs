@@ -12,6 +12,7 @@
 mod decision;
 mod delivery;
 mod details;
+mod diverged;
 mod errand;
 mod export;
 mod filter;

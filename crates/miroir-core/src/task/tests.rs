@@ -539,3 +539,29 @@ fn an_empty_id_fails_a_deletion_where_documents_have_a_key() {
         assert_eq!(code_of(&cluster.judge(Some(&known), ids(odd), None)), None);
     }
 }
+
+#[test]
+fn replicas_that_did_other_parts_of_a_failed_payload_are_left_out_but_for_those_with_most_of_it() {
+    let cluster = Cluster::new(3, 3, 4);
+    let index = cluster.index(None);
+    let parts = [r#"{"id":1}"#, r#"{"id":2}"#, r#"{"id":3}"#];
+    let payload = Payload::restore(parts.map(|part| Bytes::from_static(part.as_bytes())).into()).unwrap();
+    let decision = cluster.judge(Some(&index), add(4, MissingIndex::Create), Some(&payload));
+    assert_eq!(ops_for(&decision, &node(0)).len(), 3);
+    let full = || failed(ErrorCode::NoSpaceLeftOnDevice, "disk full");
+    let report = |parts_done: usize| -> NodeReport {
+        (0..3).map(|part| if part < parts_done { done(None) } else { full() }).collect()
+    };
+    let of = |done: [usize; 3]| {
+        let reports = done.into_iter().zip(0..).map(|(done, number)| (node(number), report(done))).collect();
+        fold(&decision, "movies", &reports)
+    };
+    let folded = of([1, 2, 2]);
+    assert_eq!((folded.status, folded.has_part), (TaskStatus::Failed, true));
+    assert_eq!(folded.failed_alone, [node(0)].into());
+    assert_eq!(of([0, 1, 2]).failed_alone, [node(0), node(1)].into());
+    let alike = of([1, 1, 1]);
+    assert_eq!((alike.failed_alone.len(), alike.has_part), (0, true));
+    assert!(!of([0, 0, 0]).has_part);
+    assert_eq!(of([3, 1, 1]).status, TaskStatus::Succeeded);
+}

@@ -66,6 +66,12 @@ pub(super) async fn explain_refusal(
     }
 }
 
+/// Where no node says what is wrong: the nodes are of another version.
+pub(super) fn refused_by_miroir() -> HttpError {
+    let message = "A value in the request is not of the form that Meilisearch 1.50 accepts.";
+    HttpError::new(ErrorCode::BadRequest, message)
+}
+
 /// Asks any readable node of the index what is wrong with a request that Miroir could not even read.
 pub async fn explain(cluster: &Cluster, entry: &IndexEntry, original: &Original) -> HttpError {
     let view = cluster.view.load();
@@ -73,7 +79,8 @@ pub async fn explain(cluster: &Cluster, entry: &IndexEntry, original: &Original)
     match cluster.ask_first(nodes, &original.to_request(entry), NodeReply::is_nodes_fault).await {
         Some(reply) if reply.status.is_client_error() => HttpError::Node(scrub_reply(reply, entry)),
         Some(reply) => {
-            HttpError::Unreadable(format!("a request that Miroir can't read got {}", reply.status))
+            tracing::warn!(status = %reply.status, "a node takes a request that Miroir refuses");
+            refused_by_miroir()
         }
         None => no_node(),
     }

@@ -10,6 +10,7 @@ use miroir_core::search::{MultiRequest, SubQuery};
 use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value, json};
 
+use super::explain::refused_by_miroir;
 use super::scrub_reply;
 use crate::cluster::{Cluster, Node, NodeReply, NodeRequest};
 use crate::http::HttpError;
@@ -38,7 +39,7 @@ pub async fn explain_form(cluster: &Cluster, body: &Value) -> HttpError {
     }
     match check_written(cluster, &view, &body).await {
         Err(error) => error,
-        Ok(()) => HttpError::Unreadable("a request that Miroir can't read is fine for a node".to_owned()),
+        Ok(()) => refused_by_miroir(),
     }
 }
 

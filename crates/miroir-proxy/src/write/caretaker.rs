@@ -118,6 +118,7 @@ impl Caretaker {
             timeout: self.timeout,
             events: self.events.clone(),
             open: open_on(self.node.id(), &node_tasks),
+            has_peers: self.has_peers(),
         };
         let mut sync = self.sync.clone();
         tokio::select! {

@@ -73,7 +73,8 @@ impl End {
         match self {
             Self::Done => share.has_failed(),
             Self::Judged => false,
-            Self::FailedOnNodes => !share.has_failed(),
+            // Whether it did the same parts as the others is not known any more.
+            Self::FailedOnNodes => !share.has_failed() || share.results.len() > 1,
         }
     }
 }
@@ -448,11 +449,15 @@ fn is_awaited(nodes: &BTreeMap<NodeId, NodeState>, node: &NodeId, now: &Now<'_>)
 
 /// What is true after a task: as decided, or as it turned out.
 fn effects<'a>(work: &'a Decided, folded: Option<&Folded>) -> impl Iterator<Item = &'a Effect> {
-    let (succeeded, created) = match folded {
-        Some(folded) => (folded.status == TaskStatus::Succeeded, folded.created),
-        None => (work.decision.verdict == Verdict::Accepted, true),
+    let (succeeded, created, has_part) = match folded {
+        Some(folded) => (folded.status == TaskStatus::Succeeded, folded.created, folded.has_part),
+        None => (work.decision.verdict == Verdict::Accepted, true, false),
     };
-    work.decision.effects.iter().filter(move |effect| succeeded || (created && effect.survives_refusal()))
+    let survives = move |effect: &&Effect| match effect {
+        Effect::PrimaryKey { .. } => has_part,
+        effect => created && effect.survives_refusal(),
+    };
+    work.decision.effects.iter().filter(move |effect| succeeded || survives(effect))
 }
 
 mod names;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use bytes::Bytes;
 use miroir_core::document::{Part, Payload, splice};
 use miroir_core::ids::{ShardCount, ShardId};
-use miroir_core::task::{Decision, Judgement, LogEntry, Step};
+use miroir_core::task::{Decision, Deletion, Judgement, LogEntry, Mutation, Step};
 
 /// Bytes of documents that stay in memory between the decision and the delivery of one entry. Lanes read what is beyond
 /// from the store when they get there: a large payload takes a node longer than that.
@@ -18,6 +18,19 @@ const KEPT: usize = 8 << 20;
 pub(super) struct Decided {
     pub(super) entry: LogEntry,
     pub(super) decision: Decision,
+}
+
+impl Decided {
+    /// About how much memory it takes: ids of documents to delete are most of it.
+    pub(super) fn bytes(&self) -> usize {
+        let mutation = match &self.entry.mutation {
+            Mutation::DeleteDocuments { deletion: Deletion::ByIds(ids) } => {
+                ids.iter().map(|id| size_of::<String>() + id.len()).sum()
+            }
+            _ => 0,
+        };
+        size_of::<Self>() + mutation
+    }
 }
 
 /// An entry that was decided just now.
@@ -47,9 +60,9 @@ impl Prepared {
         Self { decided: Arc::new(Decided { entry, decision: judgement.decision }), documents }
     }
 
-    /// About how much memory its documents take.
+    /// About how much memory it takes.
     pub(super) fn bytes(&self) -> usize {
-        self.documents.iter().map(Documents::bytes).sum()
+        self.decided.bytes() + self.documents.iter().map(Documents::bytes).sum::<usize>()
     }
 }
 

@@ -18,6 +18,9 @@ const MAX_BYTES: usize = 16 << 20;
 /// Entries at most, and parts at most, however small.
 const MAX_ENTRIES: usize = 4096;
 
+/// Memory for the entries themselves.
+const MAX_ENTRY_BYTES: usize = 8 << 20;
+
 type Key = (TaskUid, usize);
 
 #[derive(Debug)]
@@ -31,6 +34,7 @@ pub(super) struct Shelf {
 #[derive(Debug, Default)]
 struct Kept {
     entries: BTreeMap<TaskUid, Arc<Decided>>,
+    entry_bytes: usize,
     parts: BTreeMap<Key, (u64, Arc<Documents>)>,
     /// The parts in the order of their last use.
     by_use: BTreeMap<u64, Key>,
@@ -40,9 +44,21 @@ struct Kept {
 
 impl Kept {
     fn put_entry(&mut self, decided: Arc<Decided>) {
-        self.entries.insert(decided.entry.uid, decided);
-        while self.entries.len() > MAX_ENTRIES {
-            self.entries.pop_first();
+        let uid = decided.entry.uid;
+        self.remove_entry(uid);
+        self.entry_bytes += decided.bytes();
+        self.entries.insert(uid, decided);
+        while self.entries.len() > 1
+            && (self.entries.len() > MAX_ENTRIES || self.entry_bytes > MAX_ENTRY_BYTES)
+            && let Some((oldest, _)) = self.entries.first_key_value()
+        {
+            self.remove_entry(*oldest);
+        }
+    }
+
+    fn remove_entry(&mut self, uid: TaskUid) {
+        if let Some(decided) = self.entries.remove(&uid) {
+            self.entry_bytes -= decided.bytes();
         }
     }
 
@@ -98,7 +114,7 @@ impl Shelf {
     /// Drops an entry that nobody needs any more.
     pub(super) fn remove(&self, uid: TaskUid) {
         let mut kept = self.kept();
-        kept.entries.remove(&uid);
+        kept.remove_entry(uid);
         let parts: Vec<Key> = kept.parts.range((uid, 0)..=(uid, usize::MAX)).map(|(key, _)| *key).collect();
         for key in parts {
             kept.remove_part(key);

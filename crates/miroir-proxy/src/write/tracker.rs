@@ -1,8 +1,8 @@
 //! Notices what a node has finished: one question about everything that is open on it, more often while things happen,
 //! none while nothing is open.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use miroir_core::ids::{NodeId, TaskUid};
 use miroir_core::task::OpResult;
@@ -24,6 +24,9 @@ const AWAY: Duration = Duration::from_millis(500);
 /// Tasks in one question: an address has its limits. The oldest end first.
 const ASKED: usize = 300;
 
+/// How long nothing may end before it is looked whether the node still knows what it is to finish.
+const QUIET: Duration = Duration::from_secs(5);
+
 /// Tasks watched at a time; beyond that the lane waits.
 const OPEN: usize = 10_000;
 
@@ -41,8 +44,10 @@ pub(super) struct Tracker {
     pub(super) node: Node,
     pub(super) timeout: Duration,
     pub(super) events: mpsc::Sender<Event>,
-    /// By the node's number. One task may stand for several requests: one whose answer was lost is found again.
+    /// By the node's number.
     pub(super) open: BTreeMap<u64, Watched>,
+    /// Whether every shard of the node has another copy.
+    pub(super) has_peers: bool,
 }
 
 /// What the node had not finished when the store was last told.
@@ -59,11 +64,12 @@ impl Tracker {
     /// Watches until the future is dropped.
     pub(super) async fn run(mut self, mut more: mpsc::Receiver<Watched>) {
         let mut pause = SHORTEST;
+        let mut moved = Instant::now();
         loop {
             if self.open.is_empty() {
                 let Some(watched) = more.recv().await else { return };
                 self.open.insert(watched.node_task, watched);
-                pause = SHORTEST;
+                (pause, moved) = (SHORTEST, Instant::now());
             }
             while self.open.len() < OPEN
                 && let Ok(watched) = more.try_recv()
@@ -74,10 +80,48 @@ impl Tracker {
             sleep(pause).await;
             pause = match self.ask().await {
                 Some(0) => (pause * 3 / 2).min(LONGEST),
-                Some(_) => SHORTEST,
+                Some(_) => {
+                    moved = Instant::now();
+                    SHORTEST
+                }
                 None => AWAY,
             };
+            if moved.elapsed() > QUIET {
+                self.look_for_deleted().await;
+                moved = Instant::now();
+            }
         }
+    }
+
+    /// A server forgets only tasks that are over: somebody deleted them there, or it made room. How they ended nobody knows,
+    /// so the node's data are compared with its peers'; without peers they are taken to have succeeded.
+    async fn look_for_deleted(&mut self) {
+        let asked: BTreeSet<u64> = self.open.keys().take(ASKED).copied().collect();
+        let Some(known) = self.known(&asked).await else { return };
+        let deleted: Vec<u64> = asked.difference(&known).copied().collect();
+        if deleted.is_empty() {
+            return;
+        }
+        let node = self.node.id().clone();
+        tracing::warn!(%node, tasks = ?deleted, "tasks were deleted on the node before Miroir saw how they ended");
+        // The committer ends only together with this.
+        if self.has_peers {
+            let _ = self.events.send(Event::Lost { node }).await;
+            return;
+        }
+        for Watched { task, op, .. } in deleted.iter().filter_map(|node_task| self.open.remove(node_task)) {
+            let result = OpResult::Done { deleted: None };
+            let _ = self.events.send(Event::Ended { node: node.clone(), task, op, result }).await;
+        }
+    }
+
+    /// Those of the tasks that the node still lists; none if it does not say.
+    async fn known(&self, asked: &BTreeSet<u64>) -> Option<BTreeSet<u64>> {
+        let uids: Vec<String> = asked.iter().map(u64::to_string).collect();
+        let path = format!("/tasks?limit={ASKED}&uids={}", uids.join(","));
+        let reply = self.node.send(NodeRequest::get(path), self.timeout).await.ok()?;
+        let tasks: Value = serde_json::from_slice(&reply.body).ok().filter(|_| reply.status.is_success())?;
+        Some(tasks["results"].as_array()?.iter().filter_map(|task| task["uid"].as_u64()).collect())
     }
 
     /// How many tasks have ended; none if the node does not say.

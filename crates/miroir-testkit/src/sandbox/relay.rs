@@ -17,7 +17,6 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::cluster::merge;
-use super::ports::free_port;
 
 /// Larger than anything that Miroir sends a node.
 const MAX_BODY: usize = 256 << 20;
@@ -91,8 +90,8 @@ impl Drop for Relay {
 impl Relay {
     /// A relay to the server at this base URL, with no rule.
     pub(super) async fn start(upstream: &str) -> Result<Self> {
-        let port = free_port()?;
-        let listener = TcpListener::bind(("127.0.0.1", port)).await.context("cannot listen as a relay")?;
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("cannot listen as a relay")?;
+        let port = listener.local_addr().context("cannot listen as a relay")?.port();
         let http = reqwest::Client::builder().no_proxy().build().context("cannot build the HTTP client")?;
         let situation = watch::Sender::new(Situation::default());
         let shared = Arc::new(Shared { upstream: upstream.to_owned(), http, situation });

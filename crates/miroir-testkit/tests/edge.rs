@@ -183,3 +183,29 @@ async fn a_body_over_the_limit_is_refused_and_not_stored() {
     let body = json!([{"id": 3, "text": "x".repeat(MAX_BODY / 2)}]);
     assert_eq!(client.post("/indexes/films/documents", &body).await.unwrap().status, 202);
 }
+
+#[tokio::test]
+async fn content_types_are_read_and_refused_as_one_node_does() {
+    let pair = Pair::start().await;
+    if !nodes_are_real() {
+        let reply = pair.send(&Request::post("/multi-search", Some("text/plain"), "{}"), own_key).await;
+        assert_eq!((reply[1].status, reply[1].error_code()), (415, Some("invalid_content_type")));
+        return;
+    }
+    for content_type in
+        ["text/csv", "TEXT/CSV; charset=utf-8", "application/+json", "application/json;;", "nonsense", ""]
+    {
+        pair.assert_refused_alike(&Request::post("/multi-search", Some(content_type), "{}"), own_key).await;
+    }
+    let types =
+        ["application/vnd.api+json", "application/json;;", "text/csv;x=\"", "text/json", "Text/Plain", "a"];
+    for content_type in types {
+        let request = Request::post("/indexes/films/documents", Some(content_type), "[{\"id\": 3}]");
+        pair.assert_refused_alike(&request, own_key).await;
+    }
+    for content_type in ["text/json", "application/vnd.api+json", "application/json; charset=utf-8"] {
+        let replies =
+            pair.send(&Request::post("/indexes/films/search", Some(content_type), "{}"), own_key).await;
+        assert_eq!(replies.map(|reply| reply.status), [200, 200], "{content_type}");
+    }
+}

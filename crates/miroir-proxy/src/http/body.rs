@@ -5,6 +5,7 @@ use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use bytes::Bytes;
+use mime::Mime;
 use miroir_core::error::{ErrorCode, ResponseError};
 use serde_json::Value;
 
@@ -45,10 +46,11 @@ impl JsonBody {
     }
 }
 
-/// The essence of the `Content-Type` header: lower case, no parameters.
+/// Type and subtype of the `Content-Type` header; what is no content type as it was sent.
 pub fn content_type(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
-    Some(value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+    let essence = |mime: Mime| format!("{}/{}", mime.type_(), mime.subtype());
+    Some(value.parse().map_or_else(|_| value.to_owned(), essence))
 }
 
 /// The error of a missing or unaccepted content type.
@@ -71,12 +73,13 @@ pub fn content_type_error(given: Option<&str>, accepted: &[&str]) -> ResponseErr
 }
 
 fn check_json_content_type(headers: &HeaderMap) -> Result<(), HttpError> {
-    match content_type(headers).as_deref() {
-        Some("application/json") => Ok(()),
-        // Meilisearch takes any vendor's JSON.
-        Some(name) if name.starts_with("application/") && name.ends_with("+json") => Ok(()),
-        given => Err(content_type_error(given, &["application/json"]).into()),
+    let given = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    // Meilisearch takes any vendor's JSON.
+    let is_json = |mime: Mime| mime.subtype() == mime::JSON || mime.suffix() == Some(mime::JSON);
+    if given.and_then(|given| given.parse().ok()).is_some_and(is_json) {
+        return Ok(());
     }
+    Err(content_type_error(given, &["application/json"]).into())
 }
 
 /// Meilisearch answers 500 to a JSON body whose announced length is over the limit.

@@ -84,7 +84,7 @@ pub async fn run_search(
     }
     let mut body = merged.body;
     body.entry("query").or_insert_with(|| request.body.get("q").cloned().unwrap_or_else(|| json!("")));
-    note_time(&mut body, began);
+    note_time(&mut body, began, 0);
     Ok(Answer { body, shortfall: Shortfall { missing, cut_off: merged.cut_off } })
 }
 
@@ -127,7 +127,8 @@ async fn accept(of: &Searched<'_>, gathered: Answers) -> Result<Answers, HttpErr
     Ok(gathered)
 }
 
-fn note_time(body: &mut Map<String, Value>, began: Instant) {
+/// Writes how long it took since `began`, and `before` that, in milliseconds.
+fn note_time(body: &mut Map<String, Value>, began: Instant, before: u64) {
     let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    body.insert("processingTimeMs".to_owned(), json!(milliseconds));
+    body.insert("processingTimeMs".to_owned(), json!(milliseconds.saturating_add(before)));
 }

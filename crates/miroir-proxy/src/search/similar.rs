@@ -35,7 +35,7 @@ pub async fn run_similar(
         Some(target) if scattered => near_to(&of, request, &target).await?,
         _ => pass_through(&of, request).await?,
     };
-    note_time(&mut body, began);
+    note_time(&mut body, began, 0);
     Ok(Answer { body, shortfall: Shortfall { missing: gathered.missing, cut_off: false } })
 }
 

@@ -180,10 +180,18 @@ async fn one(
     RawQuery(query): RawQuery,
     request: Request,
 ) -> Result<Json<Map<String, Value>>, HttpError> {
-    let view = app.cluster.view.load();
-    let entry = existing(&view, &uid)?;
-    let encoded = request.uri().path().rsplit('/').next().unwrap_or_default();
     let query = query.unwrap_or_default();
+    let view = app.cluster.view.load();
+    let entry = match existing(&view, &uid) {
+        Ok(entry) => entry,
+        // A node that has the index looks at the query itself.
+        Err(missing) => {
+            let path = format!("/indexes/{NOBODY}/documents/x?{query}");
+            check_form(&app.cluster, NodeRequest::get(path)).await?;
+            return Err(missing);
+        }
+    };
+    let encoded = request.uri().path().rsplit('/').next().unwrap_or_default();
     Ok(Json(get_document(&app.cluster, &view, entry, (&id, encoded, &query)).await?))
 }
 

@@ -171,7 +171,11 @@ async fn let_end(app: &App, filter: &TaskFilter) -> Result<(), HttpError> {
 
 /// What is wrong with a filter. A node is asked by a route that only reads: it says the same of a wrong value.
 async fn wrong_filter(app: &App, query: &str, pairs: &[(String, String)]) -> HttpError {
-    match pairs.iter().find(|(name, _)| !FILTERS.contains(&name.as_str())) {
+    // The first one that is wrong is told.
+    let is_wrong = |pair: &(String, String)| {
+        !FILTERS.contains(&pair.0.as_str()) || read_query(std::slice::from_ref(pair)).is_err()
+    };
+    match pairs.iter().find(|pair| is_wrong(pair)).filter(|(name, _)| !FILTERS.contains(&name.as_str())) {
         Some((name, _)) => {
             let known = FILTERS.map(|name| format!("`{name}`")).join(", ");
             HttpError::new(

@@ -12,8 +12,8 @@ mod store;
 
 pub use error::StoreError;
 pub use model::{
-    Adding, Administration, CatalogChange, Collection, Commit, Deciding, Delivery, NewEntry, NodeRecord,
-    NodeTask, OpSent, Rebuilt, Reception, Relabelling, SettingsChange, Settled, TaskAction, Work,
+    Accepted, Adding, Administration, CatalogChange, Collection, Commit, Deciding, Delivery, NewEntry,
+    NodeRecord, NodeTask, OpSent, Rebuilt, Reception, Relabelling, SettingsChange, Settled, TaskAction, Work,
 };
 pub use sqlite::SqliteStore;
 pub use store::{KEPT_BROADCASTS, Store};

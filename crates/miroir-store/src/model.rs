@@ -1,5 +1,7 @@
 //! What goes into the store and comes out of it.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use miroir_core::error::ResponseError;
 use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, SettingsVersion, TaskUid};
@@ -206,6 +208,19 @@ pub struct Rebuilt {
     pub next_node_task: u64,
 }
 
+/// A damaged node that is taken as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    /// The node.
+    pub node: NodeId,
+    /// Its lane goes on from here.
+    pub cursor: TaskUid,
+    /// The first number of its own queue that is not accounted for.
+    pub next_node_task: u64,
+    /// Entries that it gets again, though it received them before its loss.
+    pub again: BTreeSet<TaskUid>,
+}
+
 /// Something about the settings of an index.
 #[derive(Debug, Clone, PartialEq)]
 pub enum SettingsChange {
@@ -245,6 +260,8 @@ pub struct Commit {
     pub nodes: Vec<(NodeId, SyncState)>,
     /// Nodes that begin anew.
     pub rebuilt: Vec<Rebuilt>,
+    /// Nodes that are taken as they are.
+    pub accepted: Vec<Accepted>,
     /// Entries that nobody needs any more: only their tasks remain.
     pub forgotten: Vec<TaskUid>,
 }

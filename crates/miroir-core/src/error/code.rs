@@ -368,6 +368,13 @@ error_codes! {
     503 System {
         TooManySearchRequests "too_many_search_requests",
     }
+    // Miroir's own, for those who run it.
+    404 InvalidRequest {
+        MiroirNodeNotFound "miroir_node_not_found",
+    }
+    409 InvalidRequest {
+        MiroirNodeNotDamaged "miroir_node_not_damaged",
+    }
     // Miroir's own: what it does not do yet.
     501 InvalidRequest {
         MiroirNotSupported "miroir_not_supported",

@@ -5,12 +5,13 @@
 //!  in sync -----------------> behind ---------------------> damaged
 //!   ^ ^ \                     |   ^                          ^   |
 //!   | |  \--FailedAlone,------+---+--------------------------/   |
-//!   | |     DataLost          |   \-----------Rebuilt-----------/
+//!   | |     DataLost          |   \------Rebuilt, Restored--------/
 //!   | \-------CaughtUp--------/
 //! ```
 //!
 //! A node that is behind gets the writes that it misses and catches up by itself. A damaged node refused a write that
-//! others took, or lost what it had: no later write brings that back, so it stays out until its data are copied anew.
+//! others took, or lost what it had: no later write brings that back, so it stays out until its data are copied anew, or
+//! what it had is there again.
 
 use std::fmt;
 
@@ -41,6 +42,8 @@ pub enum SyncEvent {
     DataLost,
     /// Its data were copied anew from its peers, up to some place in the log.
     Rebuilt,
+    /// What it had is there again, or it is taken as it is: it goes on where it was.
+    Restored,
 }
 
 impl SyncState {
@@ -51,12 +54,11 @@ impl SyncState {
     #[must_use]
     pub const fn next(self, event: SyncEvent) -> Self {
         match (self, event) {
-            (Self::Behind, SyncEvent::LeftBehind | SyncEvent::Rebuilt)
+            (Self::Behind, SyncEvent::LeftBehind | SyncEvent::Rebuilt | SyncEvent::Restored)
             | (Self::InSync, SyncEvent::LeftBehind)
-            | (Self::Damaged, SyncEvent::Rebuilt) => Self::Behind,
-            (Self::InSync | Self::Behind, SyncEvent::CaughtUp) | (Self::InSync, SyncEvent::Rebuilt) => {
-                Self::InSync
-            }
+            | (Self::Damaged, SyncEvent::Rebuilt | SyncEvent::Restored) => Self::Behind,
+            (Self::InSync | Self::Behind, SyncEvent::CaughtUp)
+            | (Self::InSync, SyncEvent::Rebuilt | SyncEvent::Restored) => Self::InSync,
             (Self::InSync | Self::Behind, SyncEvent::FailedAlone | SyncEvent::DataLost)
             | (
                 Self::Damaged,

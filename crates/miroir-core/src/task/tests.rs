@@ -129,15 +129,16 @@ fn a_task_reaches_a_final_status_once_and_never_leaves_it() {
 }
 
 #[test]
-fn a_node_catches_up_from_anything_but_damage_and_from_that_when_it_was_rebuilt() {
-    use SyncEvent::{CaughtUp, DataLost, FailedAlone, LeftBehind, Rebuilt};
+fn a_node_catches_up_from_anything_but_damage_and_from_that_when_it_was_rebuilt_or_restored() {
+    use SyncEvent::{CaughtUp, DataLost, FailedAlone, LeftBehind, Rebuilt, Restored};
     use SyncState::{Behind, Damaged, InSync};
     for state in SyncState::ALL.iter().copied() {
-        let next = [LeftBehind, CaughtUp, FailedAlone, DataLost, Rebuilt].map(|event| state.next(event));
+        let next = [LeftBehind, CaughtUp, FailedAlone, DataLost, Rebuilt, Restored];
+        let next = next.map(|event| state.next(event));
         let expected = match state {
-            InSync => [Behind, InSync, Damaged, Damaged, InSync],
-            Behind => [Behind, InSync, Damaged, Damaged, Behind],
-            Damaged => [Damaged, Damaged, Damaged, Damaged, Behind],
+            InSync => [Behind, InSync, Damaged, Damaged, InSync, InSync],
+            Behind => [Behind, InSync, Damaged, Damaged, Behind, Behind],
+            Damaged => [Damaged, Damaged, Damaged, Damaged, Behind, Behind],
         };
         assert_eq!(next, expected, "{state}");
         assert_eq!(SyncState::from_name(state.as_str()), Some(state));

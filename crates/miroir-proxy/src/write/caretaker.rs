@@ -1,7 +1,7 @@
 //! One node's life in the write path:
 //!
 //! ```text
-//!              +--------------------- its data were copied anew -----------------------+
+//!              +-------------- its data were copied anew, or are there again -----------+
 //!              v                                                                       |
 //!  delivering: lane, tracker and a watch on its history --(lost, or damaged)--> rebuilding
 //! ```
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use miroir_core::ids::{NodeId, PhysicalUid, TaskUid};
 use miroir_core::task::SyncState;
-use miroir_store::{NodeRecord, Store};
+use miroir_store::{NodeRecord, NodeTask, Store};
 use serde_json::Value;
 use time::OffsetDateTime;
 use tokio::sync::{mpsc, watch};
@@ -104,6 +104,7 @@ impl Caretaker {
             log_id: Arc::clone(&self.log_id),
             timeout: self.timeout,
             cursor: record.cursor,
+            received: received_from(record.cursor, self.node.id(), &node_tasks),
             next_node_task: record.next_node_task,
             accounted: Arc::clone(&accounted),
             stragglers: Arc::clone(&stragglers),
@@ -223,4 +224,9 @@ impl Caretaker {
         let answer: Value = serde_json::from_slice(&reply.body).ok()?;
         Some(read_inventory(&answer)?.into_keys().collect())
     }
+}
+
+fn received_from(cursor: TaskUid, node: &NodeId, node_tasks: &[NodeTask]) -> BTreeSet<TaskUid> {
+    let received = node_tasks.iter().filter(|it| it.node == *node && it.task >= cursor);
+    received.map(|it| it.task).collect()
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use miroir_core::ids::{NodeId, PhysicalUid, TaskUid};
 use miroir_core::task::{OpResult, SyncState};
-use miroir_store::{CatalogChange, Commit, Rebuilt, Store};
+use miroir_store::{Accepted, CatalogChange, Commit, Rebuilt, Store};
 use time::OffsetDateTime;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::timeout;
@@ -41,6 +41,10 @@ pub(super) enum Event {
     Taking { node: NodeId, refusal: Option<String> },
     /// A node's data were copied anew.
     Rebuilt(Rebuilt),
+    /// What a node had lost is there again.
+    Restored { node: NodeId },
+    /// A damaged node is taken as it is.
+    Accepted(Accepted),
     /// A node's settings were read back.
     ReadBack { node: NodeId, task: TaskUid, verdict: Verdict },
     /// A node was seen to have an index's settings as the catalog says.
@@ -57,6 +61,8 @@ struct News {
     seen: Vec<(PhysicalUid, NodeId)>,
     /// Nodes whose data were copied anew.
     rebuilt: Vec<Rebuilt>,
+    /// Nodes that are taken as they are.
+    accepted: Vec<Accepted>,
     /// Entries that nobody needs any more because of that.
     forgotten: Vec<TaskUid>,
 }
@@ -115,6 +121,7 @@ impl Committer {
         let mut outcome = self.with_ledger(Ledger::settle);
         outcome.commit.results = news.results;
         outcome.commit.rebuilt = news.rebuilt;
+        outcome.commit.accepted = news.accepted;
         outcome.commit.forgotten.extend(news.forgotten);
         let gone = self.gone(&outcome.commit);
         self.rollouts.note_seen(&mut outcome.commit, news.seen);
@@ -151,9 +158,17 @@ impl Committer {
                 }
                 Event::Rebuilt(rebuilt) => {
                     news.forgotten.extend(ledger.begin_anew(&rebuilt));
-                    self.rollouts.broadcasts.doubt_all(&rebuilt.node);
-                    self.membership.note_refusal(&rebuilt.node, None);
+                    self.doubt(&rebuilt.node);
                     news.rebuilt.push(rebuilt);
+                }
+                Event::Restored { node } => {
+                    ledger.take_back_in(&node);
+                    self.doubt(&node);
+                }
+                Event::Accepted(accepted) => {
+                    ledger.accept(&accepted);
+                    self.doubt(&accepted.node);
+                    news.accepted.push(accepted);
                 }
                 Event::HasSettings { node, index } => news.seen.push((index, node)),
                 Event::ReadBack { node, task, verdict } => {
@@ -164,6 +179,12 @@ impl Committer {
             }
         }
         news
+    }
+
+    /// The node was changed by others than its lane.
+    fn doubt(&self, node: &NodeId) {
+        self.rollouts.broadcasts.doubt_all(node);
+        self.membership.note_refusal(node, None);
     }
 
     /// Indexes that are gone from the nodes, and did not only change their name.

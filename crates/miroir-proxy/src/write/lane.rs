@@ -14,6 +14,7 @@
 //! with what was to be sent (see [`recall`](super::recall)), so that nothing is sent twice and nothing stands before what
 //! it has to follow. A node whose queue ends before what it once had has lost its data: its lane ends.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -63,6 +64,8 @@ pub(super) struct Lane {
     pub(super) timeout: Duration,
     /// The first entry that is not delivered.
     pub(super) cursor: TaskUid,
+    /// Entries behind the cursor that were received before: a node that was taken as it is gets only some again.
+    pub(super) received: BTreeSet<TaskUid>,
     /// The first number of the node's queue that is not accounted for; none before the first meeting.
     pub(super) next_node_task: Option<u64>,
     /// Where others can read it.
@@ -159,7 +162,9 @@ impl Lane {
                     if self.gate.limit().is_some_and(|limit| uid >= limit) {
                         continue;
                     }
-                    if self.deliver(&work, &mut pending).await == Delivered::HistoryLost {
+                    if !self.received.contains(&uid)
+                        && self.deliver(&work, &mut pending).await == Delivered::HistoryLost
+                    {
                         return LaneEnd::HistoryLost;
                     }
                     self.cursor = TaskUid(uid.0 + 1);

@@ -50,12 +50,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use miroir_core::document::Payload;
-use miroir_core::ids::{IndexUid, PhysicalUid, TaskUid};
+use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, TaskUid};
 use miroir_core::keys::UidPattern;
 use miroir_core::network::Network;
 use miroir_core::settings::Broadcast;
 use miroir_core::task::{
-    Mutation, Task, TaskFilter, TaskList, TaskPage, TaskStatus, TaskSummary, details_at_start,
+    Mutation, SyncState, Task, TaskFilter, TaskList, TaskPage, TaskStatus, TaskSummary, details_at_start,
 };
 pub use miroir_store::TaskAction;
 use miroir_store::{Administration, Collection, NewEntry, Store};
@@ -66,6 +66,7 @@ use tokio::task::JoinSet;
 
 use self::arrivals::Arrivals;
 use self::ledger::Ledger;
+use self::rebuild::Orders;
 use self::room::Room;
 use crate::settings::Broadcasts;
 use crate::webhook::Ended;
@@ -102,6 +103,8 @@ pub struct Writer {
     /// Tells webhooks.
     told: Ended,
     broadcasts: Arc<Broadcasts>,
+    /// What operators want of damaged nodes.
+    orders: Arc<Orders>,
     background: Arc<tokio::sync::Mutex<JoinSet<()>>>,
 }
 
@@ -237,6 +240,16 @@ impl Writer {
     /// The last changes of an index's settings, newest first.
     pub async fn past_broadcasts(&self, index: PhysicalUid) -> Result<Vec<Broadcast>, WriteError> {
         Ok(self.store.broadcasts(index).await?)
+    }
+
+    /// What a damaged node had and no other node has is given up, soon. False if the node is not damaged.
+    pub fn accept_loss(&self, node: &NodeId) -> bool {
+        let is_damaged =
+            self.node_progress().get(node).is_some_and(|progress| progress.sync == SyncState::Damaged);
+        if is_damaged {
+            self.orders.accept_loss(node.clone());
+        }
+        is_damaged
     }
 
     /// Stops the work in the background wherever it stands, as a crash would, and waits for that.

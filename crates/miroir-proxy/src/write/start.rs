@@ -20,7 +20,7 @@ use super::committer::{Committer, Event};
 use super::gate::Gates;
 use super::ledger::{Ledger, is_rollout};
 use super::prepared::Decided;
-use super::rebuild::Rebuilder;
+use super::rebuild::{Orders, Rebuilder};
 use super::rollout::{LedgerTargets, Rollouts};
 use super::room::Room;
 use super::sequencer::Sequencer;
@@ -109,6 +109,7 @@ impl Shared {
         let (events, ends) = mpsc::channel::<Event>(CHANNEL);
         let (decided, _) = watch::channel(first_undecided);
         let gates = Arc::new(Gates::new(nodes.values().map(|node| (&node.id, node.cursor))));
+        let orders = Arc::new(Orders::default());
         let rebuilder = Arc::new(Rebuilder {
             store: Arc::clone(&self.store),
             ledger: Arc::clone(&ledger),
@@ -116,6 +117,7 @@ impl Shared {
             gates: Arc::clone(&gates),
             timeout: self.config.node_timeout,
             events: events.clone(),
+            orders: Arc::clone(&orders),
             turn: tokio::sync::Mutex::default(),
         });
         let mut syncs = BTreeMap::new();
@@ -207,6 +209,7 @@ impl Shared {
             ended,
             told,
             broadcasts: self.broadcasts,
+            orders,
             background: Arc::new(tokio::sync::Mutex::new(background)),
         }
     }

@@ -12,8 +12,8 @@ use super::records;
 use super::rows::{big, json, nanoseconds, parsed, task_uid};
 use super::settings;
 use crate::{
-    CatalogChange, Collection, Commit, Deciding, Delivery, NewEntry, OpSent, Rebuilt, Reception, Relabelling,
-    Settled, StoreError,
+    Accepted, CatalogChange, Collection, Commit, Deciding, Delivery, NewEntry, OpSent, Rebuilt, Reception,
+    Relabelling, Settled, StoreError,
 };
 
 pub(super) fn counter(db: &Connection, name: &str) -> Result<i64, StoreError> {
@@ -127,6 +127,18 @@ fn begin_anew(db: &Connection, rebuilt: &Rebuilt) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// The node goes on as it is, and what it gets again counts as never received.
+fn accept(db: &Connection, accepted: &Accepted) -> Result<(), StoreError> {
+    let node = accepted.node.as_str();
+    db.prepare_cached("UPDATE nodes SET next_undelivered = ?2, next_node_task = ?3 WHERE id = ?1")?
+        .execute(params![node, big(accepted.cursor.0), big(accepted.next_node_task)])?;
+    for task in &accepted.again {
+        db.prepare_cached("DELETE FROM node_tasks WHERE node_id = ?1 AND task_uid = ?2")?
+            .execute(params![node, big(task.0)])?;
+    }
+    Ok(())
+}
+
 pub(super) fn deliver(db: &Connection, delivery: &Delivery) -> Result<(), StoreError> {
     let received = delivery.sent.iter().filter_map(|sent| match sent.reception {
         Reception::Enqueued(node_task) => Some(big(node_task) + 1),
@@ -182,6 +194,9 @@ pub(super) fn commit(db: &Connection, commit: &Commit) -> Result<(), StoreError>
     }
     for rebuilt in &commit.rebuilt {
         begin_anew(db, rebuilt)?;
+    }
+    for accepted in &commit.accepted {
+        accept(db, accepted)?;
     }
     for change in &commit.settings {
         settings::change(db, change)?;

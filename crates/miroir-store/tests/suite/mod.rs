@@ -23,8 +23,8 @@ use miroir_core::task::{
 };
 use miroir_core::view::IndexEntry;
 use miroir_store::{
-    Administration, CatalogChange, Collection, Commit, Deciding, Delivery, NewEntry, OpSent, Rebuilt,
-    Reception, SettingsChange, Settled, Store, TaskAction,
+    Accepted, Administration, CatalogChange, Collection, Commit, Deciding, Delivery, NewEntry, OpSent,
+    Rebuilt, Reception, SettingsChange, Settled, Store, TaskAction,
 };
 use serde_json::{Map, json};
 use time::macros::datetime;
@@ -52,6 +52,7 @@ macro_rules! conformance {
             the_first_api_keys_are_made_once,
             the_end_of_a_nodes_own_queue_is_remembered_and_never_goes_back,
             a_rebuilt_node_begins_anew,
+            a_node_that_is_taken_as_it_is_gets_again_only_what_it_is_to_get_again,
             tasks_are_found_by_everything_a_client_can_filter_by,
             pages_of_tasks_follow_each_other_in_both_directions,
             nodes_are_added_once_and_begin_at_the_end_of_the_log,
@@ -316,6 +317,33 @@ pub async fn a_rebuilt_node_begins_anew(engine: &impl Engine) {
     assert_eq!((anew.cursor, anew.next_node_task, anew.sync), (TaskUid(5), Some(2), SyncState::Behind));
     assert_eq!((same.cursor, same.next_node_task, same.sync), (TaskUid(1), Some(42), SyncState::InSync));
     assert!(store.node_tasks().await.unwrap().iter().all(|task| task.node == other));
+}
+
+pub async fn a_node_that_is_taken_as_it_is_gets_again_only_what_it_is_to_get_again(engine: &impl Engine) {
+    let store = engine.open();
+    let node = NodeId::new("a");
+    store.add_nodes(vec![node.clone()]).await.unwrap();
+    for index in ["a", "b", "c"] {
+        store.append(entry(index, create())).await.unwrap();
+    }
+    decide_all(&*store).await;
+    let sent = |task| OpSent { task: TaskUid(task), op: 0, reception: Reception::Enqueued(40 + task) };
+    let sent = (0..3).map(sent).collect();
+    store.deliver(Delivery { node: node.clone(), cursor: TaskUid(3), sent, at: NOW }).await.unwrap();
+    let accepted = Accepted {
+        node: node.clone(),
+        cursor: TaskUid(1),
+        next_node_task: 7,
+        again: BTreeSet::from([TaskUid(1)]),
+    };
+    store.commit(Commit { accepted: vec![accepted], ..Commit::default() }).await.unwrap();
+    drop(store);
+    let store = engine.open();
+    let known = store.nodes().await.unwrap();
+    assert_eq!((known[0].cursor, known[0].next_node_task), (TaskUid(1), Some(7)));
+    let mut received: Vec<_> = store.node_tasks().await.unwrap().into_iter().map(|it| it.task.0).collect();
+    received.sort_unstable();
+    assert_eq!(received, [0, 2]);
 }
 
 async fn with_five_tasks(engine: &impl Engine) -> Arc<dyn Store> {

@@ -143,6 +143,11 @@ impl Cluster {
         self.nodes[index].restart_emptied().await
     }
 
+    /// Kills node `index` and starts it again with the disk of which it was emptied; returns when it answers.
+    pub async fn restart_node_put_back(&mut self, index: usize) -> Result<()> {
+        self.nodes[index].restart_put_back().await
+    }
+
     /// kill -9 of Miroir.
     pub fn kill_proxy(&mut self) -> Result<()> {
         self.proxy.kill()

@@ -74,13 +74,29 @@ impl Node {
     /// Kills the node and starts it again at the same port with an empty disk, and waits until it is healthy.
     pub async fn restart_emptied(&mut self) -> Result<()> {
         self.process.kill()?;
-        std::fs::remove_dir_all(self.data.path().join(DATABASE)).context("cannot remove a node's data")?;
+        let (there, lost) = (self.data.path().join(DATABASE), self.data.path().join(LOST));
+        if lost.exists() {
+            std::fs::remove_dir_all(&lost).context("cannot remove data that a node lost before")?;
+        }
+        std::fs::rename(there, lost).context("cannot take a node's data away")?;
+        self.restart().await
+    }
+
+    /// Kills a node that was emptied and starts it again with the disk that it had, and waits until it is healthy.
+    pub async fn restart_put_back(&mut self) -> Result<()> {
+        self.process.kill()?;
+        let (there, lost) = (self.data.path().join(DATABASE), self.data.path().join(LOST));
+        std::fs::remove_dir_all(&there).context("cannot remove a node's data")?;
+        std::fs::rename(lost, there).context("cannot put a node's data back")?;
         self.restart().await
     }
 }
 
 /// The folder of a node's database.
 const DATABASE: &str = "db";
+
+/// Where the database is that a node was emptied of.
+const LOST: &str = "lost";
 
 fn meilisearch_args(data: &Path, port: u16) -> Vec<OsString> {
     let address = format!("127.0.0.1:{port}");

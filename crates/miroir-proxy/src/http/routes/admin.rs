@@ -1,7 +1,7 @@
 //! `/_miroir/…`: how the cluster is doing, for those who run it. Field names are in snake case, so that nobody takes an
 //! answer for one of Meilisearch's.
 
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::{HeaderName, StatusCode, header};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -25,6 +25,7 @@ pub(super) fn routes() -> Router<App> {
         .route("/_miroir/topology", get(topology))
         .route("/_miroir/shards", get(shards))
         .route("/_miroir/ready", get(ready))
+        .route("/_miroir/nodes/{node}/accept-loss", post(accept_loss))
         .route("/_miroir/metrics", get(metrics))
         .route("/_miroir/indexes/{index}/settings/broadcast", get(broadcasts))
         .route("/_miroir/indexes/{index}/settings/broadcast/retry", post(retry_broadcast))
@@ -50,6 +51,23 @@ async fn ready(State(app): State<App>) -> (StatusCode, Json<Value>) {
 async fn topology(_: AdminAuthorized, State(app): State<App>) -> Json<Topology> {
     let view = app.cluster.view.load();
     Json(look(&app.layout, &app.cluster.membership, &view, &app.writer.node_progress()))
+}
+
+/// Gives up what only this node had.
+async fn accept_loss(
+    _: AdminAuthorized,
+    Path(node): Path<String>,
+    State(app): State<App>,
+) -> Result<(StatusCode, Json<Value>), HttpError> {
+    let id = NodeId::new(node);
+    if app.cluster.membership.node(&id).is_none() {
+        return Err(HttpError::new(ErrorCode::MiroirNodeNotFound, format!("There is no node `{id}`.")));
+    }
+    if !app.writer.accept_loss(&id) {
+        let message = format!("Node `{id}` is not damaged: there is no loss to accept.");
+        return Err(HttpError::new(ErrorCode::MiroirNodeNotDamaged, message));
+    }
+    Ok((StatusCode::ACCEPTED, Json(json!({ "node": id, "accepted": true }))))
 }
 
 async fn metrics(_: AdminAuthorized, state: State<App>) -> ([(HeaderName, &'static str); 1], String) {

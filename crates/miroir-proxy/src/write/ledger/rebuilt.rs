@@ -1,13 +1,13 @@
 //! Nodes that lose their data, and nodes whose data were copied anew.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use miroir_core::ids::{IndexUid, NodeId, TaskUid};
-use miroir_core::task::SyncEvent;
+use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, TaskUid};
+use miroir_core::task::{Deletion, Mutation, Step, SyncEvent};
 use miroir_core::view::IndexEntry;
-use miroir_store::Rebuilt;
+use miroir_store::{Accepted, NodeTask, Rebuilt};
 
-use super::{Ledger, Stage};
+use super::{Ledger, Open, Share, Stage};
 
 impl Ledger {
     /// The indexes as the ended tasks leave them.
@@ -23,7 +23,7 @@ impl Ledger {
     /// Whether the node has done its share of every task before `end`.
     pub(in crate::write) fn has_done_before(&self, node: &NodeId, end: TaskUid) -> bool {
         let mut before = self.open.range(..end);
-        before.all(|(_, open)| open.shares.get(node).is_none_or(super::Share::is_done))
+        before.all(|(_, open)| open.shares.get(node).is_none_or(Share::is_done))
     }
 
     /// The node lost what it had.
@@ -56,6 +56,67 @@ impl Ledger {
         forgotten
     }
 
+    /// What the node had is there again: it goes on where it was.
+    pub(in crate::write) fn take_back_in(&mut self, node: &NodeId) {
+        if let Some(state) = self.nodes.get_mut(node) {
+            state.refuses = false;
+            state.sync = state.sync.next(SyncEvent::Restored);
+        }
+    }
+
+    /// The node goes on as it is, and gets some entries again.
+    pub(in crate::write) fn accept(&mut self, accepted: &Accepted) {
+        for task in &accepted.again {
+            let Some(open) = self.open.get_mut(task) else { continue };
+            if let Some(share) = open.shares.get_mut(&accepted.node) {
+                share.results.fill(None);
+                share.unverified = open.rollout.is_some();
+            }
+        }
+        self.take_back_in(&accepted.node);
+    }
+
+    /// What the node received and has to get again when it is taken as it is: what it had not finished, and everything
+    /// about indexes that are not created yet as far as clients can see.
+    pub(in crate::write) fn to_do_again(&self, node: &NodeId, received: &[NodeTask]) -> BTreeSet<TaskUid> {
+        let is_of_new_index = |task: TaskUid| {
+            self.work(task).is_some_and(|work| !self.catalog.contains_key(&work.entry.index_uid))
+        };
+        let received = received.iter().filter(|received| received.node == *node);
+        received.filter(|it| it.result.is_none() || is_of_new_index(it.task)).map(|it| it.task).collect()
+    }
+
+    /// A task before `end` that is not over, of which the node owes a share that may not be done twice.
+    pub(in crate::write) fn unrepeatable_before(&self, node: &NodeId, end: TaskUid) -> Option<TaskUid> {
+        let owes = |task: &TaskUid| {
+            let share = self.open.get(task).and_then(|open| open.shares.get(node));
+            share.is_some_and(|share| !share.is_done())
+        };
+        let repeatable = |task: &TaskUid| {
+            self.work(*task).is_none_or(|work| match &work.entry.mutation {
+                Mutation::EditDocuments { .. } => false,
+                Mutation::DeleteDocuments { deletion } => !matches!(deletion, Deletion::ByFilter(_)),
+                _ => true,
+            })
+        };
+        let mut before = self.open.range(..end).map(|(task, _)| task);
+        before.find(|task| owes(task) && !repeatable(task)).copied()
+    }
+
+    /// The indexes that the node has if it lost nothing.
+    pub(in crate::write) fn must_have(&self, node: &NodeId) -> BTreeSet<PhysicalUid> {
+        let owed: BTreeSet<&IndexUid> =
+            self.open.values().filter(|it| it.is_owed_late_by(node)).map(|open| &open.index).collect();
+        let is_going = |uid: &IndexUid| {
+            let tasks = self.queues.get(uid).into_iter().flatten();
+            let mut works = tasks.filter_map(|task| self.work(*task));
+            works.any(|work| work.decision.steps.iter().any(|step| matches!(step, Step::DeleteIndex)))
+        };
+        let held = self.catalog.values().filter(|index| index.placement.shard_count_of(node) > 0);
+        let certain = held.filter(|index| !owed.contains(&index.uid) && !is_going(&index.uid));
+        certain.map(|index| index.physical.clone()).collect()
+    }
+
     /// The node does not owe its share of these tasks any more. Answers the entries that nobody needs any more.
     pub(in crate::write) fn forgive(
         &mut self,
@@ -81,5 +142,11 @@ impl Ledger {
             self.rollouts.remove(task);
         }
         forgotten
+    }
+}
+
+impl Open {
+    fn is_owed_late_by(&self, node: &NodeId) -> bool {
+        matches!(self.stage, Stage::Settled { .. }) && self.shares.contains_key(node)
     }
 }

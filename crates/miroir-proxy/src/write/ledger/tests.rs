@@ -7,7 +7,7 @@ use miroir_core::placement::ReplicationFactor;
 use miroir_core::task::{
     Circumstances, MissingIndex, Mutation, NewIndexRules, SettingsOrigin, ShardRules, judge,
 };
-use miroir_store::Rebuilt;
+use miroir_store::{Accepted, NodeTask, Rebuilt};
 use serde_json::{Map, json};
 
 use super::*;
@@ -88,6 +88,17 @@ impl Bench {
     fn apply(&mut self, uid: u64) {
         for node in [a(), b()] {
             self.ledger.note(&node, TaskUid(uid), 0, done());
+        }
+    }
+
+    /// The node has done these, and nobody has to read it back.
+    fn apply_on<const N: usize>(&mut self, node: &NodeId, tasks: [u64; N]) {
+        for task in tasks {
+            // No task here has more requests to a node.
+            for op in 0..3 {
+                self.ledger.note(node, TaskUid(task), op, done());
+            }
+            self.ledger.note_verified(TaskUid(task), node);
         }
     }
 
@@ -438,4 +449,55 @@ fn a_node_whose_data_were_copied_anew_is_waited_for_again_though_it_took_no_writ
     assert!(bench.ended().is_empty());
     bench.note(&b(), 1, done());
     assert_eq!(bench.ended(), [1]);
+}
+
+#[test]
+fn a_node_that_is_taken_as_it_is_does_again_what_it_had_not_finished_and_nothing_else() {
+    let mut bench = Bench::new();
+    bench.add(0, "x");
+    bench.add(1, "x");
+    bench.add(2, "new");
+    bench.ledger.lose(&b());
+    bench.apply_on(&b(), [0, 2]);
+    let of =
+        |task, node, result| NodeTask { node, task: TaskUid(task), op: 0, node_task: Some(task), result };
+    let received = [of(0, b(), Some(done())), of(1, b(), None), of(2, b(), Some(done())), of(0, a(), None)];
+    let again = bench.ledger.to_do_again(&b(), &received);
+    assert_eq!(again, BTreeSet::from([TaskUid(1), TaskUid(2)]), "nobody sees yet that `new` was created");
+    bench.ledger.accept(&Accepted { node: b(), cursor: TaskUid(1), next_node_task: 0, again });
+    bench.apply_on(&a(), [0, 1, 2]);
+    assert_eq!(bench.ended(), [0], "what it had finished counts");
+    bench.apply_on(&b(), [1, 2]);
+    assert_eq!(bench.ended(), [2, 1]);
+    assert_eq!(bench.ledger.progress()[&b()].sync, SyncState::InSync);
+}
+
+#[test]
+fn a_node_that_has_everything_again_owes_what_it_owed() {
+    let mut bench = Bench::new();
+    bench.away.borrow_mut().insert(b());
+    bench.add(0, "x");
+    bench.note(&a(), 0, done());
+    assert_eq!(bench.ended(), [0]);
+    bench.ledger.lose(&b());
+    assert_eq!(bench.settle().commit.nodes, [(b(), SyncState::Damaged)]);
+    bench.ledger.take_back_in(&b());
+    assert_eq!(bench.settle().commit.nodes, [(b(), SyncState::Behind)]);
+    bench.note(&b(), 0, done());
+    assert_eq!(bench.settle().commit.nodes, [(b(), SyncState::InSync)]);
+}
+
+#[test]
+fn a_node_must_have_the_indexes_that_it_holds_but_for_those_that_it_owes_or_that_are_going() {
+    let mut bench = Bench::new();
+    let x = BTreeSet::from([PhysicalUid::new("x")]);
+    assert_eq!(bench.ledger.must_have(&b()), x);
+    bench.add(0, "x");
+    assert_eq!(bench.ledger.must_have(&b()), x);
+    bench.away.borrow_mut().insert(b());
+    bench.note(&a(), 0, done());
+    assert_eq!(bench.ended(), [0]);
+    assert_eq!((bench.ledger.must_have(&b()).len(), bench.ledger.must_have(&a())), (0, x));
+    bench.write(1, "x", Mutation::DeleteIndex);
+    assert!(bench.ledger.must_have(&a()).is_empty());
 }

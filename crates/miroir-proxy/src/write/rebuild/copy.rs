@@ -70,28 +70,26 @@ async fn drop_other_indexes(
     Ok(left)
 }
 
-/// Peers have the same settings, so what one of them says is what the target has to say.
+/// Peers have the same settings, so what one of them says is what the target has to say. Without one the catalog says it.
 async fn copy_settings(target: &Target, wanted: &Wanted) -> Result<(), RebuildError> {
     let index = &wanted.index;
     let path = format!("/indexes/{}/settings", index.physical);
-    let Some(peer) = wanted.shards.values().next() else { return Ok(()) };
-    let right = ask(peer, NodeRequest::get(path.as_str()), target.timeout()).await?;
-    if target.ask(NodeRequest::get(path.as_str())).await? == right {
-        return Ok(());
+    if let Some(peer) = wanted.shards.values().next() {
+        let right = ask(peer, NodeRequest::get(path.as_str()), target.timeout()).await?;
+        if target.ask(NodeRequest::get(path.as_str())).await? == right {
+            return Ok(());
+        }
+        target.run(NodeRequest::new(Method::DELETE, path.as_str())).await?;
     }
     let settings = node_settings(&index.settings, index.settings.as_patch(), index.node_context());
-    target.run(NodeRequest::new(Method::DELETE, path.as_str())).await?;
     target.run(NodeRequest::new(Method::PATCH, path).json(Value::Object(settings).to_string())).await
 }
 
 /// Deletes documents that belong to shards of other nodes, or to none.
 async fn drop_other_shards(target: &Target, wanted: &Wanted) -> Result<(), RebuildError> {
     let index = &wanted.index;
-    let others: Vec<String> = wanted
-        .shards
-        .keys()
-        .map(|shard| format!("{} NOT EXISTS", field_name(*shard, index.shards)))
-        .collect();
+    let others: Vec<String> =
+        wanted.all_shards().map(|shard| format!("{} NOT EXISTS", field_name(*shard, index.shards))).collect();
     let path = format!("/indexes/{}/documents/delete", index.physical);
     target.run(NodeRequest::post(path).json(json!({ "filter": others }).to_string())).await
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, ShardId};
+use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, ShardId, TaskUid};
 use miroir_store::StoreError;
 use thiserror::Error;
 
@@ -14,10 +14,7 @@ pub(super) enum RebuildError {
     Node(#[from] NodeError),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error(
-        "no other node has a copy of shard {shard} of index `{index}` that can be read now: bring its other nodes back, or \
-         restore this node's disk"
-    )]
+    #[error("no other node has a copy of shard {shard} of index `{index}` that can be read now")]
     NoPeer { index: IndexUid, shard: ShardId },
     #[error("node `{node}` answered HTTP {status} to {request}: {message}")]
     Refused { node: NodeId, request: String, status: u16, message: String },
@@ -29,6 +26,11 @@ pub(super) enum RebuildError {
     NoId(PhysicalUid),
     #[error("an answer can't be read: {0}")]
     Unreadable(String),
+    #[error(
+        "task {0} waits for this node and can't be done twice, and other shards of the node have to be copied: bring the \
+         nodes back that have the missing copies"
+    )]
+    Unrepeatable(TaskUid),
     #[error("its peers did not stand still within {} s", .0.as_secs())]
     TooLong(Duration),
 }

@@ -16,28 +16,33 @@
 
 mod copy;
 mod error;
+mod orders;
+mod past;
 mod peers;
 mod rules;
 mod shard;
 mod target;
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use miroir_core::ids::{IndexUid, NodeId, TaskUid};
 use miroir_core::task::SyncState;
-use miroir_store::{Rebuilt, Store};
+use miroir_store::{Accepted, NodeRecord, Rebuilt, Store};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
 use self::copy::{Pass, copy_indexes};
 use self::error::RebuildError;
-use self::peers::{Peers, plan_peers};
+pub(super) use self::orders::Orders;
+use self::past::{Past, Sight};
+use self::peers::{Orphans, Peers, plan_peers};
 use self::rules::copy_rules;
 use self::target::Target;
 use super::committer::Event;
 use super::gate::{Gates, Hold};
+use super::inventory::{inventory_request, read_inventory};
 use super::ledger::{Ledger, name_on_nodes};
 use super::recall::ask_next_task;
 use super::retry::Backoff;
@@ -58,83 +63,151 @@ pub(super) struct Rebuilder {
     pub(super) gates: Arc<Gates>,
     pub(super) timeout: Duration,
     pub(super) events: mpsc::Sender<Event>,
+    pub(super) orders: Arc<Orders>,
     /// One node at a time.
     pub(super) turn: tokio::sync::Mutex<()>,
 }
 
 impl Rebuilder {
-    /// Returns when the node's data are those of the log and its lane may go on; tries again for ever. Nothing is held
-    /// or lost if the future is dropped.
+    /// Returns when the node's data are those of the log, or are taken for that, and its lane may go on; tries again for
+    /// ever. Nothing is held or lost if the future is dropped.
     pub(super) async fn run_rebuild(&self, node: &Node, sync: &mut watch::Receiver<SyncState>) {
+        self.orders.forget(node.id());
+        let mut past = Past::default();
         let mut backoff = Backoff::new();
         loop {
+            let given = self.orders.given();
             let attempt = {
                 let _turn = self.turn.lock().await;
-                self.rebuild(node, sync).await
+                self.rebuild(node, sync, &mut past).await
             };
-            match attempt {
-                Ok(()) => return,
-                Err(error) => {
-                    tracing::warn!(node = %node.id(), %error, "node can't be rebuilt now; trying again");
-                    self.membership.note_damage(node.id(), Some(error.to_string()));
-                }
+            let reason = match attempt {
+                Ok(()) => break,
+                Err(error @ RebuildError::NoPeer { .. }) => match self.look_back(node, &mut past).await {
+                    Ok(true) => {
+                        tracing::warn!(node = %node.id(), "node has again what it had");
+                        self.tell(Event::Restored { node: node.id().clone() }, sync).await;
+                        break;
+                    }
+                    Ok(false) => {
+                        let advice = past.advice().replace("{id}", node.id().as_str());
+                        format!("{error}: {advice}")
+                    }
+                    Err(error) => error.to_string(),
+                },
+                Err(error) => error.to_string(),
+            };
+            tracing::warn!(node = %node.id(), %reason, "node can't be rebuilt now; trying again");
+            self.membership.note_damage(node.id(), Some(reason));
+            tokio::select! {
+                () = backoff.pause() => {}
+                () = given => {}
             }
-            backoff.pause().await;
         }
+        self.orders.forget(node.id());
+        self.membership.note_damage(node.id(), None);
     }
 
-    async fn rebuild(&self, node: &Node, sync: &mut watch::Receiver<SyncState>) -> Result<(), RebuildError> {
+    async fn rebuild(
+        &self,
+        node: &Node,
+        sync: &mut watch::Receiver<SyncState>,
+        past: &mut Past,
+    ) -> Result<(), RebuildError> {
+        let on_orphans = self.orders.on_orphans_of(node.id());
         let target = Target::new(node.clone(), self.timeout);
         target.wait_until_idle().await?;
         target.switch_features(&self.store.features().await?).await?;
-        copy_indexes(&target, &self.peers(node)?, Pass::First).await?;
+        let peers = self.peers(node, on_orphans)?;
+        let on_orphans = if peers.has_orphans() { Orphans::Taken } else { Orphans::Missed };
+        past.note_overwritten();
+        copy_indexes(&target, &peers, Pass::First).await?;
         self.copy_rules(&target).await?;
         let hold = self.gates.close();
-        let cursor = timeout(LONGEST_HOLD, self.finish(&target, &hold))
+        let end = timeout(LONGEST_HOLD, self.finish(&target, &hold, on_orphans))
             .await
             .map_err(|_| RebuildError::TooLong(LONGEST_HOLD))??;
-        let next_node_task = ask_next_task(node, self.timeout).await?.map_err(RebuildError::NoAnswer)?;
-        let rebuilt = Rebuilt { node: node.id().clone(), cursor, next_node_task };
-        // The committer ends only together with this, and so does the sender of the state.
-        let _ = self.events.send(Event::Rebuilt(rebuilt)).await;
-        let _ = sync.wait_for(|sync| *sync != SyncState::Damaged).await;
-        self.membership.note_damage(node.id(), None);
+        self.tell(end, sync).await;
         Ok(())
     }
 
-    /// The second pass, with all lanes at one place of the log. Answers that place.
-    async fn finish(&self, target: &Target, hold: &Hold) -> Result<TaskUid, RebuildError> {
-        let sources = self.peers(target.node())?.sources();
+    /// Returns when the node counts as what the event says. The committer ends only together with this, and so does the
+    /// sender of the state.
+    async fn tell(&self, event: Event, sync: &mut watch::Receiver<SyncState>) {
+        let _ = self.events.send(event).await;
+        let _ = sync.wait_for(|sync| *sync != SyncState::Damaged).await;
+    }
+
+    /// The second pass, with all lanes at one place of the log.
+    async fn finish(&self, target: &Target, hold: &Hold, on_orphans: Orphans) -> Result<Event, RebuildError> {
+        let node = target.node();
+        let sources = self.peers(node, on_orphans)?.sources();
         let line = hold.line_up(&sources).await;
-        while !self.stands_still(&sources, line) {
+        while !self.stands_still(&sources, line, on_orphans) {
             sleep(LOOK).await;
         }
-        copy_indexes(target, &self.peers(target.node())?, Pass::Second).await?;
+        let peers = self.peers(node, on_orphans)?;
+        copy_indexes(target, &peers, Pass::Second).await?;
         self.copy_rules(target).await?;
-        Ok(line)
+        let next_node_task = ask_next_task(node, self.timeout).await?.map_err(RebuildError::NoAnswer)?;
+        let id = node.id().clone();
+        if on_orphans == Orphans::Missed {
+            return Ok(Event::Rebuilt(Rebuilt { node: id, cursor: line, next_node_task }));
+        }
+        let record = self.record(node).await?;
+        let received = self.store.node_tasks().await?;
+        let ledger = self.ledger();
+        if let Some(task) = ledger.unrepeatable_before(&id, line)
+            && !sources.is_empty()
+        {
+            return Err(RebuildError::Unrepeatable(task));
+        }
+        let again = ledger.to_do_again(&id, &received);
+        let cursor = again.first().map_or(record.cursor, |first| record.cursor.min(*first));
+        Ok(Event::Accepted(Accepted { node: id, cursor, next_node_task, again }))
+    }
+
+    /// Whether the node has again what it had.
+    async fn look_back(&self, node: &Node, past: &mut Past) -> Result<bool, RebuildError> {
+        let known = self.record(node).await?.next_node_task.unwrap_or(0);
+        let must_have = self.ledger().must_have(node.id());
+        let target = Target::new(node.clone(), self.timeout);
+        let answer = target.ask(inventory_request()).await?;
+        let there = read_inventory(&answer).ok_or_else(|| RebuildError::Unreadable(answer.to_string()))?;
+        let next = ask_next_task(node, self.timeout).await?.map_err(RebuildError::NoAnswer)?;
+        let lacks_index = must_have.iter().any(|index| !there.contains_key(index));
+        Ok(past.note(Sight { next, known, lacks_index }))
+    }
+
+    async fn record(&self, node: &Node) -> Result<NodeRecord, RebuildError> {
+        let record = self.store.nodes().await?.into_iter().find(|record| record.id == *node.id());
+        record.ok_or_else(|| RebuildError::Unreadable(format!("the store does not know {}", node.id())))
+    }
+
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn copy_rules(&self, target: &Target) -> Result<(), RebuildError> {
         let features = self.store.features().await?;
         let (book, catalog) = {
-            let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+            let ledger = self.ledger();
             (ledger.rules().clone(), ledger.catalog().clone())
         };
         let name = |uid: &str| name_on_nodes(&catalog, uid, catalog.get(&IndexUid::new(uid)));
         copy_rules(target, &book, &features, name).await
     }
 
-    fn stands_still(&self, sources: &BTreeSet<NodeId>, line: TaskUid) -> bool {
-        let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
-        ledger.is_over_before(line) && sources.iter().all(|source| ledger.has_done_before(source, line))
+    /// What waits for a node that is taken as it is can't be over before.
+    fn stands_still(&self, sources: &BTreeSet<NodeId>, line: TaskUid, on_orphans: Orphans) -> bool {
+        let ledger = self.ledger();
+        (on_orphans == Orphans::Taken || ledger.is_over_before(line))
+            && sources.iter().all(|source| ledger.has_done_before(source, line))
     }
 
     /// Whom to copy from, as things are now.
-    fn peers(&self, node: &Node) -> Result<Peers, RebuildError> {
-        let catalog = {
-            let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
-            ledger.catalog().values().cloned().collect::<Vec<_>>()
-        };
-        plan_peers(node.id(), catalog, &self.membership)
+    fn peers(&self, node: &Node, on_orphans: Orphans) -> Result<Peers, RebuildError> {
+        let catalog = self.ledger().catalog().values().cloned().collect();
+        plan_peers(node.id(), catalog, on_orphans, &self.membership)
     }
 }

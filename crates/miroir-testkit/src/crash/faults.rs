@@ -7,6 +7,9 @@ use anyhow::Result;
 use super::plan::{FaultPlan, Hurt};
 use crate::sandbox::Cluster;
 
+/// How long Miroir may take to say how the nodes are.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// Half of a fault: its beginning or its end.
 #[derive(Debug, Clone, Copy)]
 enum Half {
@@ -37,7 +40,7 @@ pub(super) async fn carry_out(cluster: &mut Cluster, plan: &FaultPlan, duration:
 
 fn begin(cluster: &mut Cluster, hurt: Hurt) -> Result<()> {
     match hurt {
-        Hurt::KillNode(node) => cluster.kill_node(node),
+        Hurt::KillNode(node) | Hurt::EmptyNode(node) => cluster.kill_node(node),
         Hurt::PauseNode(node) => cluster.pause_node(node),
         Hurt::KillMiroir => cluster.kill_proxy(),
         Hurt::PauseMiroir => cluster.pause_proxy(),
@@ -46,9 +49,20 @@ fn begin(cluster: &mut Cluster, hurt: Hurt) -> Result<()> {
 
 async fn end(cluster: &mut Cluster, hurt: Hurt) -> Result<()> {
     match hurt {
-        Hurt::KillNode(node) => cluster.restart_node(node).await,
+        Hurt::EmptyNode(node) if others_are_healthy(cluster, node).await => {
+            cluster.restart_node_emptied(node).await
+        }
+        Hurt::KillNode(node) | Hurt::EmptyNode(node) => cluster.restart_node(node).await,
         Hurt::PauseNode(node) => cluster.resume_node(node),
         Hurt::KillMiroir => cluster.restart_proxy().await,
         Hurt::PauseMiroir => cluster.resume_proxy(),
     }
+}
+
+/// Whether all other nodes have everything, as far as Miroir answers now.
+async fn others_are_healthy(cluster: &Cluster, node: usize) -> bool {
+    let asked = cluster.client().get("/_miroir/topology");
+    let Ok(Ok(topology)) = tokio::time::timeout(PATIENCE, asked).await else { return false };
+    let Some(nodes) = topology.body["nodes"].as_array() else { return false };
+    nodes.iter().enumerate().all(|(place, it)| place == node || it["status"] == "healthy")
 }

@@ -19,6 +19,9 @@ const MIROIR_GAP_MS: (usize, usize) = (1_500, 7_000);
 pub enum Hurt {
     /// kill -9 of the node at this place, then a start with the same data.
     KillNode(usize),
+    /// kill -9 of the node at this place, then a start with an empty disk, if all others have everything by then; else
+    /// with its data.
+    EmptyNode(usize),
     /// The node at this place is frozen, then goes on.
     PauseNode(usize),
     /// kill -9 of Miroir, then a start with the same store.
@@ -30,7 +33,7 @@ pub enum Hurt {
 impl Hurt {
     /// Whether a node is hurt, not Miroir.
     pub const fn is_of_node(self) -> bool {
-        matches!(self, Self::KillNode(_) | Self::PauseNode(_))
+        matches!(self, Self::KillNode(_) | Self::EmptyNode(_) | Self::PauseNode(_))
     }
 }
 
@@ -61,7 +64,11 @@ impl FaultPlan {
         let end = usize::try_from(duration.as_millis()).unwrap_or(usize::MAX);
         let mut faults = track(&mut dice, end, NODE_GAP_MS, |dice| {
             let node = dice.between(0, nodes - 1);
-            if dice.chance(60) { Hurt::KillNode(node) } else { Hurt::PauseNode(node) }
+            match dice.between(0, 99) {
+                0..50 => Hurt::KillNode(node),
+                50..60 => Hurt::EmptyNode(node),
+                _ => Hurt::PauseNode(node),
+            }
         });
         faults.extend(track(&mut dice, end, MIROIR_GAP_MS, |dice| {
             if dice.chance(75) { Hurt::KillMiroir } else { Hurt::PauseMiroir }
@@ -102,6 +109,7 @@ impl fmt::Display for FaultPlan {
             let (at, lasts) = (fault.at.as_secs_f64(), fault.lasts.as_secs_f64());
             match fault.hurt {
                 Hurt::KillNode(node) => writeln!(f, "  {at:7.2} s: kill node-{node} for {lasts:.2} s")?,
+                Hurt::EmptyNode(node) => writeln!(f, "  {at:7.2} s: empty node-{node} after {lasts:.2} s")?,
                 Hurt::PauseNode(node) => writeln!(f, "  {at:7.2} s: freeze node-{node} for {lasts:.2} s")?,
                 Hurt::KillMiroir => writeln!(f, "  {at:7.2} s: kill Miroir for {lasts:.2} s")?,
                 Hurt::PauseMiroir => writeln!(f, "  {at:7.2} s: freeze Miroir for {lasts:.2} s")?,
@@ -138,6 +146,7 @@ mod tests {
         let plan = FaultPlan::generate(1, 3, 10 * MINUTE);
         for node in 0..3 {
             assert!(plan.faults.iter().any(|fault| fault.hurt == Hurt::KillNode(node)), "{plan}");
+            assert!(plan.faults.iter().any(|fault| fault.hurt == Hurt::EmptyNode(node)), "{plan}");
             assert!(plan.faults.iter().any(|fault| fault.hurt == Hurt::PauseNode(node)), "{plan}");
         }
         assert!(plan.faults.iter().any(|fault| fault.hurt == Hurt::KillMiroir), "{plan}");

@@ -19,9 +19,11 @@ use miroir_store::{CatalogChange, Commit, Relabelling, Settled};
 use time::OffsetDateTime;
 
 pub(super) use self::names::name_on_nodes;
+pub(super) use self::obstacle::Obstacle;
 use self::rollout::Rollout;
 pub(super) use self::rollout::{RolloutNews, is_rollout};
 use self::share::Share;
+use self::touched::Touched;
 use super::prepared::Decided;
 use super::progress::NodeProgress;
 
@@ -120,6 +122,8 @@ pub(super) struct Ledger {
     late: BTreeSet<TaskUid>,
     /// Changes of settings that are open.
     rollouts: BTreeSet<TaskUid>,
+    /// There while somebody wants to know.
+    touched: Option<Touched>,
 }
 
 impl Ledger {
@@ -139,6 +143,7 @@ impl Ledger {
                 .collect(),
             late: BTreeSet::new(),
             rollouts: BTreeSet::new(),
+            touched: None,
         }
     }
 
@@ -207,6 +212,9 @@ impl Ledger {
         let nodes = work.decision.target.iter().flat_map(|target| target.placement.nodes());
         let rollout = Rollout::of(work);
         self.replace_rollouts(work);
+        if let Some(touched) = &mut self.touched {
+            touched.note(work);
+        }
         let mut shares = BTreeMap::new();
         for node in nodes {
             let ops = ops_for(&work.decision, node);
@@ -461,8 +469,10 @@ fn effects<'a>(work: &'a Decided, folded: Option<&Folded>) -> impl Iterator<Item
 }
 
 mod names;
+mod obstacle;
 mod rebuilt;
 mod rollout;
 mod share;
 #[cfg(test)]
 mod tests;
+mod touched;

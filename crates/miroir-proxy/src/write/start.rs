@@ -118,6 +118,7 @@ impl Shared {
             timeout: self.config.node_timeout,
             events: events.clone(),
             orders: Arc::clone(&orders),
+            broadcasts: Arc::clone(&self.broadcasts),
             turn: tokio::sync::Mutex::default(),
         });
         let mut syncs = BTreeMap::new();

@@ -15,11 +15,6 @@ impl Ledger {
         &self.catalog
     }
 
-    /// Whether every task before `end` is over.
-    pub(in crate::write) fn is_over_before(&self, end: TaskUid) -> bool {
-        self.queues.values().flatten().all(|task| *task >= end)
-    }
-
     /// Whether the node has done its share of every task before `end`.
     pub(in crate::write) fn has_done_before(&self, node: &NodeId, end: TaskUid) -> bool {
         let mut before = self.open.range(..end);

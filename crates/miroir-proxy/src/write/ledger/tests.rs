@@ -12,6 +12,8 @@ use serde_json::{Map, json};
 
 use super::*;
 
+mod rebuild;
+
 const MAX_LAG: Duration = Duration::from_secs(5);
 
 /// Two nodes that both hold everything, and a clock.

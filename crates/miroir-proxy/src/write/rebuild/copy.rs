@@ -3,7 +3,7 @@
 //! Over an empty node that is a copy; over one that missed a write it is a few documents. It is exact when nobody
 //! writes meanwhile, and a good beginning when somebody does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use miroir_core::document::marker::field_name;
 use miroir_core::ids::PhysicalUid;
@@ -19,27 +19,42 @@ use crate::cluster::NodeRequest;
 use crate::write::inventory::{inventory_request, read_inventory};
 
 /// Which pass over the node this is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Pass {
     /// It may hold anything.
     First,
     /// It holds what the first pass left, and what was created since is missing.
-    Second,
+    Second {
+        /// Indexes that are as the first pass left them, on the peers too.
+        untouched: BTreeSet<PhysicalUid>,
+    },
+}
+
+impl Pass {
+    fn leaves_out(&self, index: &PhysicalUid) -> bool {
+        match self {
+            Self::First => false,
+            Self::Second { untouched } => untouched.contains(index),
+        }
+    }
 }
 
 /// Makes the target's indexes, settings and documents those of its peers.
-pub(super) async fn copy_indexes(target: &Target, peers: &Peers, pass: Pass) -> Result<(), RebuildError> {
+pub(super) async fn copy_indexes(target: &Target, peers: &Peers, pass: &Pass) -> Result<(), RebuildError> {
     let there = drop_other_indexes(target, peers).await?;
     for wanted in &peers.wanted {
         let index = &wanted.index;
         let is_new = !there.contains_key(&index.physical);
+        if !is_new && pass.leaves_out(&index.physical) {
+            continue;
+        }
         if is_new {
             let body = json!({ "uid": index.physical, "primaryKey": index.primary_key });
             target.run(NodeRequest::post("/indexes").json(body.to_string())).await?;
         }
         copy_settings(target, wanted).await?;
         let Some(primary_key) = &index.primary_key else { continue };
-        if pass == Pass::First && !is_new {
+        if *pass == Pass::First && !is_new {
             drop_other_shards(target, wanted).await?;
         }
         for (shard, peer) in &wanted.shards {

@@ -7,6 +7,7 @@ use miroir_store::StoreError;
 use thiserror::Error;
 
 use crate::cluster::NodeError;
+use crate::write::ledger::Obstacle;
 
 #[derive(Debug, Error)]
 pub(super) enum RebuildError {
@@ -31,6 +32,23 @@ pub(super) enum RebuildError {
          nodes back that have the missing copies"
     )]
     Unrepeatable(TaskUid),
+    #[error(
+        "a change of the settings of index `{0}` is frozen: try it again, or undo it, by the route for its broadcasts"
+    )]
+    Frozen(IndexUid),
+    #[error(
+        "task {task} about index `{index}` can't end: no node that answers and takes writes has a copy of shard {shard}"
+    )]
+    NoReplica { task: TaskUid, index: IndexUid, shard: ShardId },
     #[error("its peers did not stand still within {} s", .0.as_secs())]
     TooLong(Duration),
+}
+
+impl From<Obstacle> for RebuildError {
+    fn from(obstacle: Obstacle) -> Self {
+        match obstacle {
+            Obstacle::Frozen { index } => Self::Frozen(index),
+            Obstacle::NoReplica { task, index, shard } => Self::NoReplica { task, index, shard },
+        }
+    }
 }

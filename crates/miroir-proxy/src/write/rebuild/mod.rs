@@ -11,7 +11,8 @@
 //! ```
 //!
 //! The first pass does most of the work and disturbs nobody. While lanes are held, writes are accepted and wait; the
-//! second pass only reads, and copies the few documents that changed during the first. Each attempt begins from
+//! second pass only looks at indexes about which something was decided since the first began, and copies the few documents
+//! that changed. What can't be over soon holds nobody: then the attempt ends before the lanes are held. Each attempt begins from
 //! nothing and trusts nothing but the peers, so it may be cut anywhere.
 
 mod copy;
@@ -27,7 +28,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use miroir_core::ids::{IndexUid, NodeId, TaskUid};
+use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, TaskUid};
 use miroir_core::task::SyncState;
 use miroir_store::{Accepted, NodeRecord, Rebuilt, Store};
 use tokio::sync::{mpsc, watch};
@@ -47,9 +48,14 @@ use super::ledger::{Ledger, name_on_nodes};
 use super::recall::ask_next_task;
 use super::retry::Backoff;
 use crate::cluster::{Membership, Node};
+use crate::settings::Broadcasts;
 
-/// How long lanes are held at most. After that writes go on, and the attempt counts for nothing.
-const LONGEST_HOLD: Duration = Duration::from_mins(2);
+/// How long lanes are held at most. After that writes go on, and the attempt counts for nothing. The next one may take
+/// twice as long.
+const FIRST_HOLD: Duration = Duration::from_mins(2);
+
+/// What that comes to at most.
+const LONGEST_HOLD: Duration = Duration::from_mins(30);
 
 /// Between looks at what is being waited for.
 const LOOK: Duration = Duration::from_millis(20);
@@ -64,8 +70,17 @@ pub(super) struct Rebuilder {
     pub(super) timeout: Duration,
     pub(super) events: mpsc::Sender<Event>,
     pub(super) orders: Arc<Orders>,
+    /// Says which indexes are frozen.
+    pub(super) broadcasts: Arc<Broadcasts>,
     /// One node at a time.
     pub(super) turn: tokio::sync::Mutex<()>,
+}
+
+/// How things were when the first pass began.
+#[derive(Debug)]
+struct FirstPass {
+    peers: Peers,
+    next_task: u64,
 }
 
 impl Rebuilder {
@@ -75,12 +90,18 @@ impl Rebuilder {
         self.orders.forget(node.id());
         let mut past = Past::default();
         let mut backoff = Backoff::new();
+        let mut longest_hold = FIRST_HOLD;
         loop {
             let given = self.orders.given();
             let attempt = {
                 let _turn = self.turn.lock().await;
-                self.rebuild(node, sync, &mut past).await
+                let attempt = self.rebuild(node, sync, &mut past, longest_hold).await;
+                self.ledger().stop_watching();
+                attempt
             };
+            if matches!(attempt, Err(RebuildError::TooLong(_))) {
+                longest_hold = (longest_hold * 2).min(LONGEST_HOLD);
+            }
             let reason = match attempt {
                 Ok(()) => break,
                 Err(error @ RebuildError::NoPeer { .. }) => match self.look_back(node, &mut past).await {
@@ -113,22 +134,70 @@ impl Rebuilder {
         node: &Node,
         sync: &mut watch::Receiver<SyncState>,
         past: &mut Past,
+        longest_hold: Duration,
     ) -> Result<(), RebuildError> {
         let on_orphans = self.orders.on_orphans_of(node.id());
         let target = Target::new(node.clone(), self.timeout);
         target.wait_until_idle().await?;
         target.switch_features(&self.store.features().await?).await?;
-        let peers = self.peers(node, on_orphans)?;
-        let on_orphans = if peers.has_orphans() { Orphans::Taken } else { Orphans::Missed };
+        let on_orphans =
+            if self.peers(node, on_orphans)?.has_orphans() { Orphans::Taken } else { Orphans::Missed };
+        self.check_way(node, on_orphans)?;
         past.note_overwritten();
-        copy_indexes(&target, &peers, Pass::First).await?;
+        let first = self.begin_first_pass(&target, on_orphans).await?;
+        copy_indexes(&target, &first.peers, &Pass::First).await?;
         self.copy_rules(&target).await?;
+        self.check_way(node, on_orphans)?;
         let hold = self.gates.close();
-        let end = timeout(LONGEST_HOLD, self.finish(&target, &hold, on_orphans))
+        let end = timeout(longest_hold, self.finish(&target, &hold, on_orphans, &first))
             .await
-            .map_err(|_| RebuildError::TooLong(LONGEST_HOLD))??;
+            .map_err(|_| RebuildError::TooLong(longest_hold))??;
         self.tell(end, sync).await;
         Ok(())
+    }
+
+    /// Nothing holds the lanes for what can't be over soon. Tasks that wait for the node itself need not be.
+    fn check_way(&self, node: &Node, on_orphans: Orphans) -> Result<(), RebuildError> {
+        if on_orphans == Orphans::Taken {
+            return Ok(());
+        }
+        let frozen = self.broadcasts.frozen().into_iter().map(|(index, _)| index).collect();
+        let is_reachable = |id: &NodeId| self.membership.standing(id).is_some_and(|it| it.reachable);
+        self.ledger().obstacle(node.id(), &frozen, is_reachable).map_or(Ok(()), |it| Err(it.into()))
+    }
+
+    /// What there is to copy, together with the beginning of the watch on what changes meanwhile.
+    async fn begin_first_pass(
+        &self,
+        target: &Target,
+        on_orphans: Orphans,
+    ) -> Result<FirstPass, RebuildError> {
+        self.ledger().watch_touched();
+        let next_task = target.next_task_without_own().await?;
+        Ok(FirstPass { peers: self.peers(target.node(), on_orphans)?, next_task })
+    }
+
+    /// Indexes about which nothing was decided since the first pass began, and that have the same name.
+    /// None is that when somebody else wrote to the node: a request of before its damage, say, that came late.
+    async fn untouched(
+        &self,
+        target: &Target,
+        first: &FirstPass,
+        second: &Peers,
+    ) -> Result<BTreeSet<PhysicalUid>, RebuildError> {
+        if target.next_task_without_own().await? != first.next_task {
+            return Ok(BTreeSet::new());
+        }
+        let ledger = self.ledger();
+        let names = |peers: &Peers| -> BTreeSet<(IndexUid, PhysicalUid)> {
+            let names = peers.wanted.iter().map(|it| (it.index.uid.clone(), it.index.physical.clone()));
+            names.collect()
+        };
+        let before = names(&first.peers);
+        let same = second.wanted.iter().map(|wanted| &wanted.index).filter(|index| {
+            !ledger.is_touched(index) && before.contains(&(index.uid.clone(), index.physical.clone()))
+        });
+        Ok(same.map(|index| index.physical.clone()).collect())
     }
 
     /// Returns when the node counts as what the event says. The committer ends only together with this, and so does the
@@ -139,15 +208,22 @@ impl Rebuilder {
     }
 
     /// The second pass, with all lanes at one place of the log.
-    async fn finish(&self, target: &Target, hold: &Hold, on_orphans: Orphans) -> Result<Event, RebuildError> {
+    async fn finish(
+        &self,
+        target: &Target,
+        hold: &Hold,
+        on_orphans: Orphans,
+        first: &FirstPass,
+    ) -> Result<Event, RebuildError> {
         let node = target.node();
         let sources = self.peers(node, on_orphans)?.sources();
         let line = hold.line_up(&sources).await;
-        while !self.stands_still(&sources, line, on_orphans) {
+        while !self.stands_still(node.id(), &sources, line, on_orphans) {
             sleep(LOOK).await;
         }
         let peers = self.peers(node, on_orphans)?;
-        copy_indexes(target, &peers, Pass::Second).await?;
+        let untouched = self.untouched(target, first, &peers).await?;
+        copy_indexes(target, &peers, &Pass::Second { untouched }).await?;
         self.copy_rules(target).await?;
         let next_node_task = ask_next_task(node, self.timeout).await?.map_err(RebuildError::NoAnswer)?;
         let id = node.id().clone();
@@ -198,11 +274,18 @@ impl Rebuilder {
         copy_rules(target, &book, &features, name).await
     }
 
-    /// What waits for a node that is taken as it is can't be over before.
-    fn stands_still(&self, sources: &BTreeSet<NodeId>, line: TaskUid, on_orphans: Orphans) -> bool {
+    /// Whether everything is over that has to do with what the node holds. What waits for a node that is taken as it is
+    /// can't be over before.
+    fn stands_still(
+        &self,
+        node: &NodeId,
+        sources: &BTreeSet<NodeId>,
+        line: TaskUid,
+        on_orphans: Orphans,
+    ) -> bool {
         let ledger = self.ledger();
-        (on_orphans == Orphans::Taken || ledger.is_over_before(line))
-            && sources.iter().all(|source| ledger.has_done_before(source, line))
+        (on_orphans == Orphans::Taken || ledger.is_over_before(line, node))
+            && sources.iter().all(|source| ledger.has_done_for(node, source, line))
     }
 
     /// Whom to copy from, as things are now.

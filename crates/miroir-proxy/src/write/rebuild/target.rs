@@ -1,6 +1,7 @@
 //! The node that is rebuilt, as the one who writes to it sees it.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use tokio::time::sleep;
 
 use super::error::RebuildError;
 use crate::cluster::{Node, NodeReply, NodeRequest};
+use crate::write::recall::ask_next_task;
 
 /// Between questions for the end of tasks.
 const LOOK: Duration = Duration::from_millis(20);
@@ -20,11 +22,13 @@ const LOOK: Duration = Duration::from_millis(20);
 pub(super) struct Target {
     node: Node,
     timeout: Duration,
+    /// Tasks that were put into the node's queue by this.
+    enqueued: AtomicU64,
 }
 
 impl Target {
     pub(super) const fn new(node: Node, timeout: Duration) -> Self {
-        Self { node, timeout }
+        Self { node, timeout, enqueued: AtomicU64::new(0) }
     }
 
     pub(super) const fn node(&self) -> &Node {
@@ -50,7 +54,15 @@ impl Target {
     /// Puts a task into the node's queue; answers its number.
     pub(super) async fn enqueue(&self, request: NodeRequest) -> Result<u64, RebuildError> {
         let answer = self.ask(request).await?;
+        self.enqueued.fetch_add(1, Ordering::Relaxed);
         answer["taskUid"].as_u64().ok_or_else(|| RebuildError::Unreadable(answer.to_string()))
+    }
+
+    /// The number that the node's next task would have if only this had put tasks into its queue since it began. As long
+    /// as it stays the same nobody else has.
+    pub(super) async fn next_task_without_own(&self) -> Result<u64, RebuildError> {
+        let next = ask_next_task(&self.node, self.timeout).await?.map_err(RebuildError::NoAnswer)?;
+        Ok(next.wrapping_sub(self.enqueued.load(Ordering::Relaxed)))
     }
 
     /// Enqueues a task and waits for its end. An index that is gone already is as good as one that is deleted now.

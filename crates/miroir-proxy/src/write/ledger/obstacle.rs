@@ -1,0 +1,86 @@
+//! What has to be over before a node that is rebuilt can go on, and what of that can't be over soon.
+
+use std::collections::BTreeSet;
+
+use miroir_core::ids::{IndexUid, NodeId, ShardId, TaskUid};
+use miroir_core::task::SyncState;
+
+use super::{Ledger, Open, Share, Stage};
+
+/// A task that can't end as things are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::write) enum Obstacle {
+    /// It is about a frozen index.
+    Frozen {
+        /// The index.
+        index: IndexUid,
+    },
+    /// No node that answers, takes writes and can be trusted may still do its part of this shard.
+    NoReplica {
+        /// The task.
+        task: TaskUid,
+        /// The index that it is about.
+        index: IndexUid,
+        /// The shard.
+        shard: ShardId,
+    },
+}
+
+impl Ledger {
+    /// Whether every task before `end` is over that has to do with what the node holds.
+    pub(in crate::write) fn is_over_before(&self, end: TaskUid, node: &NodeId) -> bool {
+        self.unsettled_of(node).all(|(task, _)| task >= end)
+    }
+
+    /// Whether `peer` has done its share of every task before `end` that has to do with what `node` holds.
+    pub(in crate::write) fn has_done_for(&self, node: &NodeId, peer: &NodeId, end: TaskUid) -> bool {
+        let mut before = self.open.range(..end).filter(|(_, open)| self.concerns(open, node));
+        before.all(|(_, open)| open.shares.get(peer).is_none_or(Share::is_done))
+    }
+
+    /// A task that has to do with what the node holds and can't end soon.
+    pub(in crate::write) fn obstacle(
+        &self,
+        node: &NodeId,
+        frozen: &BTreeSet<IndexUid>,
+        is_reachable: impl Fn(&NodeId) -> bool,
+    ) -> Option<Obstacle> {
+        self.unsettled_of(node).find_map(|(task, open)| {
+            let index = open.index.clone();
+            if frozen.contains(&index) {
+                return Some(Obstacle::Frozen { index });
+            }
+            let shard = self.stuck_shard(open, &is_reachable)?;
+            Some(Obstacle::NoReplica { task, index, shard })
+        })
+    }
+
+    fn unsettled_of(&self, node: &NodeId) -> impl Iterator<Item = (TaskUid, &Open)> {
+        let unsettled = self.queues.values().flatten();
+        let open = unsettled.filter_map(|task| Some((*task, self.open.get(task)?)));
+        open.filter(|(_, open)| self.concerns(open, node))
+    }
+
+    fn concerns(&self, open: &Open, node: &NodeId) -> bool {
+        let holds = || {
+            let index = self.catalog.get(&open.index);
+            index.is_some_and(|index| index.placement.shard_count_of(node) > 0)
+        };
+        open.shares.contains_key(node) || holds()
+    }
+
+    /// A shard of which nobody has done what it has to, and nobody is about to.
+    fn stuck_shard(&self, open: &Open, is_reachable: impl Fn(&NodeId) -> bool) -> Option<ShardId> {
+        let Stage::Unsettled { touched, .. } = &open.stage else { return None };
+        let may_serve = |(node, share): (&NodeId, &Share)| {
+            let state = self.nodes.get(node).filter(|state| state.sync != SyncState::Damaged);
+            state.is_some_and(|state| {
+                if share.is_done() { !share.has_broken() } else { !state.refuses && is_reachable(node) }
+            })
+        };
+        let served = |shard: &ShardId| {
+            open.shares.iter().any(|(node, share)| share.shards.contains(shard) && may_serve((node, share)))
+        };
+        touched.iter().find(|shard| !served(shard)).copied()
+    }
+}

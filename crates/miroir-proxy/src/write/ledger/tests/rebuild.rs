@@ -1,0 +1,93 @@
+//! What stands in the way of a node that is rebuilt, and what changed meanwhile.
+
+use super::*;
+
+/// Two nodes with one copy and one shard, and an index on each: the first one's name, and the second one's.
+fn apart() -> (Bench, String, String) {
+    let mut bench = Bench::new();
+    bench.rules.factor = ReplicationFactor::new(1).unwrap();
+    bench.rules.shards.default = ShardCount::new(1).unwrap();
+    let entry =
+        |name: &str| bench.rules.entry(&IndexUid::new(name), None, OffsetDateTime::UNIX_EPOCH).unwrap();
+    let on = |node: &NodeId| {
+        let names = (0..100).map(|number| format!("index{number}"));
+        let mut there = names.filter(|name| entry(name).placement.shard_count_of(node) > 0);
+        there.next().unwrap()
+    };
+    let (of_a, of_b) = (on(&a()), on(&b()));
+    let nodes = [(a(), SyncState::InSync), (b(), SyncState::InSync)];
+    bench.ledger = Ledger::new(vec![entry(&of_a), entry(&of_b)], RuleBook::default(), nodes);
+    (bench, of_a, of_b)
+}
+
+fn obstacle(bench: &Bench, node: &NodeId, frozen: &[&str]) -> Option<Obstacle> {
+    let frozen = frozen.iter().copied().map(IndexUid::new).collect();
+    bench.ledger.obstacle(node, &frozen, |node| !bench.away.borrow().contains(node))
+}
+
+#[test]
+fn only_tasks_that_have_to_do_with_what_a_node_holds_are_waited_for() {
+    let (mut bench, of_a, of_b) = apart();
+    bench.add(0, &of_a);
+    let end = TaskUid(1);
+    assert!(bench.ledger.is_over_before(end, &b()));
+    assert!(!bench.ledger.is_over_before(end, &a()));
+    assert!(bench.ledger.is_over_before(TaskUid(0), &a()), "it stands after the end");
+    assert!(bench.ledger.has_done_for(&b(), &a(), end));
+    assert!(!bench.ledger.has_done_for(&a(), &a(), end));
+    bench.add(1, &of_b);
+    assert!(!bench.ledger.is_over_before(TaskUid(2), &b()));
+}
+
+#[test]
+fn a_task_that_nobody_may_end_is_in_the_way_of_the_nodes_that_it_is_about() {
+    let (mut bench, of_a, of_b) = apart();
+    bench.add(0, &of_a);
+    assert_eq!(obstacle(&bench, &a(), &[]), None, "its node answers");
+    bench.away.borrow_mut().insert(a());
+    let index = IndexUid::new(of_a.as_str());
+    let expected = Obstacle::NoReplica { task: TaskUid(0), index: index.clone(), shard: ShardId(0) };
+    assert_eq!(obstacle(&bench, &a(), &[]), Some(expected));
+    assert_eq!(obstacle(&bench, &b(), &[]), None);
+    assert_eq!(obstacle(&bench, &a(), &[&of_a]), Some(Obstacle::Frozen { index }));
+    assert_eq!(obstacle(&bench, &b(), &[&of_a]), None);
+    bench.add(1, &of_b);
+    bench.ledger.lose(&b());
+    assert!(obstacle(&bench, &b(), &[]).is_some(), "a damaged node ends nothing");
+}
+
+#[test]
+fn a_replica_that_takes_no_writes_is_none_until_it_has_done_its_share() {
+    let mut bench = Bench::new();
+    bench.add(0, "x");
+    bench.ledger.lose(&b());
+    assert_eq!(obstacle(&bench, &b(), &[]), None);
+    bench.ledger.note_taking(&a(), false);
+    assert!(obstacle(&bench, &b(), &[]).is_some());
+    bench.note(&a(), 0, done());
+    assert_eq!(obstacle(&bench, &b(), &[]), None);
+}
+
+#[test]
+fn what_is_open_or_decided_during_a_watch_is_touched_and_nothing_else() {
+    let (mut bench, of_a, of_b) = apart();
+    let entry = |bench: &Bench, name: &str| bench.ledger.catalog()[&IndexUid::new(name)].clone();
+    let (first, second) = (entry(&bench, &of_a), entry(&bench, &of_b));
+    assert!(bench.ledger.is_touched(&first), "nobody watches");
+    bench.ledger.watch_touched();
+    assert!(!bench.ledger.is_touched(&first) && !bench.ledger.is_touched(&second));
+    bench.add(0, &of_a);
+    assert!(bench.ledger.is_touched(&first) && !bench.ledger.is_touched(&second));
+    let renamed = IndexEntry { uid: IndexUid::new("other"), ..first.clone() };
+    assert!(bench.ledger.is_touched(&renamed), "nodes call it the same");
+    bench.note(&a(), 0, done());
+    assert_eq!(bench.ended(), [0]);
+    assert!(bench.ledger.is_touched(&first), "it changed during the watch");
+    bench.ledger.watch_touched();
+    assert!(!bench.ledger.is_touched(&first), "it was over before this watch");
+    bench.add(1, &of_a);
+    bench.ledger.watch_touched();
+    assert!(bench.ledger.is_touched(&first), "it is open");
+    bench.ledger.stop_watching();
+    assert!(bench.ledger.is_touched(&second));
+}

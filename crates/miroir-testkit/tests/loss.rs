@@ -129,3 +129,46 @@ async fn a_node_whose_data_directory_is_put_back_is_taken_back_by_itself() {
     assert_eq!(held(&cluster, 0).await + held(&cluster, 1).await, 2 * DOCUMENTS);
     succeed(&client, client.delete("/indexes/films").await.unwrap()).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_lost_nodes_one_gives_up_what_both_had_and_copies_the_rest() {
+    let mut cluster = Cluster::start(Topology::one_group(3, 2)).await.unwrap();
+    let client = cluster.client().clone();
+    succeed(&client, add(&client, 0..DOCUMENTS).await).await;
+    let left = held(&cluster, 0).await;
+    assert!(left > 0 && left < DOCUMENTS, "{left}");
+    for node in [1, 2] {
+        cluster.kill_node(node).unwrap();
+    }
+    let waiting = add(&client, 1000..1000 + DOCUMENTS).await;
+    for node in [1, 2] {
+        cluster.restart_node_emptied(node).await.unwrap();
+    }
+    wait_for_advice(&cluster, "POST /_miroir/nodes/node-1/accept-loss").await;
+    let accepted = client.post("/_miroir/nodes/node-1/accept-loss", &json!({})).await.unwrap();
+    assert_eq!(accepted.status, 202, "{}", accepted.text);
+    succeed(&client, waiting).await;
+    for node in ["node-1", "node-2"] {
+        wait_for_node(&cluster, node, |node| node["status"] == "healthy").await;
+    }
+    let found = search(&client).await;
+    assert_eq!(found.body["totalHits"], left + DOCUMENTS, "{}", found.text);
+    let copies = held(&cluster, 0).await + held(&cluster, 1).await + held(&cluster, 2).await;
+    assert_eq!(copies, 2 * (left + DOCUMENTS), "every document is there twice");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_index_that_somebody_dropped_where_it_has_no_copy_is_made_anew_when_its_loss_is_accepted() {
+    let cluster = films_without_copies().await;
+    let client = cluster.client().clone();
+    let left = held(&cluster, 0).await;
+    cluster.nodes()[1].client().delete("/indexes/films").await.unwrap().success().unwrap();
+    wait_for_advice(&cluster, "POST /_miroir/nodes/node-1/accept-loss").await;
+    let accepted = client.post("/_miroir/nodes/node-1/accept-loss", &json!({})).await.unwrap();
+    assert_eq!(accepted.status, 202, "{}", accepted.text);
+    wait_until_healthy(&cluster).await;
+    let found = search(&client).await;
+    assert_eq!(found.body["totalHits"], left, "{}", found.text);
+    succeed(&client, add(&client, 0..DOCUMENTS).await).await;
+    assert_eq!(search(&client).await.body["totalHits"], DOCUMENTS);
+}

@@ -137,6 +137,22 @@ async fn where_writes_are_not_to_be_frozen_a_node_that_differs_is_left_out_until
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_index_is_deleted_when_the_change_of_its_settings_is_verified() {
+    let cluster = relayed_films(json!({})).await.unwrap();
+    let client = cluster.client();
+    cluster.relay(1).set(Rule::always(Method::GET, SETTINGS, Meddling::HoldRequest));
+    let sent = change(client, "films", "second").await.unwrap();
+    cluster.relay(1).wait_for_match().await.unwrap();
+    let deletion = client.delete("/indexes/films").await.unwrap();
+    let found = cluster.nodes()[0].client().get("/indexes/films").await.unwrap();
+    assert_eq!(found.status, 200, "the index is gone before its settings were read back: {}", found.text);
+    cluster.relay(1).clear();
+    succeed(client, sent).await.unwrap();
+    succeed(client, deletion).await.unwrap();
+    assert_eq!(client.get("/indexes/films").await.unwrap().status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_waits_for_a_change_that_freezes_fails_with_it_and_other_indexes_go_on() {
     let cluster = relayed_films(json!({"settings_broadcast": {"max_repair_retries": 1}})).await.unwrap();
     let client = cluster.client();

@@ -479,6 +479,9 @@ fn must_wait(entry: &LogEntry, earlier: &LogEntry) -> bool {
     );
     // Documents are judged by the settings, so it must be known whether nodes took them.
     let judged_by_risk = entry.mutation.has_payload() && earlier.mutation.is_risky_settings();
+    // What a change is to be read back from must not go away meanwhile.
+    let deletes_changed = matches!(entry.mutation, Mutation::DeleteIndex)
+        && matches!(earlier.mutation, Mutation::Settings { .. });
     // One change of an index's settings at a time: it has to be verified before the next one.
-    primary_key_of(&entry.mutation).is_some() || both_settings || judged_by_risk
+    primary_key_of(&entry.mutation).is_some() || both_settings || judged_by_risk || deletes_changed
 }

@@ -180,6 +180,7 @@ impl Lane {
     /// Where the node's queue ends, as far as it is accounted for. A node that is new says so itself.
     async fn meet(&self) -> u64 {
         let mut backoff = Backoff::new();
+        let mut told = false;
         loop {
             if let Some(known) = self.next_node_task {
                 return known;
@@ -188,11 +189,17 @@ impl Lane {
                 Ok(Ok(next)) => {
                     let node = self.node.id();
                     until_stored("meeting a node", || self.store.meet_node(node.clone(), next)).await;
+                    if told {
+                        self.tell_taking(None).await;
+                    }
                     return next;
                 }
-                Ok(Err(reason)) => {
-                    tracing::warn!(node = %self.node.id(), %reason, "a new node does not tell");
+                Ok(Err(reason)) if !told => {
+                    tracing::warn!(node = %self.node.id(), %reason, "a new node does not tell; asking again");
+                    self.tell_taking(Some(reason)).await;
+                    told = true;
                 }
+                Ok(Err(_)) => {}
                 Err(error) => tracing::debug!(%error, "a new node has to be waited for"),
             }
             backoff.pause().await;

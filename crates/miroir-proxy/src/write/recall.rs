@@ -76,7 +76,10 @@ pub(super) async fn ask_tasks(
             _ => None,
         }
     });
-    Ok(tasks.ok_or_else(|| format!("HTTP {} to a question for its tasks", reply.status.as_u16())))
+    Ok(tasks.ok_or_else(|| match reply.status.as_u16() {
+        401 | 403 => "it refuses Miroir's key; see `node_master_key` in the configuration".to_owned(),
+        status => format!("HTTP {status} to a question for its tasks"),
+    }))
 }
 
 impl Recall {

@@ -12,8 +12,9 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::committer::Event;
+use super::recall::ask_tasks;
 use super::receive::op_result;
-use crate::cluster::{Node, NodeRequest};
+use crate::cluster::Node;
 
 const SHORTEST: Duration = Duration::from_millis(10);
 const LONGEST: Duration = Duration::from_millis(50);
@@ -96,7 +97,7 @@ impl Tracker {
     /// A server forgets only tasks that are over: somebody deleted them there, or it made room. How they ended nobody knows,
     /// so the node's data are compared with its peers'; without peers they are taken to have succeeded.
     async fn look_for_deleted(&mut self) {
-        let asked: BTreeSet<u64> = self.open.keys().take(ASKED).copied().collect();
+        let asked = self.asked();
         let Some(known) = self.known(&asked).await else { return };
         let deleted: Vec<u64> = asked.difference(&known).copied().collect();
         if deleted.is_empty() {
@@ -115,27 +116,35 @@ impl Tracker {
         }
     }
 
+    /// What one question is about.
+    fn asked(&self) -> BTreeSet<u64> {
+        self.open.keys().take(ASKED).copied().collect()
+    }
+
     /// Those of the tasks that the node still lists; none if it does not say.
     async fn known(&self, asked: &BTreeSet<u64>) -> Option<BTreeSet<u64>> {
+        let tasks = self.list("", asked).await?;
+        Some(tasks.iter().filter_map(|task| task["uid"].as_u64()).collect())
+    }
+
+    /// What the node lists of these tasks, where a further condition of its address holds; none if it does not say.
+    async fn list(&self, condition: &str, asked: &BTreeSet<u64>) -> Option<Vec<Value>> {
         let uids: Vec<String> = asked.iter().map(u64::to_string).collect();
-        let path = format!("/tasks?limit={ASKED}&uids={}", uids.join(","));
-        let reply = self.node.send(NodeRequest::get(path), self.timeout).await.ok()?;
-        let tasks: Value = serde_json::from_slice(&reply.body).ok().filter(|_| reply.status.is_success())?;
-        Some(tasks["results"].as_array()?.iter().filter_map(|task| task["uid"].as_u64()).collect())
+        let path = format!("/tasks?{condition}limit={ASKED}&uids={}", uids.join(","));
+        match ask_tasks(&self.node, path, self.timeout).await {
+            Ok(Ok(tasks)) => Some(tasks),
+            Ok(Err(reason)) => {
+                tracing::warn!(node = %self.node.id(), %reason, "node does not tell its tasks");
+                None
+            }
+            Err(_) => None,
+        }
     }
 
     /// How many tasks have ended; none if the node does not say.
     async fn ask(&mut self) -> Option<usize> {
-        let uids: Vec<String> = self.open.keys().take(ASKED).map(u64::to_string).collect();
-        let path = format!("/tasks?statuses=succeeded,failed,canceled&limit={ASKED}&uids={}", uids.join(","));
-        let reply = self.node.send(NodeRequest::get(path), self.timeout).await.ok()?;
-        if !reply.status.is_success() {
-            tracing::warn!(node = %self.node.id(), status = reply.status.as_u16(), "node does not tell its tasks");
-            return None;
-        }
-        let tasks: Value = serde_json::from_slice(&reply.body).ok()?;
-        let ended: Vec<(Watched, OpResult)> = tasks["results"]
-            .as_array()?
+        let tasks = self.list("statuses=succeeded,failed,canceled&", &self.asked()).await?;
+        let ended: Vec<(Watched, OpResult)> = tasks
             .iter()
             .filter_map(|task| Some((*self.open.get(&task["uid"].as_u64()?)?, op_result(task)?)))
             .collect();

@@ -1,4 +1,5 @@
-//! Methods, where Meilisearch's server and ours differ: `HEAD` and `OPTIONS` are methods that no route has.
+//! Methods and origins, where Meilisearch's server and ours differ: `HEAD` and `OPTIONS` are methods that no route has, and
+//! only pages are told that pages may ask.
 
 use std::time::Duration;
 

@@ -279,6 +279,52 @@ async fn a_federated_query_may_name_this_server_and_its_place() {
     }
 }
 
+#[tokio::test]
+async fn a_network_of_this_server_alone_or_of_nobody_is_searched_like_on_one_node() {
+    if !nodes_are_real() {
+        return; // The development node knows of no networks; the test above says what it answers then.
+    }
+    let pair = Pair::start().await;
+    pair.send(Method::PATCH, "/experimental-features", Some(json!({"network": true}))).await;
+    let alone = json!({"self": "here", "remotes": {"here": {"url": "http://127.0.0.1:9"}}});
+    let films = json!({"indexUid": "films", "q": "film", "sort": ["year:desc"], "useNetwork": true});
+    let elsewhere = json!({"indexUid": "films", "useNetwork": true, "federationOptions": {"remote": "here"}});
+    for network in [json!({"self": "here"}), alone] {
+        for reply in pair.send(Method::PATCH, "/network", Some(network)).await {
+            assert_eq!(reply.status, 200, "{}", reply.text);
+        }
+        for body in [
+            json!({"sort": ["year:desc"], "limit": 3, "useNetwork": true}),
+            json!({"q": "film", "page": 2, "hitsPerPage": 4, "useNetwork": true, "showRankingScore": true}),
+            json!({"q": "film", "filter": "title = 3", "useNetwork": true}),
+            json!({"q": "film", "facets": ["title"], "useNetwork": true}),
+            json!({"q": "film", "limit": 1, "useNetwork": false}),
+        ] {
+            let [expected, actual] =
+                pair.send(Method::POST, "/indexes/films/search", Some(body.clone())).await;
+            assert_eq!(answer(&actual), answer(&expected), "{body}");
+        }
+        for body in [
+            json!({"queries": [films, {"indexUid": "films", "limit": 1, "sort": ["year:asc"]}]}),
+            json!({"federation": {"limit": 3}, "queries": [films]}),
+            json!({"federation": {}, "queries": [elsewhere]}),
+        ] {
+            let [expected, actual] = pair.send(Method::POST, "/multi-search", Some(body.clone())).await;
+            let answers = [actual, expected].map(|reply| {
+                let (status, mut body) = answer(&reply);
+                for result in body["results"].as_array_mut().into_iter().flatten() {
+                    *result = without_times(result.clone());
+                }
+                (status, body)
+            });
+            assert_eq!(answers[0], answers[1], "{body}");
+        }
+        let facets = json!({"facetName": "title", "useNetwork": true});
+        let [expected, actual] = pair.send(Method::POST, "/indexes/films/facet-search", Some(facets)).await;
+        assert_eq!(answer(&actual), answer(&expected));
+    }
+}
+
 /// One Meilisearch speaks HTTP/1.1 only.
 #[tokio::test]
 async fn clients_may_speak_http_2_without_encryption() {
@@ -296,12 +342,16 @@ async fn clients_may_speak_http_2_without_encryption() {
     }
 }
 
-/// Everything but what differs from one request to the next.
-fn answer(reply: &Reply) -> (u16, Value) {
-    let mut body = reply.body.clone();
+fn without_times(mut body: Value) -> Value {
     for field in ["processingTimeMs", "requestUid"] {
         body.as_object_mut().map(|body| body.remove(field));
     }
+    body
+}
+
+/// Everything but what differs from one request to the next.
+fn answer(reply: &Reply) -> (u16, Value) {
+    let mut body = without_times(reply.body.clone());
     if body["results"].is_array() {
         // Listings have an order of their own.
         let key = |document: &Value| document["id"].as_u64();
@@ -324,6 +374,7 @@ async fn odd_parameters_and_values_are_taken_or_refused_like_on_one_node() {
         "/indexes/films/documents?ids=a%20b",
         "/indexes/films/documents?sort=%22year:desc%22&limit=3",
         "/tasks?from=4294967296",
+        "/tasks?limit=4294967295&uids=77",
         "/tasks?uids=4294967296",
         "/tasks?uids=0,%201",
         "/tasks?statuses=succeeded,%20failed",
@@ -343,6 +394,14 @@ async fn odd_parameters_and_values_are_taken_or_refused_like_on_one_node() {
         (Method::POST, "/indexes/films/search", json!({"offset": null})),
         (Method::POST, "/indexes/films/search", json!({"showRankingScoreDetails": null})),
         (Method::POST, "/indexes/films/search", json!({"useNetwork": "a"})),
+        (Method::POST, "/indexes/films/search", json!({"facets": ["*"]})),
+        (Method::POST, "/indexes/films/search", json!({"facets": ["_*", "title"]})),
+        (Method::POST, "/indexes/films/search", json!({"hitsPerPage": u64::MAX, "sort": ["year:asc"]})),
+        (
+            Method::POST,
+            "/multi-search",
+            json!({"federation": {"facetsByIndex": {"films": ["*"]}}, "queries": [{"indexUid": "films"}]}),
+        ),
         (Method::POST, "/indexes/films/search", json!({"filter": "_geoRadius(0, 0, 3)"})),
         (Method::POST, "/indexes/films/documents/fetch", json!({"ids": [null]})),
         (Method::POST, "/indexes/films/documents/fetch", json!({"ids": ["*"]})),

@@ -31,6 +31,9 @@ impl FacetSearchRequest {
     pub fn parse(body: Map<String, Value>) -> Result<Self, NotUnderstood> {
         let facet = string(&body, "facetName")?.ok_or(NotUnderstood("facetName"))?;
         let query = string(&body, "facetQuery")?;
+        if present(&body, "useNetwork").is_some_and(|network| !network.is_boolean()) {
+            return Err(NotUnderstood("useNetwork"));
+        }
         Ok(Self { body, facet, query })
     }
 }

@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use super::ClientSettings;
+use crate::document::marker;
 
 /// Whether a pattern (`a`, `a*`, `*a`, `*a*`, `*`) is for this name.
 pub(crate) fn matches_pattern(pattern: &str, name: &str) -> bool {
@@ -14,6 +15,11 @@ pub(crate) fn matches_pattern(pattern: &str, name: &str) -> bool {
         (None, Some(beginning)) => name.starts_with(beginning),
         (None, None) => name == pattern,
     }
+}
+
+/// Whether one of two patterns is for the other, read as a name.
+fn intersect(a: &str, b: &str) -> bool {
+    matches_pattern(a, b) || matches_pattern(b, a)
 }
 
 /// Whether `name` is `parent` or a path below it.
@@ -38,6 +44,17 @@ impl ClientSettings {
             rule => patterns(rule).map(source).collect(),
         });
         names.collect()
+    }
+
+    /// Whether a facet is a pattern that fits Miroir's marker, and no attribute that the client may filter by.
+    pub fn finds_only_marker(&self, facet: &str) -> bool {
+        let mut rules = self.filterable_rules().iter().filter(|rule| allows_filters(rule));
+        facet.contains('*')
+            && intersect(facet, marker::PATTERN)
+            && !rules.any(|rule| match rule {
+                Value::String(name) => intersect(facet, name) || lies_in(facet, name),
+                rule => patterns(rule).any(|pattern| intersect(facet, pattern)),
+            })
     }
 
     fn filterable_rules(&self) -> &[Value] {
@@ -99,6 +116,16 @@ mod tests {
         let rule = json!({ "attributePatterns": ["info.*"], "features": no_filter });
         assert!(!settings(&json!([rule, "info"])).is_filterable("info.sku"));
         assert!(settings(&json!(["info", rule])).is_filterable("info.sku"));
+    }
+
+    #[test]
+    fn a_facet_that_only_the_marker_fits_is_none_of_the_clients() {
+        let none = settings(&json!([]));
+        assert!(["*", "_*", "*_shard_*", "*r*"].iter().all(|facet| none.finds_only_marker(facet)));
+        assert!(!["a*", "*a", "size"].iter().any(|facet| none.finds_only_marker(facet)));
+        let some = settings(&json!(["color", { "attributePatterns": ["_tag_*"] }]));
+        assert!(!["*", "_*", "*r*"].iter().any(|facet| some.finds_only_marker(facet)));
+        assert!(some.finds_only_marker("_mir*"));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use miroir_core::view::IndexEntry;
 use reqwest::Method;
 use serde_json::{Map, Value};
 
+use super::faults::NOBODY;
 use super::rounds::Refusal;
 use crate::cluster::{Cluster, NodeReply, NodeRequest};
 use crate::http::HttpError;
@@ -103,7 +104,7 @@ pub fn scrub_reply(reply: NodeReply, entry: &IndexEntry) -> NodeReply {
     let Ok(Value::Object(mut body)) = serde_json::from_slice(&reply.body) else { return reply };
     let about_search = body.get("code").and_then(Value::as_str).is_some_and(|code| code.contains("_search_"));
     if let Some(Value::String(message)) = body.get_mut("message") {
-        *message = scrub_message(message, &entry.physical, &entry.uid);
+        *message = scrub_message(message, &entry.physical, &entry.uid).replace(NOBODY, "");
         let displayed = entry.settings.list("displayedAttributes").filter(|list| !list.contains(&"*"));
         if let Some(displayed) = displayed.filter(|_| about_search) {
             *message = hide_attributes(message, &displayed);

@@ -21,7 +21,12 @@ pub(super) const NOBODY: &str = "-miroir-has-no-such-index";
 /// `Err` if a node finds fault with the request before it looks for an index. When no node answers nothing is found.
 pub(super) async fn check_form(cluster: &Cluster, request: &MultiRequest) -> Result<(), HttpError> {
     let view = cluster.view.load();
-    check_written(cluster, &view, &request.written(|uid| format!("{uid}{NOBODY}"))).await
+    // What queries say about other servers was looked at; nodes know of none.
+    let plain = MultiRequest {
+        queries: request.queries.iter().map(SubQuery::without_network).collect(),
+        federation: request.federation.clone(),
+    };
+    check_written(cluster, &view, &plain.written(|uid| format!("{uid}{NOBODY}"))).await
 }
 
 /// The error of a request that Miroir could not read.
@@ -72,11 +77,7 @@ pub async fn explain_network_fault(
     position: usize,
     fault: HttpError,
 ) -> HttpError {
-    let plain = MultiRequest {
-        queries: request.queries.iter().map(SubQuery::without_network).collect(),
-        federation: request.federation.clone(),
-    };
-    unless_before(cluster, &plain, |named| named.is_none_or(|named| named <= position))
+    unless_before(cluster, request, |named| named.is_none_or(|named| named <= position))
         .await
         .unwrap_or_else(|| inside(position, fault))
 }
@@ -200,15 +201,20 @@ pub(super) fn inside(position: usize, error: HttpError) -> HttpError {
         let message = message.strip_prefix("Inside `.queries[0]`: ").unwrap_or(message);
         format!("Inside `.queries[{position}]`: {message}")
     };
+    with_error_message(error, place)
+}
+
+/// The same error with another message, if the client is at fault.
+pub(super) fn with_error_message(error: HttpError, change: impl FnOnce(&str) -> String) -> HttpError {
     match error {
         HttpError::Refused(error) => {
-            HttpError::Refused(ResponseError { message: place(&error.message), ..error })
+            HttpError::Refused(ResponseError { message: change(&error.message), ..error })
         }
         HttpError::BadRequest(error) => {
-            HttpError::BadRequest(ResponseError { message: place(&error.message), ..error })
+            HttpError::BadRequest(ResponseError { message: change(&error.message), ..error })
         }
         HttpError::Node(reply) if reply.status.is_client_error() => {
-            HttpError::Node(with_message(reply, place))
+            HttpError::Node(with_message(reply, change))
         }
         other => other,
     }

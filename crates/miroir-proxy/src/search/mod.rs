@@ -5,10 +5,12 @@
 mod asking;
 mod explain;
 mod facet_search;
+mod facets;
 mod faults;
 mod federated;
 mod hybrid;
 mod network;
+mod networked;
 mod rounds;
 mod scatter;
 mod several;
@@ -36,7 +38,8 @@ pub use self::explain::{Original, explain, scrub_reply};
 pub use self::facet_search::run_facet_search;
 pub use self::faults::{explain_access_fault, explain_form, explain_network_fault};
 pub use self::federated::run_federated;
-pub use self::network::{Peers, feature_missing};
+pub use self::network::{Peers, Reach, feature_missing};
+pub use self::networked::{find_nothing, run_reaching};
 pub use self::several::run_several;
 pub use self::similar::run_similar;
 pub use self::uniform::{SettingsNote, read_uniformly};
@@ -77,8 +80,9 @@ pub async fn run_search(
     original: &Original,
 ) -> Result<Answer, HttpError> {
     let began = Instant::now();
-    let of = Searched { cluster, view, entry, original };
-    let (merged, missing) = find(&of, request).await?;
+    let (request, original) = facets::named(request, original, entry);
+    let of = Searched { cluster, view, entry, original: &original };
+    let (merged, missing) = find(&of, &request).await?;
     if merged.cut_off {
         cluster.metrics.note_cutoff();
     }

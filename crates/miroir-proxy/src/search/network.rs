@@ -16,6 +16,17 @@ pub struct Peers {
     pub network: Network,
 }
 
+/// Which servers a query asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reach {
+    /// This one, as if there were no network.
+    Here,
+    /// All of a network that has none: nothing is found.
+    Nobody,
+    /// All of a network in which only this one is, under this name.
+    Named(String),
+}
+
 impl Peers {
     /// The name of this server.
     pub fn server(&self) -> Option<&str> {
@@ -24,10 +35,13 @@ impl Peers {
 
     /// `Err` if a query of a federated search needs a server that is not this one, or a feature that is off.
     pub fn check_query(&self, query: &SubQuery) -> Result<(), HttpError> {
-        self.check_search(&query.body)?;
+        let reach = self.reach(&query.body)?;
         let Some(options) = &query.options else { return Ok(()) };
         if let Some(remote) = &options.remote {
             self.check_feature("Performing a remote federated search")?;
+            if reach != Reach::Here {
+                return Err(asked_twice());
+            }
             self.check_remote(remote)?;
         }
         match options.query_position {
@@ -36,14 +50,17 @@ impl Peers {
         }
     }
 
-    /// The same for a search of one index.
-    pub fn check_search(&self, body: &Map<String, Value>) -> Result<(), HttpError> {
-        let Some(Value::Bool(uses_network)) = body.get("useNetwork") else { return Ok(()) };
+    /// Which servers a query asks. `Err` if one of them is not this one, or if the feature is off.
+    pub fn reach(&self, body: &Map<String, Value>) -> Result<Reach, HttpError> {
+        let Some(Value::Bool(uses_network)) = body.get("useNetwork") else { return Ok(Reach::Here) };
         self.check_feature("passing `useNetwork` in a search query")?;
-        let other = self.network.remotes.keys().find(|name| Some(name.as_str()) != self.server());
-        match other {
-            Some(other) if *uses_network => Err(not_asked(other)),
-            _ => Ok(()),
+        if !uses_network {
+            return Ok(Reach::Here);
+        }
+        match self.network.remotes.keys().find(|name| Some(name.as_str()) != self.server()) {
+            Some(other) => Err(not_asked(other)),
+            None if self.network.remotes.is_empty() => Ok(Reach::Nobody),
+            None => Ok(self.server().map_or(Reach::Nobody, |name| Reach::Named(name.to_owned()))),
         }
     }
 
@@ -72,6 +89,15 @@ pub fn feature_missing(action: &str) -> HttpError {
         "{action} requires enabling the `network` experimental feature. See https://github.com/orgs/meilisearch/discussions/805"
     );
     HttpError::new(ErrorCode::FeatureNotEnabled, message)
+}
+
+fn asked_twice() -> HttpError {
+    HttpError::new(
+        ErrorCode::InvalidMultiSearchFederationOptions,
+        "Using `.useNetwork` is not allowed as the same time as `.federationOptions.remote`.\n  - Hint: to perform an \
+         explicit query against a remote, remove `.useNetwork`.\n  - Hint: to automatically perform queries against the \
+         entire network, remove `.federationOptions.remote`.",
+    )
 }
 
 fn not_asked(remote: &str) -> HttpError {

@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use super::faults::{check_form, inside, missing_index};
-use super::{Answer, Asking, Original, Shortfall, run_search};
+use super::{Answer, Asking, Original, Peers, Shortfall, run_reaching};
 use crate::cluster::Cluster;
 use crate::http::HttpError;
 
@@ -22,6 +22,7 @@ pub async fn run_several(
     view: &View,
     request: &MultiRequest,
     asking: Asking,
+    peers: &Peers,
 ) -> Result<Answer, HttpError> {
     if request.queries.is_empty() {
         check_form(cluster, request).await?;
@@ -30,7 +31,7 @@ pub async fn run_several(
         .queries
         .iter()
         .enumerate()
-        .map(|(position, query)| run_one(cluster, view, position, query, asking))
+        .map(|(position, query)| run_one((cluster, view), position, query, asking, peers))
         .collect();
     let answers = stream::iter(searches).buffered(QUERIES_AT_ONCE);
     match answers.try_collect::<Vec<_>>().await {
@@ -44,11 +45,11 @@ pub async fn run_several(
 }
 
 async fn run_one(
-    cluster: &Cluster,
-    view: &View,
+    (cluster, view): (&Cluster, &View),
     position: usize,
     query: &SubQuery,
     asking: Asking,
+    peers: &Peers,
 ) -> Result<Answer, HttpError> {
     let refuse = |error| inside(position, error);
     if query.options.is_some() {
@@ -59,12 +60,16 @@ async fn run_one(
         )));
     }
     let entry = view.index(&query.index).ok_or_else(|| refuse(missing_index(&query.index)))?;
-    let request = SearchRequest::parse(query.body.clone())
+    let reach = peers.reach(&query.body)?;
+    let mut body = query.body.clone();
+    body.shift_remove("useNetwork");
+    let request = SearchRequest::parse(body)
         .map_err(|what| HttpError::Unreadable(format!("{what}, and no node says so")))?;
-    let bytes = serde_json::to_vec(&query.body).map_err(|error| HttpError::Unreadable(error.to_string()))?;
+    let bytes =
+        serde_json::to_vec(&request.body).map_err(|error| HttpError::Unreadable(error.to_string()))?;
     let original = Original { method: Method::POST, path: "/search".to_owned(), body: Some(bytes.into()) };
-    let mut answer = run_search(cluster, view, entry, &request, &original).await.map_err(refuse)?;
-    asking.sign(&mut answer.body, entry);
+    let found = run_reaching((cluster, view), entry, &request, &original, asking, &reach).await;
+    let mut answer = found.map_err(refuse)?;
     let mut body = Map::from_iter([("indexUid".to_owned(), json!(query.index))]);
     body.append(&mut answer.body);
     Ok(Answer { body, shortfall: answer.shortfall })

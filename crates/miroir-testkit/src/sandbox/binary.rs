@@ -1,7 +1,7 @@
 //! Finding, or building once, the programs a sandbox starts.
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
@@ -82,7 +82,10 @@ async fn build(package: &str, flags: &[&str]) -> Result<PathBuf> {
         .with_context(|| format!("cargo did not say where it put {package}"))
 }
 
-fn workspace() -> &'static Path {
-    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    package.ancestors().nth(2).unwrap_or(package)
+/// Where the sources are. Cargo says so to tests that it runs; what it said to the compiler may be about another
+/// checkout, with which this one shares its build folder.
+fn workspace() -> PathBuf {
+    let compiled = || env!("CARGO_MANIFEST_DIR").into();
+    let package = env::var_os("CARGO_MANIFEST_DIR").map_or_else(compiled, PathBuf::from);
+    package.ancestors().nth(2).unwrap_or(&package).to_owned()
 }

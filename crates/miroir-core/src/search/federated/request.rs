@@ -129,6 +129,14 @@ impl SubQuery {
         query
     }
 
+    /// Has the server of this name asked.
+    pub fn ask(&mut self, server: &str) {
+        let plain = FederationOptions { weight: 1.0, remote: None, query_position: None };
+        self.options.get_or_insert(plain).remote = Some(server.to_owned());
+        let written = self.written_options.get_or_insert_with(|| json!({}));
+        written["remote"] = json!(server);
+    }
+
     /// What the scores of the query's hits are multiplied with.
     pub fn weight(&self) -> f64 {
         self.options.as_ref().map_or(1.0, |options| options.weight)

@@ -170,7 +170,9 @@ fn describe_window(window: Window, total: u64) -> Map<String, Value> {
             vec![("limit", json!(limit)), ("offset", json!(offset)), ("estimatedTotalHits", json!(total))]
         }
         Window::Page { page, hits_per_page } => {
-            let pages = if hits_per_page == 0 { 0 } else { total.div_ceil(hits_per_page as u64) };
+            // Meilisearch's own sum, which wraps around for the largest pages.
+            let all = total.wrapping_add(hits_per_page as u64).wrapping_sub(1);
+            let pages = all.checked_div(hits_per_page as u64).unwrap_or(0);
             vec![
                 ("hitsPerPage", json!(hits_per_page)),
                 ("page", json!(page)),

@@ -8,10 +8,11 @@ use axum::routing::post;
 use axum::{Json, Router};
 use miroir_core::search::FacetSearchRequest;
 use miroir_core::view::View;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::asked::{Asked, asked_index};
 use super::existing;
+use super::peers::take_reach;
 use crate::http::App;
 use crate::http::auth::{Authorized, Search};
 use crate::http::body::JsonBody;
@@ -19,7 +20,7 @@ use crate::http::error::HttpError;
 use crate::http::headers::{SettingsFloor, about};
 use crate::http::path::IndexPath;
 use crate::http::reserved;
-use crate::search::{explain, read_uniformly, run_facet_search};
+use crate::search::{Reach, explain, read_uniformly, run_facet_search};
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/indexes/{index}/facet-search", post(by_body))
@@ -35,14 +36,18 @@ async fn by_body(
     let asked = Asked::by_body("/facet-search", body).confined(&caller, &uid)?;
     let view = app.cluster.view.load();
     let entry = asked_index(&app, &view, &uid, &asked.original).await?;
-    let Ok(request) = asked.body.and_then(FacetSearchRequest::parse) else {
+    let Ok(mut request) = asked.body.and_then(FacetSearchRequest::parse) else {
         return Err(explain(&app.cluster, entry, &asked.original).await);
     };
     reserved::check_search(&request.body)?;
-    let (app, uid, request, original) = (&app, &uid, &request, &asked.original);
+    let (reach, original) = take_reach(&app, &mut request.body, asked.original).await?;
+    let (app, uid, request, original) = (&app, &uid, &request, &original);
     let ask = |view: Arc<View>| async move {
         run_facet_search(&app.cluster, &view, existing(&view, uid)?, request, original).await
     };
-    let (answer, note) = read_uniformly(&app.cluster, &view, [uid.clone()], floor, ask).await?;
+    let (mut answer, note) = read_uniformly(&app.cluster, &view, [uid.clone()], floor, ask).await?;
+    if reach != Reach::Here {
+        answer.body.insert("remoteErrors".to_owned(), json!({}));
+    }
     Ok((about(&answer.shortfall, note), Json(answer.body)))
 }

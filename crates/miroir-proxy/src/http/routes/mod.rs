@@ -19,6 +19,7 @@ mod metrics;
 mod multi_search;
 mod network;
 mod page;
+mod peers;
 mod render;
 mod rules;
 mod search;

@@ -6,11 +6,11 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::routing::post;
 use axum::{Json, Router};
-use miroir_core::network::Network;
 use miroir_core::search::{MultiRequest, SubQuery};
 use miroir_core::view::View;
 use serde_json::{Map, Value};
 
+use super::peers::peers;
 use crate::http::App;
 use crate::http::auth::{Authorized, Search};
 use crate::http::body::JsonBody;
@@ -18,8 +18,8 @@ use crate::http::error::HttpError;
 use crate::http::headers::{SettingsFloor, about, wants_metadata};
 use crate::http::reserved;
 use crate::search::{
-    Asking, Peers, explain_access_fault, explain_form, explain_network_fault, read_uniformly, run_federated,
-    run_several,
+    Asking, Peers, Reach, explain_access_fault, explain_form, explain_network_fault, find_nothing,
+    read_uniformly, run_federated, run_several,
 };
 
 pub(super) fn routes() -> Router<App> {
@@ -44,6 +44,7 @@ async fn search(
     let view = app.cluster.view.load();
     let peers = peers(&app).await?;
     check_network(&app, &peers, &request).await?;
+    let asks_nobody = ask_network(&peers, &mut request)?;
     let asking = Asking::new(wants_metadata(&headers));
     let indexes = request.queries.iter().map(|query| query.index.clone());
     let (app, request, peers) = (&app, &request, &peers);
@@ -52,10 +53,13 @@ async fn search(
             Some(federation) => {
                 run_federated(&app.cluster, &view, request, federation, asking, peers.server()).await
             }
-            None => run_several(&app.cluster, &view, request, asking).await,
+            None => run_several(&app.cluster, &view, request, asking, peers).await,
         }
     };
-    let (answer, note) = read_uniformly(&app.cluster, &view, indexes, floor, ask).await?;
+    let (mut answer, note) = read_uniformly(&app.cluster, &view, indexes, floor, ask).await?;
+    if asks_nobody {
+        find_nothing(&mut answer.body);
+    }
     Ok((about(&answer.shortfall, note), Json(answer.body)))
 }
 
@@ -65,11 +69,22 @@ fn admit(caller: &Authorized<Search>, query: &mut SubQuery) -> Result<(), HttpEr
     reserved::check_search(&query.body)
 }
 
-/// What clients told of other servers.
-pub(super) async fn peers(app: &App) -> Result<Peers, HttpError> {
-    let enabled = app.writer.features().await?.get("network").copied().unwrap_or(false);
-    let network = if enabled { app.writer.network().await? } else { Network::default() };
-    Ok(Peers { enabled, network })
+/// Has queries of a federated search that ask a network ask this server by its name. Whether there is nobody else to ask,
+/// and no name.
+fn ask_network(peers: &Peers, request: &mut MultiRequest) -> Result<bool, HttpError> {
+    if request.federation.is_none() {
+        return Ok(false);
+    }
+    let mut nobody = !request.queries.is_empty();
+    for query in &mut request.queries {
+        let reach = peers.reach(&query.body)?;
+        nobody &= reach == Reach::Nobody;
+        query.body.shift_remove("useNetwork");
+        if let Reach::Named(server) = reach {
+            query.ask(&server);
+        }
+    }
+    Ok(nobody)
 }
 
 async fn check_network(app: &App, peers: &Peers, request: &MultiRequest) -> Result<(), HttpError> {
@@ -77,7 +92,7 @@ async fn check_network(app: &App, peers: &Peers, request: &MultiRequest) -> Resu
         // Without a federation options are refused as such.
         let found = match request.federation {
             Some(_) => peers.check_query(query),
-            None => peers.check_search(&query.body),
+            None => peers.reach(&query.body).map(drop),
         };
         if let Err(error) = found {
             return Err(explain_network_fault(&app.cluster, request, position, error).await);

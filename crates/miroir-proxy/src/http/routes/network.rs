@@ -9,7 +9,7 @@ use reqwest::{Method, Url};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::multi_search::peers;
+use super::peers::peers;
 use crate::cluster::NodeRequest;
 use crate::http::App;
 use crate::http::auth::{Authorized, NetworkGet, NetworkUpdate};

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use super::asked::{Asked, asked_index};
 use super::existing;
-use super::multi_search::peers;
+use super::peers::take_reach;
 use crate::http::App;
 use crate::http::auth::{Authorized, Search};
 use crate::http::body::JsonBody;
@@ -21,7 +21,7 @@ use crate::http::error::HttpError;
 use crate::http::headers::{SettingsFloor, about, wants_metadata};
 use crate::http::path::IndexPath;
 use crate::http::reserved;
-use crate::search::{Asking, explain, read_uniformly, run_search};
+use crate::search::{Asking, explain, read_uniformly, run_reaching};
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/indexes/{index}/search", get(by_query).post(by_body))
@@ -64,19 +64,15 @@ async fn answer(
     let view = app.cluster.view.load();
     let entry = asked_index(app, &view, uid, &asked.original).await?;
     let original = &asked.original;
-    let Ok(request) = asked.body.and_then(SearchRequest::parse) else {
+    let Ok(mut request) = asked.body.and_then(SearchRequest::parse) else {
         return Err(explain(&app.cluster, entry, original).await);
     };
     reserved::check_search(&request.body)?;
-    if request.body.contains_key("useNetwork") {
-        peers(app).await?.check_search(&request.body)?;
-    }
-    let request = &request;
+    let (reach, original) = take_reach(app, &mut request.body, asked.original).await?;
+    let (request, original, reach) = (&request, &original, &reach);
     let ask = |view: Arc<View>| async move {
         let entry = existing(&view, uid)?;
-        let mut answer = run_search(&app.cluster, &view, entry, request, original).await?;
-        asking.sign(&mut answer.body, entry);
-        Ok(answer)
+        run_reaching((&app.cluster, &view), entry, request, original, asking, reach).await
     };
     let (answer, note) = read_uniformly(&app.cluster, &view, [uid.clone()], floor, ask).await?;
     Ok((about(&answer.shortfall, note), Json(answer.body)))

@@ -195,7 +195,8 @@ pub(super) fn read_query(pairs: &[(String, String)]) -> Result<(TaskFilter, Task
     let (mut filter, mut page) = (TaskFilter::default(), TaskPage::default());
     for (name, text) in pairs {
         match name.as_str() {
-            "limit" => page.limit = parsed(text)?,
+            // Meilisearch asks its queue for one more, and shows one less than that.
+            "limit" => page.limit = parsed::<u32>(text)?.min(u32::MAX - 1),
             "from" => page.from = Some(TaskUid(parsed::<u32>(text)?.into())),
             "reverse" => page.reverse = parsed(text)?,
             "uids" => filter.uids = items(text, number)?,

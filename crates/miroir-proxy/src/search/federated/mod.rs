@@ -15,6 +15,7 @@ use miroir_core::view::View;
 use serde_json::json;
 
 use self::gather::{Answers, run_gather};
+use super::facets::named_in_all;
 use super::faults::{check_form, explain_query, explain_unused_facets, inside};
 use super::rounds::judge_missing;
 use super::{Answer, Asking, Shortfall};
@@ -36,6 +37,8 @@ pub async fn run_federated(
     server: Option<&str>,
 ) -> Result<Answer, HttpError> {
     let began = Instant::now();
+    let request = &*named_in_all(request, view);
+    let federation = request.federation.as_ref().unwrap_or(federation);
     let mut answer = match whole::node_to_ask(request, view) {
         Some(node) => whole::run_whole(cluster, view, request, node).await?,
         None => run_scattered(cluster, view, request, federation, server).await?,

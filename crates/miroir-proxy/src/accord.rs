@@ -32,7 +32,7 @@ pub async fn run_accord(membership: Arc<Membership>, writer: Writer) {
             Ok(wanted) => {
                 for node in membership.nodes() {
                     if membership.standing(node.id()).is_some_and(|standing| standing.reachable) {
-                        look_at(&membership, node, &wanted).await;
+                        look_at(node, &wanted).await;
                     }
                 }
             }
@@ -47,12 +47,7 @@ pub async fn run_accord(membership: Arc<Membership>, writer: Writer) {
     }
 }
 
-async fn look_at(membership: &Membership, node: &Node, wanted: &BTreeMap<String, bool>) {
-    if let Some(version) =
-        ask(node, "/version").await.and_then(|body| Some(body["pkgVersion"].as_str()?.to_owned()))
-    {
-        membership.note_version(node.id(), version);
-    }
+async fn look_at(node: &Node, wanted: &BTreeMap<String, bool>) {
     let Some(has) = ask(node, "/experimental-features").await else { return };
     let changes = missing_features(&has, wanted);
     if changes.is_empty() {

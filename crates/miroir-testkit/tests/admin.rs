@@ -180,6 +180,23 @@ async fn a_node_that_has_no_room_for_writes_is_not_waited_for_and_says_why() {
     assert_eq!(stats["numberOfDocuments"], 63);
 }
 
+#[tokio::test]
+async fn a_node_that_refuses_the_key_is_not_read_and_says_why() {
+    let cluster = relayed_films(json!({})).await.unwrap();
+    let client = cluster.client();
+    let refusal = json!({"message": "The provided API key is invalid.", "code": "invalid_api_key",
+        "type": "auth", "link": "https://docs.meilisearch.com/errors#invalid_api_key"});
+    cluster.relay(1).set(Rule::always(Method::GET, "/version", Meddling::Answer(403, refusal)));
+    let out = |reply: &Reply| reply.body["nodes"][1]["status"] == "unreachable";
+    let topology = wait_for(client, "/_miroir/topology", out).await.body;
+    let error = topology["nodes"][1]["error"].as_str().unwrap();
+    assert!(error.contains("refuses Miroir's key") && error.contains("node_master_key"), "{error}");
+    assert_eq!(topology["fully_covered"], true, "{topology}");
+
+    cluster.relay(1).clear();
+    wait_for(client, "/_miroir/topology", |reply| reply.body["degraded_node_count"] == 0).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_whose_tasks_were_deleted_before_their_end_was_seen_is_compared_with_its_peers() {
     let cluster = relayed_films(json!({})).await.unwrap();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use miroir_core::ids::NodeId;
+use serde_json::Value;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Membership, Node, NodeRequest};
@@ -48,10 +49,8 @@ impl Streak {
 /// Checks every node once, so that a server that begins to listen knows whom it can ask.
 pub async fn check_health_once(membership: &Membership, policy: &HealthPolicy) {
     let checks = membership.nodes().map(|node| async {
-        let check = check(node, policy.timeout).await;
-        let answered = check.is_ok();
-        membership.note_check(node.id(), check);
-        announce(membership, node.id(), answered);
+        let check = look(node, membership, policy.timeout).await;
+        announce(membership, node.id(), &check);
     });
     futures_util::future::join_all(checks).await;
 }
@@ -74,31 +73,54 @@ async fn watch(node: &Node, membership: &Membership, policy: &HealthPolicy) {
     let mut streak = Streak::default();
     loop {
         ticks.tick().await;
-        let check = check(node, policy.timeout).await;
-        let answered = check.is_ok();
-        membership.note_check(node.id(), check);
-        if let Some(reachable) = streak.next(answered, policy) {
-            announce(membership, node.id(), reachable);
+        let check = look(node, membership, policy.timeout).await;
+        if streak.next(check.is_ok(), policy).is_some() {
+            announce(membership, node.id(), &check);
         }
     }
 }
 
-/// `Err` says what is wrong with the node.
-async fn check(node: &Node, timeout: Duration) -> Result<(), String> {
-    match node.send(NodeRequest::get("/health"), timeout).await {
-        Ok(reply) if reply.status.is_success() => Ok(()),
-        Ok(reply) => Err(format!("its health check was answered with {}", reply.status)),
-        Err(error) => Err(error.to_string()),
+/// Whether the node can be used: it is well, and takes Miroir's key. What it says of itself is noted.
+async fn look(node: &Node, membership: &Membership, timeout: Duration) -> Result<(), String> {
+    let check = check(node, timeout).await;
+    if let Ok(Some(version)) = &check {
+        membership.note_version(node.id(), version.clone());
+    }
+    let check = check.map(drop);
+    membership.note_check(node.id(), check.clone());
+    check
+}
+
+/// The node's version, if it says. `Err` says what is wrong with the node.
+async fn check(node: &Node, timeout: Duration) -> Result<Option<String>, String> {
+    let ask =
+        async |path| node.send(NodeRequest::get(path), timeout).await.map_err(|error| error.to_string());
+    let health = ask("/health").await?;
+    if !health.status.is_success() {
+        return Err(format!("its health check was answered with {}", health.status));
+    }
+    // Whoever asks for the health needs no key.
+    let version = ask("/version").await?;
+    match version.status.as_u16() {
+        401 | 403 => Err("it refuses Miroir's key; see `node_master_key` in the configuration".to_owned()),
+        _ => Ok(serde_json::from_slice::<Value>(&version.body)
+            .ok()
+            .and_then(|version| Some(version["pkgVersion"].as_str()?.to_owned()))),
     }
 }
 
-fn announce(membership: &Membership, node: &NodeId, reachable: bool) {
-    if reachable {
-        if membership.note_reached(node) {
-            tracing::info!(%node, "node answers");
+fn announce(membership: &Membership, node: &NodeId, check: &Result<(), String>) {
+    match check {
+        Ok(()) => {
+            if membership.note_reached(node) {
+                tracing::info!(%node, "node answers");
+            }
         }
-    } else if membership.note_unreachable(node) {
-        tracing::warn!(%node, "node does not answer; its shards are read from other replicas");
+        Err(reason) => {
+            if membership.note_unreachable(node) {
+                tracing::warn!(%node, %reason, "node can't be used; its shards are read from other replicas");
+            }
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod nodes;
 mod settings;
+mod store;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -159,10 +160,14 @@ impl Checker {
         // One backend so far: the word only has to be right.
         let _: Option<()> =
             self.word("task_store.backend", raw.backend.as_ref(), &[("sqlite", ())], &["sqlite"]);
-        match self.text("task_store.path", raw.path.as_ref()) {
-            Some(path) => TaskStoreConfig::Sqlite { path: PathBuf::from(path) },
-            None => default.clone(),
+        let (key, setting) = ("task_store.path", raw.path.as_ref());
+        let Some((path, setting)) = self.text(key, setting).map(PathBuf::from).zip(setting) else {
+            return default.clone();
+        };
+        if let Some(why) = store::obstacle(&path) {
+            self.refuse(key, setting, Reason::NotAStore(why));
         }
+        TaskStoreConfig::Sqlite { path }
     }
 
     fn metrics(&mut self, raw: &RawMetrics, defaults: &MetricsConfig) -> MetricsConfig {

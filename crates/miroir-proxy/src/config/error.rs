@@ -17,6 +17,17 @@ pub enum Origin {
     Unset,
 }
 
+impl Origin {
+    /// The order in which a reader looks for places: down the file, then elsewhere.
+    fn place(&self) -> (u8, u64) {
+        match self {
+            Self::Line(line) => (0, *line),
+            Self::Variable(_) => (1, 0),
+            Self::Unset => (2, 0),
+        }
+    }
+}
+
 /// Why a value was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
@@ -55,6 +66,9 @@ pub enum Reason {
         /// The words allowed.
         allowed: &'static [&'static str],
     },
+    /// Something else than a file of Miroir's lies there.
+    #[error("must be the path of a file that Miroir makes and writes: {0}")]
+    NotAStore(&'static str),
     /// Not an IP address to listen on.
     #[error("must be an IP address, such as 127.0.0.1, 0.0.0.0 or ::1")]
     NotAnIpAddress,
@@ -126,8 +140,11 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// Whether the other key is missing only because it was written like this one.
+    /// Whether the other key is missing only because it was written like this one, or could not be read.
     pub(super) fn explains(&self, other: &Self) -> bool {
+        if self.key == other.key && matches!(other.reason, Reason::Missing { .. }) {
+            return true;
+        }
         let (Reason::UnknownKey { nearest: Some(nearest) }, Reason::Missing { .. }) =
             (&self.reason, &other.reason)
         else {
@@ -161,7 +178,8 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Everything that is wrong with a configuration, in the order it was found. Never empty.
+/// Everything that is wrong with a configuration, from the top of the file to its end, then what is wrong elsewhere.
+/// Never empty.
 #[derive(Debug, Clone, thiserror::Error)]
 pub struct ConfigErrors {
     file: Option<PathBuf>,
@@ -169,11 +187,12 @@ pub struct ConfigErrors {
 }
 
 impl ConfigErrors {
-    pub(super) fn new(file: Option<&Path>, problems: Vec<Problem>) -> Self {
+    pub(super) fn new(file: Option<&Path>, mut problems: Vec<Problem>) -> Self {
+        problems.sort_by_key(|problem| problem.origin.place());
         Self { file: file.map(Path::to_path_buf), problems }
     }
 
-    /// The problems, in the order they were found.
+    /// The problems, in the order in which they are shown.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }

@@ -138,8 +138,8 @@ fn all_wrong_values_are_reported_at_once() {
     assert_eq!(
         printed,
         [
-            "miroir.yaml:7: `replication_factor` is `0`: must be a whole number from 1 to 1000",
             "miroir.yaml:6: `shards` is `0`: must be a whole number from 1 to 1000",
+            "miroir.yaml:7: `replication_factor` is `0`: must be a whole number from 1 to 1000",
             "miroir.yaml:8: `server.bind` is `localhost`: must be an IP address, such as 127.0.0.1, 0.0.0.0 or ::1",
             "miroir.yaml:8: `server.port` is `65536`: must be a whole number from 0 to 65535",
             "miroir.yaml:8: `server.max_body_bytes` is `-1`: must be a whole number from 1 to 17179869184",
@@ -249,8 +249,8 @@ fn a_group_without_nodes_and_more_copies_than_nodes_are_refused() {
     assert_eq!(
         messages(&minimal_and("replica_groups: 2\nreplication_factor: 3"), &[]),
         [
-            "miroir.yaml:7: `replication_factor` is `3`: replica group 0 has only 1 node(s): a node holds at most one copy of a shard",
             "miroir.yaml:6: `replica_groups` is `2`: replica group 1 has no node: each group must hold a full copy of everything",
+            "miroir.yaml:7: `replication_factor` is `3`: replica group 0 has only 1 node(s): a node holds at most one copy of a shard",
         ]
     );
 }
@@ -320,6 +320,13 @@ fn a_wrong_variable_is_named_instead_of_a_line() {
             "MIROIR_NODES: `nodes[0].address` is `x`: must be a node's URL, such as http://10.0.0.1:7700 (it has no http:// or https:// in front)"
         ]
     );
+}
+
+#[test]
+fn a_list_that_cannot_be_read_is_not_called_missing_too() {
+    let printed = messages("master_key: k", &[("MIROIR_NODES", "[{")]);
+    assert_eq!(printed.len(), 1, "{printed:?}");
+    assert!(printed[0].starts_with("MIROIR_NODES: `nodes`"), "{printed:?}");
 }
 
 #[test]

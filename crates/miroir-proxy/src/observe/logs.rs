@@ -1,7 +1,7 @@
 //! The log of this process: on standard error, and to one client at a time who listens to it.
 
 use std::fmt;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -44,7 +44,9 @@ impl Logs {
         let nobody: Option<BoxedLayer<Registry>> = None;
         let (heard_layer, heard) =
             reload::Layer::new(nobody.with_filter(Targets::new().with_default(LevelFilter::OFF)));
-        let stderr = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+        let colored =
+            io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
+        let stderr = tracing_subscriber::fmt::layer().with_ansi(colored).with_writer(io::stderr);
         let stderr: BoxedLayer<WithHeard> = match format {
             LogFormat::Human => stderr.boxed(),
             LogFormat::Json => stderr.json().boxed(),

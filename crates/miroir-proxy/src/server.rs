@@ -149,6 +149,7 @@ pub async fn start(config: Config, logs: Logs) -> Result<RunningServer, StartErr
             node_timeout: config.scatter.node_timeout,
             unavailable_shards: config.scatter.unavailable_shard_policy,
             metrics: metrics.scatter.clone(),
+            complaints: Arc::default(),
         },
         writer: writer.clone(),
         keys,

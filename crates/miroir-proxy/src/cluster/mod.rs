@@ -8,11 +8,13 @@ use miroir_core::ids::NodeId;
 use crate::config::UnavailableShardPolicy;
 use crate::observe::ScatterMetrics;
 
+mod complaints;
 mod health;
 mod membership;
 mod node;
 mod state;
 
+pub use complaints::Complaints;
 pub use health::{HealthPolicy, check_health_once, run_health_checks};
 pub use membership::{Membership, Sighting, Standing};
 pub use node::{Node, NodeError, NodeReply, NodeRequest, UnusableNode};
@@ -31,6 +33,8 @@ pub struct Cluster {
     pub unavailable_shards: UnavailableShardPolicy,
     /// Where searches over several nodes are counted.
     pub metrics: ScatterMetrics,
+    /// What the log was told of nodes that fail searches.
+    pub complaints: Arc<Complaints>,
 }
 
 /// How often a request that waits for a node looks whether the node is still readable.

@@ -46,11 +46,11 @@ async fn send_part(
         // can't answer.
         Ok(reply) if reply.status.is_client_error() && !reply.is_nodes_fault() => Ok(Outcome::Refused(reply)),
         Ok(reply) => {
-            tracing::warn!(node = %node.id(), status = %reply.status, "node could not search; asking other replicas");
+            cluster.complaints.note(node.id(), &reply.status);
             Ok(Outcome::Failed)
         }
         Err(error) => {
-            tracing::warn!(node = %node.id(), %error, "node did not answer a search; asking other replicas");
+            cluster.complaints.note(node.id(), &error);
             Ok(Outcome::Failed)
         }
     }

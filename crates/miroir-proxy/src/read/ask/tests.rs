@@ -63,6 +63,7 @@ async fn two_replicas(answers: [(u16, serde_json::Value); 2]) -> (Cluster, Index
         node_timeout: Duration::from_secs(5),
         unavailable_shards: UnavailableShardPolicy::Error,
         metrics: ScatterMetrics::default(),
+        complaints: Arc::default(),
     };
     (cluster, entry)
 }

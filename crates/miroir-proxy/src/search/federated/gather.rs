@@ -71,13 +71,13 @@ async fn ask(cluster: &Cluster, node: &Node, body: String) -> Result<Map<String,
     if reply.status.is_client_error() && !reply.is_nodes_fault() {
         return Err(NoReply::Refused(reply));
     }
-    tracing::warn!(node = %node.id(), status = %reply.status, "node could not search; asking other replicas");
+    cluster.complaints.note(node.id(), &reply.status);
     Err(NoReply::Failed)
 }
 
 async fn read(cluster: &Cluster, node: &Node, request: NodeRequest) -> Result<NodeReply, NoReply> {
     cluster.read(node, request).await.map_err(|error| {
-        tracing::warn!(node = %node.id(), %error, "node did not answer a search; asking other replicas");
+        cluster.complaints.note(node.id(), &error);
         NoReply::Failed
     })
 }

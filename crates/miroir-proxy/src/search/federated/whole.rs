@@ -55,12 +55,8 @@ pub(super) async fn run_whole(
                 Ok(reply) if !is_nodes_fault(&reply) => {
                     return Err(HttpError::Node(scrub_for_all(reply, entries(request, view).into_iter())));
                 }
-                Ok(reply) => {
-                    tracing::warn!(node = %node_id, status = %reply.status, "node could not search; asking other replicas");
-                }
-                Err(error) => {
-                    tracing::warn!(node = %node_id, %error, "node did not answer a search; asking other replicas");
-                }
+                Ok(reply) => cluster.complaints.note(&node_id, &reply.status),
+                Err(error) => cluster.complaints.note(&node_id, &error),
             }
         }
         readable.remove(&node_id);

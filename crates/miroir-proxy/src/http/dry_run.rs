@@ -29,6 +29,15 @@ pub(super) async fn ask_any(cluster: &Cluster, request: NodeRequest) -> Option<N
     cluster.ask_first(view.readable.iter(), &request, NodeReply::is_unfit).await
 }
 
+/// What a node says against a request that Miroir can't read; `otherwise` if none finds fault with it. The request must be
+/// one that no node acts on, right or wrong.
+pub(super) async fn refusal(cluster: &Cluster, request: NodeRequest, otherwise: &str) -> HttpError {
+    match ask_any(cluster, request).await {
+        Some(reply) if reply.status.is_client_error() => HttpError::Node(reply),
+        _ => HttpError::new(ErrorCode::BadRequest, otherwise),
+    }
+}
+
 /// The uid stands in the path; a wrong one in the body would be named `.uid`.
 fn is_about_uid(reply: &NodeReply) -> bool {
     let Ok(body) = serde_json::from_slice::<Value>(&reply.body) else { return false };

@@ -15,7 +15,7 @@ use crate::cluster::{NodeReply, NodeRequest};
 use crate::http::App;
 use crate::http::auth::{Authorized, FeaturesGet, FeaturesUpdate};
 use crate::http::body::JsonBody;
-use crate::http::dry_run::ask_any;
+use crate::http::dry_run::refusal;
 use crate::http::error::HttpError;
 
 /// Every feature of Meilisearch 1.50, in its order.
@@ -153,10 +153,7 @@ fn read_changes(body: &Value) -> Option<BTreeMap<String, bool>> {
 /// What Meilisearch refuses it refuses as a whole, so a node may be asked.
 async fn wrong_form(app: &App, body: JsonBody) -> HttpError {
     let request = NodeRequest::new(Method::PATCH, "/experimental-features").json(body.bytes);
-    match ask_any(&app.cluster, request).await {
-        Some(reply) if reply.status.is_client_error() => HttpError::Node(reply),
-        _ => HttpError::new(ErrorCode::BadRequest, "The body is not an object of features and booleans."),
-    }
+    refusal(&app.cluster, request, "The body is not an object of features and booleans.").await
 }
 
 #[cfg(test)]

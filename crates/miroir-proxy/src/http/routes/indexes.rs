@@ -5,7 +5,6 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
 use miroir_core::document::Payload;
-use miroir_core::error::ErrorCode;
 use miroir_core::ids::IndexUid;
 use miroir_core::task::{Mutation, TaskSummary};
 use miroir_core::view::IndexEntry;
@@ -18,7 +17,7 @@ use crate::cluster::NodeRequest;
 use crate::http::App;
 use crate::http::auth::{Authorized, IndexesCreate, IndexesDelete, IndexesGet, IndexesUpdate};
 use crate::http::body::JsonBody;
-use crate::http::dry_run::{NOBODY, ask_any, check_form};
+use crate::http::dry_run::{NOBODY, check_form, refusal};
 use crate::http::error::HttpError;
 use crate::http::path::{IndexPath, check_uid};
 use crate::write::NewWrite;
@@ -57,10 +56,7 @@ async fn list(
 /// A node's words for a query that can't be read.
 pub(super) async fn wrong_query(app: &App, path: &str, query: Option<&str>) -> HttpError {
     let request = NodeRequest::get(format!("{path}?{}", query.unwrap_or_default()));
-    match ask_any(&app.cluster, request).await {
-        Some(reply) if reply.status.is_client_error() => HttpError::Node(reply),
-        _ => HttpError::new(ErrorCode::BadRequest, "The query parameters can't be read."),
-    }
+    refusal(&app.cluster, request, "The query parameters can't be read.").await
 }
 
 async fn one(
@@ -100,10 +96,7 @@ async fn wrong_creation(app: &App, body: JsonBody) -> HttpError {
         fields.insert("uid".to_owned(), json!(NOBODY));
     }
     let request = NodeRequest::post("/indexes").json(asked.to_string());
-    match ask_any(&app.cluster, request).await {
-        Some(reply) if reply.status.is_client_error() => HttpError::Node(reply),
-        _ => HttpError::new(ErrorCode::BadRequest, "The body is not of the form `{uid, primaryKey}`."),
-    }
+    refusal(&app.cluster, request, "The body is not of the form `{uid, primaryKey}`.").await
 }
 
 /// In a body the uid has a place that the message names.

@@ -14,7 +14,7 @@ use crate::cluster::NodeRequest;
 use crate::http::App;
 use crate::http::auth::{Authorized, NetworkGet, NetworkUpdate};
 use crate::http::body::JsonBody;
-use crate::http::dry_run::ask_any;
+use crate::http::dry_run::{ask_any, refusal};
 use crate::http::error::HttpError;
 use crate::search::feature_missing;
 
@@ -88,8 +88,5 @@ async fn wrong_form(app: &App, body: Value) -> HttpError {
         patch.entry("previousRemotes").or_insert_with(|| json!(Map::new()));
     }
     let request = NodeRequest::new(Method::PATCH, "/network").json(body.to_string());
-    match ask_any(&app.cluster, request).await {
-        Some(reply) if reply.status.is_client_error() => HttpError::Node(reply),
-        _ => HttpError::new(ErrorCode::BadRequest, "The body is not a change of the network."),
-    }
+    refusal(&app.cluster, request, "The body is not a change of the network.").await
 }

@@ -17,7 +17,7 @@ use crate::cluster::NodeRequest;
 use crate::http::App;
 use crate::http::auth::{Authorized, IndexesSwap};
 use crate::http::body::JsonBody;
-use crate::http::dry_run::{NOBODY, ask_any};
+use crate::http::dry_run::{NOBODY, refusal};
 use crate::http::error::HttpError;
 use crate::http::path::check_uid;
 use crate::write::NewWrite;
@@ -113,10 +113,12 @@ async fn wrong_form(app: &App, mut body: Value) -> HttpError {
     if let Value::Array(pairs) = &mut body {
         pairs.push(json!({ "indexes": [NOBODY, NOBODY] }));
     }
-    match ask_any(&app.cluster, NodeRequest::post("/swap-indexes").json(body.to_string())).await {
-        Some(reply) if reply.status.is_client_error() => HttpError::Node(reply),
-        _ => HttpError::new(ErrorCode::BadRequest, "The body is not a list of `{indexes, rename}`."),
-    }
+    refusal(
+        &app.cluster,
+        NodeRequest::post("/swap-indexes").json(body.to_string()),
+        "The body is not a list of `{indexes, rename}`.",
+    )
+    .await
 }
 
 #[cfg(test)]

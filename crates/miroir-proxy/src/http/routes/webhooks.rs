@@ -14,7 +14,7 @@ use crate::cluster::NodeRequest;
 use crate::http::App;
 use crate::http::auth::{Authorized, WebhooksCreate, WebhooksDelete, WebhooksGet, WebhooksUpdate};
 use crate::http::body::JsonBody;
-use crate::http::dry_run::{NOBODY, ask_any};
+use crate::http::dry_run::{NOBODY, refusal};
 use crate::http::error::HttpError;
 use crate::webhook::{Webhook, WebhookFault, WebhookPatch};
 
@@ -114,8 +114,5 @@ async fn keep(app: &App, uuid: Uuid, webhook: Option<&Webhook>) -> Result<(), Ht
 /// Meilisearch reads the body before it looks at the id, and no webhook has this one.
 async fn wrong_form(app: &App, body: JsonBody) -> HttpError {
     let request = NodeRequest::new(Method::PATCH, format!("/webhooks/{NOBODY}")).json(body.bytes);
-    match ask_any(&app.cluster, request).await {
-        Some(reply) if reply.status.is_client_error() => HttpError::Node(reply),
-        _ => HttpError::new(ErrorCode::BadRequest, "The body is not of the form `{url, headers}`."),
-    }
+    refusal(&app.cluster, request, "The body is not of the form `{url, headers}`.").await
 }

@@ -1,6 +1,7 @@
 //! What Miroir decides, without doing any of it: no clock, no randomness, no input or output. Everything here is a pure
 //! function of its arguments, so that every decision can be tested as a value.
 
+pub mod arrival;
 pub mod cover;
 pub mod document;
 pub mod error;

@@ -5,6 +5,7 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use miroir_core::arrival::{ArrivalBook, ArrivalChange};
 use miroir_core::ids::{KeyUid, NodeId, PhysicalUid, TaskUid};
 use miroir_core::keys::{ApiKey, KeyPatch};
 use miroir_core::network::Network;
@@ -95,8 +96,16 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Stores that work on an entry has begun before anything is decided about it. From now on it can't be canceled.
     async fn begin(&self, task: TaskUid, at: OffsetDateTime) -> Result<(), StoreError>;
 
-    /// Stores decisions about the next entries of the log, unless one of them was canceled meanwhile.
-    async fn decide(&self, decisions: Vec<(TaskUid, Decision)>) -> Result<Deciding, StoreError>;
+    /// Stores decisions about the next entries of the log, unless one of them was canceled meanwhile, and what they mean
+    /// for the order in which documents are listed, in order.
+    async fn decide(
+        &self,
+        decisions: Vec<(TaskUid, Decision)>,
+        arrivals: Vec<(PhysicalUid, ArrivalChange)>,
+    ) -> Result<Deciding, StoreError>;
+
+    /// The order in which an index's documents arrived; none if there is no book of it.
+    async fn arrival_book(&self, index: PhysicalUid) -> Result<Option<ArrivalBook>, StoreError>;
 
     /// At most `limit` entries from `from` on that were decided and not forgotten, in order.
     async fn work(&self, from: TaskUid, limit: usize) -> Result<Vec<Work>, StoreError>;

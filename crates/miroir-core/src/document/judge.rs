@@ -78,6 +78,14 @@ impl DocumentIds {
     }
 }
 
+impl<'a> FromIterator<&'a str> for DocumentIds {
+    fn from_iter<I: IntoIterator<Item = &'a str>>(ids: I) -> Self {
+        let mut collected = Self::default();
+        ids.into_iter().for_each(|id| collected.push(id));
+        collected
+    }
+}
+
 /// A batch when its turn has come, and all that it is judged by.
 #[derive(Debug, Clone, Copy)]
 pub struct Batch<'a> {

@@ -26,7 +26,9 @@ pub use federated::{
     SubQuery, plan_federated, whole_node,
 };
 pub use hybrid::SearchKind;
-pub use listing::{Criterion, listed_fields, order_documents, sort_criteria};
+pub use listing::{
+    Criterion, Listed, arrange_documents, listed_fields, order_documents, select_listed, sort_criteria,
+};
 pub use merge::{
     HiddenRule, KeywordHits, Merged, check_rules, merge_federated, merge_replies, pass_on, rank_keyword_hits,
 };

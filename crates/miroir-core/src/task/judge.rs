@@ -10,7 +10,10 @@ use super::{
     Decision, Deletion, Effect, Grouping, LogEntry, MissingIndex, Mutation, NewIndexRules, SettingsOrigin,
     Step, Verdict,
 };
-use crate::document::{Batch, Demands, Existing, Judged, Payload, judge_batch, partition, replaced_later};
+use crate::arrival::{ArrivalChange, MOST_DOCUMENTS};
+use crate::document::{
+    Batch, Demands, DocumentIds, Existing, Judged, Payload, judge_batch, partition, replaced_later,
+};
 use crate::error::{ErrorCode, ResponseError};
 use crate::hash::shard_of;
 use crate::ids::{NodeId, PhysicalUid, ShardId};
@@ -42,6 +45,8 @@ pub struct Judgement {
     pub decision: Decision,
     /// The shard of each document that is sent, part by part of the payload; empty if no document is.
     pub shards_of_documents: Vec<Vec<ShardId>>,
+    /// What it means for the order in which the index's documents are listed.
+    pub arrivals: Vec<ArrivalChange>,
     /// Documents of which it must be known whether they exist. Unless there are none, the decision is void, and the
     /// entry is to be judged again with the answer in [`Circumstances::existing`].
     pub depends_on: BTreeSet<String>,
@@ -90,7 +95,8 @@ pub fn judge(
         Mutation::UpdateIndex { primary_key } => draft.update_index(primary_key.as_deref()),
         Mutation::DeleteIndex => draft.delete_index(),
     };
-    Ok(Judgement { decision: draft.close(verdict), shards_of_documents, depends_on })
+    let arrivals = std::mem::take(&mut draft.arrivals);
+    Ok(Judgement { decision: draft.close(verdict), shards_of_documents, arrivals, depends_on })
 }
 
 impl Judgement {
@@ -103,11 +109,14 @@ impl Judgement {
             effects: Vec::new(),
             indexed_documents: 0,
         };
-        Self { decision, shards_of_documents: Vec::new(), depends_on: BTreeSet::new() }
+        Self::of(decision)
     }
-}
 
-impl Judgement {
+    /// A decision that is about no documents.
+    pub(super) const fn of(decision: Decision) -> Self {
+        Self { decision, shards_of_documents: Vec::new(), arrivals: Vec::new(), depends_on: BTreeSet::new() }
+    }
+
     /// Something was done that needs nothing more from the nodes; its task says `details`.
     pub fn done(details: Map<String, Value>) -> Self {
         let decision = Decision {
@@ -117,7 +126,7 @@ impl Judgement {
             effects: vec![Effect::Report { details }],
             indexed_documents: 0,
         };
-        Self { decision, shards_of_documents: Vec::new(), depends_on: BTreeSet::new() }
+        Self::of(decision)
     }
 
     /// The same, with another name on the nodes for the index that it creates. The nodes that were chosen stay: any
@@ -149,6 +158,7 @@ struct Draft<'a> {
     is_new: bool,
     steps: Vec<Step>,
     effects: Vec<Effect>,
+    arrivals: Vec<ArrivalChange>,
     indexed_documents: u64,
 }
 
@@ -178,9 +188,11 @@ impl<'a> Draft<'a> {
             is_new,
             steps: Vec::new(),
             effects: Vec::new(),
+            arrivals: Vec::new(),
             indexed_documents: 0,
         };
         if is_new {
+            draft.begin_arrivals();
             draft.effects.push(Effect::Create { entry: Box::new(draft.index.clone()) });
             draft.steps.push(Step::CreateIndex { primary_key: draft.index.primary_key.clone() });
         }
@@ -252,7 +264,21 @@ impl<'a> Draft<'a> {
         }
         self.effects.push(Effect::Touch);
         self.indexed_documents = batch.distinct_ids;
+        if !skip_creation {
+            self.note_arrivals(batch.ids, batch.distinct_ids);
+        }
         Ok(shards_of_documents)
+    }
+
+    /// A single shard is listed as its node does it.
+    fn begin_arrivals(&mut self) {
+        let begins = self.index.shards.get() > 1;
+        self.arrivals.extend(begins.then_some(ArrivalChange::Begin));
+    }
+
+    fn note_arrivals(&mut self, ids: DocumentIds, distinct_ids: u64) {
+        let are_few = distinct_ids <= MOST_DOCUMENTS as u64;
+        self.arrivals.push(if are_few { ArrivalChange::Add(ids) } else { ArrivalChange::Close });
     }
 
     /// A batch without documents may still name the key.
@@ -266,6 +292,13 @@ impl<'a> Draft<'a> {
     fn delete_documents(&mut self, deletion: &Deletion) -> Verdict {
         if let Some(error) = self.impossible_id(deletion) {
             return Verdict::Refused(error);
+        }
+        match deletion {
+            Deletion::ByIds(ids) if ids.len() <= MOST_DOCUMENTS => {
+                self.arrivals.push(ArrivalChange::Remove(ids.clone()));
+            }
+            Deletion::ByIds(_) | Deletion::ByFilter(_) => self.arrivals.push(ArrivalChange::Doubt),
+            Deletion::All => self.begin_arrivals(),
         }
         let step = match deletion {
             Deletion::ByIds(ids) => {
@@ -304,6 +337,7 @@ impl<'a> Draft<'a> {
             grouping: Grouping::ByCopies,
         });
         self.effects.push(Effect::Touch);
+        self.arrivals.push(ArrivalChange::Doubt);
         Verdict::Accepted
     }
 
@@ -343,6 +377,7 @@ impl<'a> Draft<'a> {
     fn delete_index(&mut self) -> Verdict {
         self.steps.push(Step::DeleteIndex);
         self.effects.push(Effect::Remove);
+        self.arrivals.push(ArrivalChange::Close);
         Verdict::Accepted
     }
 

@@ -1,6 +1,6 @@
 //! Deciding about dynamic search rules: every node has all of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::decision::Target;
 use super::{Decision, Effect, Judgement, Step, Verdict};
@@ -24,17 +24,13 @@ pub fn judge_rules(
         RuleChange::Delete { uid } => Step::DeleteRule { uid: uid.clone() },
         RuleChange::Clear => Step::ClearRules,
     };
-    Ok(Judgement {
-        decision: Decision {
-            verdict: Verdict::Accepted,
-            target: Some(everywhere(members)?),
-            steps: vec![step],
-            effects: vec![Effect::Rules { change: change.clone() }],
-            indexed_documents: 0,
-        },
-        shards_of_documents: Vec::new(),
-        depends_on: BTreeSet::new(),
-    })
+    Ok(Judgement::of(Decision {
+        verdict: Verdict::Accepted,
+        target: Some(everywhere(members)?),
+        steps: vec![step],
+        effects: vec![Effect::Rules { change: change.clone() }],
+        indexed_documents: 0,
+    }))
 }
 
 /// What nodes have to be told of rules that name one of these indexes, when nodes call it otherwise.

@@ -1,7 +1,5 @@
 //! Deciding about names: which index is called what. No node hears of it, since nodes know indexes by names of their own.
 
-use std::collections::BTreeSet;
-
 use super::{Decision, Effect, Judgement, Swap, Verdict};
 use crate::error::{ErrorCode, ResponseError};
 use crate::ids::IndexUid;
@@ -10,17 +8,13 @@ use crate::ids::IndexUid;
 pub fn judge_swap(swaps: &[Swap], exists: impl Fn(&IndexUid) -> bool) -> Judgement {
     match fault(swaps, exists) {
         Some(error) => Judgement::refused(error),
-        None => Judgement {
-            decision: Decision {
-                verdict: Verdict::Accepted,
-                target: None,
-                steps: Vec::new(),
-                effects: vec![Effect::Swap { swaps: swaps.to_vec() }],
-                indexed_documents: 0,
-            },
-            shards_of_documents: Vec::new(),
-            depends_on: BTreeSet::new(),
-        },
+        None => Judgement::of(Decision {
+            verdict: Verdict::Accepted,
+            target: None,
+            steps: Vec::new(),
+            effects: vec![Effect::Swap { swaps: swaps.to_vec() }],
+            indexed_documents: 0,
+        }),
     }
 }
 

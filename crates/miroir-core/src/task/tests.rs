@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 use time::macros::datetime;
 
 use super::*;
+use crate::arrival::ArrivalChange;
 use crate::document::{Existing, Payload, PayloadFormat, check_payload};
 use crate::error::{ErrorCode, ResponseError};
 use crate::hash::shard_of;
@@ -44,6 +45,15 @@ impl Cluster {
     }
 
     fn judge(&self, index: Option<&IndexEntry>, mutation: Mutation, payload: Option<&Payload>) -> Decision {
+        self.judgement(index, mutation, payload).decision
+    }
+
+    fn judgement(
+        &self,
+        index: Option<&IndexEntry>,
+        mutation: Mutation,
+        payload: Option<&Payload>,
+    ) -> Judgement {
         let entry =
             LogEntry { uid: TaskUid(7), index_uid: IndexUid::new("movies"), mutation, enqueued_at: NOW };
         let circumstances = Circumstances {
@@ -54,7 +64,7 @@ impl Cluster {
             rules: &self.rules,
             now: NOW,
         };
-        judge(&entry, payload, circumstances).unwrap().decision
+        judge(&entry, payload, circumstances).unwrap()
     }
 
     fn add(&self, index: Option<&IndexEntry>, body: &'static str) -> Decision {
@@ -525,6 +535,45 @@ fn a_batch_without_documents_names_the_key_of_an_index_that_has_none() {
     assert_eq!(after(None, &decision).unwrap().primary_key.as_deref(), Some("sku"));
     let known = cluster.index(Some("id"));
     assert!(cluster.judge(Some(&known), naming("sku"), Some(&payload)).steps.is_empty());
+}
+
+#[test]
+fn a_decision_says_what_it_means_for_the_order_of_arrival() {
+    use ArrivalChange::{Add, Begin, Close, Doubt, Remove};
+    let cluster = Cluster::new(3, 2, 4);
+    let index = cluster.index(Some("id"));
+    let body = Bytes::from_static(br#"[{"id":2},{"id":"a"},{"id":2}]"#);
+    let payload = check_payload(PayloadFormat::Json, &body).unwrap();
+    let adding = |index: Option<&IndexEntry>, skip_creation| match add(3, MissingIndex::Create) {
+        Mutation::AddDocuments { method, primary_key, received, missing_index, .. } => {
+            let mutation =
+                Mutation::AddDocuments { method, primary_key, skip_creation, received, missing_index };
+            cluster.judgement(index, mutation, Some(&payload)).arrivals
+        }
+        _ => unreachable!(),
+    };
+    let added = || Add(["2", "a", "2"].into_iter().collect());
+    assert_eq!(adding(None, false), [Begin, added()]);
+    assert_eq!(adding(Some(&index), false), [added()]);
+    assert_eq!(adding(Some(&index), true), []);
+    let of = |mutation| cluster.judgement(Some(&index), mutation, None).arrivals;
+    let ids = |count: usize| Deletion::ByIds(vec!["a".to_owned(); count]);
+    assert_eq!(of(delete(ids(2))), [Remove(vec!["a".to_owned(); 2])]);
+    assert_eq!(of(delete(ids(1001))), [Doubt]);
+    assert_eq!(of(delete(Deletion::ByIds(vec![String::new()]))), []);
+    assert_eq!(of(delete(Deletion::ByFilter(json!("a = 1")))), [Doubt]);
+    assert_eq!(of(delete(Deletion::All)), [Begin]);
+    assert_eq!(of(Mutation::DeleteIndex), [Close]);
+    let function = "doc = ()".to_owned();
+    assert_eq!(of(Mutation::EditDocuments { filter: None, context: None, function }), [Doubt]);
+    assert_eq!(of(settings(json!({}), SettingsOrigin::Update)), []);
+    let many: Vec<_> = (0..1001).map(|id| json!({ "id": id })).collect();
+    let many = check_payload(PayloadFormat::Json, &json!(many).to_string().into()).unwrap();
+    let judged = cluster.judgement(Some(&index), add(1001, MissingIndex::Create), Some(&many));
+    assert_eq!(judged.arrivals, [Close]);
+    let whole = Cluster::new(3, 2, 1);
+    let create = Mutation::CreateIndex { primary_key: None };
+    assert_eq!(whole.judgement(None, create, None).arrivals, []);
 }
 
 #[test]

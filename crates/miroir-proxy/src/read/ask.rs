@@ -30,15 +30,16 @@ pub(crate) async fn ask_replica(
     }
 }
 
-/// Asks nodes that hold every shard together, each once, and other replicas for the shards of those that fail.
-pub(super) async fn ask_every_shard(
+/// Asks nodes that hold these shards together, each once, and other replicas for the shards of those that fail.
+pub(super) async fn ask_shards(
     cluster: &Cluster,
     view: &View,
     entry: &IndexEntry,
-    request: &NodeRequest,
+    shards: Vec<ShardId>,
+    request: impl Fn(&CoverPart) -> NodeRequest,
 ) -> Result<Vec<(CoverPart, NodeReply)>, HttpError> {
     let mut readable = view.readable.clone();
-    let mut unanswered: Vec<ShardId> = entry.shards.shards().collect();
+    let mut unanswered = shards;
     let mut answered = Vec::new();
     // Each round that leaves shards over leaves out a node, so there are no more rounds than nodes.
     while !unanswered.is_empty() {
@@ -46,7 +47,8 @@ pub(super) async fn ask_every_shard(
         if !cover.missing.is_empty() {
             return Err(HttpError::ShardsUnavailable(cover.missing));
         }
-        let replies = join_all(cover.parts.iter().map(|part| ask_node(cluster, &part.node, request))).await;
+        let requests: Vec<_> = cover.parts.iter().map(|part| (&part.node, request(part))).collect();
+        let replies = join_all(requests.iter().map(|(node, request)| ask_node(cluster, node, request))).await;
         unanswered = Vec::new();
         for (part, reply) in cover.parts.into_iter().zip(replies) {
             if let Some(reply) = reply {

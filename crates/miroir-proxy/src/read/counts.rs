@@ -7,7 +7,7 @@ use miroir_core::ids::ShardId;
 use miroir_core::view::{IndexEntry, View};
 use serde_json::Value;
 
-use super::ask::ask_every_shard;
+use super::ask::ask_shards;
 use super::object;
 use crate::cluster::{Cluster, NodeRequest};
 use crate::http::HttpError;
@@ -22,7 +22,8 @@ pub(super) async fn count_by_markers(
 ) -> Result<Vec<(ShardId, u64)>, HttpError> {
     let request = NodeRequest::get(format!("/indexes/{}/stats", entry.physical));
     let mut counts = BTreeMap::new();
-    for (part, reply) in ask_every_shard(cluster, view, entry, &request).await? {
+    let shards = entry.shards.shards().collect();
+    for (part, reply) in ask_shards(cluster, view, entry, shards, |_| request.clone()).await? {
         if !reply.status.is_success() {
             return Err(HttpError::Node(scrub_reply(reply, entry)));
         }

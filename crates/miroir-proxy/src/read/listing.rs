@@ -2,13 +2,15 @@
 
 use axum::http::StatusCode;
 use futures_util::{StreamExt, TryStreamExt, stream};
+use miroir_core::arrival::ArrivalBook;
 use miroir_core::document::{canonical_id, marker};
 use miroir_core::hash::shard_of;
 use miroir_core::ids::ShardId;
-use miroir_core::search::{order_documents, sort_criteria};
+use miroir_core::search::{order_documents, select_listed, sort_criteria};
 use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value, json};
 
+use super::arranged::Arranged;
 use super::counts::count_by_markers;
 use super::window::{Stretch, plan_stretches};
 use super::{ask_replica, object};
@@ -26,9 +28,9 @@ const STRETCHES_AT_ONCE: usize = 16;
 /// What a client wants listed, in the shape of `POST /indexes/{uid}/documents/fetch`.
 #[derive(Debug, Clone)]
 pub struct ListingRequest {
-    body: Map<String, Value>,
-    offset: u64,
-    limit: u64,
+    pub(super) body: Map<String, Value>,
+    pub(super) offset: u64,
+    pub(super) limit: u64,
 }
 
 impl ListingRequest {
@@ -43,7 +45,7 @@ impl ListingRequest {
     }
 
     /// The client's ids; `None` for all documents.
-    fn ids(&self) -> Option<Vec<String>> {
+    pub(super) fn ids(&self) -> Option<Vec<String>> {
         Some(self.body.get("ids")?.as_array()?.iter().filter_map(canonical_id).collect())
     }
 
@@ -79,14 +81,17 @@ pub struct Listing {
     pub total: u64,
 }
 
-/// Lists documents: sorted as asked, else shard by shard in each shard's order of arrival.
+/// Lists documents: sorted as asked, else in their order of arrival if there is a book of it, else shard by shard.
 pub async fn list_documents(
     cluster: &Cluster,
     view: &View,
     entry: &IndexEntry,
     request: &ListingRequest,
+    book: Option<&ArrivalBook>,
 ) -> Result<Listing, HttpError> {
-    let (results, total) = if request.is_sorted() {
+    let (results, total) = if let Some(arranged) = arranged_page(cluster, view, entry, request, book).await? {
+        arranged
+    } else if request.is_sorted() {
         sorted_page(cluster, view, entry, request).await?
     } else {
         let counts = count_shards(cluster, view, entry, request).await?;
@@ -97,6 +102,22 @@ pub async fn list_documents(
     };
     let results = results.into_iter().map(without_markers).collect();
     Ok(Listing { results, offset: request.offset, limit: request.limit, total })
+}
+
+/// A page in the order of the book, if that can be.
+async fn arranged_page(
+    cluster: &Cluster,
+    view: &View,
+    entry: &IndexEntry,
+    request: &ListingRequest,
+    book: Option<&ArrivalBook>,
+) -> Result<Option<(Vec<Map<String, Value>>, u64)>, HttpError> {
+    let (Some(book), Some(primary_key)) = (book, entry.primary_key.as_deref()) else { return Ok(None) };
+    // Ids that can't be any: a node says so.
+    if request.body.contains_key("ids") && request.ids().is_none_or(|ids| ids.is_empty()) {
+        return Ok(None);
+    }
+    Arranged { cluster, view, entry, request, book, primary_key }.list().await
 }
 
 fn without_markers(mut document: Map<String, Value>) -> Value {
@@ -123,8 +144,7 @@ async fn sorted_page(
     let window = usize::try_from(request.offset).unwrap_or(usize::MAX);
     let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
     let selection = miroir_core::search::listed_fields(fields.as_ref());
-    let page =
-        merged.into_iter().skip(window).take(limit).map(|document| selection.apply(document)).collect();
+    let page = merged.into_iter().skip(window).take(limit).map(|it| select_listed(&selection, it)).collect();
     Ok((page, total))
 }
 

@@ -1,5 +1,6 @@
 //! Reading documents: one by its id, or a listing in one stable order over all shards.
 
+mod arranged;
 mod ask;
 mod counts;
 mod fields;

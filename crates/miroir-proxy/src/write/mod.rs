@@ -29,6 +29,7 @@ mod inventory;
 mod lane;
 mod ledger;
 mod names;
+mod order;
 mod prepared;
 mod progress;
 mod rebuild;
@@ -49,6 +50,7 @@ mod watched;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use miroir_core::arrival::ArrivalBook;
 use miroir_core::document::Payload;
 use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, TaskUid};
 use miroir_core::keys::UidPattern;
@@ -225,6 +227,11 @@ impl Writer {
     /// The tasks that match, a page of them.
     pub async fn tasks(&self, filter: TaskFilter, page: TaskPage) -> Result<TaskList, WriteError> {
         Ok(self.store.tasks(filter, page).await?)
+    }
+
+    /// The order in which an index's documents arrived, if there is a book of it.
+    pub async fn arrival_book(&self, index: PhysicalUid) -> Result<Option<ArrivalBook>, WriteError> {
+        Ok(self.store.arrival_book(index).await?)
     }
 
     /// Makes the store as small as it can be. Its bytes before and after.

@@ -5,8 +5,9 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytes::Bytes;
+use miroir_core::arrival::ArrivalChange;
 use miroir_core::document::{Part, Payload, splice};
-use miroir_core::ids::{ShardCount, ShardId};
+use miroir_core::ids::{PhysicalUid, ShardCount, ShardId};
 use miroir_core::task::{Decision, Deletion, Judgement, LogEntry, Mutation, Step};
 
 /// Bytes of documents that stay in memory between the decision and the delivery of one entry. Lanes read what is beyond
@@ -39,6 +40,8 @@ pub(super) struct Prepared {
     pub(super) decided: Arc<Decided>,
     /// Its first parts, not always all of them.
     pub(super) documents: Vec<Documents>,
+    /// What it means for the order of arrival.
+    pub(super) arrivals: Vec<ArrivalChange>,
 }
 
 impl Prepared {
@@ -57,7 +60,15 @@ impl Prepared {
                 bytes <= KEPT
             })
             .collect();
-        Self { decided: Arc::new(Decided { entry, decision: judgement.decision }), documents }
+        let decided = Arc::new(Decided { entry, decision: judgement.decision });
+        Self { decided, documents, arrivals: judgement.arrivals }
+    }
+
+    /// What it means for the order of arrival, with the index that it is about.
+    pub(super) fn take_arrivals(&mut self) -> impl Iterator<Item = (PhysicalUid, ArrivalChange)> {
+        let changes = std::mem::take(&mut self.arrivals).into_iter();
+        let target = self.decided.decision.target.as_ref();
+        changes.filter_map(move |change| Some((target?.physical.clone(), change)))
     }
 
     /// About how much memory it takes.

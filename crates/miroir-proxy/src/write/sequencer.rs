@@ -23,6 +23,7 @@ use super::existing::find_existing;
 use super::ledger::Ledger;
 use super::ledger::is_rollout;
 use super::names::Names;
+use super::order::Sure;
 use super::prepared::Prepared;
 use super::retry::{Backoff, until_stored};
 use super::room::{Place, Room};
@@ -40,7 +41,7 @@ const GROUP_BYTES: usize = 8 << 20;
 const COUNTING: Duration = Duration::from_secs(30);
 
 /// How long one node may take to answer a question that the log waits for. Then another replica is asked.
-const QUESTION: Duration = Duration::from_secs(5);
+pub(super) const QUESTION: Duration = Duration::from_secs(5);
 
 /// Decided tasks that are not over. Beyond that the log waits: no replica of something answers.
 const MAX_UNSETTLED: usize = 10_000;
@@ -67,6 +68,7 @@ pub(super) struct Sequencer {
     pub(super) broadcasts: Arc<Broadcasts>,
     /// The entry that waits until everything before it is over, to ask nodes for documents then.
     pub(super) asking: Option<TaskUid>,
+    pub(super) sure: Sure,
 }
 
 /// What became of an entry whose turn has come.
@@ -105,8 +107,10 @@ impl Sequencer {
                 return;
             }
             let uid = entry.uid;
+            let left = self.survey(&entry, &group).await;
             match self.judge(entry, &group).await {
-                Turn::Decided(prepared) => {
+                Turn::Decided(mut prepared) => {
+                    prepared.arrivals.splice(0..0, left);
                     bytes += prepared.bytes();
                     group.push(*prepared);
                 }
@@ -120,7 +124,7 @@ impl Sequencer {
         self.publish(group).await;
     }
 
-    fn ledger(&self) -> std::sync::MutexGuard<'_, Ledger> {
+    pub(super) fn ledger(&self) -> std::sync::MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -255,14 +259,17 @@ impl Sequencer {
         Source::Stored { parts, place }
     }
 
-    async fn publish(&self, group: Vec<Prepared>) -> Deciding {
+    async fn publish(&self, mut group: Vec<Prepared>) -> Deciding {
         let Some(last) = group.last() else { return Deciding::Stored };
         let end = TaskUid(last.decided.entry.uid.0 + 1);
         let decisions: Vec<_> =
             group.iter().map(|work| (work.decided.entry.uid, work.decided.decision.clone())).collect();
-        if until_stored("decisions", || self.store.decide(decisions.clone())).await == Deciding::Overtaken {
+        let arrivals: Vec<_> = group.iter_mut().flat_map(Prepared::take_arrivals).collect();
+        let decide = || self.store.decide(decisions.clone(), arrivals.clone());
+        if until_stored("decisions", decide).await == Deciding::Overtaken {
             return Deciding::Overtaken;
         }
+        self.sure.note(&arrivals);
         for begun in self.add(&group) {
             until_stored("a change of settings", || self.store.save_broadcast(begun.clone())).await;
         }
@@ -421,7 +428,10 @@ pub(super) fn internal_error(reason: String) -> Judgement {
     Judgement::refused(ResponseError::new(ErrorCode::Internal, reason))
 }
 
-fn same_index<'a>(group: &'a [Prepared], index: &'a IndexUid) -> impl Iterator<Item = &'a LogEntry> {
+pub(super) fn same_index<'a>(
+    group: &'a [Prepared],
+    index: &'a IndexUid,
+) -> impl Iterator<Item = &'a LogEntry> {
     group.iter().map(|work| &work.decided.entry).filter(move |entry| entry.index_uid == *index)
 }
 

@@ -19,6 +19,7 @@ use super::caretaker::Caretaker;
 use super::committer::{Committer, Event};
 use super::gate::Gates;
 use super::ledger::{Ledger, is_rollout};
+use super::order::Sure;
 use super::prepared::Decided;
 use super::rebuild::{Orders, Rebuilder};
 use super::rollout::{LedgerTargets, Rollouts};
@@ -199,6 +200,7 @@ impl Shared {
             events,
             broadcasts: Arc::clone(&self.broadcasts),
             asking: None,
+            sure: Sure::default(),
         };
         background.spawn(run_watched("sequencer", sequencer.run()));
         Writer {

@@ -1,12 +1,14 @@
 //! The steps that change something, as SQL.
 
+use miroir_core::arrival::ArrivalChange;
 use miroir_core::error::ResponseError;
-use miroir_core::ids::{NodeId, TaskUid};
+use miroir_core::ids::{NodeId, PhysicalUid, TaskUid};
 use miroir_core::task::{Decision, OpResult, SyncState, Task, TaskKind, TaskStatus};
 use rusqlite::{Connection, params};
 use serde_json::Value;
 use time::OffsetDateTime;
 
+use super::arrivals;
 use super::payloads;
 use super::records;
 use super::rows::{big, json, nanoseconds, parsed, task_uid};
@@ -68,7 +70,11 @@ pub(super) fn append(db: &Connection, entry: NewEntry) -> Result<Task, StoreErro
     Ok(task)
 }
 
-pub(super) fn decide(db: &Connection, decisions: &[(TaskUid, Decision)]) -> Result<Deciding, StoreError> {
+pub(super) fn decide(
+    db: &Connection,
+    decisions: &[(TaskUid, Decision)],
+    arrivals: &[(PhysicalUid, ArrivalChange)],
+) -> Result<Deciding, StoreError> {
     let mut open = db.prepare_cached("SELECT 1 FROM entries WHERE task_uid = ?1")?;
     for (task, _) in decisions {
         if !open.exists([big(task.0)])? {
@@ -82,6 +88,7 @@ pub(super) fn decide(db: &Connection, decisions: &[(TaskUid, Decision)]) -> Resu
     if let Some((last, _)) = decisions.last() {
         set_counter(db, "next_undecided", big(last.0) + 1)?;
     }
+    arrivals::change(db, arrivals)?;
     Ok(Deciding::Stored)
 }
 

@@ -1,6 +1,7 @@
 //! The store of a single Miroir: one `SQLite` file in write-ahead mode, with full durability.
 
 mod administer;
+mod arrivals;
 mod features;
 mod keys;
 mod log;
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use miroir_core::arrival::{ArrivalBook, ArrivalChange};
 use miroir_core::ids::{KeyUid, NodeId, PhysicalUid, TaskUid};
 use miroir_core::keys::{ApiKey, KeyPatch};
 use miroir_core::network::Network;
@@ -187,8 +189,16 @@ impl Store for SqliteStore {
         self.writer.write(move |db| log::begin(db, task, at)).await
     }
 
-    async fn decide(&self, decisions: Vec<(TaskUid, Decision)>) -> Result<Deciding, StoreError> {
-        self.writer.write(move |db| log::decide(db, &decisions)).await
+    async fn decide(
+        &self,
+        decisions: Vec<(TaskUid, Decision)>,
+        arrivals: Vec<(PhysicalUid, ArrivalChange)>,
+    ) -> Result<Deciding, StoreError> {
+        self.writer.write(move |db| log::decide(db, &decisions, &arrivals)).await
+    }
+
+    async fn arrival_book(&self, index: PhysicalUid) -> Result<Option<ArrivalBook>, StoreError> {
+        self.readers.read(move |db| arrivals::book(db, &index)).await
     }
 
     async fn work(&self, from: TaskUid, limit: usize) -> Result<Vec<Work>, StoreError> {

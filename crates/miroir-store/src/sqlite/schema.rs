@@ -162,6 +162,13 @@ const STEPS: &[&str] = &[
     "
     -- Changes of settings may be taken back, and nodes skipped by that, which older versions would send them.
 ",
+    "
+    -- The order in which the documents of small indexes arrived. Indexes are named as the nodes name them.
+    CREATE TABLE arrival_books (
+        index_uid TEXT PRIMARY KEY,
+        book TEXT NOT NULL
+    );
+",
 ];
 
 /// Brings a database to the newest version, all steps or none.

@@ -1,5 +1,6 @@
 //! The suite. `conformance!` makes one test of each function here.
 
+mod arrivals;
 mod keys;
 
 use std::collections::BTreeSet;
@@ -30,6 +31,7 @@ use serde_json::{Map, json};
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
 
+pub use arrivals::*;
 pub use keys::*;
 
 /// How an engine is opened; again means the same data.
@@ -65,6 +67,8 @@ macro_rules! conformance {
             a_task_that_was_begun_is_at_work_and_keeps_its_first_beginning,
             a_change_of_settings_gets_the_next_version_and_only_verified_nodes_have_it,
             of_the_changes_that_are_over_the_last_ones_of_each_index_are_kept,
+            books_of_arrivals_change_with_decisions_each_by_itself,
+            a_book_of_arrivals_stays_as_it_is_when_a_decision_is_overtaken,
         }
     };
     ($engine:expr; $($test:ident,)+) => {
@@ -137,7 +141,7 @@ fn decision(entry: &LogEntry) -> Decision {
 async fn decide_all(store: &dyn Store) -> Vec<TaskUid> {
     let entries = store.undecided(100).await.unwrap();
     let decisions: Vec<_> = entries.iter().map(|entry| (entry.uid, decision(entry))).collect();
-    store.decide(decisions).await.unwrap();
+    store.decide(decisions, Vec::new()).await.unwrap();
     entries.into_iter().map(|entry| entry.uid).collect()
 }
 
@@ -196,7 +200,7 @@ pub async fn entries_are_decided_in_order_and_the_rest_waits(engine: &impl Engin
     }
     let first = store.undecided(2).await.unwrap();
     assert_eq!(first.iter().map(|entry| entry.uid.0).collect::<Vec<_>>(), [0, 1]);
-    store.decide(vec![(TaskUid(0), decision(&first[0]))]).await.unwrap();
+    store.decide(vec![(TaskUid(0), decision(&first[0]))], Vec::new()).await.unwrap();
     drop(store);
     let store = engine.open();
     assert_eq!(store.undecided(9).await.unwrap().iter().map(|entry| entry.uid.0).collect::<Vec<_>>(), [1, 2]);
@@ -511,7 +515,7 @@ pub async fn what_nothing_was_decided_about_is_canceled_also_when_it_was_begun(e
         store.append(entry("a", mutation)).await.unwrap();
     }
     let taken = decision(&store.undecided(1).await.unwrap()[0]);
-    assert_eq!(store.decide(vec![(TaskUid(0), taken.clone())]).await.unwrap(), Deciding::Stored);
+    assert_eq!(store.decide(vec![(TaskUid(0), taken.clone())], Vec::new()).await.unwrap(), Deciding::Stored);
     store.begin(TaskUid(1), NOW).await.unwrap();
     let order = Administration {
         action: TaskAction::Cancel,
@@ -526,7 +530,10 @@ pub async fn what_nothing_was_decided_about_is_canceled_also_when_it_was_begun(e
         let task = store.task(TaskUid(uid)).await.unwrap().unwrap();
         assert_eq!((task.status, task.canceled_by), (TaskStatus::Canceled, Some(TaskUid(3))));
         assert_eq!((task.started_at, task.finished_at), (Some(started_at), Some(NOW + Duration::DAY)));
-        assert_eq!(store.decide(vec![(TaskUid(uid), taken.clone())]).await.unwrap(), Deciding::Overtaken);
+        assert_eq!(
+            store.decide(vec![(TaskUid(uid), taken.clone())], Vec::new()).await.unwrap(),
+            Deciding::Overtaken
+        );
     }
     assert_eq!(store.task(TaskUid(0)).await.unwrap().unwrap().status, TaskStatus::Enqueued);
     assert_eq!(store.log_bytes().await.unwrap(), 0);

@@ -85,7 +85,14 @@ async fn list(app: &App, uid: &IndexUid, body: Map<String, Value>) -> Result<Jso
     })?;
     let request = &request;
     let ask = |view: Arc<View>| async move {
-        list_documents(&app.cluster, &view, existing(&view, uid)?, request).await
+        let entry = existing(&view, uid)?;
+        // Before nodes are asked: whatever they have by now the book knows already.
+        let book = if entry.shards.get() > 1 {
+            app.writer.arrival_book(entry.physical.clone()).await?
+        } else {
+            None
+        };
+        list_documents(&app.cluster, &view, entry, request, book.as_ref()).await
     };
     let (listing, _) = read_uniformly(&app.cluster, &view, [uid.clone()], None, ask).await?;
     let (offset, limit, total) = (listing.offset, listing.limit, listing.total);

@@ -1,0 +1,204 @@
+//! Listings of small indexes, in the order in which their documents arrived.
+//!
+//! Nodes tell all that matches, by id; the page is cut from that, and its documents are fetched by their ids. Where the page
+//! has room for all there can be, nodes send the documents at once. Either way each node that is needed gets one request,
+//! and no answer has more documents than the page, or more ids than a book.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use axum::http::StatusCode;
+use miroir_core::arrival::{ArrivalBook, MOST_DOCUMENTS};
+use miroir_core::cover::CoverPart;
+use miroir_core::document::fields::FieldSelection;
+use miroir_core::document::{find_document_id, marker};
+use miroir_core::hash::shard_of;
+use miroir_core::ids::ShardId;
+use miroir_core::search::{
+    Criterion, Listed, arrange_documents, confine, listed_fields, select_listed, sort_criteria,
+};
+use miroir_core::view::{IndexEntry, View};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+use super::ask::ask_shards;
+use super::listing::ListingRequest;
+use crate::cluster::{Cluster, NodeReply, NodeRequest};
+use crate::http::HttpError;
+use crate::search::scrub_reply;
+
+type Document = Map<String, Value>;
+
+/// A listing in the order of a book.
+pub(super) struct Arranged<'a> {
+    pub(super) cluster: &'a Cluster,
+    pub(super) view: &'a View,
+    pub(super) entry: &'a IndexEntry,
+    pub(super) request: &'a ListingRequest,
+    pub(super) book: &'a ArrivalBook,
+    pub(super) primary_key: &'a str,
+}
+
+/// What nodes are asked to send of a document.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// All that the client wants.
+    Page,
+    /// What tells its place.
+    Place,
+}
+
+impl Arranged<'_> {
+    /// The page and the number of all that match; `None` if the index does not fit its book, or a document has no id.
+    pub(super) async fn list(&self) -> Result<Option<(Vec<Document>, u64)>, HttpError> {
+        let criteria = sort_criteria(&self.request.body);
+        if self.may_hold_all()
+            && let Some(found) = self.find(&criteria, Asked::Page).await?
+        {
+            let total = found.len() as u64;
+            let page = arrange_documents(&criteria, found, self.book);
+            return Ok(Some((self.select(page.into_iter().map(|listed| listed.document)), total)));
+        }
+        let Some(found) = self.find(&criteria, Asked::Place).await? else { return Ok(None) };
+        let total = found.len() as u64;
+        let arranged = arrange_documents(&criteria, found, self.book);
+        let (offset, limit) = (places(self.request.offset), places(self.request.limit));
+        let page: Vec<String> =
+            arranged.into_iter().skip(offset).take(limit).map(|listed| listed.id).collect();
+        Ok(Some((self.fetch(&page).await?, total)))
+    }
+
+    /// Whether the page has room for every document that may match.
+    fn may_hold_all(&self) -> bool {
+        let known = self.book.ids().count();
+        let most = self.request.ids().map_or(known, |ids| ids.len().min(known));
+        self.request.offset == 0 && self.request.limit >= most as u64
+    }
+
+    /// Everything that matches, in no order; `None` if that is more than was asked for.
+    async fn find(&self, criteria: &[Criterion], asked: Asked) -> Result<Option<Vec<Listed>>, HttpError> {
+        let most = MOST_DOCUMENTS as u64;
+        let limit = if asked == Asked::Page { self.request.limit.min(most) } else { most };
+        let mut body = self.request.body.clone();
+        body.insert("offset".to_owned(), json!(0));
+        body.insert("limit".to_owned(), json!(limit));
+        let placing = std::iter::once(self.primary_key).chain(criteria.iter().map(Criterion::field));
+        match asked {
+            Asked::Page => add_fields(&mut body, placing),
+            Asked::Place => {
+                body.shift_remove("retrieveVectors");
+                body.insert("fields".to_owned(), placing.collect());
+            }
+        }
+        let shards: Vec<ShardId> = match self.request.ids() {
+            Some(ids) => self.shards_of(&ids),
+            None => self.entry.shards.shards().collect(),
+        };
+        let replies = self
+            .ask(shards, |part| {
+                let mut body = body.clone();
+                let shards = part.shards.iter().copied();
+                if let Some(selection) = marker::selection_filter(shards, self.entry.shards) {
+                    confine(&mut body, selection);
+                }
+                body
+            })
+            .await?;
+        let mut found = Vec::new();
+        for reply in &replies {
+            let Some(documents) = read_all(reply, self.primary_key)? else { return Ok(None) };
+            found.extend(documents);
+        }
+        Ok((found.len() as u64 <= limit).then_some(found))
+    }
+
+    /// The documents with these ids, in their order. Those that went away meanwhile are left out.
+    async fn fetch(&self, ids: &[String]) -> Result<Vec<Document>, HttpError> {
+        let mut body = self.request.body.clone();
+        for done in ["filter", "sort"] {
+            body.shift_remove(done);
+        }
+        body.insert("offset".to_owned(), json!(0));
+        body.insert("limit".to_owned(), json!(ids.len()));
+        add_fields(&mut body, std::iter::once(self.primary_key));
+        let replies = self
+            .ask(self.shards_of(ids), |part| {
+                let is_asked = |id: &&String| part.shards.contains(&shard_of(id, self.entry.shards));
+                let mut body = body.clone();
+                body.insert("ids".to_owned(), ids.iter().filter(is_asked).cloned().collect());
+                body
+            })
+            .await?;
+        let mut documents = BTreeMap::new();
+        for reply in &replies {
+            for listed in read_all(reply, self.primary_key)?.unwrap_or_default() {
+                documents.insert(listed.id, listed.document);
+            }
+        }
+        Ok(self.select(ids.iter().filter_map(|id| documents.remove(id))))
+    }
+
+    async fn ask(
+        &self,
+        shards: Vec<ShardId>,
+        body: impl Fn(&CoverPart) -> Map<String, Value>,
+    ) -> Result<Vec<NodeReply>, HttpError> {
+        let path = format!("/indexes/{}/documents/fetch", self.entry.physical);
+        let request = |part: &CoverPart| {
+            let mut body = body(part);
+            // The network is Miroir's; the node is asked for what it has.
+            body.shift_remove("useNetwork");
+            NodeRequest::post(path.as_str()).json(Value::Object(body).to_string())
+        };
+        let answered = ask_shards(self.cluster, self.view, self.entry, shards, request).await?;
+        let replies = answered.into_iter().map(|(_, reply)| match reply.status {
+            StatusCode::OK => Ok(reply),
+            _ => Err(HttpError::Node(scrub_reply(reply, self.entry))),
+        });
+        replies.collect()
+    }
+
+    fn shards_of(&self, ids: &[String]) -> Vec<ShardId> {
+        let shards: BTreeSet<ShardId> = ids.iter().map(|id| shard_of(id, self.entry.shards)).collect();
+        shards.into_iter().collect()
+    }
+
+    /// The fields that the client asked for.
+    fn select(&self, documents: impl Iterator<Item = Document>) -> Vec<Document> {
+        let selection = listed_fields(self.request.body.get("fields"));
+        documents.map(|document| select_listed(&selection, document)).collect()
+    }
+}
+
+/// Also asks for these fields, where not all are asked for.
+fn add_fields<'a>(body: &mut Map<String, Value>, fields: impl Iterator<Item = &'a str>) {
+    if let FieldSelection::Only(mut names) = listed_fields(body.get("fields")) {
+        names.extend(fields.map(str::to_owned));
+        body.insert("fields".to_owned(), json!(names));
+    }
+}
+
+fn places(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+#[derive(Deserialize)]
+struct Page<'a> {
+    #[serde(borrow)]
+    results: Vec<&'a RawValue>,
+    total: u64,
+}
+
+/// The documents of an answer; `None` if there are more, or some id can't be read.
+fn read_all(reply: &NodeReply, primary_key: &str) -> Result<Option<Vec<Listed>>, HttpError> {
+    let unreadable = |error: serde_json::Error| HttpError::Unreadable(error.to_string());
+    let page: Page<'_> = serde_json::from_slice(&reply.body).map_err(unreadable)?;
+    if page.total > page.results.len() as u64 {
+        return Ok(None);
+    }
+    let read = |text: &RawValue| {
+        let Some(id) = find_document_id(text, primary_key) else { return Ok(None) };
+        Ok(Some(Listed { id, document: serde_json::from_str(text.get())? }))
+    };
+    page.results.into_iter().map(read).collect::<Result<_, _>>().map_err(unreadable)
+}

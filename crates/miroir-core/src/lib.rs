@@ -2,6 +2,7 @@
 //! function of its arguments, so that every decision can be tested as a value.
 
 pub mod arrival;
+pub mod chat;
 pub mod cover;
 pub mod document;
 pub mod error;

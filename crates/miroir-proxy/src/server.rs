@@ -20,6 +20,7 @@ use tower::util::{MapRequestLayer, MapResponseLayer};
 use tower_http::normalize_path::NormalizePathLayer;
 
 use crate::accord::run_accord;
+use crate::chat::Models;
 use crate::cluster::{
     Cluster, HealthPolicy, Membership, Node, UnusableNode, ViewCell, check_health_once, run_health_checks,
 };
@@ -73,6 +74,9 @@ pub enum StartError {
     /// Nobody would keep any document.
     #[error("`replication_factor` must be at least 1")]
     NoReplication,
+    /// There is no HTTP client for the models of chats.
+    #[error("can't set up the connection to language models")]
+    Models(#[source] reqwest::Error),
     /// A node's client can't be made.
     #[error("can't set up the connection to node `{node}`")]
     Node {
@@ -155,6 +159,7 @@ pub async fn start(config: Config, logs: Logs) -> Result<RunningServer, StartErr
         keys,
         admin_key: admin_key.map(|key| key.expose().to_owned()),
         metrics,
+        models: Models::new().map_err(StartError::Models)?,
         logs: logs.clone(),
         layout: layout(&config),
         max_body_bytes: config.server.max_body_bytes,

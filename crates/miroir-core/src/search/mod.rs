@@ -31,6 +31,7 @@ pub use listing::{
 };
 pub use merge::{
     HiddenRule, KeywordHits, Merged, check_rules, merge_federated, merge_replies, pass_on, rank_keyword_hits,
+    values_by_count,
 };
 pub use pins::PinOrder;
 use plan::cover_seed;

@@ -4,6 +4,7 @@
 
 mod admin;
 
+use std::convert::Infallible;
 use std::marker::PhantomData;
 
 use axum::extract::FromRequestParts;
@@ -89,6 +90,10 @@ actions! {
     Version,
 }
 
+/// Whatever a request brought to be known by, for a handler that only finds out later what it has to do for the caller.
+#[derive(Clone)]
+pub struct Bearer(Option<String>);
+
 /// Proof that the caller may perform the action `A`: on the index that the path names, or else on those that it tells.
 #[derive(Debug)]
 pub struct Authorized<A> {
@@ -101,12 +106,43 @@ impl<A: Action> FromRequestParts<App> for Authorized<A> {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
         let index = named_index(parts).await;
-        let header = parts.headers.get(AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
-        let credentials = Credentials::of_header(header);
-        let scope =
-            app.keys.load().authorize(credentials, A::ACTION, index.as_deref(), OffsetDateTime::now_utc());
-        Ok(Self { scope: scope.map_err(ResponseError::from)?, action: PhantomData })
+        authorize(app, header_of(parts), index.as_deref())
     }
+}
+
+impl Bearer {
+    /// Whether the caller may perform the action `A` on this index now.
+    pub fn authorize<A: Action>(&self, app: &App, index: &IndexUid) -> Result<Authorized<A>, HttpError> {
+        authorize(app, self.0.as_deref(), Some(index.as_str()))
+    }
+}
+
+impl FromRequestParts<App> for Bearer {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Self::Rejection> {
+        Ok(Self(header_of(parts).map(str::to_owned)))
+    }
+}
+
+impl std::fmt::Debug for Bearer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Bearer([redacted])")
+    }
+}
+
+fn header_of(parts: &Parts) -> Option<&str> {
+    parts.headers.get(AUTHORIZATION).map(|value| value.to_str().unwrap_or_default())
+}
+
+fn authorize<A: Action>(
+    app: &App,
+    header: Option<&str>,
+    index: Option<&str>,
+) -> Result<Authorized<A>, HttpError> {
+    let (credentials, now) = (Credentials::of_header(header), OffsetDateTime::now_utc());
+    let scope = app.keys.load().authorize(credentials, A::ACTION, index, now);
+    Ok(Authorized { scope: scope.map_err(ResponseError::from)?, action: PhantomData })
 }
 
 impl<A: Action> Authorized<A> {
@@ -136,7 +172,7 @@ impl<A: Action> Authorized<A> {
     }
 }
 
-impl Authorized<Search> {
+impl<A: Action> Authorized<A> {
     /// Confines the body of a search, of whatever kind, to what the caller may find in this index. Every route of the
     /// search family calls this once for each query, before anything else is made of the query's filter.
     pub fn confine(&self, index: &IndexUid, body: &mut Map<String, Value>) -> Result<Confined, HttpError> {

@@ -66,6 +66,16 @@ impl HttpError {
         Self::Refused(ResponseError::new(code, message))
     }
 
+    /// The error as it is told where an answer has begun already.
+    pub fn told(self) -> ResponseError {
+        self.into_response_error().unwrap_or_else(|reply| {
+            serde_json::from_slice(&reply.body).unwrap_or_else(|_| {
+                let message = format!("A node answered {}.", reply.status);
+                ResponseError::new(ErrorCode::Internal, message)
+            })
+        })
+    }
+
     fn into_response_error(self) -> Result<ResponseError, NodeReply> {
         Ok(match self {
             Self::Refused(error) | Self::BadRequest(error) => error,

@@ -28,14 +28,17 @@ use tower::limit::GlobalConcurrencyLimitLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::decompression::RequestDecompressionLayer;
 
+use crate::chat::Models;
 use crate::cluster::Cluster;
 use crate::keys::Keyring;
 use crate::observe::{Layout, Logs, Metrics};
 use crate::write::Writer;
 
+pub(crate) use auth::{Authorized, Bearer, ChatCompletions, Search};
 pub use edge::{list_methods, refuse_methods};
 pub use error::HttpError;
 pub use plain_path::with_plain_path;
+pub(crate) use reserved::check_search as check_reserved;
 
 /// What handlers share.
 #[derive(Debug, Clone)]
@@ -54,6 +57,8 @@ pub struct Shared {
     pub admin_key: Option<String>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// The way to the models of chats.
+    pub models: Models,
     /// The log of the process.
     pub logs: Logs,
     /// The cluster as configured, for those who look at it.

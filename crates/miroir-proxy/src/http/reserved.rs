@@ -21,7 +21,7 @@ const NAMING: [(&str, ErrorCode); 4] = [
 ];
 
 /// Refuses a search, be it for documents or for the values of a facet, that makes use of a reserved name.
-pub(super) fn check_search(body: &Map<String, Value>) -> Result<(), HttpError> {
+pub(crate) fn check_search(body: &Map<String, Value>) -> Result<(), HttpError> {
     let selecting = SELECTING.iter().map(|(key, code, _)| (*key, *code));
     selecting.chain(NAMING).try_for_each(|(key, code)| check(body.get(key), code))
 }

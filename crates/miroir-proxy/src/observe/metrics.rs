@@ -11,6 +11,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use super::chats::ChatMetrics;
 use crate::cluster::{NodeError, NodeReply};
 use crate::settings::SettingsMetrics;
 
@@ -40,6 +41,8 @@ pub struct Metrics {
     pub scatter: ScatterMetrics,
     /// Settings that nodes lost.
     pub settings: SettingsMetrics,
+    /// Chats with language models.
+    pub chats: ChatMetrics,
     pub(super) registry: Registry,
 }
 
@@ -60,7 +63,9 @@ impl Metrics {
         scatter.register(&mut registry);
         let settings = SettingsMetrics::default();
         settings.register(&mut registry);
-        Self { requests, nodes, scatter, settings, registry }
+        let chats = ChatMetrics::default();
+        chats.register(&mut registry);
+        Self { requests, nodes, scatter, settings, chats, registry }
     }
 }
 

@@ -2,6 +2,7 @@
 //! somebody asks ([`look`], [`scrape`]), and the log of the process ([`Logs`]). Nothing here decides anything, and but for the
 //! log nothing is global: the parts that count are handed what they count with.
 
+mod chats;
 mod coverage;
 mod logs;
 mod metrics;
@@ -9,6 +10,7 @@ mod operation;
 mod scrape;
 mod topology;
 
+pub use chats::ChatMetrics;
 pub use coverage::{Coverage, coverage};
 pub use logs::{Listener, LogFormat, Logs};
 pub use metrics::{Metrics, NodeMetrics, RequestLabels, RequestMetrics, ScatterMetrics};

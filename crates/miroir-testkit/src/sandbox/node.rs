@@ -31,12 +31,26 @@ impl Node {
         Ok(node)
     }
 
+    /// Starts a node that may ask servers on this machine, such as a language model of a test. A real server refuses to
+    /// otherwise.
+    pub async fn start_asking_around(name: &str) -> Result<Self> {
+        let mut node = Self::spawn_with(name, &["--experimental-allowed-ip-networks", "any"]).await?;
+        node.wait_healthy().await?;
+        Ok(node)
+    }
+
     /// Starts a node without waiting for it.
     pub(super) async fn spawn(name: &str) -> Result<Self> {
+        Self::spawn_with(name, &[]).await
+    }
+
+    async fn spawn_with(name: &str, real_args: &[&str]) -> Result<Self> {
         let data = tempfile::tempdir().context("cannot make a data folder")?;
         let port = free_port()?;
         let (binary, args) = match node_binary().await? {
-            NodeBinary::Meilisearch(path) => (path, meilisearch_args(data.path(), port)),
+            NodeBinary::Meilisearch(path) => {
+                (path, [meilisearch_args(data.path(), port), os_args(real_args)].concat())
+            }
             NodeBinary::Development(path) => (path, devnode_args(data.path(), port)),
         };
         let log = data.path().join("node.log");

@@ -95,9 +95,30 @@ fn add(nodes: &[&Map<String, Value>], has_numbers: bool, dropped: impl Fn(&str) 
     values.into_values().filter(|value| value.count > 0).collect()
 }
 
+/// The facets of one answer, by name, and of each so many of its most frequent values.
+pub fn values_by_count(answer: &Map<String, Value>, cap: usize) -> BTreeMap<&str, Vec<String>> {
+    let ranges = node_ranges(std::slice::from_ref(answer));
+    let facets = answer.get("facetDistribution").and_then(Value::as_object).into_iter().flatten();
+    facets
+        .map(|(facet, values)| {
+            let values = values.as_object().into_iter().collect::<Vec<_>>();
+            let mut values = add(&values, ranges.contains_key(facet), |_| 0);
+            order(&mut values, true, 0);
+            cut(cap, &mut values, true);
+            (facet.as_str(), values.into_iter().map(|value| value.spelling).collect())
+        })
+        .collect()
+}
+
 fn arrange(plan: &MergePlan, facet: &str, values: Vec<Counted>, candidates: u64) -> Map<String, Value> {
     let mut values = values;
     let by_count = plan.facet_order.is_by_count(facet);
+    order(&mut values, by_count, candidates);
+    cut(plan.max_values_per_facet, &mut values, by_count || candidates > TEXT_ORDER_CANDIDATES);
+    values.into_iter().map(|value| (value.spelling, json!(value.count))).collect()
+}
+
+fn order(values: &mut [Counted], by_count: bool, candidates: u64) {
     values.sort_by(|a, b| {
         let by_kind = a.number.is_none().cmp(&b.number.is_none());
         by_kind.then_with(|| {
@@ -110,8 +131,6 @@ fn arrange(plan: &MergePlan, facet: &str, values: Vec<Counted>, candidates: u64)
             }
         })
     });
-    cut(plan.max_values_per_facet, &mut values, by_count || candidates > TEXT_ORDER_CANDIDATES);
-    values.into_iter().map(|value| (value.spelling, json!(value.count))).collect()
 }
 
 /// Numbers fill the cap first, strings have what is left. When Meilisearch goes through values one by one, not through

@@ -25,6 +25,7 @@ use self::details::HIDDEN_RULE;
 pub(super) use self::details::metres_to;
 use self::distinct::{Dropped, all_seen, distinct_total};
 pub(super) use self::facet_hits::merge_facet_hits;
+pub use self::facets::values_by_count;
 pub use self::federated::merge_federated;
 use self::hits::{RankedHit, merge_hits, read_hits, windows};
 pub use self::hybrid::{KeywordHits, rank_keyword_hits};

@@ -1,5 +1,5 @@
-//! Chat workspaces and their settings: kept by Miroir, checked and filled in by a node. Chats themselves are not served
-//! (see [`super::unsupported`]), so no node has to keep a workspace.
+//! Chat workspaces and their settings: kept by Miroir, checked and filled in by a node. Miroir talks to the models itself
+//! ([`super::completions`]), so no node has to keep a workspace.
 
 use std::collections::BTreeMap;
 
@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use miroir_core::chat::shown_settings;
 use miroir_core::error::ErrorCode;
 use miroir_store::Collection;
 use reqwest::Method;
@@ -83,8 +84,8 @@ async fn settings(
     State(app): State<App>,
 ) -> Result<Json<Value>, HttpError> {
     require_chats(&app, NodeRequest::get(SCRATCH)).await?;
-    let kept = workspaces(&app).await?.remove(&uid).ok_or_else(|| missing(&uid, "Chat"))?;
-    Ok(Json(kept["shown"].clone()))
+    let mut kept = kept_workspace(&app, &uid).await?;
+    Ok(Json(kept["shown"].take()))
 }
 
 async fn change(
@@ -96,7 +97,9 @@ async fn change(
     let request = NodeRequest::new(Method::PATCH, SCRATCH);
     require_chats(&app, request.clone().json(body.bytes.clone())).await?;
     let Value::Object(patch) = body.value else {
-        return check(&app, request.json(body.bytes)).await.map(|shown| Json(shown).into_response());
+        let refused = || HttpError::new(ErrorCode::BadRequest, "The body is not an object.");
+        let shown = check(&app, request.json(body.bytes)).await?.ok_or_else(refused)?;
+        return Ok(Json(shown).into_response());
     };
     let _turn = app.changing_records.lock().await;
     let set = workspaces(&app).await?.remove(&uid).map(|mut kept| kept["set"].take());
@@ -120,21 +123,28 @@ async fn reset(
 /// Has a node check the whole settings, and keeps them with what the node makes of them.
 async fn keep(app: &App, uid: String, set: Map<String, Value>) -> Result<Value, HttpError> {
     let request = NodeRequest::new(Method::PATCH, SCRATCH).json(whole(&set).to_string());
-    let shown = check(app, request).await?;
+    let shown = match check(app, request).await? {
+        Some(shown) => shown,
+        None => shown_settings(&set)?,
+    };
     let record = json!({ "set": set, "shown": shown });
     app.writer.put_record(Collection::ChatWorkspaces, uid, Some(record)).await?;
     Ok(shown)
 }
 
-async fn check(app: &App, request: NodeRequest) -> Result<Value, HttpError> {
+/// What a node makes of settings; none if nodes know no chats.
+async fn check(app: &App, request: NodeRequest) -> Result<Option<Value>, HttpError> {
     let Some(reply) = ask_any(&app.cluster, request).await else {
         return Err(HttpError::new(
             ErrorCode::MiroirNodeUnavailable,
             "No node can check the settings now. Try again when one is back.",
         ));
     };
+    if reply.status == StatusCode::NOT_FOUND && reply.body.is_empty() {
+        return Ok(None);
+    }
     match serde_json::from_slice(&reply.body) {
-        Ok(shown) if reply.status.is_success() => Ok(shown),
+        Ok(shown) if reply.status.is_success() => Ok(Some(shown)),
         Ok(_) => Err(HttpError::Node(reply)),
         Err(_) => Err(HttpError::new(ErrorCode::MiroirNotSupported, "The nodes know no chat workspaces.")),
     }
@@ -146,6 +156,11 @@ async fn require_chats(app: &App, request: NodeRequest) -> Result<(), HttpError>
 
 async fn workspaces(app: &App) -> Result<BTreeMap<String, Value>, HttpError> {
     Ok(app.writer.records(Collection::ChatWorkspaces).await?)
+}
+
+/// What clients set of a workspace (`set`), and what they are shown of it (`shown`).
+pub(super) async fn kept_workspace(app: &App, uid: &str) -> Result<Value, HttpError> {
+    workspaces(app).await?.remove(uid).ok_or_else(|| missing(uid, "Chat"))
 }
 
 fn missing(uid: &str, word: &str) -> HttpError {

@@ -4,6 +4,7 @@ mod admin;
 mod asked;
 mod batches;
 mod chats;
+mod completions;
 mod documents;
 mod edit;
 mod errands;
@@ -29,7 +30,6 @@ mod stats;
 mod swap;
 mod task_documents;
 mod tasks;
-mod unsupported;
 mod webhooks;
 
 use std::sync::Arc;
@@ -57,6 +57,7 @@ pub(super) fn all() -> Router<App> {
         .merge(multi_search::routes())
         .merge(network::routes())
         .merge(chats::routes())
+        .merge(completions::routes())
         .merge(render::routes())
         .merge(rules::routes())
         .merge(tasks::routes())
@@ -70,7 +71,6 @@ pub(super) fn all() -> Router<App> {
         .merge(webhooks::routes())
         .merge(metrics::routes())
         .merge(logs::routes())
-        .merge(unsupported::routes())
         .merge(admin::routes())
 }
 

@@ -1,0 +1,155 @@
+//! The search that a model asks for: made over the whole cluster, confined to what the caller may find, and turned into the
+//! text that the model reads.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use miroir_core::chat::{
+    DocumentTemplate, SearchArguments, as_chats_tell, displayed_only, for_the_model_alone,
+};
+use miroir_core::document::canonical_id;
+use miroir_core::error::{ErrorCode, ResponseError};
+use miroir_core::ids::IndexUid;
+use miroir_core::search::SearchRequest;
+use miroir_core::view::{IndexEntry, View};
+use reqwest::Method;
+use serde_json::{Map, Value, json};
+
+use crate::cluster::Cluster;
+use crate::http::{App, Bearer, HttpError, Search, check_reserved};
+use crate::read::{ListingRequest, list_documents};
+use crate::search::{Original, explain, read_uniformly, run_search};
+
+/// What a search found.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// What the client may see of the documents.
+    pub(super) documents: Vec<Map<String, Value>>,
+    /// What the model reads.
+    pub(super) text: String,
+}
+
+/// Answers one call of the search tool. What only the model can mend is an answer too.
+pub(super) async fn look_up(
+    app: &App,
+    caller: &Bearer,
+    arguments: &SearchArguments,
+) -> Result<Found, ResponseError> {
+    app.metrics.chats.note_search();
+    match search(app, caller, arguments).await.map_err(HttpError::told) {
+        Err(fault) => match for_the_model_alone(&fault, &arguments.index_uid) {
+            Some(text) => Ok(Found { documents: Vec::new(), text: text.to_owned() }),
+            None => Err(as_chats_tell(fault, &arguments.index_uid)),
+        },
+        found => found,
+    }
+}
+
+async fn search(app: &App, caller: &Bearer, arguments: &SearchArguments) -> Result<Found, HttpError> {
+    let view = app.cluster.view.load();
+    let uid = IndexUid::new(arguments.index_uid.as_str());
+    let entry = existing(&view, &uid)?;
+    let parameters = entry.settings.get("chat").map(|chat| &chat["searchParameters"]);
+    let mut body = arguments.body(parameters);
+    caller.authorize::<Search>(app, &uid)?.confine(&uid, &mut body)?;
+    let original = Original {
+        method: Method::POST,
+        path: "/search".to_owned(),
+        body: Some(Value::Object(body.clone()).to_string().into()),
+    };
+    let Ok(request) = SearchRequest::parse(body) else {
+        return Err(explain(&app.cluster, entry, &original).await);
+    };
+    check_reserved(&request.body)?;
+    let (cluster, uid, request, original) = (&app.cluster, &uid, &request, &original);
+    let ask = |view: Arc<View>| async move {
+        let entry = existing(&view, uid)?;
+        let documents = find(cluster, &view, entry, request, original).await?;
+        present(entry, &documents)
+    };
+    let (found, _) = read_uniformly(cluster, &view, [uid.clone()], None, ask).await?;
+    Ok(found)
+}
+
+fn existing<'a>(view: &'a View, uid: &IndexUid) -> Result<&'a Arc<IndexEntry>, HttpError> {
+    let missing = || HttpError::new(ErrorCode::IndexNotFound, format!("Index `{uid}` not found."));
+    view.index(uid).ok_or_else(missing)
+}
+
+/// The documents that are found, with all of their fields: templates may use what clients don't see.
+async fn find(
+    cluster: &Cluster,
+    view: &View,
+    entry: &IndexEntry,
+    request: &SearchRequest,
+    original: &Original,
+) -> Result<Vec<Map<String, Value>>, HttpError> {
+    let hides = entry.settings.list("displayedAttributes").is_some_and(|list| !list.contains(&"*"));
+    let scattered = entry.placement.is_scattered();
+    let answer = if hides && scattered {
+        run_search(cluster, view, &displaying_all(entry), request, original).await?
+    } else {
+        run_search(cluster, view, entry, request, original).await?
+    };
+    let hits = answer.body.get("hits").and_then(Value::as_array).cloned().unwrap_or_default();
+    let documents = hits.into_iter().filter_map(|hit| match hit {
+        Value::Object(mut document) => {
+            document.shift_remove("_geoDistance");
+            Some(document)
+        }
+        _ => None,
+    });
+    let documents: Vec<_> = documents.collect();
+    if hides && !scattered { complete(cluster, view, entry, documents).await } else { Ok(documents) }
+}
+
+/// The index as its nodes have it, which display everything where answers are merged.
+fn displaying_all(entry: &IndexEntry) -> IndexEntry {
+    let mut entry = entry.clone();
+    entry.settings.apply(&Map::from_iter([("displayedAttributes".to_owned(), Value::Null)]));
+    entry
+}
+
+/// The same documents with the fields that a node hides from searches. Where it hides the primary key too, they stay as they
+/// are.
+async fn complete(
+    cluster: &Cluster,
+    view: &View,
+    entry: &IndexEntry,
+    documents: Vec<Map<String, Value>>,
+) -> Result<Vec<Map<String, Value>>, HttpError> {
+    let id = |document: &Map<String, Value>| canonical_id(document.get(entry.primary_key.as_deref()?)?);
+    let ids: Vec<String> = documents.iter().filter_map(id).collect();
+    let body = json!({ "ids": ids, "limit": ids.len() });
+    let Some(request) = body.as_object().cloned().and_then(ListingRequest::parse) else {
+        return Ok(documents);
+    };
+    if ids.is_empty() {
+        return Ok(documents);
+    }
+    let listing = list_documents(cluster, view, entry, &request).await?;
+    let mut whole = HashMap::new();
+    for document in listing.results {
+        if let Value::Object(document) = document
+            && let Some(id) = id(&document)
+        {
+            whole.insert(id, document);
+        }
+    }
+    Ok(documents.into_iter().map(|seen| id(&seen).and_then(|id| whole.remove(&id)).unwrap_or(seen)).collect())
+}
+
+/// What the client sees of the documents, and what the model reads.
+fn present(entry: &IndexEntry, documents: &[Map<String, Value>]) -> Result<Found, HttpError> {
+    let refuse = |error: miroir_core::chat::TemplateFault| {
+        HttpError::new(ErrorCode::InvalidChatSettingDocumentTemplate, error.to_string())
+    };
+    let template = DocumentTemplate::of(&entry.settings).map_err(refuse)?;
+    let id = |document: &Map<String, Value>| canonical_id(document.get(entry.primary_key.as_deref()?)?);
+    let texts: Result<Vec<String>, HttpError> = documents
+        .iter()
+        .map(|document| template.render(&id(document).unwrap_or_default(), document).map_err(refuse))
+        .collect();
+    let seen = documents.iter().map(|document| displayed_only(document, &entry.settings)).collect();
+    Ok(Found { documents: seen, text: texts?.join("\n") })
+}

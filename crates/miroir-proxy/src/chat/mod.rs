@@ -1,0 +1,145 @@
+//! The way of a chat: the model is asked, what it says goes to the client as it comes, and whenever it wants to search, its
+//! search is made over the cluster and the model is asked again, with what was found.
+
+mod lookup;
+mod model;
+mod offer;
+
+use std::ops::ControlFlow;
+
+use miroir_core::chat::{
+    ChatRequest, Chunk, SearchArguments, SearchCall, Step, StreamFault, ToolReports, Turn, Workspace,
+};
+use tokio::sync::mpsc::Sender;
+use uuid::Uuid;
+
+use self::lookup::{Found, look_up};
+use crate::http::{App, Bearer};
+
+pub use self::model::Models;
+pub use self::offer::{Offers, offer_indexes};
+
+/// So often a model may search, and be asked again, for one request (Meilisearch 1.50).
+const MAX_TURNS: usize = 20;
+
+/// How the stream of a chat ends.
+const DONE: &str = "[DONE]";
+
+/// One request of a client, while a model works on it.
+#[derive(Debug)]
+pub struct Conversation {
+    /// Everything that searches are made with.
+    pub app: App,
+    /// Who asks: the model may search what this caller may search.
+    pub caller: Bearer,
+    /// The workspace by its name.
+    pub name: String,
+    /// Which model, where.
+    pub workspace: Workspace,
+    /// What the model is asked.
+    pub request: ChatRequest,
+    /// What the client wants to know of searches.
+    pub reports: ToolReports,
+    /// Where events for the client go.
+    pub events: Sender<String>,
+}
+
+/// The client is gone.
+struct Gone;
+
+type Said = Result<(), Gone>;
+
+impl Conversation {
+    /// Goes on until the model is done, or the client gone. May be dropped at any point: then the model's server and the
+    /// nodes are hung up on.
+    pub async fn run(mut self) {
+        let events = self.events.clone();
+        tokio::select! {
+            () = events.closed() => {}
+            _ = self.talk() => {}
+        }
+    }
+
+    async fn talk(&mut self) -> Said {
+        let mut turn = Turn::default();
+        for _ in 0..MAX_TURNS {
+            turn.begin();
+            match self.listen(&mut turn).await? {
+                ControlFlow::Continue(()) => {}
+                ControlFlow::Break(()) => break,
+            }
+        }
+        self.say(DONE.to_owned()).await
+    }
+
+    /// One answer of the model.
+    async fn listen(&mut self, turn: &mut Turn) -> Result<ControlFlow<()>, Gone> {
+        let body = self.request.written(self.workspace.tells_usage());
+        let mut answer = match self.app.models.ask(&self.workspace, body).await {
+            Ok(answer) => answer,
+            Err(fault) => return self.fail(fault).await,
+        };
+        while let Some(piece) = answer.next().await {
+            let chunk = match piece {
+                Ok(chunk) => chunk,
+                Err(fault) => return self.fail(fault).await,
+            };
+            if let Some(usage) = chunk.usage() {
+                self.app.metrics.chats.note_usage(&self.name, usage);
+            }
+            match turn.take(&chunk) {
+                Step::Forward(event) => self.say(event).await?,
+                Step::Wait => {}
+                Step::Search(calls) => self.search(&chunk, calls).await?,
+                Step::Over => break,
+                Step::Broken(fault) => {
+                    return self.fail(StreamFault::of_kind(fresh(), "parser_error", fault.to_owned())).await;
+                }
+            }
+        }
+        Ok(if turn.goes_on() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+    }
+
+    /// Makes the searches that the model asked for, one after the other.
+    async fn search(&mut self, at: &Chunk, calls: Vec<SearchCall>) -> Said {
+        self.request.note_calls(&calls);
+        for call in calls {
+            for event in self.reports.begun(at, &call, fresh) {
+                self.say(event).await?;
+            }
+            let (text, fault) = match serde_json::from_str::<SearchArguments>(&call.arguments) {
+                Err(error) => (error.to_string(), None),
+                Ok(arguments) => match look_up(&self.app, &self.caller, &arguments).await {
+                    Ok(Found { documents, text }) => {
+                        if let Some(event) = self.reports.found(at, &call, &documents, fresh) {
+                            self.say(event).await?;
+                        }
+                        (text, None)
+                    }
+                    Err(error) => (format!("the search tool call failed with {error}"), Some(error)),
+                },
+            };
+            if let Some(event) = self.reports.answered(at, &call, &text, fresh) {
+                self.say(event).await?;
+            }
+            self.request.note_answer(&call, &text);
+            if let Some(fault) = fault {
+                self.say(StreamFault::of_search(fresh(), &fault).written()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn fail(&self, fault: StreamFault) -> Result<ControlFlow<()>, Gone> {
+        self.say(fault.written()).await?;
+        Ok(ControlFlow::Break(()))
+    }
+
+    async fn say(&self, event: String) -> Said {
+        self.events.send(event).await.map_err(|_| Gone)
+    }
+}
+
+fn fresh() -> String {
+    Uuid::new_v4().to_string()
+}

@@ -1,0 +1,109 @@
+//! `POST /chats/{workspace}/chat/completions`: a model answers, and searches here while it does so.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::{HeaderName, HeaderValue};
+use axum::response::sse::{Event, Sse};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use futures_util::{StreamExt, stream};
+use miroir_core::chat::{ChatRequest, Workspace};
+use miroir_core::error::ErrorCode;
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use super::chats::kept_workspace;
+use super::features::{Feature, require};
+use crate::chat::{Conversation, Offers, offer_indexes};
+use crate::cluster::NodeRequest;
+use crate::http::App;
+use crate::http::auth::{Authorized, Bearer, ChatCompletions};
+use crate::http::body::JsonBody;
+use crate::http::dry_run::{NOBODY, ask_any};
+use crate::http::error::HttpError;
+use crate::http::headers::about;
+
+/// Events that wait for the client to take them; then the model waits.
+const EVENTS_AHEAD: usize = 10;
+
+/// How long a client should wait before it asks again when the stream broke (Meilisearch 1.50).
+const RETRY: Duration = Duration::from_secs(10);
+
+/// Asks servers in between not to hold pieces back.
+const UNBUFFERED: (HeaderName, HeaderValue) =
+    (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+
+pub(super) fn routes() -> Router<App> {
+    Router::new().route("/chats/{workspace}/chat/completions", post(complete))
+}
+
+async fn complete(
+    caller: Authorized<ChatCompletions>,
+    bearer: Bearer,
+    Path(name): Path<String>,
+    State(app): State<App>,
+    body: JsonBody,
+) -> Result<Response, HttpError> {
+    let asked = to_nobody(&body);
+    let mut request = match ChatRequest::parse(&body.bytes) {
+        Ok(request) => request,
+        Err(error) => return Err(wrong_form(&app, asked, &error).await),
+    };
+    require(&app, Feature::ChatCompletions, asked).await?;
+    check_support(&request)?;
+    let workspace = workspace(&app, &name).await?;
+    let reports = request.take_reports()?;
+    let Offers { indexes, shortfall, note } = offer_indexes(&app, &caller).await?;
+    let as_developer = workspace.instructs_as_developer(request.model());
+    request.offer_search(&workspace.prompts, as_developer, &indexes);
+    let (events, said) = mpsc::channel(EVENTS_AHEAD);
+    let conversation = Conversation { app, caller: bearer, name, workspace, request, reports, events };
+    tokio::spawn(conversation.run());
+    Ok((about(&shortfall, note), [UNBUFFERED], stream_of(said)).into_response())
+}
+
+/// The same request for a workspace that no node has.
+fn to_nobody(body: &JsonBody) -> NodeRequest {
+    NodeRequest::post(format!("/chats/{NOBODY}/chat/completions")).json(body.bytes.clone())
+}
+
+/// What is wrong with a body, in a node's words if one can say it.
+async fn wrong_form(app: &App, asked: NodeRequest, error: &serde_json::Error) -> HttpError {
+    let is_about_form = |body: &Value| body["code"] == ErrorCode::BadRequest.as_str();
+    match ask_any(&app.cluster, asked).await {
+        Some(reply) if serde_json::from_slice(&reply.body).is_ok_and(|body| is_about_form(&body)) => {
+            HttpError::Node(reply)
+        }
+        _ => HttpError::new(ErrorCode::BadRequest, format!("Json deserialize error: {error}")),
+    }
+}
+
+/// One server streams one answer, and does nothing else either.
+fn check_support(request: &ChatRequest) -> Result<(), HttpError> {
+    if let Some(n) = request.several() {
+        let message = format!("You tried to specify n = {n} but only single choices are supported (n = 1).");
+        return Err(HttpError::new(ErrorCode::UnimplementedMultiChoiceChatCompletions, message));
+    }
+    if !request.is_streamed() {
+        let message = "Non-streamed chat completions is not implemented";
+        return Err(HttpError::new(ErrorCode::UnimplementedNonStreamingChatCompletions, message));
+    }
+    Ok(())
+}
+
+async fn workspace(app: &App, name: &str) -> Result<Workspace, HttpError> {
+    let kept = kept_workspace(app, name).await?;
+    Workspace::read(&kept["set"], &kept["shown"])
+        .map_err(|error| HttpError::Unreadable(format!("the settings of chat `{name}`: {error}")))
+}
+
+fn stream_of(said: mpsc::Receiver<String>) -> impl IntoResponse {
+    let first = stream::once(async { Event::default().retry(RETRY) });
+    let events = stream::unfold(said, async |mut said| {
+        let event = said.recv().await?;
+        Some((Event::default().data(event), said))
+    });
+    Sse::new(first.chain(events).map(Ok::<_, std::convert::Infallible>))
+}

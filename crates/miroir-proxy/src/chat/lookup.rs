@@ -127,7 +127,7 @@ async fn complete(
     if ids.is_empty() {
         return Ok(documents);
     }
-    let listing = list_documents(cluster, view, entry, &request).await?;
+    let listing = list_documents(cluster, view, entry, &request, None).await?;
     let mut whole = HashMap::new();
     for document in listing.results {
         if let Value::Object(document) = document

@@ -372,6 +372,8 @@ async fn odd_parameters_and_values_are_taken_or_refused_like_on_one_node() {
         "/indexes/films/documents?fields=id,*&limit=40",
         "/indexes/films/documents?filter=null",
         "/indexes/films/documents?ids=a%20b",
+        "/indexes/nothing/documents?sort=year",
+        "/indexes/nothing/documents?sort=year:asc",
         "/indexes/films/documents?sort=%22year:desc%22&limit=3",
         "/tasks?from=4294967296",
         "/tasks?limit=4294967295&uids=77",

@@ -13,6 +13,9 @@ use crate::cluster::{Cluster, NodeReply, NodeRequest};
 /// No index can be called this.
 pub(super) const NOBODY: &str = "~";
 
+/// An index could be called this, and none is.
+pub(super) const NO_INDEX: &str = "miroir-has-no-such-index";
+
 /// `Err` if a node finds fault with the request's form. When no node can be asked the form is taken as right: nodes
 /// judge the write again when it reaches them.
 pub(super) async fn check_form(cluster: &Cluster, request: NodeRequest) -> Result<(), HttpError> {

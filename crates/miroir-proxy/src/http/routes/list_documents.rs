@@ -9,14 +9,14 @@ use miroir_core::ids::IndexUid;
 use miroir_core::search::listing_of_query;
 use miroir_core::view::View;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::existing;
 use crate::cluster::NodeRequest;
 use crate::http::App;
 use crate::http::auth::{Authorized, DocumentsGet};
 use crate::http::body::JsonBody;
-use crate::http::dry_run::{NOBODY, check_form};
+use crate::http::dry_run::{NO_INDEX, NOBODY, ask_any, check_form};
 use crate::http::error::HttpError;
 use crate::http::path::IndexPath;
 use crate::http::reserved;
@@ -50,6 +50,16 @@ pub(super) async fn by_query(
     list(&app, &uid, body).await
 }
 
+/// What is wrong with a sort, which Meilisearch reads before it looks for the index.
+async fn wrong_sort(app: &App, body: Map<String, Value>) -> Option<HttpError> {
+    let sort = body.get("sort")?;
+    let path = format!("/indexes/{NO_INDEX}/documents/fetch");
+    let reply =
+        ask_any(&app.cluster, NodeRequest::post(path).json(json!({ "sort": sort }).to_string())).await?;
+    let error: Value = serde_json::from_slice(&reply.body).ok()?;
+    (error["code"] == ErrorCode::InvalidDocumentSort.as_str()).then_some(HttpError::Node(reply))
+}
+
 fn wrong_filter(filter: &Value) -> HttpError {
     let message =
         format!("Invalid syntax for the filter parameter: `expected String, Array, found: {filter}`.");
@@ -72,7 +82,9 @@ pub(super) async fn by_body(
 
 async fn list(app: &App, uid: &IndexUid, body: Map<String, Value>) -> Result<Json<Page>, HttpError> {
     let view = app.cluster.view.load();
-    existing(&view, uid)?;
+    if let Err(missing) = existing(&view, uid) {
+        return Err(wrong_sort(app, body).await.unwrap_or(missing));
+    }
     reserved::check_selection(&body)?;
     // Nodes get the filter as one of several, and would speak of it as of an element of a list.
     if let Some(filter) = body.get("filter")

@@ -283,14 +283,12 @@ async fn what_goes_wrong_in_a_chat_is_told_to_the_model_or_in_the_stream() {
         let error = told.iter().find(|event| event["type"] == "error");
         assert_eq!(error.and_then(|event| event["error"]["code"].as_str()), streamed, "{}", reply.text);
     }
-    // Where the fault lies in the text is said in another way.
-    let unfilterable = asking(r#"{"index_uid":"films","filter":"secret = 1"}"#, &REPORTS);
-    let reply = sides.cluster.client().post("/chats/open/chat/completions", &unfilterable).await.unwrap();
+    let (reply, _) =
+        sides.chat("open", &asking(r#"{"index_uid":"films","filter":"secret = 1"}"#, &REPORTS)).await;
     let (told, _) = events(&reply);
     let answer = reported(&told).pop().unwrap().1["content"].as_str().unwrap().to_owned();
     assert!(answer.starts_with("Attribute `secret` is not filterable."), "{answer}");
     assert!(told.iter().all(|event| event["type"] != "error"), "{told:?}");
-    sides.model.take_asked();
 
     for (model, kind) in
         [("refusing", "t"), ("broken", "json_deserialize_error"), ("breaking-off", "stream_ended")]

@@ -98,8 +98,18 @@ pub fn as_chats_tell(mut fault: ResponseError, index: &str) -> ResponseError {
     fault
 }
 
-/// What the model alone is told of a search that failed; none if the client is told too.
-pub fn for_the_model_alone<'a>(fault: &'a ResponseError, index: &str) -> Option<&'a str> {
+/// What the model alone is told of a search with this filter that failed; none if the client is told too.
+pub fn for_the_model_alone(fault: &ResponseError, index: &str, filter: Option<&str>) -> Option<String> {
     let message = fault.message.strip_prefix(&format!("Index `{index}`: "))?;
-    FOUND_WHILE_SEARCHING.iter().any(|words| message.starts_with(words)).then_some(message)
+    let told = FOUND_WHILE_SEARCHING.iter().any(|words| message.starts_with(words));
+    told.then(|| filter.and_then(|filter| pointing(message, filter)).unwrap_or_else(|| message.to_owned()))
+}
+
+/// Searches show a filter as the server writes it, chats as it was typed: the place of an attribute is another one.
+fn pointing(message: &str, filter: &str) -> Option<String> {
+    let attribute = message.strip_prefix("Attribute `")?.split_once('`')?.0;
+    let (text, _) = message.rsplit_once('\n')?;
+    let start = filter[..filter.find(attribute)?].chars().count() + 1;
+    let is_one_line = !filter.contains('\n');
+    is_one_line.then(|| format!("{text}\n{start}:{} {filter}", start + attribute.chars().count()))
 }

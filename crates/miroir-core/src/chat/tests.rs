@@ -202,10 +202,12 @@ fn faults_are_told_in_one_form() {
         (search["error"]["code"].as_str(), search["error"]["type"].as_str()),
         (Some("400"), Some("response_error"))
     );
-    let alone = |message: &str| for_the_model_alone(&fault(message), "a").map(str::to_owned);
+    let alone = |message: &str| for_the_model_alone(&fault(message), "a", Some("year > 1 AND x = 1"));
+    let told = alone("Index `a`: Attribute `x` is not filterable.\n17:18 \"year\" > \"1\" AND \"x\" = \"1\"");
+    assert_eq!(told.as_deref(), Some("Attribute `x` is not filterable.\n14:15 year > 1 AND x = 1"));
     assert_eq!(
-        alone("Index `a`: Attribute `x` is not filterable."),
-        Some("Attribute `x` is not filterable.".to_owned())
+        alone("Index `a`: Attribute `y` is not sortable."),
+        Some("Attribute `y` is not sortable.".to_owned())
     );
     assert_eq!(alone("Index `a`: Was expecting a value but instead got nothing."), None);
     assert_eq!(as_chats_tell(fault("Was expecting"), "a").message, "Index `a`: Was expecting");

@@ -37,8 +37,8 @@ pub(super) async fn look_up(
 ) -> Result<Found, ResponseError> {
     app.metrics.chats.note_search();
     match search(app, caller, arguments).await.map_err(HttpError::told) {
-        Err(fault) => match for_the_model_alone(&fault, &arguments.index_uid) {
-            Some(text) => Ok(Found { documents: Vec::new(), text: text.to_owned() }),
+        Err(fault) => match for_the_model_alone(&fault, &arguments.index_uid, arguments.filter.as_deref()) {
+            Some(text) => Ok(Found { documents: Vec::new(), text }),
             None => Err(as_chats_tell(fault, &arguments.index_uid)),
         },
         found => found,

@@ -17,12 +17,19 @@ const THREE: Topology = Topology { shards: 8, ..Topology::one_group(3, 2) };
 /// Two indexes with documents of three users each.
 async fn fill(client: &Client) {
     for index in ["films", "books"] {
-        let settings = json!({"filterableAttributes": ["user", "genre"], "sortableAttributes": ["id"]});
+        let settings = json!({
+            "filterableAttributes": ["user", "genre"],
+            "sortableAttributes": ["id"],
+            "embedders": {"given": {"source": "userProvided", "dimensions": 2}},
+        });
         let reply = client.patch(&format!("/indexes/{index}/settings"), &settings).await.unwrap();
         assert_eq!(client.wait_reply(reply).await.unwrap()["status"], "succeeded");
         let genres = ["drama", "comedy"];
         let documents: Vec<Value> = (0..60)
-            .map(|id| json!({"id": id, "user": id % 3, "genre": genres[id % 2], "text": "word"}))
+            .map(|id| {
+                let vectors = json!({"given": [id + 1, 60 - id]});
+                json!({"id": id, "user": id % 3, "genre": genres[id % 2], "text": "word", "_vectors": vectors})
+            })
             .collect();
         let reply = client.post(&format!("/indexes/{index}/documents"), &json!(documents)).await.unwrap();
         assert_eq!(client.wait_reply(reply).await.unwrap()["status"], "succeeded");
@@ -255,7 +262,7 @@ fn keys() -> [(u32, &'static [&'static str], &'static [&'static str]); 10] {
     ]
 }
 
-fn token_rules() -> [Value; 7] {
+fn token_rules() -> [Value; 8] {
     [
         json!(["*"]),
         json!([]),
@@ -263,6 +270,7 @@ fn token_rules() -> [Value; 7] {
         json!({"fil*": {"filter": "user = 1"}, "books": {"filter": [["user = 0", "user = 2"]]}}),
         json!({"films": {"filter": "nothing = 1"}}),
         json!({"films": {"filter": "user ="}}),
+        json!({"films": {"filter": ["user ="]}, "books": {"filter": [["nothing = 1"]]}}),
         json!({"films": {"filter": 3}}),
     ]
 }
@@ -330,6 +338,10 @@ fn requests() -> Vec<(Method, &'static str, Value)> {
         post("/multi-search", json!({"queries": [{"q": "word"}]})),
         post("/multi-search", json!({"queries": []})),
         post("/indexes/films/similar", json!({"id": 1, "embedder": "none"})),
+        post("/indexes/films/similar", json!({"id": 1, "embedder": "given", "limit": 0})),
+        post("/indexes/films/similar", json!({"id": 1, "embedder": "given", "filter": "genre ="})),
+        post("/indexes/books/similar", json!({"id": 1, "embedder": "given", "filter": "nothing = 1"})),
+        get("/indexes/films/similar?id=1&embedder=given&limit=0&filter=user<2"),
         post("/indexes/films/documents/edit", json!({"function": 5})),
         post("/indexes", json!({"primaryKey": "id"})),
         post("/indexes", json!({"uid": "not a name"})),

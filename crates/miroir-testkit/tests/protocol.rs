@@ -140,6 +140,59 @@ async fn bodies_may_be_compressed_like_on_one_node() {
         let (expected, actual) = (send(expected, encoding, body).await, send(actual, encoding, body).await);
         assert_eq!(actual, expected, "{encoding} of {} bytes", body.len());
     }
+    // The development node reads no capitals, and has its own words.
+    for (encoding, body, status) in [
+        ("GZIP", &GZIP[..], 200),
+        ("Br", &BROTLI[..], 200),
+        ("gzip", &GZIP[..20], 400),
+        ("gzip", br#"{"q":"seven"}"#, 400),
+        ("gzip", b"", 400),
+        ("deflate", br#"{"q":"seven"}"#, 400),
+        ("br", br#"{"q":"seven"}"#, 400),
+    ] {
+        let headers = [("content-encoding", encoding), ("content-type", "application/json")];
+        assert_like_one(&pair, ("POST", "/indexes/films/search"), (&headers, body), status).await;
+    }
+    for (accepted, status) in [
+        ("*", 200),
+        ("br;q=0.5, gzip", 200),
+        ("gzip;q=0.5, *", 200),
+        ("gzip;q=0", 200),
+        ("*;q=0", 406),
+        ("identity;q=0", 406),
+    ] {
+        let headers = [("accept-encoding", accepted)];
+        assert_like_one(&pair, ("GET", "/indexes/films/documents/7"), (&headers, b""), status).await;
+    }
+}
+
+/// Sends a request as it is to both and compares what comes back, but for what is fresh in it.
+async fn assert_like_one(
+    pair: &Pair,
+    (method, path): (&str, &str),
+    (headers, body): (&Headers, &[u8]),
+    status: u16,
+) {
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let mut answers = Vec::new();
+    for client in pair.sides() {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let request = http.request(method, format!("{}{path}", client.target().url));
+        let mut request = request.bearer_auth(&client.target().key).body(body.to_vec());
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = request.send().await.unwrap();
+        let packed = response.headers().get("content-encoding").cloned();
+        let (status, bytes) = (response.status().as_u16(), response.bytes().await.unwrap());
+        let told: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let text = if packed.is_none() && told.is_null() { bytes } else { Vec::new().into() };
+        answers.push((status, packed, text, told["message"].clone(), told["query"].clone()));
+    }
+    assert_eq!(answers[1].0, status, "{headers:?}: {:?}", answers[1]);
+    if nodes_are_real() {
+        assert_eq!(answers[1], answers[0], "{headers:?}");
+    }
 }
 
 #[tokio::test]

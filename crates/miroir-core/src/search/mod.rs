@@ -39,7 +39,10 @@ pub use plan::{HybridPlan, MergePlan, PartPlan, Route, SearchPlan, plan_search, 
 pub use query::{body_of_query, listing_of_query, similar_of_query};
 pub use request::{NotUnderstood, SearchRequest, Window};
 pub use rewrite::confine;
-pub use similar::{SimilarRequest, SimilarTarget, merge_similar, plan_similar, similar_passed_through};
+pub use similar::{
+    SimilarRequest, SimilarTarget, as_rule_fault, is_found_later, merge_similar, plan_similar,
+    similar_passed_through,
+};
 
 #[cfg(test)]
 mod tests;

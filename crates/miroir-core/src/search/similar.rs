@@ -14,8 +14,9 @@ use super::request::{count, flag, not_null, present, string};
 use super::{NotUnderstood, SearchRequest, Window};
 use crate::cover::Cover;
 use crate::document::canonical_id;
+use crate::error::{ErrorCode, ResponseError};
 use crate::hash::shard_of;
-use crate::ids::ShardId;
+use crate::ids::{IndexUid, ShardId};
 use crate::view::IndexEntry;
 
 /// Meilisearch's default for `limit`.
@@ -49,7 +50,30 @@ pub struct SimilarTarget {
     vector: Option<Value>,
 }
 
+/// What one server says of a tenant token's rule in a search for similar documents, where `error` is what a node says of the
+/// same rule as a client's filter. One server looks at the rule alone, before the client's filter.
+pub fn as_rule_fault(mut error: ResponseError, rule: &Value, index: &IndexUid) -> ResponseError {
+    const ALWAYS_PLACED: [&str; 2] = ["Invalid syntax for the filter parameter", "Using `"];
+    if is_found_later(&error) {
+        error.code = ErrorCode::InvalidSearchFilter;
+    } else if !rule.is_array() || ALWAYS_PLACED.iter().any(|words| error.message.starts_with(words)) {
+        error.message = format!("Index `{index}`: {}", error.message);
+    }
+    error
+}
+
+/// Whether a filter's fault shows only when it is applied, not when it is read.
+pub fn is_found_later(error: &ResponseError) -> bool {
+    ["Attribute `", "Filter operator `"].iter().any(|words| error.message.starts_with(words))
+}
+
 impl SimilarRequest {
+    /// The request as it is if the client itself filtered by what its token imposes, and by nothing else.
+    pub fn with_rule_alone(&self) -> Option<(&Value, Value)> {
+        let rule = self.visible.as_ref()?;
+        Some((rule, json!({ "id": self.id, "embedder": self.embedder, "filter": rule, "limit": 0 })))
+    }
+
     /// Reads a body. `Err` names a value that Meilisearch would refuse; nothing else is checked here, nodes do.
     pub fn parse(body: Map<String, Value>) -> Result<Self, NotUnderstood> {
         let threshold = present(&body, "rankingScoreThreshold");
@@ -180,4 +204,28 @@ pub fn merge_similar(
     ]);
     answer.extend(performance.map(|details| ("performanceDetails".to_owned(), details)));
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tokens_rule_is_refused_by_the_name_of_the_index_unless_it_is_read_as_a_list() {
+        let told = |message: &str, rule: Value| {
+            let error = ResponseError::new(ErrorCode::InvalidSimilarFilter, message);
+            let error = as_rule_fault(error, &rule, &IndexUid::new("films"));
+            (error.code, error.message)
+        };
+        let read = ErrorCode::InvalidSimilarFilter;
+        assert_eq!(
+            told("Was expecting a value", json!("a =")),
+            (read, "Index `films`: Was expecting a value".into())
+        );
+        assert_eq!(told("Was expecting a value", json!(["a ="])), (read, "Was expecting a value".into()));
+        let wrong = "Invalid syntax for the filter parameter: `expected String, found: 1`.";
+        assert_eq!(told(wrong, json!([1])), (read, format!("Index `films`: {wrong}")));
+        let applied = (ErrorCode::InvalidSearchFilter, "Attribute `b` is not filterable.".into());
+        assert_eq!(told("Attribute `b` is not filterable.", json!("b = 1")), applied);
+    }
 }

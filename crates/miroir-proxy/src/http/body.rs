@@ -10,6 +10,7 @@ use miroir_core::error::{ErrorCode, ResponseError};
 use serde_json::Value;
 
 use super::App;
+use super::encodings::Packed;
 use super::error::HttpError;
 
 /// A JSON body that a node would accept as JSON; its shape is not checked.
@@ -28,7 +29,13 @@ impl FromRequest<App> for JsonBody {
         let (parts, body) = request.into_parts();
         check_json_content_type(&parts.headers)?;
         check_json_length(&parts.headers, app.max_body_bytes)?;
-        Self::parse(read(body, app.max_body_bytes).await?)
+        let packed = parts.extensions.get::<Packed>().copied();
+        let bytes = match (try_read(body, app.max_body_bytes).await, packed) {
+            (Err(Unread::Broken(cause)), Some(packed)) => return Err(packed.fault(&cause)),
+            (Ok(bytes), Some(packed @ Packed::Gzip)) if bytes.is_empty() => return Err(packed.fault("")),
+            (read, _) => read?,
+        };
+        Self::parse(bytes)
     }
 }
 
@@ -96,12 +103,34 @@ fn check_json_length(headers: &HeaderMap, limit: usize) -> Result<(), HttpError>
 
 /// Reads a whole body of at most `limit` bytes.
 pub async fn read(body: Body, limit: usize) -> Result<Bytes, HttpError> {
+    Ok(try_read(body, limit).await?)
+}
+
+/// Why there is no whole body.
+enum Unread {
+    /// It is longer than this.
+    TooLarge(usize),
+    /// It broke off, or can't be unpacked.
+    Broken(String),
+}
+
+impl From<Unread> for HttpError {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::TooLarge(limit) => too_large(limit),
+            Unread::Broken(_) => incomplete(),
+        }
+    }
+}
+
+async fn try_read(body: Body, limit: usize) -> Result<Bytes, Unread> {
     to_bytes(body, limit).await.map_err(|error| {
         let mut cause: &dyn std::error::Error = &error;
         while let Some(source) = cause.source() {
             cause = source;
         }
-        if cause.to_string().contains("length limit exceeded") { too_large(limit) } else { incomplete() }
+        let cause = cause.to_string();
+        if cause.contains("length limit exceeded") { Unread::TooLarge(limit) } else { Unread::Broken(cause) }
     })
 }
 

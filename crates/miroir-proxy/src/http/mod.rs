@@ -5,6 +5,7 @@ mod auth;
 mod body;
 mod dry_run;
 mod edge;
+mod encodings;
 mod error;
 mod headers;
 mod misnamed;
@@ -99,6 +100,7 @@ pub fn router(app: App) -> Router {
         // Meilisearch takes a body in an encoding that it does not know as it is.
         .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))
         .layer(CompressionLayer::new())
+        .layer(from_fn(encodings::settle))
         .layer(edge::cors())
         .layer(from_fn(edge::answer_origin))
         .layer(from_fn_with_state(app.clone(), track::track))

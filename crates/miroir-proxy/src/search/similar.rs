@@ -4,9 +4,10 @@ use std::time::Instant;
 
 use axum::http::StatusCode;
 use miroir_core::cover::plan_cover;
-use miroir_core::error::ErrorCode;
+use miroir_core::error::{ErrorCode, ResponseError};
 use miroir_core::search::{
-    SimilarRequest, SimilarTarget, merge_similar, pass_on, plan_similar, similar_passed_through,
+    SimilarRequest, SimilarTarget, as_rule_fault, is_found_later, merge_similar, pass_on, plan_similar,
+    similar_passed_through,
 };
 use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value, json};
@@ -92,11 +93,33 @@ async fn read_target(of: &Searched<'_>, request: &SimilarRequest) -> Result<Simi
     }
 }
 
-/// What a node that holds the document, if anyone does, says of the client's own request.
+/// What is wrong with the rule of the caller's token, if anything is.
+async fn explain_rule(of: &Searched<'_>, request: &SimilarRequest) -> Option<ResponseError> {
+    let (rule, body) = request.with_rule_alone()?;
+    let asked = NodeRequest::post(format!("/indexes/{}/similar", of.entry.physical)).json(body.to_string());
+    let (_, reply) =
+        ask_replica(of.cluster, of.view, of.entry, request.shard(of.entry), &asked).await.ok()?;
+    let error = HttpError::Node(scrub_reply(reply, of.entry)).told();
+    let is_about_rule = matches!(error.code, ErrorCode::InvalidSimilarFilter | ErrorCode::FeatureNotEnabled);
+    is_about_rule.then(|| as_rule_fault(error, rule, &of.entry.uid))
+}
+
+/// What a node that holds the document, if anyone does, says of the client's own request; but the rule of the client's token
+/// is read before the client's filter, and applied before it.
 async fn explain_by_owner(of: &Searched<'_>, request: &SimilarRequest) -> HttpError {
+    let rule_fault = explain_rule(of, request).await;
+    if let Some(fault) = rule_fault.clone().filter(|fault| !is_found_later(fault)) {
+        return fault.into();
+    }
     let asked = of.original.to_request(of.entry);
     match ask_replica(of.cluster, of.view, of.entry, request.shard(of.entry), &asked).await {
-        Ok((_, reply)) if reply.status.is_client_error() => HttpError::Node(scrub_reply(reply, of.entry)),
+        Ok((_, reply)) if reply.status.is_client_error() => {
+            let reply = scrub_reply(reply, of.entry);
+            match rule_fault {
+                Some(fault) if is_found_later(&HttpError::Node(reply.clone()).told()) => fault.into(),
+                _ => HttpError::Node(reply),
+            }
+        }
         Ok((node, _)) => {
             HttpError::Unreadable(format!("node `{node}` refused Miroir's form of a valid request"))
         }

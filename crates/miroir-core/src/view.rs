@@ -51,6 +51,8 @@ pub struct View {
     pub indexes: BTreeMap<IndexUid, Arc<IndexEntry>>,
     /// Nodes that answer and whose lane has applied everything that clients were told has succeeded.
     pub readable: BTreeSet<NodeId>,
+    /// Indexes that are to be read from some of these only, by their names on the nodes: from nodes with equal settings.
+    pub pools: BTreeMap<PhysicalUid, BTreeSet<NodeId>>,
     /// Which node has which settings.
     pub settings: SettingsVersions,
     /// Dynamic search rules whose change has succeeded.
@@ -61,5 +63,10 @@ impl View {
     /// The index of that name, if its creation has succeeded.
     pub fn index(&self, uid: &IndexUid) -> Option<&Arc<IndexEntry>> {
         self.indexes.get(uid)
+    }
+
+    /// The nodes that an index may be read from.
+    pub fn readable_for(&self, entry: &IndexEntry) -> &BTreeSet<NodeId> {
+        self.pools.get(&entry.physical).unwrap_or(&self.readable)
     }
 }

@@ -36,9 +36,6 @@ const GRACE: Duration = Duration::from_secs(10);
 /// How long a node may take to accept one write: it only has to put it on disk, but it can be a large one.
 const DELIVERY_TIMEOUT: Duration = Duration::from_mins(2);
 
-/// How much longer than its peers a node may take for a task before the task succeeds without it.
-const MAX_LAG: Duration = Duration::from_mins(1);
-
 /// Why the server can't start.
 #[derive(Debug, Error)]
 pub enum StartError {
@@ -270,7 +267,7 @@ fn write_config(config: &Config, metrics: &Metrics) -> Result<WriteConfig, Start
             .ok_or(StartError::NoReplication)?,
         members: config.nodes.iter().map(|node| (node.id.clone(), node.group)).collect(),
         node_timeout: DELIVERY_TIMEOUT,
-        max_lag: MAX_LAG,
+        max_lag: config.health.max_lag,
         settings: config.settings,
         settings_metrics: metrics.settings.clone(),
     })

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use miroir_core::error::ResponseError;
 use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, SettingsVersion, TaskUid};
 use miroir_core::rules::Rule;
-use miroir_core::settings::Broadcast;
+use miroir_core::settings::{Broadcast, Doubt};
 use miroir_core::task::{Decision, LogEntry, Mutation, OpResult, SyncState, TaskFilter, TaskStatus};
 use miroir_core::view::IndexEntry;
 use serde_json::{Map, Value};
@@ -224,9 +224,10 @@ pub struct Accepted {
 /// Something about the settings of an index.
 #[derive(Debug, Clone, PartialEq)]
 pub enum SettingsChange {
-    /// A change is over. If it was committed, it has the version after the last one, and so have the nodes that it verified.
+    /// A change is over. If it was committed, it has the version after the last one, and so have the nodes that it
+    /// verified; those that it leaves astray are doubted. Said again it changes nothing.
     Ended(Box<Broadcast>),
-    /// A node was verified to have a commit.
+    /// A node was verified to have a commit, which is the last one.
     Advanced {
         /// The index.
         index: PhysicalUid,
@@ -236,6 +237,22 @@ pub enum SettingsChange {
         version: SettingsVersion,
         /// Now.
         at: OffsetDateTime,
+    },
+    /// Nobody knows any more which settings a node has, and so which commit.
+    Doubted {
+        /// The index.
+        index: PhysicalUid,
+        /// The node.
+        node: NodeId,
+        /// The reason; one that is known already stays.
+        why: Doubt,
+    },
+    /// A node was verified to have what the catalog says.
+    Trusted {
+        /// The index.
+        index: PhysicalUid,
+        /// The node.
+        node: NodeId,
     },
     /// The index is gone.
     Forgotten(PhysicalUid),

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use miroir_testkit::client::{Client, Reply};
 use miroir_testkit::films::{
-    SETTINGS, all_at, broadcasts, change, changed, everywhere, film, metric, relayed_films, succeed,
-    times_sent, wait_for,
+    SETTINGS, add_films, all_at, broadcasts, change, changed, everywhere, film, metric, relayed_films,
+    succeed, times_sent, wait_for,
 };
 use miroir_testkit::sandbox::{Meddling, Rule};
 use reqwest::Method;
@@ -150,6 +150,17 @@ async fn an_index_is_deleted_when_the_change_of_its_settings_is_verified() {
     succeed(client, sent).await.unwrap();
     succeed(client, deletion).await.unwrap();
     assert_eq!(client.get("/indexes/films").await.unwrap().status, 404);
+    assert_eq!(client.get("/_miroir/indexes/films/settings/broadcast").await.unwrap().status, 404);
+    for name in ["version", "broadcast_phase", "divergence"] {
+        let name = format!("miroir_settings_{name}{{index=\"films\"}}");
+        assert_eq!(metric(&cluster, &name).await.unwrap(), None, "{name}");
+    }
+    // What has the name now is another index.
+    add_films(client, "films").await.unwrap();
+    let seen = broadcasts(client, "films").await.unwrap();
+    assert_eq!((&seen["version"], &seen["history"]), (&Value::Null, &json!([])), "{seen}");
+    changed(client, "films", "third").await.unwrap();
+    everywhere(&cluster, "third", 3).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

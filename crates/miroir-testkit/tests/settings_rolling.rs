@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use miroir_testkit::client::{Client, Reply};
-use miroir_testkit::sandbox::{Cluster, Topology, nodes_are_real};
+use miroir_testkit::films::{add_films, broadcasts, change as settings_change, changed, succeed, wait_for};
+use miroir_testkit::sandbox::{Cluster, Meddling, Rule, Topology, nodes_are_real};
+use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -162,8 +164,25 @@ async fn search_on(
     seen
 }
 
+/// Writes without a pause until told to stop: documents as they are already, so that no answer changes, and an index
+/// beside them.
+async fn write_on(client: Client, stop: Arc<AtomicBool>) -> usize {
+    let mut written = 0;
+    while !stop.load(Ordering::Relaxed) {
+        let from = written * 40 % DOCUMENTS;
+        let films: Vec<Value> = (from..from + 40).map(film).collect();
+        for index in [INDEX, "beside"] {
+            let reply = client.post(&format!("/indexes/{index}/documents"), &json!(films)).await.unwrap();
+            let task = client.wait_reply(reply).await.unwrap();
+            assert_eq!(task["status"], "succeeded", "{task}");
+        }
+        written += 1;
+    }
+    written
+}
+
 /// Changes the rules to and fro under load. Answers how many searches warned.
-async fn change_under_load(topology: Topology, may_warn: bool) -> usize {
+async fn change_under_load(topology: Topology, may_warn: bool, with_writes: bool) -> usize {
     let cluster = films_on(topology).await;
     let client = cluster.client().clone();
     change(&client, 1).await;
@@ -177,6 +196,10 @@ async fn change_under_load(topology: Topology, may_warn: bool) -> usize {
     for _ in 0..WORKERS {
         workers.spawn(search_on(client.clone(), known.clone(), stop.clone(), rounds.clone(), may_warn));
     }
+    let mut writers = JoinSet::new();
+    if with_writes {
+        writers.spawn(write_on(client.clone(), stop.clone()));
+    }
     for number in 1..=CHANGES {
         change(&client, number).await;
         // What a client was told has succeeded is what every later search sees.
@@ -189,6 +212,9 @@ async fn change_under_load(topology: Topology, may_warn: bool) -> usize {
         }
     }
     stop.store(true, Ordering::Relaxed);
+    while let Some(written) = writers.join_next().await {
+        assert!(written.unwrap() > 0, "nothing was written meanwhile");
+    }
     let (mut settings, mut warned) = (BTreeSet::new(), 0);
     while let Some(seen) = workers.join_next().await {
         let seen = seen.unwrap();
@@ -207,15 +233,57 @@ async fn change_under_load(topology: Topology, may_warn: bool) -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_groups_answer_with_the_old_or_the_new_rules_and_never_warn() {
-    assert_eq!(change_under_load(Topology::groups(2, 2, 1), false).await, 0);
+    assert_eq!(change_under_load(Topology::groups(2, 2, 1), false, false).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_groups_do_so_too_while_documents_are_written() {
+    assert_eq!(change_under_load(Topology::groups(2, 2, 1), false, true).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_nodes_with_two_copies_answer_with_the_old_or_the_new_rules_and_never_warn() {
-    assert_eq!(change_under_load(Topology::one_group(3, 2), false).await, 0);
+    assert_eq!(change_under_load(Topology::one_group(3, 2), false, false).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_copy_answers_with_the_old_or_the_new_rules_or_warns() {
-    change_under_load(Topology::one_group(3, 1), true).await;
+    change_under_load(Topology::one_group(3, 1), true, false).await;
+}
+
+/// One index changes on the first node and the other on the second: no node has both in one state.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_indexes_that_change_at_once_are_each_read_from_the_nodes_that_suit_it() {
+    let cluster = Cluster::start_relayed(Topology::groups(2, 1, 1), json!({})).await.unwrap();
+    let client = cluster.client();
+    for index in ["films", "books"] {
+        add_films(client, index).await.unwrap();
+        changed(client, index, "first").await.unwrap();
+    }
+    let hold = |path: &str| Rule::always(Method::GET, path, Meddling::HoldRequest);
+    cluster.relay(0).set(hold("/indexes/films/settings"));
+    let films = settings_change(client, "films", "second").await.unwrap();
+    cluster.relay(0).wait_for_match().await.unwrap();
+    let books = settings_change(client, "books", "second").await.unwrap();
+    wait_for(&cluster, "books", |seen| seen["current"]["nodes"]["node-1"]["stage"] == "proposed")
+        .await
+        .unwrap();
+    let queries = json!([{"indexUid": "films", "q": "number7"}, {"indexUid": "books", "q": "number7"}]);
+    let mut searches = vec![json!({"queries": queries})];
+    // The development node has no federated search.
+    if nodes_are_real() {
+        searches.push(json!({"federation": {}, "queries": queries}));
+    }
+    for body in searches {
+        let reply = client.post("/multi-search", &body).await.unwrap();
+        assert_eq!(reply.status, 200, "{}", reply.text);
+        assert_eq!(reply.headers.get("x-miroir-settings-inconsistent"), None, "{}", reply.text);
+        assert_eq!(reply.text.matches("Film number7").count(), 2, "{}", reply.text);
+    }
+    for index in ["films", "books"] {
+        assert_ne!(broadcasts(client, index).await.unwrap()["current"], Value::Null, "{index} is done");
+    }
+    cluster.relay(0).clear();
+    succeed(client, films).await.unwrap();
+    succeed(client, books).await.unwrap();
 }

@@ -64,7 +64,7 @@ pub struct FacetHitsPlan {
 
 /// Decides a facet search against one view.
 pub fn plan_facet_search(request: &FacetSearchRequest, entry: &IndexEntry, view: &View) -> FacetSearchPlan {
-    let cover = plan_cover(&entry.placement, &view.readable, cover_seed(&request.body));
+    let cover = plan_cover(&entry.placement, view.readable_for(entry), cover_seed(&request.body));
     let missing = cover.missing.clone();
     let merge = FacetHitsPlan {
         whole: !entry.placement.is_scattered(),

@@ -152,7 +152,7 @@ impl FacetOrder {
 /// Decides a search against one view.
 pub fn plan_search(request: &SearchRequest, entry: &IndexEntry, view: &View) -> SearchPlan {
     let seed = cover_seed(&request.without_window());
-    let cover = crate::cover::plan_cover(&entry.placement, &view.readable, seed);
+    let cover = crate::cover::plan_cover(&entry.placement, view.readable_for(entry), seed);
     plan_with_cover(request, entry, &view.rules, cover)
 }
 

@@ -294,6 +294,17 @@ impl Broadcast {
         self.nodes_that(|stage| *stage == NodeStage::Verified)
     }
 
+    /// The nodes of which nobody knows which settings they have, now that the change is over and they are not behind. A
+    /// change that failed leaves some with it.
+    pub fn astray(&self) -> BTreeSet<NodeId> {
+        match self.phase {
+            Phase::Failed if self.taken_back.is_none() => {
+                self.verified().union(&self.changing()).cloned().collect()
+            }
+            _ => self.differing().map(|(node, _)| node.clone()).collect(),
+        }
+    }
+
     /// The nodes that were given up, each with the settings in which it differs.
     pub fn differing(&self) -> impl Iterator<Item = (&NodeId, &[String])> {
         self.nodes.iter().filter_map(|(node, stage)| match stage {

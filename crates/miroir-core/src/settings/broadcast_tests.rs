@@ -198,6 +198,53 @@ fn a_node_that_shows_the_old_settings_after_its_answer_has_answered_with_them() 
 }
 
 #[test]
+fn settings_that_read_alike_before_and_after_a_change_tell_nothing() {
+    let (entry, mut view) = two_groups();
+    view.readable = nodes(0..2);
+    // Nodes show neither which pooling an embedder has, nor an accent as it was set.
+    let with = |settings: Value| Arc::new(IndexEntry { settings: client(settings), ..(*entry).clone() });
+    let pooling = |pooling: &str| json!({"embedders": {"e": {"source": "huggingFace", "pooling": pooling}}});
+    for (old, new) in [
+        (json!({"stopWords": ["à"]}), json!({"stopWords": ["é"]})),
+        (pooling("useModel"), pooling("forceCls")),
+    ] {
+        let (entry, next) = (with(old), with(new));
+        view.settings.change(&entry.physical, |versions| {
+            versions.rolling =
+                Some(Rolling { next, settling: nodes(0..1), ..rolling(&entry, nodes(0..1), nodes([])) });
+        });
+        let mut reading = choose_reading(&view, &entry, None, &SeenNew::new()).unwrap();
+        assert!(reading.take_looks(&[(node(0), shown_by(&entry))].into()).is_empty());
+        assert!(!reading.is_uniform(&nodes(0..2)), "{:?}", entry.settings);
+    }
+}
+
+#[test]
+fn a_change_that_fails_leaves_nodes_astray_and_one_that_succeeds_only_those_that_differ() {
+    let what = || (TaskUid(0), PhysicalUid::new("films"));
+    let hash = Canonical::of_client(&ClientSettings::default()).hash();
+    let now = OffsetDateTime::UNIX_EPOCH;
+    let begin = || Broadcast::begin(what(), Strategy::TwoPhase, hash.clone(), vec![nodes(0..4)], now);
+    let mut broadcast = begin();
+    let events = [
+        vec![NodeEvent::Applied, NodeEvent::Verified],
+        vec![NodeEvent::Refused],
+        vec![NodeEvent::Applied, NodeEvent::GaveUp(Vec::new(), None)],
+        vec![],
+    ];
+    for (number, events) in (0..).zip(events) {
+        for event in events {
+            broadcast.note(&node(number), event);
+        }
+    }
+    let as_if = |phase| Broadcast { phase, ..broadcast.clone() };
+    assert_eq!(as_if(Phase::Failed).astray(), nodes([0, 2, 3]));
+    assert_eq!(as_if(Phase::Committed).astray(), nodes([2]), "who is behind is not read");
+    broadcast.take_back(ResponseError::new(ErrorCode::Internal, "no"));
+    assert_eq!(Broadcast { phase: Phase::Failed, ..broadcast }.astray(), nodes([]));
+}
+
+#[test]
 fn an_answer_is_in_doubt_when_one_of_its_nodes_began_to_change_meanwhile() {
     let (entry, view) = two_groups();
     let reading = choose_reading(&view, &entry, None, &SeenNew::new()).unwrap();

@@ -19,8 +19,6 @@ pub struct Reading {
     pub entry: Arc<IndexEntry>,
     /// The nodes that may be asked.
     pub pool: BTreeSet<NodeId>,
-    /// Whether some readable node with a part of the index is not as new as the client wants it.
-    is_restricted: bool,
     /// Of every fresh node; empty when all have what the catalog says.
     sides: BTreeMap<NodeId, Side>,
     versions: Option<Arc<IndexVersions>>,
@@ -54,12 +52,9 @@ pub fn choose_reading(
 ) -> Result<Reading, Stale> {
     let versions = view.settings.indexes.get(&entry.physical);
     let fresh = fresh_nodes(view, entry, floor)?;
-    let is_restricted =
-        entry.placement.nodes().any(|node| view.readable.contains(node) && !fresh.contains(node));
     let reading = |entry: &Arc<IndexEntry>, pool, sides| Reading {
         entry: Arc::clone(entry),
         pool,
-        is_restricted,
         sides,
         versions: versions.map(Arc::clone),
     };
@@ -125,16 +120,6 @@ impl Reading {
         self.nodes().filter(|node| self.sides.get(*node) == Some(&Side::OldSoFar))
     }
 
-    /// Whether some readable node must not be asked, since it is not as new as the client wants.
-    pub const fn is_restricted(&self) -> bool {
-        self.is_restricted
-    }
-
-    /// Whether these nodes hold all that the pool holds.
-    pub fn covers_with(&self, nodes: &BTreeSet<NodeId>) -> bool {
-        uncovered(&self.entry.placement, nodes) <= uncovered(&self.entry.placement, &self.pool)
-    }
-
     /// Takes in what the presumed nodes, looked at after the answer, have: settings as they read. Answers those that have
     /// the new settings, each with its turn.
     pub fn take_looks(&mut self, looks: &BTreeMap<NodeId, Map<String, Value>>) -> SeenNew {
@@ -152,14 +137,13 @@ impl Reading {
         seen
     }
 
+    /// What nodes don't show as it was set may read alike before and after a change: then nobody knows.
     fn side_by(&self, found: &Map<String, Value>) -> Side {
         let next = self.versions.as_ref().and_then(|versions| versions.rolling.as_ref()).map(|it| &it.next);
-        if has_settings(found, &self.entry) {
-            Side::Old
-        } else if next.is_some_and(|next| has_settings(found, next)) {
-            Side::New
-        } else {
-            Side::Unknown
+        match (has_settings(found, &self.entry), next.is_some_and(|next| has_settings(found, next))) {
+            (true, false) => Side::Old,
+            (false, true) => Side::New,
+            (true, true) | (false, false) => Side::Unknown,
         }
     }
 

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::ids::{NodeId, PhysicalUid, SettingsVersion};
 use crate::view::IndexEntry;
 
@@ -27,10 +29,20 @@ pub struct IndexVersions {
     pub nodes: BTreeMap<NodeId, SettingsVersion>,
     /// The change that is on its way.
     pub rolling: Option<Rolling>,
-    /// Nodes that were seen with settings that are nobody's, and are being brought back.
-    pub doubtful: BTreeSet<NodeId>,
+    /// Nodes of which nobody knows which settings they have, and why; they are being brought back.
+    pub doubtful: BTreeMap<NodeId, Doubt>,
     /// How often each node has begun to change. An answer during which a node's number moved may be of either settings.
     pub turns: BTreeMap<NodeId, u64>,
+}
+
+/// Why nobody knows which settings a node has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Doubt {
+    /// A change of ours did not come to its end on it, or its data were copied.
+    Astray,
+    /// Somebody else changed them.
+    Changed,
 }
 
 /// A change of settings that some nodes have and others don't.
@@ -75,7 +87,9 @@ impl SettingsVersions {
     pub fn commit(&mut self, index: &PhysicalUid, version: SettingsVersion, nodes: &BTreeSet<NodeId>) {
         self.last = self.last.max(Some(version));
         self.change(index, |versions| {
-            versions.commits.push(version);
+            if versions.committed() < Some(version) {
+                versions.commits.push(version);
+            }
             let surplus = versions.commits.len().saturating_sub(REMEMBERED_COMMITS);
             versions.commits.drain(..surplus);
             versions.nodes.extend(nodes.iter().map(|node| (node.clone(), version)));
@@ -96,6 +110,11 @@ impl IndexVersions {
         found.or_else(|| forgotten.then_some(floor))
     }
 
+    /// Nobody knows any more which settings a node has. What is known of the reason stays.
+    pub fn doubt(&mut self, node: &NodeId, why: Doubt) {
+        self.doubtful.entry(node.clone()).or_insert(why);
+    }
+
     /// Notes that these nodes begin to change.
     pub fn begin_turns<'a>(&mut self, nodes: impl IntoIterator<Item = &'a NodeId>) {
         for node in nodes {
@@ -104,13 +123,13 @@ impl IndexVersions {
     }
 
     /// How often a node has begun to change.
-    pub(super) fn turn(&self, node: &NodeId) -> u64 {
+    pub fn turn(&self, node: &NodeId) -> u64 {
         self.turns.get(node).copied().unwrap_or(0)
     }
 
     pub(super) fn side(&self, node: &NodeId) -> Side {
         match &self.rolling {
-            _ if self.doubtful.contains(node) => Side::Unknown,
+            _ if self.doubtful.contains_key(node) => Side::Unknown,
             Some(rolling) if rolling.settling.contains(node) => Side::OldSoFar,
             Some(rolling) if rolling.changing.contains(node) => Side::Unknown,
             Some(rolling) if rolling.changed.contains(node) => Side::New,

@@ -153,6 +153,7 @@ impl Checker {
             ),
             interval: self.duration("health.interval_ms", raw.interval_ms.as_ref(), defaults.interval),
             timeout: self.duration("health.timeout_ms", raw.timeout_ms.as_ref(), defaults.timeout),
+            max_lag: self.duration("health.max_lag_ms", raw.max_lag_ms.as_ref(), defaults.max_lag),
         }
     }
 

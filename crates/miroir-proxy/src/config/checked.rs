@@ -72,6 +72,7 @@ impl Config {
                 timeout: Duration::from_secs(1),
                 unhealthy_threshold: 2,
                 recovery_threshold: 1,
+                max_lag: Duration::from_mins(1),
             },
             task_store: TaskStoreConfig::Sqlite { path: PathBuf::from("./miroir-data/miroir.sqlite") },
             admin: AdminConfig { api_key: None },
@@ -208,6 +209,8 @@ pub struct HealthConfig {
     pub unhealthy_threshold: u32,
     /// Good checks in a row that make it healthy again, at least 1.
     pub recovery_threshold: u32,
+    /// How much longer than its peers a node may take for a write before the write succeeds without it.
+    pub max_lag: Duration,
 }
 
 /// Where the task log is kept.

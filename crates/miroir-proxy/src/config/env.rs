@@ -54,6 +54,7 @@ fn slot<'a>(raw: &'a mut Raw, name: &str) -> Option<&'a mut Option<Setting>> {
         "health.timeout_ms" => &mut raw.health.timeout_ms,
         "health.unhealthy_threshold" => &mut raw.health.unhealthy_threshold,
         "health.recovery_threshold" => &mut raw.health.recovery_threshold,
+        "health.max_lag_ms" => &mut raw.health.max_lag_ms,
         "task_store.backend" => &mut raw.task_store.backend,
         "task_store.path" => &mut raw.task_store.path,
         "metrics.enabled" => &mut raw.metrics.enabled,

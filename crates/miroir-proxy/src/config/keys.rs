@@ -33,6 +33,7 @@ pub(super) const KEYS: &[&str] = &[
     "health.timeout_ms",
     "health.unhealthy_threshold",
     "health.recovery_threshold",
+    "health.max_lag_ms",
     "task_store.backend",
     "task_store.path",
     "settings_broadcast.strategy",

@@ -89,6 +89,7 @@ pub(super) struct RawHealth {
     pub timeout_ms: Option<Setting>,
     pub unhealthy_threshold: Option<Setting>,
     pub recovery_threshold: Option<Setting>,
+    pub max_lag_ms: Option<Setting>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -17,7 +17,7 @@ pub(crate) async fn ask_replica(
     shard: ShardId,
     request: &NodeRequest,
 ) -> Result<(NodeId, NodeReply), HttpError> {
-    let mut readable = view.readable.clone();
+    let mut readable = view.readable_for(entry).clone();
     loop {
         let cover = plan_cover_of(&entry.placement, [shard], &readable, 0);
         let Some(part) = cover.parts.into_iter().next() else {
@@ -38,7 +38,7 @@ pub(super) async fn ask_shards(
     shards: Vec<ShardId>,
     request: impl Fn(&CoverPart) -> NodeRequest,
 ) -> Result<Vec<(CoverPart, NodeReply)>, HttpError> {
-    let mut readable = view.readable.clone();
+    let mut readable = view.readable_for(entry).clone();
     let mut unanswered = shards;
     let mut answered = Vec::new();
     // Each round that leaves shards over leaves out a node, so there are no more rounds than nodes.

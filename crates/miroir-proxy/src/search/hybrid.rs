@@ -64,7 +64,7 @@ fn union(a: Vec<ShardId>, b: Vec<ShardId>) -> Vec<ShardId> {
 pub(super) async fn embed(of: &Searched<'_>, request: &SearchRequest) -> Result<Option<Value>, HttpError> {
     let body = Value::Object(request.embedding()).to_string();
     let mut nodes: Vec<_> =
-        of.entry.placement.nodes().filter(|node| of.view.readable.contains(*node)).collect();
+        of.entry.placement.nodes().filter(|node| of.view.readable_for(of.entry).contains(*node)).collect();
     // Other queries begin with other nodes.
     nodes.sort_by_key(|node| draw(body.len() as u64, node.as_str().as_bytes()));
     let asked = NodeRequest::post(format!("/indexes/{}/search", of.entry.physical)).json(body);

@@ -67,7 +67,7 @@ pub(super) async fn run_rounds<'a, P: Part, R>(
     send: impl Fn(P) -> BoxFuture<'a, Result<Outcome<R>, HttpError>>,
 ) -> Result<Gathered<R>, HttpError> {
     let mut gathered = Gathered { replies: Vec::new(), missing, refusal: None };
-    let mut readable = view.readable.clone();
+    let mut readable = view.readable_for(entry).clone();
     let mut parts = parts;
     cluster.metrics.note_fan_out(parts.len());
     // Each round that leaves shards over leaves out a node, so there are no more rounds than nodes.

@@ -44,7 +44,7 @@ type Found = (Map<String, Value>, Answers);
 
 async fn pass_through(of: &Searched<'_>, request: &SimilarRequest) -> Result<Found, HttpError> {
     let plan = |cover| similar_passed_through(request, of.entry, cover);
-    let mut cover = plan_cover(&of.entry.placement, &of.view.readable, request.seed());
+    let mut cover = plan_cover(&of.entry.placement, of.view.readable_for(of.entry), request.seed());
     let missing = std::mem::take(&mut cover.missing);
     let gathered = run_scatter(of.cluster, of.view, of.entry, (plan(cover), missing), plan).await?;
     let mut gathered = accept(of, gathered).await?;
@@ -56,7 +56,7 @@ async fn near_to(
     request: &SimilarRequest,
     target: &SimilarTarget,
 ) -> Result<Found, HttpError> {
-    let cover = plan_cover(&of.entry.placement, &of.view.readable, request.seed());
+    let cover = plan_cover(&of.entry.placement, of.view.readable_for(of.entry), request.seed());
     let Ok(mut plan) = plan_similar(request, target, of.entry, cover) else {
         return Err(explain_by_owner(of, request).await);
     };

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use miroir_core::error::ErrorCode;
@@ -15,6 +16,9 @@ use crate::http::HttpError;
 
 /// How often a read is begun again because a node began to change its settings meanwhile.
 const MAX_TRIES: usize = 4;
+
+/// How long a node may take to show its settings to a search that waits for that.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// Which settings an answer was made with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +60,6 @@ struct UniformRead<'a> {
     floor: Option<SettingsVersion>,
     readings: Vec<Reading>,
     seen: BTreeMap<PhysicalUid, SeenNew>,
-    uniform: bool,
     tries: usize,
 }
 
@@ -69,17 +72,15 @@ impl<'a> UniformRead<'a> {
     ) -> Self {
         let (view, indexes) = (Arc::clone(view), indexes.into_iter().collect());
         let (readings, seen) = (Vec::new(), BTreeMap::new());
-        Self { cluster, view, indexes, floor, readings, seen, uniform: true, tries: 0 }
+        Self { cluster, view, indexes, floor, readings, seen, tries: 0 }
     }
 
-    /// What to read with: a view in which only nodes with equal settings are readable, and the indexes are as those have
-    /// them.
+    /// What to read with: a view in which each index is read only from nodes with equal settings, and is as those have it.
     ///
     /// # Errors
     /// When no nodes are as new as the floor.
     fn begin(&mut self) -> Result<Arc<View>, HttpError> {
         self.tries += 1;
-        self.uniform = true;
         self.readings.clear();
         let entries: Vec<_> =
             self.indexes.iter().filter_map(|uid| self.view.index(uid)).map(Arc::clone).collect();
@@ -88,17 +89,10 @@ impl<'a> UniformRead<'a> {
             let seen_new = self.seen.entry(entry.physical.clone()).or_default();
             let reading = choose_reading(&self.view, &entry, self.floor, seen_new)
                 .map_err(|stale| refuse(stale, &entry, self.floor))?;
-            let pool: BTreeSet<NodeId> = reading.pool.intersection(&seen.readable).cloned().collect();
-            // What suits one index may leave too little for another.
-            let suffices = reading.covers_with(&pool);
-            if !suffices && reading.is_restricted() {
-                return Err(refuse(Stale::NotThereYet, &entry, self.floor));
-            }
-            self.uniform &= suffices;
-            if suffices && (pool != seen.readable || !Arc::ptr_eq(&reading.entry, &entry)) {
-                let mut narrowed = View { readable: pool, ..View::clone(&seen) };
+            if reading.pool != seen.readable || !Arc::ptr_eq(&reading.entry, &entry) {
+                let narrowed = Arc::make_mut(&mut seen);
+                narrowed.pools.insert(entry.physical.clone(), reading.pool.clone());
                 narrowed.indexes.insert(entry.uid.clone(), Arc::clone(&reading.entry));
-                seen = Arc::new(narrowed);
             }
             self.readings.push(reading);
         }
@@ -115,8 +109,7 @@ impl<'a> UniformRead<'a> {
             self.view = self.cluster.view.load();
             return None;
         }
-        let uniform =
-            self.uniform && !moved && self.readings.iter().all(|reading| reading.is_uniform(reading.nodes()));
+        let uniform = !moved && self.readings.iter().all(|reading| reading.is_uniform(reading.nodes()));
         Some(SettingsNote { version: self.readings.iter().filter_map(Reading::version).max(), uniform })
     }
 
@@ -140,7 +133,8 @@ impl<'a> UniformRead<'a> {
 /// The settings of an index on a node; none if it does not say.
 async fn look_at(cluster: &Cluster, node: &NodeId, index: &PhysicalUid) -> Option<Map<String, Value>> {
     let request = NodeRequest::get(format!("/indexes/{index}/settings"));
-    let reply = cluster.read(cluster.membership.node(node)?, request).await.ok()?;
+    let asked = cluster.read(cluster.membership.node(node)?, request);
+    let reply = tokio::time::timeout(LOOK, asked).await.ok()?.ok()?;
     serde_json::from_slice(&reply.body).ok().filter(|_| reply.status.is_success())
 }
 

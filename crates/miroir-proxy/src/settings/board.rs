@@ -3,11 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use miroir_core::error::ResponseError;
 use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, SettingsVersion, TaskUid};
 use miroir_core::settings::{
-    Broadcast, Canonical, NodeEvent, NodeStage, Phase, PhaseEvent, Rolling, SettingsVersions, Strategy,
+    Broadcast, Canonical, Doubt, NodeEvent, NodeStage, PhaseEvent, Rolling, SettingsVersions, Strategy,
     plan_waves,
 };
 use miroir_core::task::TaskStatus;
@@ -16,6 +17,7 @@ use miroir_store::SettingsChange;
 use time::OffsetDateTime;
 use tokio::sync::watch;
 
+use self::retries::PutOff;
 use super::{SettingsConfig, SettingsMetrics};
 use crate::cluster::ViewCell;
 
@@ -59,6 +61,7 @@ struct State {
     verifying: BTreeSet<(TaskUid, NodeId)>,
     /// Frozen changes that the operator wants to be tried again.
     retries: BTreeSet<TaskUid>,
+    put_off: BTreeMap<(TaskUid, NodeId), PutOff>,
 }
 
 /// See the module.
@@ -72,6 +75,7 @@ pub struct Broadcasts {
     opened: watch::Sender<u64>,
     /// One settings request to a node at a time: a repair must not overtake what came after it in the log.
     locks: BTreeMap<NodeId, tokio::sync::Mutex<()>>,
+    repairs: Mutex<BTreeMap<NodeId, BTreeSet<u64>>>,
 }
 
 impl Broadcasts {
@@ -88,6 +92,7 @@ impl Broadcasts {
             view,
             state: Mutex::default(),
             opened: watch::Sender::new(0),
+            repairs: Mutex::default(),
             locks: nodes.into_iter().map(|node| (node, tokio::sync::Mutex::default())).collect(),
         }
     }
@@ -108,11 +113,11 @@ impl Broadcasts {
         self.show(&state);
     }
 
-    /// Takes in a change that was on its way when the last process stopped, or that some node still lacks.
-    pub fn resume(&self, broadcast: Broadcast, next: IndexEntry) {
+    /// Takes in a change of an index that was on its way when the last process stopped, or that some node still lacks.
+    /// `next` is the index after it, if its task is open.
+    pub fn resume(&self, broadcast: Broadcast, uid: IndexUid, next: Option<IndexEntry>) {
         let mut state = self.state();
-        let uid = next.uid.clone();
-        let next = (!broadcast.phase.is_over()).then(|| Arc::new(next));
+        let next = next.map(Arc::new);
         let task = broadcast.task;
         state.live.insert(task, Live { broadcast, uid, next });
         state.roll(task);
@@ -203,21 +208,20 @@ impl Broadcasts {
     /// Notes what became of a change on a node.
     pub fn note(&self, task: TaskUid, node: &NodeId, event: NodeEvent) {
         let mut state = self.state();
+        if event == NodeEvent::Verified {
+            state.put_off.remove(&(task, node.clone()));
+        }
         if state.live.get_mut(&task).is_some_and(|live| live.broadcast.note(node, event)) {
             state.roll(task);
             self.show(&state);
         }
     }
 
-    /// A node has applied a change. Answers whether it has to be read back, and is not already.
-    pub fn note_applied(&self, job: &Job) -> bool {
+    /// A node has applied a change. Answers whether it has to be read back now, and is not already.
+    pub fn note_applied(&self, job: &Job, now: Instant) -> bool {
         self.note(job.task, &job.node, NodeEvent::Applied);
         let mut state = self.state();
-        let given_up = state
-            .live
-            .get(&job.task)
-            .is_some_and(|live| live.broadcast.differing().any(|(node, _)| *node == job.node));
-        !given_up && state.verifying.insert((job.task, job.node.clone()))
+        state.is_due(job, now) && state.verifying.insert((job.task, job.node.clone()))
     }
 
     /// A node that was being read back no longer is.
@@ -262,20 +266,33 @@ impl Broadcasts {
         broadcast.taken_back.filter(|_| broadcast.nodes.get(node) == Some(&NodeStage::Skipped))
     }
 
-    /// The end of a change's task: what to store, with the next version if it was committed. It is not true, and does not
-    /// show, before [`Self::end`].
-    pub fn plan_end(&self, task: TaskUid, status: TaskStatus, ahead: u64) -> Option<Broadcast> {
+    /// The end of a change's task: what to store, with the version after `last` if it was committed. It is not true, and
+    /// does not show, before [`Self::end`]. One whose end was stored just before the last process stopped keeps it.
+    pub fn plan_end(
+        &self,
+        task: TaskUid,
+        status: TaskStatus,
+        last: &mut Option<SettingsVersion>,
+    ) -> Option<Broadcast> {
         let state = self.state();
         let mut broadcast = state.live.get(&task)?.broadcast.clone();
+        if broadcast.phase.is_over() {
+            return Some(broadcast);
+        }
         if status == TaskStatus::Succeeded {
             broadcast.phase = broadcast.phase.next(PhaseEvent::Applied).next(PhaseEvent::Committed);
-            broadcast.version =
-                Some(SettingsVersion(state.versions.last.map_or(0, |last| last.0) + ahead + 1));
+            *last = Some(SettingsVersion(last.map_or(0, |last| last.0) + 1));
+            broadcast.version = *last;
         } else {
             broadcast.phase = broadcast.phase.next(PhaseEvent::Refused);
         }
         broadcast.ended_at = Some(OffsetDateTime::now_utc());
         Some(broadcast)
+    }
+
+    /// The last version of any index.
+    pub fn last_version(&self) -> Option<SettingsVersion> {
+        self.state().versions.last
     }
 
     /// Makes changes of settings true, together with whatever else `and` changes in the view.
@@ -287,6 +304,12 @@ impl Broadcasts {
                 SettingsChange::Advanced { index, node, version, .. } => {
                     state.versions.change(index, |versions| {
                         versions.nodes.insert(node.clone(), *version);
+                        versions.doubtful.remove(node);
+                    });
+                }
+                SettingsChange::Doubted { index, node, why } => state.doubt(index, node, *why),
+                SettingsChange::Trusted { index, node } => {
+                    state.versions.change(index, |versions| {
                         versions.doubtful.remove(node);
                     });
                 }
@@ -312,107 +335,13 @@ impl Broadcasts {
         let mut state = self.state();
         if state.live.get(&task).is_some_and(|live| live.broadcast.phase.is_over()) {
             state.live.remove(&task);
-        }
-    }
-
-    /// Keeps a node out of uniform covers of an index until its settings are known again.
-    pub fn doubt(&self, index: &PhysicalUid, node: &NodeId) {
-        let mut state = self.state();
-        state.turn(index, &[node.clone()].into());
-        state.versions.change(index, |versions| {
-            versions.doubtful.insert(node.clone());
-        });
-        self.show(&state);
-    }
-
-    /// What a node has is a copy of what its peers have: nothing is known of its settings before they were read.
-    pub fn doubt_all(&self, node: &NodeId) {
-        let mut state = self.state();
-        let known = state.versions.indexes.iter().filter(|(_, versions)| versions.nodes.contains_key(node));
-        for index in known.map(|(index, _)| index.clone()).collect::<Vec<_>>() {
-            state.turn(&index, &[node.clone()].into());
-            state.versions.change(&index, |versions| {
-                versions.nodes.remove(node);
-                versions.doubtful.insert(node.clone());
-            });
-        }
-        self.show(&state);
-    }
-
-    /// A node has what the catalog says.
-    pub fn trust(&self, index: &PhysicalUid, node: &NodeId) {
-        let mut state = self.state();
-        if state.versions.indexes.get(index).is_some_and(|versions| versions.doubtful.contains(node)) {
-            state.versions.change(index, |versions| {
-                versions.doubtful.remove(node);
-            });
-            self.show(&state);
+            state.put_off.retain(|(other, _), _| *other != task);
         }
     }
 
     /// Whether writes stop when a node can't be brought to its settings.
     pub fn freezes(&self) -> bool {
         self.config.freeze_writes_on_unrepairable
-    }
-
-    /// The last commit of an index, if this node is not known to have it and no other change is on its way.
-    pub fn missing_version(&self, index: &PhysicalUid, node: &NodeId) -> Option<SettingsVersion> {
-        let state = self.state();
-        let versions = state.versions.indexes.get(index).filter(|versions| versions.rolling.is_none())?;
-        versions.committed().filter(|version| versions.nodes.get(node) != Some(version))
-    }
-
-    /// Whether a change of this index is on its way.
-    pub fn is_rolling(&self, index: &PhysicalUid) -> bool {
-        let state = self.state();
-        state.live.values().any(|live| live.broadcast.index == *index && !live.broadcast.phase.is_over())
-    }
-
-    /// Asks for another try of a frozen change of this index. False if there is none.
-    pub fn ask_for_retry(&self, index: &PhysicalUid) -> bool {
-        let mut state = self.state();
-        let frozen: Vec<TaskUid> = state
-            .live
-            .iter()
-            .filter(|(_, live)| live.broadcast.index == *index && live.broadcast.phase == Phase::Frozen)
-            .map(|(task, _)| *task)
-            .collect();
-        state.retries.extend(&frozen);
-        !frozen.is_empty()
-    }
-
-    /// Begins the tries that were asked for: the nodes that were given up are to be read back again.
-    pub fn take_retries(&self) -> Vec<Broadcast> {
-        let mut state = self.state();
-        let mut begun = Vec::new();
-        for task in std::mem::take(&mut state.retries) {
-            let Some(live) = state.live.get_mut(&task) else { continue };
-            let nodes: Vec<NodeId> = live.broadcast.differing().map(|(node, _)| node.clone()).collect();
-            for node in &nodes {
-                live.broadcast.note(node, NodeEvent::Retry);
-            }
-            live.broadcast.phase = live.broadcast.phase.next(PhaseEvent::Retry);
-            begun.push(live.broadcast.clone());
-            state.roll(task);
-        }
-        if !begun.is_empty() {
-            self.show(&state);
-        }
-        begun
-    }
-
-    /// How many nodes are known to differ, by index.
-    pub fn divergence(&self) -> BTreeMap<PhysicalUid, usize> {
-        let state = self.state();
-        let mut nodes: BTreeMap<PhysicalUid, BTreeSet<NodeId>> = BTreeMap::new();
-        for (index, versions) in &state.versions.indexes {
-            nodes.entry(index.clone()).or_default().extend(versions.doubtful.iter().cloned());
-        }
-        for live in state.live.values().filter(|live| !live.broadcast.phase.is_over()) {
-            let differing = live.broadcast.differing().map(|(node, _)| node.clone());
-            nodes.entry(live.broadcast.index.clone()).or_default().extend(differing);
-        }
-        nodes.into_iter().map(|(index, nodes)| (index, nodes.len())).collect()
     }
 }
 
@@ -438,21 +367,17 @@ impl State {
     }
 
     fn end(&mut self, broadcast: &Broadcast) {
-        let differing: BTreeSet<NodeId> = broadcast.differing().map(|(node, _)| node.clone()).collect();
-        // A change that failed leaves what it has changed to the search for drift.
-        let astray = match broadcast.phase {
-            Phase::Failed if broadcast.taken_back.is_none() => {
-                broadcast.verified().union(&broadcast.changing()).cloned().collect()
-            }
-            _ => differing,
-        };
+        // What a change has left astray is brought back by the search for drift.
+        let astray = broadcast.astray();
         if let Some(version) = broadcast.version {
             self.versions.commit(&broadcast.index, version, &broadcast.verified());
         }
         self.versions.change(&broadcast.index, |versions| {
             versions.rolling = None;
             versions.begin_turns(&astray);
-            versions.doubtful.extend(astray);
+            for node in &astray {
+                versions.doubt(node, Doubt::Astray);
+            }
         });
         if let Some(live) = self.live.get_mut(&broadcast.task) {
             live.broadcast = broadcast.clone();
@@ -460,3 +385,7 @@ impl State {
         }
     }
 }
+
+mod doubts;
+mod repairs;
+mod retries;

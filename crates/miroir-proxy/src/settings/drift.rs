@@ -9,10 +9,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use miroir_core::ids::{NodeId, PhysicalUid};
+use miroir_core::settings::Doubt;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
-use super::node::{Failure, Found, read_back, send_repair, wait_for};
+use super::node::{Failure, Found, read_back, wait_for};
+use super::repair::send_repair;
 use super::{Broadcasts, Targets};
 use crate::cluster::{Membership, Node, ViewCell};
 
@@ -24,6 +26,27 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from
 
 /// An index on a node.
 pub type Pair = (PhysicalUid, NodeId);
+
+/// What a look at an index on a node has shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seen {
+    /// It had what the catalog says.
+    AsItShould {
+        /// The index.
+        index: PhysicalUid,
+        /// The node.
+        node: NodeId,
+        /// In this turn of the node.
+        turn: u64,
+    },
+    /// Somebody else has changed it.
+    Changed {
+        /// The index.
+        index: PhysicalUid,
+        /// The node.
+        node: NodeId,
+    },
+}
 
 /// See the module.
 pub struct Drift {
@@ -65,9 +88,8 @@ impl std::fmt::Debug for Drift {
 }
 
 impl Drift {
-    /// Looks at one pair after the other, each once in the configured interval. `seen` hears of nodes that have what they
-    /// should.
-    pub async fn watch(&self, seen: &mpsc::Sender<Pair>) {
+    /// Looks at one pair after the other, each once in the configured interval. `seen` hears what there was.
+    pub async fn watch(&self, seen: &mpsc::Sender<Seen>) {
         let mut last = None;
         loop {
             let pairs = self.pairs();
@@ -75,16 +97,13 @@ impl Drift {
             sleep(self.broadcasts.config.drift.interval / count).await;
             let after = |pair: &&Pair| last.as_ref().is_none_or(|last| *pair > last);
             let Some(pair) = pairs.iter().find(after).or(pairs.first()).cloned() else { continue };
-            if self.look(&pair).await {
-                // Whoever listens ends only together with this.
-                let _ = seen.send(pair.clone()).await;
-            }
+            self.look(&pair, seen).await;
             last = Some(pair);
         }
     }
 
     /// Brings back nodes that are known to differ, soon and again and again.
-    pub async fn recover(&self, seen: &mpsc::Sender<Pair>) {
+    pub async fn recover(&self, seen: &mpsc::Sender<Seen>) {
         let mut waiting: BTreeMap<Pair, (Instant, Duration)> = BTreeMap::new();
         loop {
             sleep(LOOK).await;
@@ -95,10 +114,7 @@ impl Drift {
                 if Instant::now() < next {
                     continue;
                 }
-                if self.look(&pair).await {
-                    // Whoever listens ends only together with this.
-                    let _ = seen.send(pair.clone()).await;
-                } else {
+                if !self.look(&pair, seen).await {
                     waiting.insert(pair, (Instant::now() + pause, (pause * 2).min(PAUSES.1)));
                 }
             }
@@ -122,13 +138,13 @@ impl Drift {
         let versions = view.settings.indexes.iter();
         versions
             .flat_map(|(index, versions)| {
-                versions.doubtful.iter().map(|node| (index.clone(), node.clone())).collect::<Vec<_>>()
+                versions.doubtful.keys().map(|node| (index.clone(), node.clone())).collect::<Vec<_>>()
             })
             .collect()
     }
 
     /// Whether the node has what it should, now.
-    async fn look(&self, pair: &Pair) -> bool {
+    async fn look(&self, pair: &Pair, seen: &mpsc::Sender<Seen>) -> bool {
         let Some(_turn) = Turn::begin(&self.busy, pair) else { return false };
         let (index, node) = pair;
         let is_read = |standing: crate::cluster::Standing| standing.reachable && standing.in_sync;
@@ -136,8 +152,14 @@ impl Drift {
             return false;
         }
         let Some(connection) = self.membership.node(node) else { return false };
-        match self.settle(connection, index).await {
-            Ok(has_it) => has_it,
+        match self.settle(connection, index, seen).await {
+            Ok(Some(turn)) => {
+                let as_it_should = Seen::AsItShould { index: index.clone(), node: node.clone(), turn };
+                // Whoever listens ends only together with this.
+                let _ = seen.send(as_it_should).await;
+                true
+            }
+            Ok(None) => false,
             Err(error) => {
                 tracing::warn!(%node, %index, %error, "settings of a node can't be looked at or repaired");
                 false
@@ -145,41 +167,55 @@ impl Drift {
         }
     }
 
-    async fn settle(&self, node: &Node, index: &PhysicalUid) -> Result<bool, Failure> {
+    /// The turn of the node in which it had what it should; none if that is not known.
+    async fn settle(
+        &self,
+        node: &Node,
+        index: &PhysicalUid,
+        seen: &mpsc::Sender<Seen>,
+    ) -> Result<Option<u64>, Failure> {
         let timeout = self.broadcasts.config.verify_timeout;
         let targets = self.targets.catalog_targets(index, node.id());
         if targets.is_empty() {
-            return Ok(false);
+            return Ok(None);
         }
+        let turn = self.broadcasts.turn(index, node.id());
         let found = read_back(node, &targets, timeout).await?;
         // What was decided meanwhile may have reached the node: then nothing is known about it.
         if self.targets.catalog_targets(index, node.id()) != targets {
-            return Ok(false);
+            return Ok(None);
         }
-        let Found::Other { read_back: settings, keys, .. } = found else {
-            self.broadcasts.trust(index, node.id());
-            return Ok(true);
-        };
+        let Found::Other { read_back: settings, keys, .. } = found else { return Ok(Some(turn)) };
         self.broadcasts.metrics.note_mismatch();
-        self.broadcasts.doubt(index, node.id());
-        tracing::warn!(node = %node.id(), %index, ?keys, "somebody changed the settings of a node");
-        if !self.broadcasts.config.drift.auto_repair {
-            return Ok(false);
+        let is_ours = self.broadcasts.doubt_of(index, node.id()) == Some(Doubt::Astray);
+        if !is_ours {
+            self.broadcasts.doubt(index, node.id(), Doubt::Changed);
+            let changed = Seen::Changed { index: index.clone(), node: node.id().clone() };
+            // Whoever listens ends only together with this.
+            let _ = seen.send(changed).await;
+            tracing::warn!(node = %node.id(), %index, ?keys, "somebody changed the settings of a node");
         }
+        // What we have left behind ourselves is ours to mend.
+        if !is_ours && !self.broadcasts.config.drift.auto_repair {
+            return Ok(None);
+        }
+        let turn = self.broadcasts.turn(index, node.id());
         let task = {
-            let _turn = self.broadcasts.lock(node.id()).await;
+            let _right = self.broadcasts.lock(node.id()).await;
             if self.targets.catalog_targets(index, node.id()) != targets {
-                return Ok(false);
+                return Ok(None);
             }
-            send_repair(node, &targets[0], (&keys, &settings), timeout).await?
+            let (broadcasts, found) = (&self.broadcasts, (&*keys, &settings));
+            send_repair(broadcasts, node, &targets[0], found).await?
         };
         wait_for(node, task, timeout).await?;
         if read_back(node, &targets, timeout).await? != Found::Same {
-            return Ok(false);
+            return Ok(None);
         }
-        self.broadcasts.metrics.note_drift_repair();
-        self.broadcasts.trust(index, node.id());
+        if !is_ours {
+            self.broadcasts.metrics.note_drift_repair();
+        }
         tracing::info!(node = %node.id(), %index, "node has its settings back");
-        Ok(true)
+        Ok(Some(turn))
     }
 }

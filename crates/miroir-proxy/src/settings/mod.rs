@@ -19,12 +19,13 @@ mod drift;
 mod frozen;
 mod metrics;
 mod node;
+mod repair;
 mod report;
 mod verifier;
 
 pub use board::{Broadcasts, Job, Step};
 pub use config::{DriftConfig, SettingsConfig};
-pub use drift::Drift;
+pub use drift::{Drift, Seen};
 pub use frozen::taken_back_error;
 pub use metrics::SettingsMetrics;
 pub use report::{BroadcastReport, IndexBroadcasts};

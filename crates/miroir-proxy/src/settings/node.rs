@@ -1,11 +1,10 @@
-//! Reading and repairing the settings of one index on one node.
+//! Reading the settings of one index on one node.
 
 use std::time::Duration;
 
 use miroir_core::ids::PhysicalUid;
-use miroir_core::settings::{Canonical, SettingsHash, repair_patch};
+use miroir_core::settings::{Canonical, SettingsHash};
 use miroir_core::view::IndexEntry;
-use reqwest::Method;
 use serde_json::{Map, Value};
 use tokio::time::{Instant, sleep};
 
@@ -64,24 +63,6 @@ async fn fetch_settings(
         return Err(Failure::Refused(reply.status.as_u16()));
     }
     serde_json::from_slice(&reply.body).map_err(|_| Failure::OutOfForm)
-}
-
-/// Puts the change into the node's queue that brings it to `entry` in these settings. Answers the node's task.
-pub(super) async fn send_repair(
-    node: &Node,
-    entry: &IndexEntry,
-    (keys, read_back): (&[String], &Map<String, Value>),
-    timeout: Duration,
-) -> Result<u64, Failure> {
-    let change = repair_patch(keys, read_back, &entry.settings, entry.node_context());
-    let body = Value::Object(change).to_string();
-    let path = format!("/indexes/{}/settings", entry.physical);
-    let reply = node.send(NodeRequest::new(Method::PATCH, path).json(body), timeout).await?;
-    if !reply.status.is_success() {
-        return Err(Failure::Refused(reply.status.as_u16()));
-    }
-    let answer: Value = serde_json::from_slice(&reply.body).map_err(|_| Failure::OutOfForm)?;
-    answer["taskUid"].as_u64().ok_or(Failure::OutOfForm)
 }
 
 /// Waits until a task of the node has ended.

@@ -11,7 +11,8 @@ use miroir_core::view::IndexEntry;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
-use super::node::{Found, read_back, send_repair, wait_for};
+use super::node::{Found, read_back, wait_for};
+use super::repair::send_repair;
 use super::{Broadcasts, Job};
 use crate::cluster::{Membership, Node};
 
@@ -138,7 +139,7 @@ impl Verifier {
             // What came after it in the log goes first.
             let Some(target) = self.targets.targets(job).into_iter().next() else { return };
             self.broadcasts.note(job.task, node.id(), miroir_core::settings::NodeEvent::Repair);
-            send_repair(node, &target, found, timeout).await
+            send_repair(&self.broadcasts, node, &target, found).await
         };
         let done = match sent {
             Ok(task) => wait_for(node, task, timeout).await,

@@ -174,10 +174,17 @@ impl Caretaker {
 
     async fn look_for_stragglers(&self, accounted: &AtomicU64, stragglers: &Stragglers) -> Order {
         let Some(from) = stragglers.look_from(Instant::now()) else { return Order::Kept };
+        // While nobody sends settings all repairs are known.
+        let _right = self.broadcasts.lock(self.node.id()).await;
+        let repairs = self.broadcasts.repairs(self.node.id());
+        let is_repair = |task: &Value| task["uid"].as_u64().is_some_and(|number| repairs.contains(&number));
         let counted = accounted.load(Ordering::Acquire);
         let path = format!("/tasks?reverse=true&from={from}&limit={PAGE}");
         match ask_tasks(&self.node, path, self.timeout).await {
-            Ok(Ok(tasks)) => stragglers.look_at(&tasks, counted),
+            Ok(Ok(mut tasks)) => {
+                tasks.retain(|task| !is_repair(task));
+                stragglers.look_at(&tasks, counted)
+            }
             Ok(Err(_)) | Err(_) => Order::Kept,
         }
     }

@@ -1,15 +1,17 @@
 //! Turns what nodes have finished into what clients see. What becomes true together is stored together.
 //!
 //! The order matters: first readers lose the nodes that are behind, then they see the changed catalog, then the store
-//! says that the task has succeeded. So whoever learns that a task has succeeded sees its effect wherever it reads.
+//! says that the task has succeeded. So whoever learns that a task has succeeded sees its effect wherever it reads. Only
+//! the versions of settings are stored before all of that: none that was seen may ever be taken back.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use miroir_core::ids::{NodeId, PhysicalUid, TaskUid};
+use miroir_core::settings::Broadcast;
 use miroir_core::task::{OpResult, SyncState};
-use miroir_store::{Accepted, CatalogChange, Commit, Rebuilt, Store};
+use miroir_store::{Accepted, CatalogChange, Commit, Rebuilt, SettingsChange, Store};
 use time::OffsetDateTime;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::timeout;
@@ -19,7 +21,7 @@ use super::retry::until_stored;
 use super::rollout::Rollouts;
 use super::shelf::Shelf;
 use crate::cluster::{Membership, ViewCell};
-use crate::settings::Verdict;
+use crate::settings::{Seen, Verdict};
 use crate::webhook::Ended;
 
 /// Ends that are taken together at most.
@@ -47,8 +49,10 @@ pub(super) enum Event {
     Accepted(Accepted),
     /// A node's settings were read back.
     ReadBack { node: NodeId, task: TaskUid, verdict: Verdict },
-    /// A node was seen to have an index's settings as the catalog says.
-    HasSettings { node: NodeId, index: PhysicalUid },
+    /// What a look at an index's settings on a node has shown.
+    Seen(Seen),
+    /// A node says that it works on something.
+    Working { node: NodeId },
 }
 
 /// What nodes have finished, and what it means.
@@ -57,8 +61,12 @@ struct News {
     results: Vec<(NodeId, TaskUid, usize, OpResult)>,
     /// Nodes that have a change of settings now.
     verified: Vec<(TaskUid, NodeId)>,
-    /// Nodes that have an index's settings.
-    seen: Vec<(PhysicalUid, NodeId)>,
+    /// What looks at settings have shown.
+    seen: Vec<Seen>,
+    /// Settings of nodes that nobody knows any more.
+    doubted: Vec<SettingsChange>,
+    /// Changes of settings that are over, and have gone on on a node.
+    saves: Vec<Broadcast>,
     /// Nodes whose data were copied anew.
     rebuilt: Vec<Rebuilt>,
     /// Nodes that are taken as they are.
@@ -92,7 +100,10 @@ impl Committer {
         // What had ended before a restart.
         self.take(std::iter::empty()).await;
         loop {
-            let waiting = self.ledger().unsettled_count(&[]) > 0;
+            let waiting = {
+                let ledger = self.ledger();
+                ledger.unsettled_count(&[]) > 0 || ledger.rollouts().next().is_some()
+            };
             let received = if waiting {
                 timeout(LOOK, events.recv_many(&mut group, GROUP)).await.unwrap_or(usize::MAX)
             } else {
@@ -111,8 +122,9 @@ impl Committer {
 
     async fn take(&self, events: impl Iterator<Item = Event>) {
         let news = self.note(events);
-        let step = self.with_ledger(|ledger, now| self.rollouts.plan(ledger, now));
+        let mut step = self.with_ledger(|ledger, now| self.rollouts.plan(ledger, now));
         let moved = !step.save.is_empty();
+        step.save.extend(news.saves);
         self.rollouts.act(&self.ledger, step).await;
         if moved {
             // A frozen change refuses what waited for it.
@@ -123,6 +135,7 @@ impl Committer {
         outcome.commit.rebuilt = news.rebuilt;
         outcome.commit.accepted = news.accepted;
         outcome.commit.forgotten.extend(news.forgotten);
+        outcome.commit.settings.extend(news.doubted);
         let gone = self.gone(&outcome.commit);
         self.rollouts.note_seen(&mut outcome.commit, news.seen);
         self.rollouts.complete(&mut outcome, news.verified, gone);
@@ -147,7 +160,9 @@ impl Committer {
         for event in events {
             match event {
                 Event::Decided => {}
+                Event::Working { node } => ledger.note_sign(&node, Instant::now()),
                 Event::Ended { node, task, op, result } => {
+                    ledger.note_sign(&node, Instant::now());
                     ledger.note(&node, task, op, result.clone());
                     news.results.push((node, task, op, result));
                 }
@@ -158,21 +173,23 @@ impl Committer {
                 }
                 Event::Rebuilt(rebuilt) => {
                     news.forgotten.extend(ledger.begin_anew(&rebuilt));
-                    self.doubt(&rebuilt.node);
+                    news.doubted.extend(self.doubt(&rebuilt.node));
                     news.rebuilt.push(rebuilt);
                 }
                 Event::Restored { node } => {
                     ledger.take_back_in(&node);
-                    self.doubt(&node);
+                    news.doubted.extend(self.doubt(&node));
                 }
                 Event::Accepted(accepted) => {
                     ledger.accept(&accepted);
-                    self.doubt(&accepted.node);
+                    news.doubted.extend(self.doubt(&accepted.node));
                     news.accepted.push(accepted);
                 }
-                Event::HasSettings { node, index } => news.seen.push((index, node)),
+                Event::Seen(seen) => news.seen.push(seen),
                 Event::ReadBack { node, task, verdict } => {
-                    if self.rollouts.note(&mut ledger, task, &node, verdict) {
+                    let read = self.rollouts.note(&mut ledger, (task, &node), verdict);
+                    news.saves.extend(read.save);
+                    if read.has_it {
                         news.verified.push((task, node));
                     }
                 }
@@ -182,9 +199,9 @@ impl Committer {
     }
 
     /// The node was changed by others than its lane.
-    fn doubt(&self, node: &NodeId) {
-        self.rollouts.broadcasts.doubt_all(node);
+    fn doubt(&self, node: &NodeId) -> Vec<SettingsChange> {
         self.membership.note_refusal(node, None);
+        self.rollouts.broadcasts.doubt_all(node)
     }
 
     /// Indexes that are gone from the nodes, and did not only change their name.
@@ -204,7 +221,7 @@ impl Committer {
     }
 
     async fn make_true(&self, outcome: Outcome) {
-        let Outcome { commit, ended } = outcome;
+        let Outcome { mut commit, ended } = outcome;
         if commit.is_empty() {
             return;
         }
@@ -214,8 +231,11 @@ impl Committer {
                 self.membership.note_sync(node, *sync);
             }
         }
-        self.publish(&commit);
-        until_stored("ends of tasks", || self.store.commit(commit.clone())).await;
+        let versions = self.store_versions(&mut commit).await;
+        self.publish(&commit, &versions);
+        if !commit.is_empty() {
+            until_stored("ends of tasks", || self.store.commit(commit.clone())).await;
+        }
         for (node, sync) in &commit.nodes {
             if *sync == SyncState::InSync {
                 self.membership.note_sync(node, *sync);
@@ -237,12 +257,26 @@ impl Committer {
         self.ended.notify_one();
     }
 
-    fn publish(&self, commit: &Commit) {
-        if commit.catalog.is_empty() && commit.settings.is_empty() && commit.rules.is_empty() {
+    /// Versions of settings are promises: they are stored before anybody sees them. What is left of the commit waits until
+    /// it can be seen. The answer is what was taken out of it.
+    async fn store_versions(&self, commit: &mut Commit) -> Vec<SettingsChange> {
+        let is_forgotten = |change: &mut SettingsChange| matches!(change, SettingsChange::Forgotten(_));
+        let forgotten = commit.settings.extract_if(.., is_forgotten).collect();
+        let settings = std::mem::replace(&mut commit.settings, forgotten);
+        if !settings.is_empty() {
+            let first = Commit { settings: settings.clone(), ..Commit::default() };
+            until_stored("versions of settings", || self.store.commit(first.clone())).await;
+        }
+        settings
+    }
+
+    fn publish(&self, commit: &Commit, versions: &[SettingsChange]) {
+        let settings: Vec<SettingsChange> = versions.iter().chain(&commit.settings).cloned().collect();
+        if commit.catalog.is_empty() && settings.is_empty() && commit.rules.is_empty() {
             return;
         }
         let rules = (!commit.rules.is_empty()).then(|| Arc::new(self.ledger().rules().clone()));
-        self.rollouts.broadcasts.end(&commit.settings, |view| {
+        self.rollouts.broadcasts.end(&settings, |view| {
             if let Some(rules) = rules {
                 view.rules = rules;
             }

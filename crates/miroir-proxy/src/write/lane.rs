@@ -287,13 +287,13 @@ impl Lane {
         request: &NodeRequest,
         pending: &mut Pending,
     ) -> Result<Step, NodeError> {
-        if let Some(step) = self.look_for(work, op, mark, pending).await? {
-            return Ok(step);
-        }
-        let _turn = match op {
+        let _right = match op {
             Op::Settings { .. } => self.broadcasts.lock(self.node.id()).await,
             _ => None,
         };
+        if let Some(step) = self.look_for(work, op, mark, pending).await? {
+            return Ok(step);
+        }
         let reply = self.send(op, request).await?;
         Ok(match reception(&reply) {
             Received::NotNow(reason) => Step::NotNow(reason),
@@ -343,7 +343,10 @@ impl Lane {
             return Ok(None);
         }
         let found = |doubt: &mut Doubt| match doubt {
-            Doubt::Told(recall) => recall.take(op, &target.physical, mark),
+            Doubt::Told(recall) => {
+                let repairs = self.broadcasts.repairs(self.node.id());
+                recall.take((op, &target.physical), mark, &repairs)
+            }
             Doubt::None | Doubt::Unasked => None,
         };
         let mut number = found(&mut pending.doubt);

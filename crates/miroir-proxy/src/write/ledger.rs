@@ -90,6 +90,8 @@ struct NodeState {
     behind: usize,
     /// It takes no writes, for a reason of its own.
     refuses: bool,
+    /// When it was last seen to work on something.
+    sign: Option<Instant>,
 }
 
 /// What became true at once, and has to be stored and told.
@@ -139,7 +141,7 @@ impl Ledger {
             queues: BTreeMap::new(),
             nodes: nodes
                 .into_iter()
-                .map(|(id, sync)| (id, NodeState { sync, told: sync, behind: 0, refuses: false }))
+                .map(|(id, sync)| (id, NodeState { sync, told: sync, behind: 0, refuses: false, sign: None }))
                 .collect(),
             late: BTreeSet::new(),
             rollouts: BTreeSet::new(),
@@ -254,6 +256,13 @@ impl Ledger {
         }
     }
 
+    /// Notes that a node works on what it was given, or has done some of it.
+    pub(super) fn note_sign(&mut self, node: &NodeId, now: Instant) {
+        if let Some(state) = self.nodes.get_mut(node) {
+            state.sign = Some(now);
+        }
+    }
+
     fn owe<'a>(&mut self, nodes: impl Iterator<Item = &'a NodeId>) {
         for node in nodes {
             if let Some(state) = self.nodes.get_mut(node) {
@@ -303,7 +312,9 @@ impl Ledger {
         let nodes = &self.nodes;
         let Some(open) = self.open.get_mut(&task) else { return false };
         let Stage::Unsettled { work, touched, covered_since } = &mut open.stage else { return false };
-        if open.rollout.as_ref().is_some_and(|rollout| rollout.held) {
+        let rollout = open.rollout.as_ref();
+        let looked_at = rollout.and_then(|rollout| rollout.awaits);
+        if rollout.is_some_and(|rollout| rollout.held) || looked_at == Some(true) {
             return false;
         }
         let trusted = |node: &NodeId| nodes.get(node).is_some_and(|state| state.sync != SyncState::Damaged);
@@ -326,7 +337,7 @@ impl Ledger {
             return false;
         }
         let since = *covered_since.get_or_insert(now.instant);
-        let in_time = now.instant.duration_since(since) < now.max_lag;
+        let in_time = looked_at.is_none() && now.instant.duration_since(since) < now.max_lag;
         let awaited = |node: &NodeId| in_time && is_awaited(nodes, node, now);
         if open.shares.iter().any(|(node, share)| !share.is_done() && awaited(node)) {
             return false;

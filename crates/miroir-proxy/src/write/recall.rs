@@ -1,10 +1,11 @@
 //! What a node's own queue says about requests whose answer was lost.
 //!
-//! A lane sends one request at a time, and only lanes write to nodes in the order of the log. So what the node's queue
-//! holds beyond the last number that is accounted for is what was sent since, in the same order. Requests that carry a
-//! mark are found by it; the others by what they do and to which index, between their neighbours.
+//! A lane sends one request at a time, so what the node's queue holds of it beyond the last number that is accounted for
+//! is what was sent since, in the same order. Requests that carry a mark are found by it; the others by what they do and
+//! to which index, between their neighbours. Others send a node settings too, when it has to be brought to them: which
+//! numbers these repairs have is known.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use miroir_core::ids::PhysicalUid;
@@ -85,8 +86,15 @@ pub(super) async fn ask_tasks(
 impl Recall {
     /// The number under which the node has this request; what stands before it is dropped, since later requests come
     /// later. None if it does not have it.
-    pub(super) fn take(&mut self, op: &Op<'_>, index: &PhysicalUid, mark: &str) -> Option<u64> {
-        let place = self.tasks.iter().position(|task| is_task_of(task, op, index, mark))?;
+    pub(super) fn take(
+        &mut self,
+        (op, index): (&Op<'_>, &PhysicalUid),
+        mark: &str,
+        repairs: &BTreeSet<u64>,
+    ) -> Option<u64> {
+        let is_repair = |task: &Value| task["uid"].as_u64().is_some_and(|number| repairs.contains(&number));
+        let is_it = |task: &Value| is_task_of(task, op, index, mark) && !is_repair(task);
+        let place = self.tasks.iter().position(is_it)?;
         self.tasks.drain(..=place).next_back()?["uid"].as_u64()
     }
 }
@@ -126,7 +134,7 @@ mod tests {
     #[test]
     fn requests_are_found_in_their_order_and_none_twice() {
         let index = PhysicalUid::new("x");
-        let patch = Map::new();
+        let (patch, none) = (Map::new(), BTreeSet::new());
         let mut recall = recall(json!([
             { "uid": 4, "indexUid": "y", "type": "indexDeletion", "customMetadata": null },
             { "uid": 5, "indexUid": "x", "type": "indexDeletion" },
@@ -134,11 +142,21 @@ mod tests {
             { "uid": 7, "indexUid": "x", "type": "settingsUpdate" },
             { "uid": 8, "indexUid": "x", "type": "documentDeletion", "customMetadata": "m" },
         ]));
-        assert_eq!(recall.take(&Op::DeleteIndex, &index, "k"), Some(5));
-        assert_eq!(recall.take(&Op::DeleteIndex, &index, "k"), None);
-        assert_eq!(recall.take(&Op::CreateIndex { primary_key: None }, &index, "l"), Some(6));
-        assert_eq!(recall.take(&Op::Clear, &index, "n"), None);
-        assert_eq!(recall.take(&Op::Clear, &index, "m"), Some(8));
-        assert_eq!(recall.take(&Op::Settings { patch: &patch }, &index, "o"), None);
+        assert_eq!(recall.take((&Op::DeleteIndex, &index), "k", &none), Some(5));
+        assert_eq!(recall.take((&Op::DeleteIndex, &index), "k", &none), None);
+        assert_eq!(recall.take((&Op::CreateIndex { primary_key: None }, &index), "l", &none), Some(6));
+        assert_eq!(recall.take((&Op::Clear, &index), "n", &none), None);
+        assert_eq!(recall.take((&Op::Clear, &index), "m", &none), Some(8));
+        assert_eq!(recall.take((&Op::Settings { patch: &patch }, &index), "o", &none), None);
+    }
+
+    #[test]
+    fn repairs_are_not_taken_for_what_a_lane_has_sent() {
+        let (index, patch) = (PhysicalUid::new("x"), Map::new());
+        let settings = |uid: u64| json!({ "uid": uid, "indexUid": "x", "type": "settingsUpdate" });
+        let mut recall = recall(json!([settings(3), settings(4), settings(5)]));
+        let change = Op::Settings { patch: &patch };
+        assert_eq!(recall.take((&change, &index), "k", &[3, 5].into()), Some(4));
+        assert_eq!(recall.take((&change, &index), "l", &[3, 5].into()), None);
     }
 }

@@ -1,11 +1,11 @@
 //! Moves changes of settings on: from one wave to the next, from the nodes' work to their reading back, to the end or to
 //! the operator.
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use miroir_core::ids::{NodeId, PhysicalUid, TaskUid};
-use miroir_core::settings::{Broadcast, NodeEvent, NodeStage, PhaseEvent, Strategy};
+use miroir_core::settings::{Broadcast, Doubt, NodeEvent, PhaseEvent, Strategy};
 use miroir_core::view::IndexEntry;
 use miroir_store::{Commit, SettingsChange, Store};
 use time::OffsetDateTime;
@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use super::ledger::{Ledger, Now, Outcome, RolloutNews};
 use super::retry::until_stored;
-use crate::settings::{Broadcasts, Job, Step, Targets, Verdict, taken_back_error};
+use crate::settings::{Broadcasts, Job, Seen, Step, Targets, Verdict, taken_back_error};
 
 /// What a node should have, as the ledger knows it.
 #[derive(Debug)]
@@ -31,6 +31,15 @@ impl Targets for LedgerTargets {
     }
 }
 
+/// What became of reading a node back.
+#[derive(Debug, Default)]
+pub(super) struct Read {
+    /// Whether the node has the change now.
+    pub(super) has_it: bool,
+    /// The change, which is over, as it stands now.
+    pub(super) save: Option<Broadcast>,
+}
+
 /// The part of the committer that knows of settings.
 #[derive(Debug)]
 pub(super) struct Rollouts {
@@ -40,27 +49,28 @@ pub(super) struct Rollouts {
 }
 
 impl Rollouts {
-    /// Takes in what became of reading a node back. Answers whether the node has the change now.
-    pub(super) fn note(&self, ledger: &mut Ledger, task: TaskUid, node: &NodeId, verdict: Verdict) -> bool {
+    /// Takes in what became of reading a node back. What it adds to a change that is over is to be stored.
+    pub(super) fn note(
+        &self,
+        ledger: &mut Ledger,
+        (task, node): (TaskUid, &NodeId),
+        verdict: Verdict,
+    ) -> Read {
         self.broadcasts.note_read(task, node);
+        let mut read = Read::default();
         match verdict {
             Verdict::Verified => {
                 self.broadcasts.note(task, node, NodeEvent::Verified);
                 ledger.note_verified(task, node);
-                true
+                read.has_it = true;
+                read.save = self.broadcasts.broadcast(task).filter(|broadcast| broadcast.phase.is_over());
             }
-            Verdict::Obsolete => {
-                ledger.note_verified(task, node);
-                false
-            }
+            Verdict::Obsolete => ledger.note_verified(task, node),
             Verdict::GivenUp(keys, hash) => {
-                // A change that is over waits for nobody: its node is simply tried again.
-                if self.broadcasts.broadcast(task).is_some_and(|broadcast| !broadcast.phase.is_over()) {
-                    self.broadcasts.note(task, node, NodeEvent::GaveUp(keys, hash));
-                }
-                false
+                read.save = self.broadcasts.give_up(task, node, (keys, hash), Instant::now());
             }
         }
+        read
     }
 
     /// Looks at every change, and decides what has to be done.
@@ -77,23 +87,20 @@ impl Rollouts {
             }
             let Some(index) = ledger.physical_of(task) else { continue };
             let jobs = applied.into_iter().map(|node| Job { task, node, index: index.clone() });
-            step.verify.extend(jobs.filter(|job| self.broadcasts.note_applied(job)));
+            step.verify.extend(jobs.filter(|job| self.broadcasts.note_applied(job, now.instant)));
             if let Some(broadcast) = self.broadcasts.broadcast(task).filter(|it| !it.phase.is_over()) {
-                self.plan_one(ledger, &broadcast, now, &mut step);
+                let awaits = self.plan_one(ledger, &broadcast, now, &mut step);
+                ledger.note_awaits(task, awaits);
             }
         }
         step
     }
 
-    fn plan_one(&self, ledger: &mut Ledger, broadcast: &Broadcast, now: &Now<'_>, step: &mut Step) {
+    /// Answers whether the change waits for nodes.
+    fn plan_one(&self, ledger: &mut Ledger, broadcast: &Broadcast, now: &Now<'_>, step: &mut Step) -> bool {
         let task = broadcast.task;
-        let open: BTreeSet<NodeId> =
-            broadcast.nodes.keys().filter(|node| broadcast.is_open_for(node)).cloned().collect();
-        let stage = |node: &NodeId| broadcast.nodes.get(node);
-        let has_applied = |node: &NodeId| !matches!(stage(node), Some(NodeStage::Proposed));
-        let is_given_up = |node: &NodeId| matches!(stage(node), Some(NodeStage::Differs { .. }));
-        if ledger.is_waiting_for(task, &open, has_applied, now) {
-            return;
+        if ledger.is_waiting_for_work(broadcast, now) {
+            return true;
         }
         step.save.extend(self.broadcasts.step(task, PhaseEvent::Applied));
         let differs = broadcast.differing().next().is_some();
@@ -101,14 +108,16 @@ impl Rollouts {
         if broadcast.has_failed() && !taken_back && broadcast.strategy == Strategy::Sequential {
             let error = ledger.refusal(task).unwrap_or_else(|| taken_back_error(broadcast));
             step.take_back.push((task, error));
-            return;
+            return true;
         }
-        if ledger.is_waiting_for(task, &open, is_given_up, now) {
-            return;
+        if ledger.is_waiting_for_reading(broadcast, now) {
+            return true;
         }
         if !taken_back && !broadcast.is_open_for_all() {
             step.open.push(task);
-        } else if differs && (taken_back || !self.broadcasts.freezes()) {
+            return true;
+        }
+        if differs && (taken_back || !self.broadcasts.freezes()) {
             for (node, _) in broadcast.differing() {
                 ledger.note_verified(task, node);
             }
@@ -117,6 +126,7 @@ impl Rollouts {
             ledger.hold(task, true);
             step.save.push(frozen);
         }
+        false
     }
 
     /// Does what was decided. What is stored is stored before anybody can see it.
@@ -161,10 +171,9 @@ impl Rollouts {
         for (task, node) in verified {
             self.advance(commit, task, node);
         }
-        let mut ahead = 0;
+        let mut last = self.broadcasts.last_version();
         for (task, status) in ended {
-            if let Some(broadcast) = self.broadcasts.plan_end(*task, *status, ahead) {
-                ahead += u64::from(broadcast.version.is_some());
+            if let Some(broadcast) = self.broadcasts.plan_end(*task, *status, &mut last) {
                 commit.settings.push(SettingsChange::Ended(Box::new(broadcast)));
             }
         }
@@ -172,12 +181,15 @@ impl Rollouts {
     }
 
     /// Nodes that have the settings of an index have its last commit, whether that was noted or not.
-    pub(super) fn note_seen(&self, commit: &mut Commit, seen: Vec<(PhysicalUid, NodeId)>) {
-        let at = OffsetDateTime::now_utc();
-        for (index, node) in seen {
-            if let Some(version) = self.broadcasts.missing_version(&index, &node) {
-                commit.settings.push(SettingsChange::Advanced { index, node, version, at });
-            }
+    pub(super) fn note_seen(&self, commit: &mut Commit, seen: Vec<Seen>) {
+        for seen in seen {
+            commit.settings.extend(match seen {
+                Seen::AsItShould { index, node, turn } => self.broadcasts.plan_trust(&index, &node, turn),
+                Seen::Changed { index, node } => {
+                    let why = Doubt::Changed;
+                    Some(SettingsChange::Doubted { index, node, why })
+                }
+            });
         }
     }
 

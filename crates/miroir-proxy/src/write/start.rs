@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, TaskUid};
+use miroir_core::ids::{IndexUid, NodeId, TaskUid};
 use miroir_core::rules::{Rule, RuleBook};
 use miroir_core::settings::Broadcast;
 use miroir_core::task::{NewIndexRules, SyncState};
@@ -29,7 +29,7 @@ use super::shelf::Shelf;
 use super::watched::run_watched;
 use super::{StartError, WriteConfig, Writer};
 use crate::cluster::{Membership, ViewCell};
-use crate::settings::{Broadcasts, Drift, Job, Verifier};
+use crate::settings::{Broadcasts, Drift, Job, Seen, Verifier};
 use crate::webhook::Courier;
 
 /// Messages between two parts of the write path before the faster one waits.
@@ -218,11 +218,11 @@ impl Shared {
     }
 }
 
-/// Tells the committer of nodes that have an index's settings.
-async fn pass_on(mut seen: mpsc::Receiver<(PhysicalUid, NodeId)>, events: mpsc::Sender<Event>) {
-    while let Some((index, node)) = seen.recv().await {
+/// Tells the committer what settings nodes were seen to have.
+async fn pass_on(mut seen: mpsc::Receiver<Seen>, events: mpsc::Sender<Event>) {
+    while let Some(seen) = seen.recv().await {
         // The committer ends only together with this.
-        let _ = events.send(Event::HasSettings { node, index }).await;
+        let _ = events.send(Event::Seen(seen)).await;
     }
 }
 
@@ -238,6 +238,7 @@ async fn load_work(
 ) -> Result<TaskUid, StartError> {
     let mut known: BTreeMap<TaskUid, Broadcast> =
         store.open_broadcasts().await?.into_iter().map(|broadcast| (broadcast.task, broadcast)).collect();
+    let mut begun = Vec::new();
     let mut from = TaskUid(0);
     loop {
         let works = store.work(from, LOADED).await?;
@@ -248,9 +249,13 @@ async fn load_work(
             let work = Arc::new(Decided { entry: work.entry, decision: work.decision });
             ledger.add(&work, ended);
             if is_rollout(&work) {
-                resume(ledger, &work, known.remove(&work.entry.uid), (nodes, broadcasts));
+                begun.extend(resume(ledger, &work, known.remove(&work.entry.uid), (nodes, broadcasts)));
             }
         }
+    }
+    // Before any lane hears of them.
+    for broadcast in begun {
+        store.save_broadcast(broadcast).await?;
     }
     // A node that was rebuilt has what stands before its cursor, though it received none of it.
     let received: BTreeSet<(&NodeId, TaskUid)> =
@@ -267,18 +272,27 @@ async fn load_work(
     Ok(from)
 }
 
-/// Goes on with a change of settings. One of which nothing is stored was sent to nobody, and is begun again.
+/// Goes on with a change of settings. One of which nothing is stored was sent to nobody, and is begun again: then it is the
+/// answer, to be stored.
 fn resume(
     ledger: &mut Ledger,
     work: &Decided,
     known: Option<Broadcast>,
     (nodes, broadcasts): (&BTreeMap<NodeId, NodeRecord>, &Broadcasts),
-) {
+) -> Option<Broadcast> {
     let (task, index) = (work.entry.uid, &work.entry.index_uid);
-    let Some(next) = ledger.head(index, std::iter::empty(), OffsetDateTime::now_utc()) else { return };
+    let next = ledger.head(index, std::iter::empty(), OffsetDateTime::now_utc())?;
+    let is_known = known.is_some();
     let broadcast = match known {
         Some(broadcast) => {
-            broadcasts.resume(broadcast.clone(), next);
+            let next = ledger.is_open(task).then_some(next);
+            broadcasts.resume(broadcast.clone(), index.clone(), next);
+            if broadcast.phase.is_over() {
+                // Its end was stored, and its task's was not.
+                for node in &broadcast.verified() {
+                    ledger.note_verified(task, node);
+                }
+            }
             broadcast
         }
         None if ledger.is_open(task) => {
@@ -287,12 +301,13 @@ fn resume(
             let readable: BTreeSet<NodeId> = in_sync.map(|node| node.id.clone()).collect();
             broadcasts.begin(task, next, ledger.has_index(index).then_some(&readable))
         }
-        None => return,
+        None => return None,
     };
     ledger.hold(task, broadcast.is_held());
-    if let Some(error) = broadcast.taken_back {
+    if let Some(error) = broadcast.taken_back.clone() {
         ledger.take_back(task, error);
     }
+    (!is_known).then_some(broadcast)
 }
 
 /// The configured nodes as the store knows them. The first nodes of an empty cluster are simply taken in.

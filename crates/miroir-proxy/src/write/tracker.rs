@@ -28,6 +28,9 @@ const ASKED: usize = 300;
 /// How long nothing may end before it is looked whether the node still knows what it is to finish.
 const QUIET: Duration = Duration::from_secs(5);
 
+/// How often it is told that a node works.
+const TELLING: Duration = Duration::from_secs(1);
+
 /// Tasks watched at a time; beyond that the lane waits.
 const OPEN: usize = 10_000;
 
@@ -66,6 +69,7 @@ impl Tracker {
     pub(super) async fn run(mut self, mut more: mpsc::Receiver<Watched>) {
         let mut pause = SHORTEST;
         let mut moved = Instant::now();
+        let mut told = Instant::now();
         loop {
             if self.open.is_empty() {
                 let Some(watched) = more.recv().await else { return };
@@ -87,6 +91,11 @@ impl Tracker {
                 }
                 None => AWAY,
             };
+            if pause != AWAY && !self.open.is_empty() && told.elapsed() > TELLING {
+                told = Instant::now();
+                // The committer ends only together with this.
+                let _ = self.events.send(Event::Working { node: self.node.id().clone() }).await;
+            }
             if moved.elapsed() > QUIET {
                 self.look_for_deleted().await;
                 moved = Instant::now();

@@ -169,6 +169,15 @@ const STEPS: &[&str] = &[
         book TEXT NOT NULL
     );
 ",
+    "
+    -- Nodes of which nobody knows which settings of an index they have: they must not answer together with others.
+    CREATE TABLE settings_doubts (
+        index_uid TEXT NOT NULL,
+        node_id TEXT NOT NULL,
+        why TEXT NOT NULL,
+        PRIMARY KEY (index_uid, node_id)
+    );
+",
 ];
 
 /// Brings a database to the newest version, all steps or none.

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use miroir_core::ids::{NodeId, PhysicalUid, SettingsVersion};
-use miroir_core::settings::{Broadcast, REMEMBERED_COMMITS, SettingsVersions};
-use rusqlite::{Connection, Row, params};
+use miroir_core::settings::{Broadcast, Doubt, REMEMBERED_COMMITS, SettingsVersions};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use time::OffsetDateTime;
 
 use super::log::{counter, set_counter};
@@ -16,23 +16,45 @@ const VERSION: &str = "settings_version";
 pub(super) fn change(db: &Connection, change: &SettingsChange) -> Result<(), StoreError> {
     match change {
         SettingsChange::Ended(broadcast) => {
+            if is_over(db, broadcast)? {
+                return Ok(());
+            }
             if let Some(version) = broadcast.version {
                 commit(db, broadcast, version)?;
             }
+            let index = &broadcast.index;
+            broadcast.astray().iter().try_for_each(|node| doubt(db, index, node, Doubt::Astray))?;
             save(db, broadcast)
         }
-        SettingsChange::Advanced { index, node, version, at } => advance(db, index, node, *version, *at),
+        SettingsChange::Advanced { index, node, version, at } => {
+            trust(db, index, node)?;
+            advance(db, index, node, *version, *at)
+        }
+        SettingsChange::Doubted { index, node, why } => {
+            db.prepare_cached("DELETE FROM node_settings_version WHERE index_uid = ?1 AND node_id = ?2")?
+                .execute([index.as_str(), node.as_str()])?;
+            doubt(db, index, node, *why)
+        }
+        SettingsChange::Trusted { index, node } => trust(db, index, node),
         SettingsChange::Forgotten(index) => {
             for forget in [
                 "DELETE FROM settings_commits WHERE index_uid = ?1",
                 "DELETE FROM node_settings_version WHERE index_uid = ?1",
                 "DELETE FROM settings_broadcasts WHERE index_uid = ?1",
+                "DELETE FROM settings_doubts WHERE index_uid = ?1",
             ] {
                 db.prepare_cached(forget)?.execute([index.as_str()])?;
             }
             Ok(())
         }
     }
+}
+
+fn is_over(db: &Connection, broadcast: &Broadcast) -> Result<bool, StoreError> {
+    let sql = "SELECT is_over FROM settings_broadcasts WHERE task_uid = ?1";
+    let found: Option<i64> =
+        db.prepare_cached(sql)?.query_row([big(broadcast.task.0)], |row| row.get(0)).optional()?;
+    Ok(found == Some(1))
 }
 
 /// Takes the next number. Whoever thinks that another one is next has an old picture of the cluster.
@@ -73,6 +95,21 @@ fn advance(
          ON CONFLICT (index_uid, node_id) DO UPDATE SET version = excluded.version, updated_at = excluded.updated_at",
     )?
     .execute(params![index.as_str(), node.as_str(), big(version.0), nanoseconds(at)])?;
+    Ok(())
+}
+
+fn doubt(db: &Connection, index: &PhysicalUid, node: &NodeId, why: Doubt) -> Result<(), StoreError> {
+    db.prepare_cached(
+        "INSERT INTO settings_doubts (index_uid, node_id, why) VALUES (?1, ?2, ?3)
+         ON CONFLICT (index_uid, node_id) DO NOTHING",
+    )?
+    .execute(params![index.as_str(), node.as_str(), json(&why)?])?;
+    Ok(())
+}
+
+fn trust(db: &Connection, index: &PhysicalUid, node: &NodeId) -> Result<(), StoreError> {
+    db.prepare_cached("DELETE FROM settings_doubts WHERE index_uid = ?1 AND node_id = ?2")?
+        .execute([index.as_str(), node.as_str()])?;
     Ok(())
 }
 
@@ -131,11 +168,21 @@ pub(super) fn versions(db: &Connection) -> Result<SettingsVersions, StoreError> 
             versions.nodes.insert(NodeId::new(node), version);
         });
     }
+    let mut doubts = db.prepare_cached("SELECT index_uid, node_id, why FROM settings_doubts")?;
+    for row in doubts.query_and_then([], doubt_of)? {
+        let (index, node, why) = row?;
+        versions.change(&index, |versions| versions.doubt(&node, why));
+    }
     versions.last = match counter(db, VERSION)? {
         0 => None,
         last => Some(SettingsVersion(last.unsigned_abs())),
     };
     Ok(versions)
+}
+
+fn doubt_of(row: &Row<'_>) -> Result<(PhysicalUid, NodeId, Doubt), StoreError> {
+    let text = |name| row.get::<_, String>(name);
+    Ok((PhysicalUid::new(text("index_uid")?), NodeId::new(text("node_id")?), parsed(row, "why")?))
 }
 
 fn index_and_version(row: &Row<'_>) -> rusqlite::Result<(PhysicalUid, SettingsVersion)> {

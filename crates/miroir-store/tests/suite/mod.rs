@@ -16,7 +16,7 @@ use miroir_core::keys::UidPattern;
 use miroir_core::network::Network;
 use miroir_core::placement::ReplicationFactor;
 use miroir_core::settings::{
-    Broadcast, Canonical, ClientSettings, NodeEvent, PhaseEvent, SettingsVersions, Strategy,
+    Broadcast, Canonical, ClientSettings, Doubt, NodeEvent, Phase, PhaseEvent, SettingsVersions, Strategy,
 };
 use miroir_core::task::{
     Circumstances, Decision, LogEntry, MissingIndex, Mutation, NewIndexRules, OpResult, SettingsOrigin,
@@ -66,6 +66,7 @@ macro_rules! conformance {
             what_is_kept_for_clients_is_kept_by_collection_and_id,
             a_task_that_was_begun_is_at_work_and_keeps_its_first_beginning,
             a_change_of_settings_gets_the_next_version_and_only_verified_nodes_have_it,
+            a_node_is_doubted_until_it_is_trusted_and_an_end_is_told_once,
             of_the_changes_that_are_over_the_last_ones_of_each_index_are_kept,
             books_of_arrivals_change_with_decisions_each_by_itself,
             a_book_of_arrivals_stays_as_it_is_when_a_decision_is_overtaken,
@@ -633,6 +634,37 @@ pub async fn a_change_of_settings_gets_the_next_version_and_only_verified_nodes_
     let both = ["a", "b"].map(|node| (NodeId::new(node), SettingsVersion(1)));
     assert_eq!(of(&versions, &films), both.into());
     assert_eq!((versions.last, versions.committed(&books)), (Some(SettingsVersion(2)), None));
+}
+
+pub async fn a_node_is_doubted_until_it_is_trusted_and_an_end_is_told_once(engine: &impl Engine) {
+    let store = engine.open();
+    let films = PhysicalUid::new("films");
+    let (a, b) = (NodeId::new("a"), NodeId::new("b"));
+    let end = committed(broadcast(0, "films", &["a", "b"]), 1);
+    store.commit(with(vec![end.clone()])).await.unwrap();
+    store.commit(with(vec![end])).await.unwrap();
+    let failed = Broadcast { phase: Phase::Failed, ..broadcast(1, "films", &["a"]) };
+    let doubted =
+        |node: &NodeId, why| SettingsChange::Doubted { index: films.clone(), node: node.clone(), why };
+    store
+        .commit(with(vec![
+            doubted(&b, Doubt::Changed),
+            SettingsChange::Ended(Box::new(failed)),
+            doubted(&a, Doubt::Changed),
+        ]))
+        .await
+        .unwrap();
+    drop(store);
+    let store = engine.open();
+    let known = store.settings_versions().await.unwrap().indexes[&films].clone();
+    assert_eq!(known.doubtful, [(a.clone(), Doubt::Astray), (b.clone(), Doubt::Changed)].into());
+    assert_eq!((known.committed(), known.nodes.len()), (Some(SettingsVersion(1)), 0));
+    let advanced =
+        SettingsChange::Advanced { index: films.clone(), node: a, version: SettingsVersion(1), at: NOW };
+    let trusted = SettingsChange::Trusted { index: films.clone(), node: b };
+    store.commit(with(vec![advanced, trusted])).await.unwrap();
+    let known = store.settings_versions().await.unwrap().indexes[&films].clone();
+    assert_eq!((known.doubtful.len(), known.nodes.len()), (0, 1));
 }
 
 pub async fn of_the_changes_that_are_over_the_last_ones_of_each_index_are_kept(engine: &impl Engine) {

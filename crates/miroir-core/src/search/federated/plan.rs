@@ -156,7 +156,8 @@ pub fn whole_node(request: &MultiRequest, view: &View, readable: &BTreeSet<NodeI
             return None;
         }
         let shards = entry.shards.get() as usize;
-        nodes.retain(|node| entry.placement.shard_count_of(node) == shards);
+        let may_be_asked = view.readable_for(entry);
+        nodes.retain(|node| may_be_asked.contains(*node) && entry.placement.shard_count_of(node) == shards);
     }
     let seed = seed(request.queries.iter());
     nodes.into_iter().max_by_key(|node| draw(seed, node.as_str().as_bytes())).cloned()
@@ -295,7 +296,11 @@ fn plan_index(
         primary_key: entry.primary_key.clone(),
         counts_apart: groups.len() > 1 && can_be_counted(&requests, entry),
         groups,
-        cover: plan_cover(&entry.placement, &view.readable, seed(ordinals.iter().map(|&at| &queries[at]))),
+        cover: plan_cover(
+            &entry.placement,
+            view.readable_for(entry),
+            seed(ordinals.iter().map(|&at| &queries[at])),
+        ),
         federation: node_federation(federation, entry, &requests, &plans, &facets),
         shows_facets: asked.is_some(),
         facets,

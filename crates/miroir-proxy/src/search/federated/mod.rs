@@ -115,7 +115,7 @@ async fn check_unused_facets(
             );
             return Err(HttpError::BadRequest(ResponseError::new(ErrorCode::IndexNotFound, message)));
         };
-        let node = entry.placement.nodes().find(|node| view.readable.contains(node));
+        let node = entry.placement.nodes().find(|node| view.readable_for(entry).contains(node));
         if let (Some(node), Some(names)) = (node, names)
             && let Some(error) = explain_unused_facets(cluster, node, entry, names).await
         {
@@ -179,7 +179,7 @@ async fn first_refusal(
     queries.sort_by_key(|(_, query)| &query.index);
     for (ordinal, query) in queries.into_iter().filter(|(at, query)| concerns(*at, &query.index)) {
         let entry = view.index(&query.index)?;
-        let node: &NodeId = entry.placement.nodes().find(|node| view.readable.contains(node))?;
+        let node: &NodeId = entry.placement.nodes().find(|node| view.readable_for(entry).contains(node))?;
         let position = query.options.as_ref().and_then(|options| options.query_position).unwrap_or(ordinal);
         if let Some(error) = explain_query(cluster, node, entry, request, (position, query)).await {
             return Some(error);

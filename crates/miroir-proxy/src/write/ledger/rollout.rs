@@ -1,10 +1,11 @@
 //! Changes of settings in the ledger: a node has done its share of one only when it was read back.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use miroir_core::error::{ResponseError, scrub_message};
 use miroir_core::ids::{NodeId, PhysicalUid, TaskUid};
+use miroir_core::settings::{Broadcast, NodeStage};
 use miroir_core::task::{Mutation, Step, Verdict};
 use miroir_core::view::IndexEntry;
 use time::OffsetDateTime;
@@ -20,7 +21,18 @@ pub(super) struct Rollout {
     pub(super) held: bool,
     /// Its task fails with this, and every node gets back what it had.
     pub(super) taken_back: Option<ResponseError>,
-    /// Since when some node of the open waves has it.
+    /// Whether nodes are waited for, as far as that was looked at.
+    pub(super) awaits: Option<bool>,
+    /// The open waves, by their number.
+    waves: BTreeMap<usize, Wave>,
+}
+
+/// A wave that is open.
+#[derive(Debug)]
+struct Wave {
+    /// Since when it is known to be.
+    open_since: Instant,
+    /// Since when some node of it has the change.
     done_since: Option<Instant>,
 }
 
@@ -28,7 +40,7 @@ impl Rollout {
     pub(super) fn of(work: &Decided) -> Option<Self> {
         let target = work.decision.target.as_ref().filter(|_| is_rollout(work))?;
         let index = target.physical.clone();
-        Some(Self { index, held: false, taken_back: None, done_since: None })
+        Some(Self { index, held: false, taken_back: None, awaits: None, waves: BTreeMap::new() })
     }
 }
 
@@ -42,7 +54,7 @@ pub(in crate::write) struct RolloutNews {
 }
 
 /// Whether the entry is a client's change of settings, which goes through the nodes in waves. What Miroir adds of its own
-/// goes to nodes that have nothing to be mixed yet.
+/// goes to an index that nobody searches yet, and is not read back.
 pub(in crate::write) fn is_rollout(work: &Decided) -> bool {
     let changes = |step: &Step| matches!(step, Step::Settings { .. });
     matches!(work.entry.mutation, Mutation::Settings { .. })
@@ -103,23 +115,59 @@ impl Ledger {
         self.stop_verifying(task, Some(node));
     }
 
-    /// Whether a change waits for one of these nodes; not for nodes that are away, or much slower than the others.
-    pub(in crate::write) fn is_waiting_for(
-        &mut self,
-        task: TaskUid,
-        nodes: &BTreeSet<NodeId>,
-        has_done: impl Fn(&NodeId) -> bool,
-        now: &Now<'_>,
-    ) -> bool {
+    /// Whether a change waits for a node of an open wave to do its work; not for nodes that are away. One that is much
+    /// slower than others of its wave is not waited for, nor, where none of them has done it, one that has shown no sign of
+    /// working for as long: nobody can know how long a change takes that no node has done before.
+    pub(in crate::write) fn is_waiting_for_work(&mut self, broadcast: &Broadcast, now: &Now<'_>) -> bool {
+        let task = broadcast.task;
+        let held_up: BTreeSet<NodeId> = self.held_up_before(task);
         let states = &self.nodes;
         let Some(open) = self.open.get_mut(&task) else { return false };
         let Some(rollout) = &mut open.rollout else { return false };
-        let is_done = |node: &NodeId| open.shares.get(node).is_none_or(Share::is_done) || has_done(node);
-        if nodes.iter().any(is_done) {
-            rollout.done_since.get_or_insert(now.instant);
+        let has_done = |node: &NodeId| {
+            open.shares.get(node).is_none_or(Share::is_applied)
+                || broadcast.nodes.get(node) != Some(&NodeStage::Proposed)
+        };
+        let mut waits = false;
+        for (number, nodes) in broadcast.waves.iter().enumerate().take(broadcast.open) {
+            let begin = || Wave { open_since: now.instant, done_since: None };
+            let wave = rollout.waves.entry(number).or_insert_with(begin);
+            if nodes.iter().any(has_done) {
+                wave.done_since.get_or_insert(now.instant);
+            }
+            let is_in_time = |node: &NodeId| {
+                let sign = states.get(node).and_then(|state| state.sign);
+                let since =
+                    wave.done_since.unwrap_or_else(|| wave.open_since.max(sign.unwrap_or(wave.open_since)));
+                now.instant.duration_since(since) < now.max_lag
+                    || (wave.done_since.is_none() && held_up.contains(node))
+            };
+            waits |=
+                nodes.iter().any(|node| !has_done(node) && is_awaited(states, node, now) && is_in_time(node));
         }
-        let in_time = rollout.done_since.is_none_or(|since| now.instant.duration_since(since) < now.max_lag);
-        in_time && nodes.iter().any(|node| !is_done(node) && is_awaited(states, node, now))
+        waits
+    }
+
+    /// Nodes whose lanes may still stand at an earlier change of settings.
+    fn held_up_before(&self, task: TaskUid) -> BTreeSet<NodeId> {
+        let earlier = self.rollouts.range(..task).filter_map(|task| self.open.get(task));
+        let owed = earlier.flat_map(|open| open.shares.iter().filter(|(_, share)| !share.is_applied()));
+        owed.map(|(node, _)| node.clone()).collect()
+    }
+
+    /// Whether a change waits for a node to be read back. That ends by itself.
+    pub(in crate::write) fn is_waiting_for_reading(&self, broadcast: &Broadcast, now: &Now<'_>) -> bool {
+        let Some(open) = self.open.get(&broadcast.task) else { return false };
+        let is_done = |node: &NodeId| open.shares.get(node).is_none_or(Share::is_done);
+        let applied = broadcast.nodes.iter().filter(|(_, stage)| matches!(stage, NodeStage::Applied { .. }));
+        applied.into_iter().any(|(node, _)| !is_done(node) && is_awaited(&self.nodes, node, now))
+    }
+
+    /// Notes whether a change waits for nodes.
+    pub(in crate::write) fn note_awaits(&mut self, task: TaskUid, awaits: bool) {
+        if let Some(rollout) = self.open.get_mut(&task).and_then(|open| open.rollout.as_mut()) {
+            rollout.awaits = Some(awaits);
+        }
     }
 
     /// Keeps the task of a change from ending, or lets it end.
@@ -127,10 +175,6 @@ impl Ledger {
         let Some(open) = self.open.get_mut(&task) else { return };
         let Some(rollout) = &mut open.rollout else { return };
         rollout.held = held;
-        rollout.done_since = None;
-        if let Stage::Unsettled { covered_since, .. } = &mut open.stage {
-            *covered_since = None;
-        }
     }
 
     /// The task of a change is to fail with this error, when every node has back what it had. Nodes that come later may
@@ -140,7 +184,6 @@ impl Ledger {
         let Some(rollout) = &mut open.rollout else { return };
         rollout.taken_back = Some(error);
         rollout.held = false;
-        rollout.done_since = None;
         if let Stage::Settled { end } = &mut open.stage {
             *end = End::Judged;
         }

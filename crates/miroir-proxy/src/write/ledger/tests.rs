@@ -13,6 +13,7 @@ use serde_json::{Map, json};
 use super::*;
 
 mod rebuild;
+mod waves;
 
 const MAX_LAG: Duration = Duration::from_secs(5);
 
@@ -411,28 +412,6 @@ fn a_node_that_comes_late_to_what_was_taken_back_is_read_back_and_not_damaged() 
     assert_eq!(bench.settle().commit.nodes, [], "it has what was taken back");
     bench.ledger.note_verified(TaskUid(0), &b());
     assert_eq!(bench.settle().commit.nodes, [(b(), SyncState::InSync)]);
-}
-
-#[test]
-fn a_wave_waits_for_those_that_answer_and_for_the_slow_only_so_long() {
-    let mut bench = Bench::new();
-    bench.add(0, "x");
-    let wave: BTreeSet<NodeId> = [a(), b()].into();
-    let waits = |bench: &mut Bench| {
-        let away = bench.away.borrow().clone();
-        let is_reachable = |node: &NodeId| !away.contains(node);
-        let (date, instant) = (OffsetDateTime::UNIX_EPOCH, bench.instant);
-        let now = Now { is_reachable: &is_reachable, date, instant, max_lag: MAX_LAG };
-        bench.ledger.is_waiting_for(TaskUid(0), &wave, |_| false, &now)
-    };
-    assert!(waits(&mut bench));
-    bench.note(&a(), 0, done());
-    assert!(waits(&mut bench));
-    bench.away.borrow_mut().insert(b());
-    assert!(!waits(&mut bench));
-    bench.away.borrow_mut().clear();
-    bench.instant += MAX_LAG;
-    assert!(!waits(&mut bench));
 }
 
 #[test]

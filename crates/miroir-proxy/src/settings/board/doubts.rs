@@ -1,0 +1,96 @@
+//! Nodes of which nobody knows which settings they have. They answer alone, or with a warning, until they were read.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use miroir_core::ids::{NodeId, PhysicalUid};
+use miroir_core::settings::Doubt;
+use miroir_store::SettingsChange;
+use time::OffsetDateTime;
+
+use super::{Broadcasts, State};
+
+impl Broadcasts {
+    /// Keeps a node out of uniform covers of an index until its settings are known again.
+    pub fn doubt(&self, index: &PhysicalUid, node: &NodeId, why: Doubt) {
+        let mut state = self.state();
+        state.doubt(index, node, why);
+        self.show(&state);
+    }
+
+    /// What a node has is a copy of what its peers have: nothing is known of its settings before they were read. Answers
+    /// what is to be stored of that.
+    pub fn doubt_all(&self, node: &NodeId) -> Vec<SettingsChange> {
+        let mut state = self.state();
+        let known = state.versions.indexes.iter().filter(|(_, versions)| versions.nodes.contains_key(node));
+        let why = Doubt::Astray;
+        let doubted = |(index, _): (&PhysicalUid, _)| SettingsChange::Doubted {
+            index: index.clone(),
+            node: node.clone(),
+            why,
+        };
+        let changes: Vec<SettingsChange> = known.map(doubted).collect();
+        for change in &changes {
+            if let SettingsChange::Doubted { index, node, why } = change {
+                state.doubt(index, node, *why);
+            }
+        }
+        self.show(&state);
+        changes
+    }
+
+    /// How often a node has begun to change its settings of an index.
+    pub fn turn(&self, index: &PhysicalUid, node: &NodeId) -> u64 {
+        self.state().versions.indexes.get(index).map_or(0, |versions| versions.turn(node))
+    }
+
+    /// Why nobody knows what a node has, if nobody does.
+    pub fn doubt_of(&self, index: &PhysicalUid, node: &NodeId) -> Option<Doubt> {
+        self.state().versions.indexes.get(index)?.doubtful.get(node).copied()
+    }
+
+    /// What it means that a node was seen, in this turn, to have what the catalog says. It is not true, and does not show,
+    /// before [`Self::end`]. Nothing if that is known, or if the node has begun to change since.
+    pub fn plan_trust(&self, index: &PhysicalUid, node: &NodeId, turn: u64) -> Option<SettingsChange> {
+        let state = self.state();
+        let versions = state.versions.indexes.get(index).filter(|versions| versions.rolling.is_none())?;
+        if versions.turn(node) != turn {
+            return None;
+        }
+        let (index, node) = (index.clone(), node.clone());
+        match versions.committed().filter(|version| versions.nodes.get(&node) != Some(version)) {
+            Some(version) => {
+                Some(SettingsChange::Advanced { index, node, version, at: OffsetDateTime::now_utc() })
+            }
+            None if versions.doubtful.contains_key(&node) => Some(SettingsChange::Trusted { index, node }),
+            None => None,
+        }
+    }
+
+    /// How many nodes are known to differ, by index.
+    pub fn divergence(&self) -> BTreeMap<PhysicalUid, usize> {
+        let state = self.state();
+        let mut nodes: BTreeMap<PhysicalUid, BTreeSet<NodeId>> = BTreeMap::new();
+        for (index, versions) in &state.versions.indexes {
+            nodes.entry(index.clone()).or_default().extend(versions.doubtful.keys().cloned());
+        }
+        for (task, live) in &state.live {
+            let differing = live.broadcast.differing().map(|(node, _)| node.clone());
+            let put_off = state.put_off.keys().filter(|(other, _)| other == task);
+            let differing = differing.chain(put_off.map(|(_, node)| node.clone()));
+            nodes.entry(live.broadcast.index.clone()).or_default().extend(differing);
+        }
+        nodes.into_iter().map(|(index, nodes)| (index, nodes.len())).collect()
+    }
+}
+
+impl State {
+    pub(super) fn doubt(&mut self, index: &PhysicalUid, node: &NodeId, why: Doubt) {
+        self.versions.change(index, |versions| {
+            if !versions.doubtful.contains_key(node) {
+                versions.begin_turns([node]);
+            }
+            versions.nodes.remove(node);
+            versions.doubt(node, why);
+        });
+    }
+}

@@ -320,6 +320,7 @@ async fn a_wrong_chat_is_refused_like_by_one_node() {
         ("open", json!([]), 400, "bad_request"),
         ("open", with("messages", json!([{ "role": "robot", "content": "a" }])), 400, "bad_request"),
         ("open", with("temperature", json!("hot")), 400, "bad_request"),
+        ("open", with("reasoning_effort", json!(1)), 400, "malformed_payload"),
         ("open", with("stream", json!(false)), 501, "unimplemented_non_streaming_chat_completions"),
         ("open", with("n", json!(2)), 501, "unimplemented_multi_choice_chat_completions"),
         ("nobody", good.clone(), 404, "chat_not_found"),

@@ -45,12 +45,15 @@ impl JsonBody {
         if bytes.is_empty() {
             return Err(HttpError::new(ErrorCode::MissingPayload, "A json payload is missing."));
         }
-        let value = serde_json::from_slice(&bytes).map_err(|error| {
-            let message = format!("The json payload provided is malformed. `{error}`.");
-            HttpError::new(ErrorCode::MalformedPayload, message)
-        })?;
+        let value = serde_json::from_slice(&bytes).map_err(|error| malformed(&error))?;
         Ok(Self { bytes, value })
     }
+}
+
+/// The error of a body that is no JSON.
+pub(super) fn malformed(error: &serde_json::Error) -> HttpError {
+    let message = format!("The json payload provided is malformed. `{error}`.");
+    HttpError::new(ErrorCode::MalformedPayload, message)
 }
 
 /// Type and subtype of the `Content-Type` header; what is no content type as it was sent.

@@ -17,10 +17,10 @@ use tokio::sync::mpsc;
 use super::chats::kept_workspace;
 use super::features::{Feature, require};
 use crate::chat::{Conversation, Offers, offer_indexes};
-use crate::cluster::NodeRequest;
+use crate::cluster::{NodeReply, NodeRequest};
 use crate::http::App;
 use crate::http::auth::{Authorized, Bearer, ChatCompletions};
-use crate::http::body::JsonBody;
+use crate::http::body::{JsonBody, malformed};
 use crate::http::dry_run::{NOBODY, ask_any};
 use crate::http::error::HttpError;
 use crate::http::headers::about;
@@ -69,14 +69,20 @@ fn to_nobody(body: &JsonBody) -> NodeRequest {
     NodeRequest::post(format!("/chats/{NOBODY}/chat/completions")).json(body.bytes.clone())
 }
 
-/// What is wrong with a body, in a node's words if one can say it.
+/// What is wrong with a body, in a node's words if one can say it. Where a kind of value is read in a way of its own, what
+/// is wrong with it counts as wrong JSON.
 async fn wrong_form(app: &App, asked: NodeRequest, error: &serde_json::Error) -> HttpError {
-    let is_about_form = |body: &Value| body["code"] == ErrorCode::BadRequest.as_str();
+    const ABOUT_FORM: [ErrorCode; 2] = [ErrorCode::BadRequest, ErrorCode::MalformedPayload];
+    let is_about_form = |reply: &NodeReply| {
+        let told: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+        ABOUT_FORM.iter().any(|code| told["code"] == code.as_str())
+    };
     match ask_any(&app.cluster, asked).await {
-        Some(reply) if serde_json::from_slice(&reply.body).is_ok_and(|body| is_about_form(&body)) => {
-            HttpError::Node(reply)
+        Some(reply) if is_about_form(&reply) => HttpError::Node(reply),
+        _ if error.is_data() => {
+            HttpError::new(ErrorCode::BadRequest, format!("Json deserialize error: {error}"))
         }
-        _ => HttpError::new(ErrorCode::BadRequest, format!("Json deserialize error: {error}")),
+        _ => malformed(error),
     }
 }
 

@@ -131,7 +131,9 @@ impl Conversation {
     }
 
     async fn fail(&self, fault: StreamFault) -> Result<ControlFlow<()>, Gone> {
-        self.say(fault.written()).await?;
+        let told = fault.written();
+        tracing::warn!(workspace = %self.name, fault = %told, "a model's answer broke off");
+        self.say(told).await?;
         Ok(ControlFlow::Break(()))
     }
 

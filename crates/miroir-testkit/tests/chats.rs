@@ -227,7 +227,7 @@ async fn a_model_is_asked_and_its_answer_comes_as_it_comes() {
 
 #[tokio::test]
 async fn a_model_searches_the_whole_cluster_and_the_client_is_told_what_it_wants_to_know() {
-    let sides = Sides::start().await;
+    let mut sides = Sides::start().await;
     let search = r#"{"index_uid":"films","q":"film","filter":"genre = drama"}"#;
     let (reply, asked) = sides.chat("open", &asking(search, &REPORTS)).await;
     let (told, done) = events(&reply);
@@ -257,6 +257,10 @@ async fn a_model_searches_the_whole_cluster_and_the_client_is_told_what_it_wants
     assert_eq!(reported(&events(&reply).0), []);
     let read = asked[1].2["messages"][3]["content"].as_str().unwrap();
     assert_eq!(read, "id: 0\nname: book 0\n\nid: 1\nname: book 1\n\nid: 2\nname: book 2\n");
+
+    sides.cluster.kill_node(0).unwrap();
+    let (_, asked) = sides.chat("open", &asking(search, &REPORTS)).await;
+    assert_eq!(asked[1].2["messages"][3], reports[3].1, "a copy of every shard is left");
 }
 
 #[tokio::test]

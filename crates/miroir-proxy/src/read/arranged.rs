@@ -1,8 +1,8 @@
 //! Listings of small indexes, in the order in which their documents arrived.
 //!
 //! Nodes tell all that matches, by id; the page is cut from that, and its documents are fetched by their ids. Where the page
-//! has room for all there can be, nodes send the documents at once. Either way each node that is needed gets one request,
-//! and no answer has more documents than the page, or more ids than a book.
+//! has room for all there can be, nodes send the documents at once. Either way a node gets one request a round, and no
+//! answer has more documents than the page, or more ids than a book.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,6 +26,9 @@ use super::listing::ListingRequest;
 use crate::cluster::{Cluster, NodeReply, NodeRequest};
 use crate::http::HttpError;
 use crate::search::scrub_reply;
+
+#[cfg(test)]
+mod tests;
 
 type Document = Map<String, Value>;
 

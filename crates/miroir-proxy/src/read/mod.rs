@@ -4,6 +4,8 @@ mod arranged;
 mod ask;
 mod counts;
 mod fields;
+#[cfg(test)]
+mod fixture;
 mod listing;
 mod one;
 mod settings;

@@ -1,28 +1,16 @@
 //! Reads while some replica answers with an error of its own.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
-
 use axum::Router;
 use axum::http::{StatusCode, header};
-use miroir_core::ids::{GroupId, IndexUid, PhysicalUid, ShardCount};
-use miroir_core::placement::{ReplicationFactor, assign};
-use miroir_core::settings::ClientSettings;
 use serde_json::json;
-use time::OffsetDateTime;
 
 use super::*;
-use crate::cluster::{Membership, Node, ViewCell};
-use crate::config::UnavailableShardPolicy;
-use crate::observe::ScatterMetrics;
 use crate::read::counts::count_by_markers;
+use crate::read::fixture::{serve, two_nodes};
 use crate::read::get_document;
 
 /// A server that gives this answer to everything.
 async fn server(status: u16, body: serde_json::Value) -> String {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
     let answer = move || async move {
         (
             StatusCode::from_u16(status).unwrap(),
@@ -30,42 +18,12 @@ async fn server(status: u16, body: serde_json::Value) -> String {
             body.to_string(),
         )
     };
-    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
-    address
+    serve(Router::new().fallback(answer)).await
 }
 
-/// Two nodes that both hold the two shards of an index.
 async fn two_replicas(answers: [(u16, serde_json::Value); 2]) -> (Cluster, IndexEntry) {
-    let mut members = BTreeMap::new();
-    let mut nodes = Vec::new();
-    for (id, (status, body)) in ["a", "b"].into_iter().zip(answers) {
-        members.insert(NodeId::new(id), GroupId(0));
-        nodes.push(Node::new(NodeId::new(id), &server(status, body).await, None).unwrap());
-    }
-    let (shards, physical) = (ShardCount::new(2).unwrap(), PhysicalUid::new("books"));
-    let placement = assign(&physical, shards, ReplicationFactor::new(2).unwrap(), &members).unwrap();
-    let now = OffsetDateTime::UNIX_EPOCH;
-    let entry = IndexEntry {
-        uid: IndexUid::new("books"),
-        physical,
-        primary_key: Some("id".to_owned()),
-        shards,
-        placement,
-        settings: ClientSettings::default(),
-        created_at: now,
-        updated_at: now,
-    };
-    let view = View { readable: members.into_keys().collect(), ..View::default() };
-    let view = Arc::new(ViewCell::new(view));
-    let cluster = Cluster {
-        membership: Arc::new(Membership::new(nodes, |_| true, Arc::clone(&view))),
-        view,
-        node_timeout: Duration::from_secs(5),
-        unavailable_shards: UnavailableShardPolicy::Error,
-        metrics: ScatterMetrics::default(),
-        complaints: Arc::default(),
-    };
-    (cluster, entry)
+    let [first, second] = answers;
+    two_nodes([server(first.0, first.1).await, server(second.0, second.1).await])
 }
 
 fn counts() -> serde_json::Value {

@@ -1,8 +1,9 @@
 //! Listings of small indexes, in the order in which their documents arrived.
 //!
-//! Nodes tell all that matches, by id; the page is cut from that, and its documents are fetched by their ids. Where the page
-//! has room for all there can be, nodes send the documents at once. Either way a node gets one request a round, and no
-//! answer has more documents than the page, or more ids than a book.
+//! Where all documents are wanted the page is cut from the book, and its documents are fetched by their ids while nodes
+//! count: if both agree with the book, that is the page. Where the page has room for all that can match, nodes send that.
+//! Else nodes tell the ids of all that matches, the page is cut from these, and its documents are fetched. No answer has
+//! more documents than the page, or more ids than a book.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,6 +23,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::ask::ask_shards;
+use super::counts::count_by_markers;
 use super::listing::ListingRequest;
 use crate::cluster::{Cluster, NodeReply, NodeRequest};
 use crate::http::HttpError;
@@ -55,6 +57,12 @@ impl Arranged<'_> {
     /// The page and the number of all that match; `None` if the index does not fit its book, or a document has no id.
     pub(super) async fn list(&self) -> Result<Option<(Vec<Document>, u64)>, HttpError> {
         let criteria = sort_criteria(&self.request.body);
+        if self.wants_everything()
+            && !self.book.is_in_doubt()
+            && let Some(listed) = self.cut().await?
+        {
+            return Ok(Some(listed));
+        }
         if self.may_hold_all()
             && let Some(found) = self.find(&criteria, Asked::Page).await?
         {
@@ -65,10 +73,29 @@ impl Arranged<'_> {
         let Some(found) = self.find(&criteria, Asked::Place).await? else { return Ok(None) };
         let total = found.len() as u64;
         let arranged = arrange_documents(&criteria, found, self.book);
-        let (offset, limit) = (places(self.request.offset), places(self.request.limit));
-        let page: Vec<String> =
-            arranged.into_iter().skip(offset).take(limit).map(|listed| listed.id).collect();
+        let page = self.page_of(arranged.into_iter().map(|listed| listed.id));
         Ok(Some((self.fetch(&page).await?, total)))
+    }
+
+    /// Whether the book alone says what matches, and is longer than the page.
+    fn wants_everything(&self) -> bool {
+        let is_given = |key| self.request.body.get(key).is_some_and(|value| !value.is_null());
+        !self.may_hold_all() && !["filter", "ids", "sort"].into_iter().any(is_given)
+    }
+
+    /// The page that the book promises; `None` if nodes have other documents than those in the book.
+    async fn cut(&self) -> Result<Option<(Vec<Document>, u64)>, HttpError> {
+        let page = self.page_of(self.book.ids().map(str::to_owned));
+        let counts = count_by_markers(self.cluster, self.view, self.entry);
+        let (documents, counts) = futures_util::future::try_join(self.fetch(&page), counts).await?;
+        let total: u64 = counts.iter().map(|(_, count)| count).sum();
+        let agree = documents.len() == page.len() && total == self.book.ids().count() as u64;
+        Ok(agree.then_some((documents, total)))
+    }
+
+    fn page_of(&self, ids: impl Iterator<Item = String>) -> Vec<String> {
+        let (offset, limit) = (places(self.request.offset), places(self.request.limit));
+        ids.skip(offset).take(limit).collect()
     }
 
     /// Whether the page has room for every document that may match.

@@ -4,12 +4,14 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::extract::{Json, State};
+use axum::routing::get;
 use miroir_core::arrival::ArrivalChange;
+use miroir_core::ids::ShardCount;
 
 use super::*;
 use crate::read::fixture::{serve, two_nodes};
 
-/// The bodies that both nodes got.
+/// The bodies that both nodes got; null where they were asked to count.
 type Seen = Arc<Mutex<Vec<Value>>>;
 
 /// A node that has documents with these ids, and says so as nodes do.
@@ -24,7 +26,17 @@ async fn node(ids: Vec<u64>, seen: Seen) -> String {
         seen.lock().unwrap().push(body);
         Json(json!({ "results": documents, "total": found.len() }))
     };
-    serve(Router::new().fallback(answer).with_state((ids, seen))).await
+    let count = |State((ids, seen)): State<(Vec<u64>, Seen)>| async move {
+        let shards = ShardCount::new(2).unwrap();
+        let in_shard =
+            |shard| ids.iter().filter(|id| shard_of(&id.to_string(), shards) == ShardId(shard)).count();
+        seen.lock().unwrap().push(Value::Null);
+        Json(
+            json!({ "fieldDistribution": { "_miroir_shard_000": in_shard(0), "_miroir_shard_001": in_shard(1) } }),
+        )
+    };
+    let router = Router::new().route("/indexes/books/stats", get(count)).fallback(answer);
+    serve(router.with_state((ids, seen))).await
 }
 
 fn book(ids: &[&str]) -> ArrivalBook {
@@ -58,7 +70,26 @@ async fn a_page_with_room_for_all_takes_one_request() {
 }
 
 #[tokio::test]
-async fn a_smaller_page_takes_two_and_only_its_own_documents_are_fetched() {
+async fn a_page_of_everything_is_cut_from_the_book_where_nodes_have_as_many_documents() {
+    let page = json!({ "offset": 1, "limit": 1, "filter": null });
+    let (listed, asked) = list(&book(&["7", "5", "6"]), vec![5, 6, 7], page.clone()).await;
+    assert_eq!(listed, Some((json!([{ "id": 5, "title": "t5" }]), 3)));
+    assert_eq!(asked.len(), 2);
+    assert!(asked.contains(&Value::Null));
+    assert!(asked.contains(&json!({ "offset": 0, "limit": 1, "ids": ["5"] })));
+    let (listed, asked) = list(&book(&["7", "5", "6"]), vec![6, 7, 8, 9], page.clone()).await;
+    assert_eq!(listed, Some((json!([{ "id": 6, "title": "t6" }]), 4)));
+    assert_eq!(asked.len(), 4);
+    let doubtful = ArrivalBook::after(Some(book(&["7", "5", "6"])), &ArrivalChange::Doubt).unwrap();
+    let (listed, asked) = list(&doubtful, vec![6, 7], page).await;
+    assert_eq!(listed, Some((json!([{ "id": 6, "title": "t6" }]), 2)));
+    assert!(!asked.contains(&Value::Null));
+    let (listed, asked) = list(&book(&["7", "5", "6"]), vec![5, 6, 7], json!({ "offset": 9 })).await;
+    assert_eq!((listed, asked.len()), (Some((json!([]), 3)), 1));
+}
+
+#[tokio::test]
+async fn a_smaller_page_of_some_takes_two_and_only_its_own_documents_are_fetched() {
     let body = json!({ "offset": 1, "limit": 1, "sort": ["rank:asc"], "filter": "rank > 1" });
     let (listed, asked) = list(&book(&["7", "5", "6"]), vec![5, 6, 7], body).await;
     assert_eq!(listed, Some((json!([{ "id": 5, "title": "t5" }]), 3)));
@@ -66,8 +97,6 @@ async fn a_smaller_page_takes_two_and_only_its_own_documents_are_fetched() {
     assert_eq!(asked[0]["fields"], json!(["id", "rank"]));
     assert_eq!(asked[0]["limit"], MOST_DOCUMENTS);
     assert_eq!(asked[1], json!({ "offset": 0, "limit": 1, "ids": ["5"] }));
-    let (listed, asked) = list(&book(&["7", "5", "6"]), vec![5, 6, 7], json!({ "offset": 9 })).await;
-    assert_eq!((listed, asked.len()), (Some((json!([]), 3)), 1));
 }
 
 #[tokio::test]

@@ -120,7 +120,9 @@ async fn a_node_that_lacks_the_commit_answers_no_kind_of_search_from_it_on() {
     }
     assert_stale(&client, "2", "when one of the two is dead").await;
     for (name, reply) in searches(&client, "1").await {
-        assert_eq!(reply.status, 200, "{name}: {}", reply.text);
+        // The document that others are to be similar to may be on the nodes that are not read.
+        let is_lost = name == "similar documents" && reply.error_code() == Some("miroir_shard_unavailable");
+        assert!(reply.status == 200 || is_lost, "{name}: {}", reply.text);
     }
     cluster.relay(2).clear();
     cluster.restart_node(0).await.unwrap();

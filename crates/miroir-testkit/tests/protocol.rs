@@ -459,6 +459,13 @@ async fn odd_parameters_and_values_are_taken_or_refused_like_on_one_node() {
         ),
         (Method::POST, "/indexes/films/search", json!({"filter": "_geoRadius(0, 0, 3)"})),
         (Method::POST, "/indexes/films/documents/fetch", json!({"ids": [null]})),
+        (Method::POST, "/indexes/films/documents/fetch", json!({"fields": ["*"]})),
+        (
+            Method::POST,
+            "/indexes/films/documents/fetch",
+            json!({"fields": ["*", "id"], "sort": ["year:desc"]}),
+        ),
+        (Method::POST, "/indexes/films/documents/fetch", json!({"useNetwork": false})),
         (Method::POST, "/indexes/films/documents/fetch", json!({"ids": ["*"]})),
         (Method::POST, "/multi-search", json!({"federation": {"facetsByIndex": null}, "queries": []})),
         (Method::POST, "/multi-search", json!({"federation": {"limit": null}, "queries": []})),

@@ -111,12 +111,12 @@ pub fn select_listed(selection: &FieldSelection, mut document: Map<String, Value
     selected
 }
 
-/// The `fields` of a listing, as a list or as the comma list of a query.
+/// The `fields` of a listing, in which `*` is a name like any other; where a query says `*` there are none.
 pub fn listed_fields(fields: Option<&Value>) -> FieldSelection {
     let names: Option<Vec<String>> = fields
         .and_then(Value::as_array)
         .map(|names| names.iter().filter_map(Value::as_str).map(str::to_owned).collect());
-    FieldSelection::from_list(names.as_deref())
+    names.map_or(FieldSelection::All, FieldSelection::Only)
 }
 
 #[cfg(test)]
@@ -155,6 +155,7 @@ mod tests {
         let shown =
             |fields: Value| Value::Object(select_listed(&listed_fields(Some(&fields)), document.clone()));
         assert_eq!(shown(json!(["title"])), json!({ "title": "a", "_vectors": {} }));
+        assert_eq!(shown(json!(["*"])), json!({ "_vectors": {} }));
         assert_eq!(shown(json!(null)), Value::Object(document.clone()));
     }
 }

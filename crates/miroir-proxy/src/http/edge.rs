@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use axum::extract::Request;
-use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_REQUEST_METHOD, ALLOW, ORIGIN};
+use axum::http::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, ALLOW, ORIGIN,
+};
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -68,6 +70,7 @@ pub(super) fn cors() -> CorsLayer {
         .allow_methods(methods)
         .allow_headers(AllowHeaders::mirror_request())
         .max_age(PREFLIGHT_AGE)
+        .vary([ORIGIN, ACCESS_CONTROL_REQUEST_METHOD, ACCESS_CONTROL_REQUEST_HEADERS])
 }
 
 /// Who does not say that a page asks is not told that pages may.

@@ -20,11 +20,11 @@ impl Asking {
         Self { request_uid: Uuid::now_v7(), wants_metadata }
     }
 
-    /// Puts the request's name, and what the client wants to know, into the answer to a search of one index.
-    pub fn sign(self, body: &mut Map<String, Value>, entry: &IndexEntry) {
+    /// Puts the request's name, and what the client wants to know, into the answer to a search of one index for `query`.
+    pub fn sign(self, body: &mut Map<String, Value>, entry: &IndexEntry, query: &Map<String, Value>) {
         body.insert("requestUid".to_owned(), json!(self.request_uid));
         if self.wants_metadata {
-            let metadata = describe(entry.uid.as_str(), entry.primary_key.as_deref());
+            let metadata = describe(entry.uid.as_str(), entry.primary_key.as_deref(), query);
             body.insert("metadata".to_owned(), Value::Object(metadata));
         }
     }
@@ -41,10 +41,7 @@ impl Asking {
         if self.wants_metadata {
             let metadata = queries.iter().map(|query| {
                 let key = view.index(&query.index).and_then(|entry| entry.primary_key.as_deref());
-                let mut metadata = describe(query.index.as_str(), key);
-                metadata.extend(
-                    query.body.get("q").filter(|q| q.is_string()).map(|q| ("query".to_owned(), q.clone())),
-                );
+                let mut metadata = describe(query.index.as_str(), key, &query.body);
                 metadata.extend(server.map(|server| ("remote".to_owned(), json!(server))));
                 Value::Object(metadata)
             });
@@ -53,9 +50,28 @@ impl Asking {
     }
 }
 
-fn describe(uid: &str, primary_key: Option<&str>) -> Map<String, Value> {
-    let mut metadata =
-        Map::from_iter([("queryUid".to_owned(), json!(Uuid::now_v7())), ("indexUid".to_owned(), json!(uid))]);
-    metadata.extend(primary_key.map(|key| ("primaryKey".to_owned(), json!(key))));
-    metadata
+fn describe(uid: &str, primary_key: Option<&str>, query: &Map<String, Value>) -> Map<String, Value> {
+    let words = query.get("q").filter(|q| q.is_string());
+    let parts = [
+        words.map(|words| ("query", words.clone())),
+        Some(("queryUid", json!(Uuid::now_v7()))),
+        Some(("indexUid", json!(uid))),
+        primary_key.map(|key| ("primaryKey", json!(key))),
+    ];
+    parts.into_iter().flatten().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_is_described_by_its_words_if_it_has_any() {
+        let names = |query: Value| {
+            let metadata = describe("films", Some("id"), query.as_object().unwrap());
+            metadata.keys().cloned().collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(names(json!({ "q": "red" })), "query queryUid indexUid primaryKey");
+        assert_eq!(names(json!({ "q": null })), "queryUid indexUid primaryKey");
+    }
 }

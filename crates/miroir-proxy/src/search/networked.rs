@@ -31,7 +31,7 @@ pub async fn run_reaching(
         }
         Reach::Named(server) => return run_named(cluster, view, entry, request, asking, server).await,
     };
-    asking.sign(&mut answer.body, entry);
+    asking.sign(&mut answer.body, entry, &request.body);
     Ok(answer)
 }
 

@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::existing;
+use super::peers::peers;
 use crate::cluster::NodeRequest;
 use crate::http::App;
 use crate::http::auth::{Authorized, DocumentsGet};
@@ -21,7 +22,7 @@ use crate::http::error::HttpError;
 use crate::http::path::IndexPath;
 use crate::http::reserved;
 use crate::read::{ListingRequest, list_documents};
-use crate::search::read_uniformly;
+use crate::search::{Reach, read_uniformly};
 
 /// A page of documents.
 #[derive(Debug, Serialize)]
@@ -77,7 +78,13 @@ pub(super) async fn by_body(
     let Value::Object(body) = body.value else {
         return Err(HttpError::new(ErrorCode::BadRequest, "The body is not an object."));
     };
-    list(&app, &uid, body).await
+    let asks_nobody = body.contains_key("useNetwork") && peers(&app).await?.reach(&body)? == Reach::Nobody;
+    let Json(mut page) = list(&app, &uid, body).await?;
+    if asks_nobody {
+        page.results.clear();
+        page.total = 0;
+    }
+    Ok(Json(page))
 }
 
 async fn list(app: &App, uid: &IndexUid, body: Map<String, Value>) -> Result<Json<Page>, HttpError> {

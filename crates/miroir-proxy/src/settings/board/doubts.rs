@@ -74,7 +74,9 @@ impl Broadcasts {
             nodes.entry(index.clone()).or_default().extend(versions.doubtful.keys().cloned());
         }
         for (task, live) in &state.live {
-            let differing = live.broadcast.differing().map(|(node, _)| node.clone());
+            // Those of a change that is over are doubted, as long as they differ, or come late.
+            let is_over = live.broadcast.phase.is_over();
+            let differing = live.broadcast.differing().filter(|_| !is_over).map(|(node, _)| node.clone());
             let put_off = state.put_off.keys().filter(|(other, _)| other == task);
             let differing = differing.chain(put_off.map(|(_, node)| node.clone()));
             nodes.entry(live.broadcast.index.clone()).or_default().extend(differing);

@@ -341,6 +341,7 @@ async fn a_network_of_this_server_alone_or_of_nobody_is_searched_like_on_one_nod
     pair.send(Method::PATCH, "/experimental-features", Some(json!({"network": true}))).await;
     let alone = json!({"self": "here", "remotes": {"here": {"url": "http://127.0.0.1:9"}}});
     let films = json!({"indexUid": "films", "q": "film", "sort": ["year:desc"], "useNetwork": true});
+    let here = json!({"indexUid": "films", "q": "film", "sort": ["year:desc"]});
     let elsewhere = json!({"indexUid": "films", "useNetwork": true, "federationOptions": {"remote": "here"}});
     for network in [json!({"self": "here"}), alone] {
         for reply in pair.send(Method::PATCH, "/network", Some(network)).await {
@@ -360,6 +361,7 @@ async fn a_network_of_this_server_alone_or_of_nobody_is_searched_like_on_one_nod
         for body in [
             json!({"queries": [films, {"indexUid": "films", "limit": 1, "sort": ["year:asc"]}]}),
             json!({"federation": {"limit": 3}, "queries": [films]}),
+            json!({"federation": {"limit": 3}, "queries": [films, here]}),
             json!({"federation": {}, "queries": [elsewhere]}),
         ] {
             let [expected, actual] = pair.send(Method::POST, "/multi-search", Some(body.clone())).await;

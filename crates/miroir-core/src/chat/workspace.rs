@@ -1,5 +1,7 @@
 //! A workspace: which model answers, where, and what it is told.
 
+use std::fmt;
+
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -19,7 +21,7 @@ pub enum Source {
 }
 
 /// The settings of a workspace.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Workspace {
     source: Source,
@@ -45,7 +47,7 @@ pub struct Prompts {
 }
 
 /// Where and how to ask a model.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Endpoint {
     /// Without a query.
     pub url: String,
@@ -53,6 +55,20 @@ pub struct Endpoint {
     pub query: Vec<(&'static str, String)>,
     /// Headers that say who asks; secret.
     pub headers: Vec<(&'static str, String)>,
+}
+
+/// Without the key.
+impl fmt::Debug for Workspace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Workspace").field("source", &self.source).finish_non_exhaustive()
+    }
+}
+
+/// Without what says who asks.
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint").field("url", &self.url).finish_non_exhaustive()
+    }
 }
 
 /// Models that are told what to do by a message of the system; newer ones by one of the developer.
@@ -63,6 +79,14 @@ impl Workspace {
     pub fn read(set: &Value, shown: &Value) -> Result<Self, serde_json::Error> {
         let workspace = Self::deserialize(shown)?;
         Ok(Self { api_key: set["apiKey"].as_str().map(str::to_owned), ..workspace })
+    }
+
+    /// A text that goes to the log, without the key: servers repeat it when they refuse it.
+    pub fn without_key(&self, text: &str) -> String {
+        match self.api_key.as_deref().filter(|key| !key.is_empty()) {
+            Some(key) => text.replace(key, "…"),
+            None => text.to_owned(),
+        }
     }
 
     /// Where the model is.
@@ -113,5 +137,20 @@ impl Workspace {
     /// Whether the server says what is wrong as Mistral's do.
     pub const fn fails_like_mistral(&self) -> bool {
         matches!(self.source, Source::Mistral)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_key_is_in_no_text_for_people() {
+        let set = json!({ "source": "azureOpenAi", "baseUrl": "http://a", "apiKey": "sesame" });
+        let workspace = Workspace::read(&set, &set).unwrap();
+        assert!(!format!("{workspace:?} {:?}", workspace.endpoint()).contains("sesame"));
+        assert_eq!(workspace.without_key("`sesame` is no key"), "`…` is no key");
+        assert_eq!(Workspace::default().without_key("a"), "a");
     }
 }

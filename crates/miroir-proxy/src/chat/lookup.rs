@@ -86,10 +86,15 @@ async fn find(
 ) -> Result<Vec<Map<String, Value>>, HttpError> {
     let hides = entry.settings.list("displayedAttributes").is_some_and(|list| !list.contains(&"*"));
     let scattered = entry.placement.is_scattered();
-    let answer = if hides && scattered {
-        run_search(cluster, view, &displaying_all(entry), request, original).await?
+    let whole = if hides && scattered {
+        run_search(cluster, view, &displaying_all(entry), request, original).await.ok()
     } else {
-        run_search(cluster, view, entry, request, original).await?
+        None
+    };
+    // What is wrong with a search is said of the index as clients see it.
+    let answer = match whole {
+        Some(answer) => answer,
+        None => run_search(cluster, view, entry, request, original).await?,
     };
     let hits = answer.body.get("hits").and_then(Value::as_array).cloned().unwrap_or_default();
     let documents = hits.into_iter().filter_map(|hit| match hit {

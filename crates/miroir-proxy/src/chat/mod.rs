@@ -19,8 +19,11 @@ use crate::http::{App, Bearer};
 pub use self::model::Models;
 pub use self::offer::{Offers, offer_indexes};
 
-/// So often a model may search, and be asked again, for one request (Meilisearch 1.50).
+/// So often a model is asked for one request (Meilisearch 1.50).
 const MAX_TURNS: usize = 20;
+
+/// So many searches a model may ask for in one answer.
+const MAX_SEARCHES: usize = 100;
 
 /// How the stream of a chat ends.
 const DONE: &str = "[DONE]";
@@ -90,6 +93,10 @@ impl Conversation {
             match turn.take(&chunk) {
                 Step::Forward(event) => self.say(event).await?,
                 Step::Wait => {}
+                Step::Search(calls) if calls.len() > MAX_SEARCHES => {
+                    let message = format!("the model wants to search more than {MAX_SEARCHES} times at once");
+                    return self.fail(StreamFault::of_kind(fresh(), "too_many_searches", message)).await;
+                }
                 Step::Search(calls) => self.search(&chunk, calls).await?,
                 Step::Over => break,
                 Step::Broken(fault) => {
@@ -132,7 +139,8 @@ impl Conversation {
 
     async fn fail(&self, fault: StreamFault) -> Result<ControlFlow<()>, Gone> {
         let told = fault.written();
-        tracing::warn!(workspace = %self.name, fault = %told, "a model's answer broke off");
+        let logged = self.workspace.without_key(&told);
+        tracing::warn!(workspace = %self.name, fault = %logged, "a model's answer broke off");
         self.say(told).await?;
         Ok(ControlFlow::Break(()))
     }

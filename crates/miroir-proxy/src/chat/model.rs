@@ -8,7 +8,8 @@ use eventsource_stream::{Event, EventStreamError, Eventsource};
 use futures_util::{Stream, StreamExt};
 use mime::Mime;
 use miroir_core::chat::{Chunk, MistralFault, OpenAiFault, StreamFault, Workspace};
-use reqwest::header::{ACCEPT, CONTENT_TYPE};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+use reqwest::redirect::Policy;
 use reqwest::{Response, StatusCode};
 use thiserror::Error;
 
@@ -19,6 +20,12 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long a model may think before it says anything, and between two pieces.
 const SILENCE: Duration = Duration::from_mins(10);
+
+/// How long an answer may take as a whole.
+const LONGEST: Duration = Duration::from_mins(30);
+
+/// The longest error that is read.
+const MAX_ERROR_BYTES: usize = 64 << 10;
 
 /// The longest answer that is listened to.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
@@ -33,8 +40,14 @@ pub struct Models(reqwest::Client);
 impl Models {
     /// Fails where there is no HTTP client to be had.
     pub fn new() -> Result<Self, reqwest::Error> {
-        let client = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(SILENCE);
-        client.build().map(Self)
+        reqwest::Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(SILENCE)
+            .timeout(LONGEST)
+            // The key and the talk are for the server that the workspace names.
+            .redirect(Policy::none())
+            .build()
+            .map(Self)
     }
 
     /// Asks the workspace's model. The error is for the client.
@@ -45,23 +58,41 @@ impl Models {
             request = request.query(&endpoint.query);
         }
         for (name, value) in endpoint.headers {
+            let mut value = HeaderValue::try_from(value).map_err(|error| transport(&error))?;
+            value.set_sensitive(true);
             request = request.header(name, value);
         }
         let sent = request.header(CONTENT_TYPE, mime::APPLICATION_JSON.as_ref()).body(body).send().await;
-        let response = sent.map_err(|error| transport(&error))?;
+        let response = sent.map_err(|error| transport(&error.without_url()))?;
         if response.status() == StatusCode::OK && is_stream(&response) {
             return Ok(Answer::new(response));
         }
+        let error = read_error(response).await.map_err(|error| failed(&error.without_url()))?;
         let told = if workspace.fails_like_mistral() {
-            response.json::<MistralFault>().await
+            serde_json::from_slice::<MistralFault>(&error)
         } else {
-            response.json::<OpenAiFault>().await.map(MistralFault::from)
+            serde_json::from_slice::<OpenAiFault>(&error).map(MistralFault::from)
         };
         Err(match told {
             Ok(fault) => StreamFault::of_model(fresh(), fault),
-            Err(error) => StreamFault::of_kind(fresh(), "reqwest_error", error.without_url().to_string()),
+            Err(_) => failed(&"error decoding response body"),
         })
     }
+}
+
+/// What a server says instead of an answer, or the beginning of it.
+async fn read_error(mut response: Response) -> Result<Vec<u8>, reqwest::Error> {
+    let mut error = Vec::new();
+    while error.len() < MAX_ERROR_BYTES
+        && let Some(part) = response.chunk().await?
+    {
+        error.extend_from_slice(&part);
+    }
+    Ok(error)
+}
+
+fn failed(error: &impl ToString) -> StreamFault {
+    StreamFault::of_kind(fresh(), "reqwest_error", error.to_string())
 }
 
 fn transport(error: &impl ToString) -> StreamFault {
@@ -93,7 +124,7 @@ impl Answer {
     fn new(response: Response) -> Self {
         let mut length = 0;
         let bytes = response.bytes_stream().map(move |part| {
-            let part: Bytes = part?;
+            let part: Bytes = part.map_err(reqwest::Error::without_url)?;
             length += part.len();
             if length > MAX_ANSWER_BYTES { Err(Broken::TooLong) } else { Ok(part) }
         });

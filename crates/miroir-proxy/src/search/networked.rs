@@ -111,7 +111,7 @@ fn single(
         body.insert("queryVector".to_owned(), vector);
     }
     if let Some(mut by_index) = federated.shift_remove("facetsByIndex") {
-        let facets = by_index[entry.uid.as_str()].take();
+        let facets = by_index.get_mut(entry.uid.as_str()).map(Value::take).unwrap_or_default();
         body.insert("facetDistribution".to_owned(), facets["distribution"].clone());
         body.insert("facetStats".to_owned(), facets["stats"].clone());
     }

@@ -18,18 +18,34 @@ use crate::cluster::{Membership, NodeRequest};
 /// Documents that one request asks for at most.
 const ASKED_TOGETHER: usize = 1000;
 
-/// Those of the documents that exist on a readable replica of their shard. Where no replica answers they are taken to
-/// exist: then nodes decide when they get there.
+/// What nodes say of documents.
+#[derive(Debug, Default)]
+pub(super) struct Existing {
+    /// Those that exist.
+    pub(super) found: BTreeSet<String>,
+    /// Those that no replica tells of.
+    pub(super) unknown: BTreeSet<String>,
+}
+
+impl Existing {
+    /// Those that may exist: nodes decide when they get there.
+    pub(super) fn possible(mut self) -> BTreeSet<String> {
+        self.found.append(&mut self.unknown);
+        self.found
+    }
+}
+
+/// Which of the documents exist on a readable replica of their shard.
 pub(super) async fn find_existing(
     membership: &Membership,
     readable: &BTreeSet<NodeId>,
     timeout: Duration,
     index: &IndexEntry,
     ids: &BTreeSet<String>,
-) -> BTreeSet<String> {
+) -> Existing {
     let mut readable = readable.clone();
     let mut open: Vec<&str> = ids.iter().map(String::as_str).collect();
-    let mut existing = BTreeSet::new();
+    let mut existing = Existing::default();
     while !open.is_empty() {
         let mut by_node: BTreeMap<NodeId, Vec<&str>> = BTreeMap::new();
         for id in std::mem::take(&mut open) {
@@ -37,7 +53,7 @@ pub(super) async fn find_existing(
             match replicas.find(|node| readable.contains(*node)) {
                 Some(node) => by_node.entry(node.clone()).or_default().push(id),
                 None => {
-                    existing.insert(id.to_owned());
+                    existing.unknown.insert(id.to_owned());
                 }
             }
         }
@@ -47,7 +63,7 @@ pub(super) async fn find_existing(
         });
         for (node, ids, found) in join_all(asked).await {
             if let Some(found) = found {
-                existing.extend(found);
+                existing.found.extend(found);
             } else {
                 readable.remove(&node);
                 open.extend(ids);

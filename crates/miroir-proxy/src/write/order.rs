@@ -62,7 +62,8 @@ impl Sequencer {
         };
         let ids: BTreeSet<String> = book.ids().map(str::to_owned).collect();
         let readable = self.view.load().readable.clone();
-        Some(ArrivalChange::Keep(find_existing(&self.membership, &readable, QUESTION, &index, &ids).await))
+        let existing = find_existing(&self.membership, &readable, QUESTION, &index, &ids).await;
+        existing.unknown.is_empty().then_some(ArrivalChange::Keep(existing.found))
     }
 }
 

@@ -228,7 +228,8 @@ impl Sequencer {
         if may_lose {
             return None;
         }
-        let existing = find_existing(&self.membership, &case.readable, QUESTION, index, &asked).await;
+        let existing =
+            find_existing(&self.membership, &case.readable, QUESTION, index, &asked).await.possible();
         (is_settled || existing == asked).then_some(existing)
     }
 

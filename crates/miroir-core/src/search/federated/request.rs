@@ -131,10 +131,24 @@ impl SubQuery {
 
     /// Has the server of this name asked.
     pub fn ask(&mut self, server: &str) {
-        let plain = FederationOptions { weight: 1.0, remote: None, query_position: None };
-        self.options.get_or_insert(plain).remote = Some(server.to_owned());
-        let written = self.written_options.get_or_insert_with(|| json!({}));
-        written["remote"] = json!(server);
+        self.options_mut().remote = Some(server.to_owned());
+        self.write_option("remote", json!(server));
+    }
+
+    /// Lets hits and errors name this place, unless the client named one.
+    pub fn stand_at(&mut self, position: usize) {
+        let position = *self.options_mut().query_position.get_or_insert(position);
+        self.write_option("queryPosition", json!(position));
+    }
+
+    fn options_mut(&mut self) -> &mut FederationOptions {
+        const PLAIN: FederationOptions =
+            FederationOptions { weight: 1.0, remote: None, query_position: None };
+        self.options.get_or_insert(PLAIN)
+    }
+
+    fn write_option(&mut self, name: &str, value: Value) {
+        self.written_options.get_or_insert_with(|| json!({}))[name] = value;
     }
 
     /// What the scores of the query's hits are multiplied with.

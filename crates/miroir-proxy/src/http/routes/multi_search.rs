@@ -69,21 +69,32 @@ fn admit(caller: &Authorized<Search>, query: &mut SubQuery) -> Result<(), HttpEr
     reserved::check_search(&query.body)
 }
 
-/// Has queries of a federated search that ask a network ask this server by its name. Whether there is nobody else to ask,
-/// and no name.
+/// Has queries of a federated search that ask a network ask this server by its name, and leaves out those that ask nobody.
+/// Whether there is no other query.
 fn ask_network(peers: &Peers, request: &mut MultiRequest) -> Result<bool, HttpError> {
     if request.federation.is_none() {
         return Ok(false);
     }
-    let mut nobody = !request.queries.is_empty();
-    for query in &mut request.queries {
-        let reach = peers.reach(&query.body)?;
-        nobody &= reach == Reach::Nobody;
+    let reaches =
+        request.queries.iter().map(|query| peers.reach(&query.body)).collect::<Result<Vec<_>, _>>()?;
+    let nobody = !reaches.is_empty() && reaches.iter().all(|reach| *reach == Reach::Nobody);
+    let is_mixed = !nobody && reaches.contains(&Reach::Nobody);
+    let mut queries = Vec::new();
+    for (position, (mut query, reach)) in
+        std::mem::take(&mut request.queries).into_iter().zip(reaches).enumerate()
+    {
         query.body.shift_remove("useNetwork");
-        if let Reach::Named(server) = reach {
-            query.ask(&server);
+        match reach {
+            Reach::Nobody if is_mixed => continue,
+            Reach::Nobody | Reach::Here => {}
+            Reach::Named(server) => query.ask(&server),
         }
+        if is_mixed {
+            query.stand_at(position);
+        }
+        queries.push(query);
     }
+    request.queries = queries;
     Ok(nobody)
 }
 

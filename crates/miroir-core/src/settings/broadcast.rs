@@ -158,7 +158,10 @@ impl NodeStage {
             (Self::Waiting | Self::Proposed, NodeEvent::Refused) => Self::Refused,
             (Self::Applied { repairs }, NodeEvent::Repair) => Self::Applied { repairs: repairs + 1 },
             (Self::Applied { .. }, NodeEvent::Verified) => Self::Verified,
-            (Self::Applied { .. }, NodeEvent::GaveUp(keys, found_hash)) => Self::Differs { keys, found_hash },
+            // One that was verified is read back again after a restart.
+            (Self::Applied { .. } | Self::Verified, NodeEvent::GaveUp(keys, found_hash)) => {
+                Self::Differs { keys, found_hash }
+            }
             (Self::Waiting, NodeEvent::TakenBack) => Self::Skipped,
             (Self::Waiting | Self::Proposed, NodeEvent::Applied)
             | (Self::Differs { .. }, NodeEvent::Retry)

@@ -75,6 +75,7 @@ fn every_stage_of_a_node_goes_where_the_drawing_says() {
         (differs(), NodeEvent::Retry, Applied { repairs: 0 }),
         (differs(), NodeEvent::TakenBack, Applied { repairs: 0 }),
         (Waiting, NodeEvent::TakenBack, Skipped),
+        (Verified, NodeEvent::GaveUp(keys(), None), differs()),
         (Verified, NodeEvent::TakenBack, Applied { repairs: 0 }),
     ];
     for stage in stages {

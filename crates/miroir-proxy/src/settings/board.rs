@@ -313,9 +313,7 @@ impl Broadcasts {
                         versions.doubtful.remove(node);
                     });
                 }
-                SettingsChange::Forgotten(index) => {
-                    state.versions.indexes.remove(index);
-                }
+                SettingsChange::Forgotten(index) => state.forget(index),
             }
         }
         self.view.update(|view| {
@@ -323,6 +321,14 @@ impl Broadcasts {
             view.settings = state.versions.clone();
         });
         self.opened.send_modify(|moves| *moves += 1);
+    }
+
+    /// Whether a node is known to have what a change became.
+    pub fn has_version(&self, broadcast: &Broadcast, node: &NodeId) -> bool {
+        let state = self.state();
+        let known =
+            state.versions.indexes.get(&broadcast.index).and_then(|versions| versions.nodes.get(node));
+        broadcast.version.is_none() || known.copied() >= broadcast.version
     }
 
     /// The commit that a change became.
@@ -364,6 +370,15 @@ impl State {
         let rolling = Rolling { next, changing, changed, settling };
         let index = live.broadcast.index.clone();
         self.versions.change(&index, |versions| versions.rolling = Some(rolling));
+    }
+
+    /// An index is gone. What is on its way is for a new one of the same name.
+    fn forget(&mut self, index: &PhysicalUid) {
+        self.versions.indexes.remove(index);
+        let of_index = self.live.iter().filter(|(_, live)| live.broadcast.index == *index);
+        for task in of_index.map(|(task, _)| *task).collect::<Vec<_>>() {
+            self.roll(task);
+        }
     }
 
     fn end(&mut self, broadcast: &Broadcast) {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use miroir_core::ids::{NodeId, PhysicalUid, TaskUid};
+use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, TaskUid};
 use miroir_core::settings::Broadcast;
 use miroir_core::task::{OpResult, SyncState};
 use miroir_store::{Accepted, CatalogChange, Commit, Rebuilt, SettingsChange, Store};
@@ -157,6 +157,8 @@ impl Committer {
     fn note(&self, events: impl Iterator<Item = Event>) -> News {
         let mut ledger = self.ledger();
         let mut news = News::default();
+        let unread = ledger.take_unread().into_iter();
+        news.doubted.extend(unread.map(|(index, node)| self.rollouts.broadcasts.lose_sight(index, node)));
         for event in events {
             match event {
                 Event::Decided => {}
@@ -204,20 +206,20 @@ impl Committer {
         self.rollouts.broadcasts.doubt_all(node)
     }
 
-    /// Indexes that are gone from the nodes, and did not only change their name.
+    /// Indexes that are gone from the nodes, and did not only change their name. One that is there again under its own
+    /// name was made anew.
     fn gone(&self, commit: &Commit) -> Vec<PhysicalUid> {
         let view = self.view.load();
-        let stays = |physical: &PhysicalUid| {
-            commit
-                .catalog
-                .iter()
-                .any(|it| matches!(it, CatalogChange::Put(entry) if entry.physical == *physical))
+        let is_renamed = |uid: &IndexUid, physical: &PhysicalUid| {
+            commit.catalog.iter().any(
+                |it| matches!(it, CatalogChange::Put(entry) if entry.physical == *physical && entry.uid != *uid),
+            )
         };
         let removed = commit.catalog.iter().filter_map(|change| match change {
-            CatalogChange::Remove(uid) => Some(view.index(uid)?.physical.clone()),
+            CatalogChange::Remove(uid) => Some((uid, view.index(uid)?.physical.clone())),
             CatalogChange::Put(_) => None,
         });
-        removed.filter(|physical| !stays(physical)).collect()
+        removed.filter(|(uid, physical)| !is_renamed(uid, physical)).map(|(_, physical)| physical).collect()
     }
 
     async fn make_true(&self, outcome: Outcome) {

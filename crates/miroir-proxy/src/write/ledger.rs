@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use miroir_core::ids::{IndexUid, NodeId, ShardId, TaskUid};
+use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, ShardId, TaskUid};
 use miroir_core::rules::RuleBook;
 use miroir_core::task::{
     Effect, Folded, LogEntry, NodeReport, Op, OpResult, SyncEvent, SyncState, TaskStatus, Verdict,
@@ -124,6 +124,8 @@ pub(super) struct Ledger {
     late: BTreeSet<TaskUid>,
     /// Changes of settings that are open.
     rollouts: BTreeSet<TaskUid>,
+    /// Nodes that were to be read back after a change of settings and will not be.
+    unread: Vec<(PhysicalUid, NodeId)>,
     /// There while somebody wants to know.
     touched: Option<Touched>,
 }
@@ -145,6 +147,7 @@ impl Ledger {
                 .collect(),
             late: BTreeSet::new(),
             rollouts: BTreeSet::new(),
+            unread: Vec::new(),
             touched: None,
         }
     }

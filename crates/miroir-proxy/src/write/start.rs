@@ -288,9 +288,11 @@ fn resume(
             let next = ledger.is_open(task).then_some(next);
             broadcasts.resume(broadcast.clone(), index.clone(), next);
             if broadcast.phase.is_over() {
-                // Its end was stored, and its task's was not.
+                // Its end was stored, and its task's was not. A node whose version was not stored either is read back again.
                 for node in &broadcast.verified() {
-                    ledger.note_verified(task, node);
+                    if broadcasts.has_version(&broadcast, node) {
+                        ledger.note_verified(task, node);
+                    }
                 }
             }
             broadcast

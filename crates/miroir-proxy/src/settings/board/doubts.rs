@@ -38,6 +38,13 @@ impl Broadcasts {
         changes
     }
 
+    /// A node that was to be read back will not be: nobody knows its settings. Answers what is to be stored of that.
+    pub fn lose_sight(&self, index: PhysicalUid, node: NodeId) -> SettingsChange {
+        let why = Doubt::Astray;
+        self.doubt(&index, &node, why);
+        SettingsChange::Doubted { index, node, why }
+    }
+
     /// How often a node has begun to change its settings of an index.
     pub fn turn(&self, index: &PhysicalUid, node: &NodeId) -> u64 {
         self.state().versions.indexes.get(index).map_or(0, |versions| versions.turn(node))

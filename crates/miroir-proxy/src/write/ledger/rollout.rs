@@ -65,15 +65,25 @@ pub(in crate::write) fn is_rollout(work: &Decided) -> bool {
 
 impl Ledger {
     /// A change of settings stands in the place of earlier ones of the same index, and so does its end: what nodes still
-    /// owe of those is not read back any more.
+    /// owe of those is not read back any more. Should the later change fail, nobody knows what these nodes have.
     pub(super) fn replace_rollouts(&mut self, work: &Decided) {
         let ends = work.decision.steps.iter().any(|step| matches!(step, Step::DeleteIndex));
         let Some(target) = work.decision.target.as_ref().filter(|_| ends || is_rollout(work)) else { return };
         for task in self.rollouts.clone() {
-            if self.physical_of(task).is_some_and(|index| index == target.physical) {
-                self.stop_verifying(task, None);
+            if self.physical_of(task).is_none_or(|index| index != target.physical) {
+                continue;
             }
+            if let Some(open) = self.open.get(&task).filter(|_| !ends) {
+                let unread = open.shares.iter().filter(|(_, share)| share.unverified);
+                self.unread.extend(unread.map(|(node, _)| (target.physical.clone(), node.clone())));
+            }
+            self.stop_verifying(task, None);
         }
+    }
+
+    /// Nodes that were not read back after a change, because of a later one, since this was asked.
+    pub(in crate::write) fn take_unread(&mut self) -> Vec<(PhysicalUid, NodeId)> {
+        std::mem::take(&mut self.unread)
     }
 
     fn stop_verifying(&mut self, task: TaskUid, node: Option<&NodeId>) {

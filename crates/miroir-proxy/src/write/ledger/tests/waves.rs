@@ -116,3 +116,17 @@ fn a_lane_that_stands_at_an_earlier_change_is_not_taken_for_a_node_that_does_not
     rolling.bench.ledger.note(&a(), TaskUid(0), 0, done());
     assert!(!rolling.waits().0);
 }
+
+#[test]
+fn nobody_knows_what_a_node_has_that_was_not_read_back_before_the_next_change() {
+    let mut rolling = Rolling::new(vec![[a(), b()].into()]);
+    rolling.apply(&a());
+    rolling.verify(&a());
+    rolling.bench.away.borrow_mut().insert(b());
+    rolling.waits();
+    assert_eq!(rolling.bench.ended(), [0]);
+    assert_eq!(rolling.bench.ledger.take_unread(), []);
+    rolling.bench.add(1, "x");
+    assert_eq!(rolling.bench.ledger.take_unread(), [(PhysicalUid::new("x"), b())]);
+    assert_eq!(rolling.bench.ledger.take_unread(), []);
+}

@@ -138,3 +138,18 @@ async fn a_floor_that_is_no_number_is_refused_by_its_name() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_index_that_is_made_anew_right_after_its_deletion_has_no_version() {
+    let cluster = relayed_films(json!({})).await.unwrap();
+    let client = cluster.client();
+    for _ in 0..3 {
+        client.delete("/indexes/films").await.unwrap();
+        let made = client.post("/indexes", &json!({"uid": "films", "primaryKey": "id"})).await.unwrap();
+        assert_eq!(client.wait_reply(made).await.unwrap()["status"], "succeeded");
+        let reply = client.post_with("/indexes/films/search", &json!({}), (FLOOR, "1")).await.unwrap();
+        assert_eq!(reply.status, 200, "{}", reply.text);
+        assert_eq!(reply.headers.get(VERSION), None);
+        changed(client, "films", "again").await.unwrap();
+    }
+}

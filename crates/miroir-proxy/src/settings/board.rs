@@ -30,6 +30,9 @@ pub struct Job {
     pub node: NodeId,
     /// The index.
     pub index: PhysicalUid,
+    /// How often it had [begun to change](Broadcasts::turn) when this was wanted: what was read before it began again tells
+    /// nothing of what it has then.
+    pub turn: u64,
 }
 
 /// What has to be done after news from the nodes.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use miroir_core::ids::{NodeId, PhysicalUid, TaskUid};
+use miroir_core::ids::{NodeId, PhysicalUid};
 use miroir_core::settings::SettingsHash;
 use miroir_core::view::IndexEntry;
 use tokio::sync::mpsc;
@@ -61,7 +61,7 @@ impl std::fmt::Debug for Verifier {
 
 impl Verifier {
     /// Works on jobs, all at once, until the future is dropped.
-    pub async fn run(self, mut jobs: mpsc::Receiver<Job>, said: impl AsyncFn(TaskUid, NodeId, Verdict)) {
+    pub async fn run(self, mut jobs: mpsc::Receiver<Job>, said: impl AsyncFn(Job, Verdict)) {
         let mut running = FuturesUnordered::new();
         loop {
             tokio::select! {
@@ -69,7 +69,7 @@ impl Verifier {
                     Some(job) => running.push(self.verify(job)),
                     None => return,
                 },
-                Some((job, verdict)) = running.next() => said(job.task, job.node, verdict).await,
+                Some((job, verdict)) = running.next() => said(job, verdict).await,
             }
         }
     }

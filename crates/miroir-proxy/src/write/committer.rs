@@ -21,7 +21,7 @@ use super::retry::until_stored;
 use super::rollout::Rollouts;
 use super::shelf::Shelf;
 use crate::cluster::{Membership, ViewCell};
-use crate::settings::{Seen, Verdict};
+use crate::settings::{Job, Seen, Verdict};
 use crate::webhook::Ended;
 
 /// Ends that are taken together at most.
@@ -48,7 +48,7 @@ pub(super) enum Event {
     /// A damaged node is taken as it is.
     Accepted(Accepted),
     /// A node's settings were read back.
-    ReadBack { node: NodeId, task: TaskUid, verdict: Verdict },
+    ReadBack { job: Job, verdict: Verdict },
     /// What a look at an index's settings on a node has shown.
     Seen(Seen),
     /// A node says that it works on something.
@@ -188,11 +188,11 @@ impl Committer {
                     news.accepted.push(accepted);
                 }
                 Event::Seen(seen) => news.seen.push(seen),
-                Event::ReadBack { node, task, verdict } => {
-                    let read = self.rollouts.note(&mut ledger, (task, &node), verdict);
+                Event::ReadBack { job, verdict } => {
+                    let read = self.rollouts.note(&mut ledger, &job, verdict);
                     news.saves.extend(read.save);
                     if read.has_it {
-                        news.verified.push((task, node));
+                        news.verified.push((job.task, job.node));
                     }
                 }
             }

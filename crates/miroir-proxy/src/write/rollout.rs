@@ -50,14 +50,14 @@ pub(super) struct Rollouts {
 
 impl Rollouts {
     /// Takes in what became of reading a node back. What it adds to a change that is over is to be stored.
-    pub(super) fn note(
-        &self,
-        ledger: &mut Ledger,
-        (task, node): (TaskUid, &NodeId),
-        verdict: Verdict,
-    ) -> Read {
+    pub(super) fn note(&self, ledger: &mut Ledger, job: &Job, verdict: Verdict) -> Read {
+        let Job { task, ref node, ref index, turn } = *job;
         self.broadcasts.note_read(task, node);
         let mut read = Read::default();
+        if verdict != Verdict::Obsolete && self.broadcasts.turn(index, node) != turn {
+            // It is read once more.
+            return read;
+        }
         match verdict {
             Verdict::Verified => {
                 self.broadcasts.note(task, node, NodeEvent::Verified);
@@ -86,7 +86,11 @@ impl Rollouts {
                 self.broadcasts.note(task, &node, NodeEvent::Refused);
             }
             let Some(index) = ledger.physical_of(task) else { continue };
-            let jobs = applied.into_iter().map(|node| Job { task, node, index: index.clone() });
+            let job = |node| {
+                let turn = self.broadcasts.turn(&index, &node);
+                Job { task, node, index: index.clone(), turn }
+            };
+            let jobs = applied.into_iter().map(job);
             step.verify.extend(jobs.filter(|job| self.broadcasts.note_applied(job, now.instant)));
             if let Some(broadcast) = self.broadcasts.broadcast(task).filter(|it| !it.phase.is_over()) {
                 let awaits = self.plan_one(ledger, &broadcast, now, &mut step);

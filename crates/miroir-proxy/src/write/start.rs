@@ -152,9 +152,9 @@ impl Shared {
             targets: targets.clone(),
         };
         let verdicts = events.clone();
-        let verifying = verifier.run(to_verify, async move |task, node, verdict| {
+        let verifying = verifier.run(to_verify, async move |job, verdict| {
             // The committer ends only together with this.
-            let _ = verdicts.send(Event::ReadBack { node, task, verdict }).await;
+            let _ = verdicts.send(Event::ReadBack { job, verdict }).await;
         });
         background.spawn(run_watched("verifier", verifying));
         let drift = Arc::new(Drift {

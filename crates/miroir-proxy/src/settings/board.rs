@@ -1,6 +1,12 @@
 //! Every change of settings that is on its way, in memory, with the versions that came of the earlier ones. What changes
 //! here shows in the view at once.
 
+mod doubts;
+mod repairs;
+mod retries;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -17,6 +23,7 @@ use miroir_store::SettingsChange;
 use time::OffsetDateTime;
 use tokio::sync::watch;
 
+use self::repairs::Repairs;
 use self::retries::PutOff;
 use super::{SettingsConfig, SettingsMetrics};
 use crate::cluster::ViewCell;
@@ -78,7 +85,7 @@ pub struct Broadcasts {
     opened: watch::Sender<u64>,
     /// One settings request to a node at a time: a repair must not overtake what came after it in the log.
     locks: BTreeMap<NodeId, tokio::sync::Mutex<()>>,
-    repairs: Mutex<BTreeMap<NodeId, BTreeSet<u64>>>,
+    repairs: Mutex<BTreeMap<NodeId, Repairs>>,
 }
 
 impl Broadcasts {
@@ -403,7 +410,3 @@ impl State {
         }
     }
 }
-
-mod doubts;
-mod repairs;
-mod retries;

@@ -27,22 +27,35 @@ pub(super) async fn send_repair(
     let change = repair_patch(keys, read_back, &entry.settings, entry.node_context());
     let path = format!("/indexes/{}/settings", entry.physical);
     let request = NodeRequest::new(Method::PATCH, path).json(Value::Object(change).to_string());
-    let reply = match node.send(request, timeout).await {
-        Ok(reply) => reply,
-        Err(error) => {
-            // Its answer may be all that was lost.
-            let now = changes_of(broadcasts, node, &entry.physical).await?;
-            broadcasts.note_repairs(node.id(), now.into_iter().filter(|number| Some(*number) > earlier));
-            return Err(error.into());
+    let sent = match node.send(request, timeout).await {
+        Ok(reply) if reply.status.is_success() => task_of(&reply.body),
+        Ok(reply) if reply.status.is_client_error() => {
+            return Err(Failure::Refused(reply.status.as_u16()));
         }
+        Ok(reply) => Err(Failure::Refused(reply.status.as_u16())),
+        Err(error) => Err(error.into()),
     };
-    if !reply.status.is_success() {
-        return Err(Failure::Refused(reply.status.as_u16()));
+    match &sent {
+        Ok(number) => broadcasts.note_repairs(node.id(), [*number]),
+        // The answer may be all that was lost.
+        Err(_) => look_for_repair(broadcasts, node, &entry.physical, earlier).await,
     }
-    let answer: Value = serde_json::from_slice(&reply.body).map_err(|_| Failure::OutOfForm)?;
-    let number = answer["taskUid"].as_u64().ok_or(Failure::OutOfForm)?;
-    broadcasts.note_repairs(node.id(), [number]);
-    Ok(number)
+    sent
+}
+
+fn task_of(answer: &[u8]) -> Result<u64, Failure> {
+    let answer: Value = serde_json::from_slice(answer).map_err(|_| Failure::OutOfForm)?;
+    answer["taskUid"].as_u64().ok_or(Failure::OutOfForm)
+}
+
+/// Notes the change that came after `earlier`. If there is none the node may still have it in its hands.
+async fn look_for_repair(broadcasts: &Broadcasts, node: &Node, index: &PhysicalUid, earlier: Option<u64>) {
+    let now = changes_of(broadcasts, node, index).await.unwrap_or_default();
+    let later: Vec<u64> = now.into_iter().filter(|number| Some(*number) > earlier).collect();
+    if later.is_empty() {
+        broadcasts.note_lost_repair(node.id());
+    }
+    broadcasts.note_repairs(node.id(), later);
 }
 
 /// The numbers of the node's last changes of an index's settings.

@@ -31,7 +31,7 @@ use tokio::sync::{mpsc, watch};
 use super::committer::Event;
 use super::gate::Gate;
 use super::prepared::Decided;
-use super::recall::{Recall, Told, ask_next_task, ask_recall, kind_of};
+use super::recall::{KnownRepairs, Recall, Told, ask_next_task, ask_recall, kind_of};
 use super::receive::{Received, lacks_feature, reception};
 use super::request::{is_marked, mark, request};
 use super::retry::{Backoff, until_stored};
@@ -109,6 +109,8 @@ struct Pending {
     doubt: Doubt,
     /// The first number of the node's queue that is not accounted for.
     next_node_task: u64,
+    /// From this number on it is known which of the node's tasks are repairs; none before the node was asked.
+    repairs_known_from: Option<u64>,
 }
 
 /// Whether the node may have requests of which the lane does not know.
@@ -142,6 +144,7 @@ impl Lane {
             stored: Instant::now(),
             doubt: Doubt::Unasked,
             next_node_task: self.meet().await,
+            repairs_known_from: None,
         };
         loop {
             let decided = *self.decided.borrow_and_update();
@@ -342,25 +345,34 @@ impl Lane {
         if matches!(pending.doubt, Doubt::None) {
             return Ok(None);
         }
-        let found = |doubt: &mut Doubt| match doubt {
+        let found = |pending: &mut Pending| match &mut pending.doubt {
             Doubt::Told(recall) => {
-                let repairs = self.broadcasts.repairs(self.node.id());
-                recall.take((op, &target.physical), mark, &repairs)
+                let numbers = self.broadcasts.repairs(self.node.id());
+                let complete_from = pending.repairs_known_from.unwrap_or(u64::MAX);
+                recall.take((op, &target.physical), mark, &KnownRepairs { numbers, complete_from })
             }
             Doubt::None | Doubt::Unasked => None,
         };
-        let mut number = found(&mut pending.doubt);
+        let mut number = found(pending);
         for pause in [Duration::ZERO, STRAGGLING] {
             if number.is_some() {
                 break;
             }
             tokio::time::sleep(pause).await;
             match ask_recall(&self.node, pending.next_node_task, self.timeout).await? {
-                Told::Later(recall) => pending.doubt = Doubt::Told(recall),
+                Told::Later(recall) => {
+                    // What others sent before this is known only in part.
+                    if pending.repairs_known_from.is_none()
+                        || self.broadcasts.take_lost_repairs(self.node.id())
+                    {
+                        pending.repairs_known_from = Some(recall.end);
+                    }
+                    pending.doubt = Doubt::Told(recall);
+                }
                 Told::HistoryLost => return Ok(Some(Step::HistoryLost)),
                 Told::Nothing(reason) => return Ok(Some(Step::NotNow(reason))),
             }
-            number = found(&mut pending.doubt);
+            number = found(pending);
         }
         Ok(number.map(|number| {
             self.account_for(number, pending);

@@ -8,7 +8,7 @@ use miroir_core::hash::shard_of;
 use miroir_core::ids::{NodeId, PhysicalUid, ShardCount, ShardId, TaskUid};
 use miroir_core::task::{Deletion, Mutation, Op, WriteMethod, ops_for};
 use reqwest::{Method, Url};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::prepared::{Decided, Documents};
 use super::shelf::Shelf;
@@ -17,6 +17,11 @@ use crate::cluster::NodeRequest;
 /// The mark by which a request is found again in a node's queue: which log, which entry, which of its requests.
 pub(super) fn mark(log_id: &str, task: TaskUid, op: usize) -> String {
     format!("miroir:{log_id}:{task}:{op}")
+}
+
+/// Whether a task has such a mark.
+pub(super) fn is_mark(metadata: &Value) -> bool {
+    metadata.as_str().is_some_and(|metadata| metadata.starts_with("miroir:"))
 }
 
 /// Whether the node keeps the mark of such a request: only the routes of documents and of rules take one.

@@ -20,6 +20,7 @@ impl Broadcasts {
     /// What a node has is a copy of what its peers have: nothing is known of its settings before they were read. Answers
     /// what is to be stored of that.
     pub fn doubt_all(&self, node: &NodeId) -> Vec<SettingsChange> {
+        self.forget_repairs(node);
         let mut state = self.state();
         let known = state.versions.indexes.iter().filter(|(_, versions)| versions.nodes.contains_key(node));
         let why = Doubt::Astray;

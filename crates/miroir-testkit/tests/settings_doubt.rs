@@ -126,6 +126,27 @@ async fn what_a_failed_change_left_astray_is_known_after_a_restart_and_brought_b
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_hangs_keeps_no_other_from_being_brought_back() {
+    let overrides = json!({"settings_broadcast": {
+        "max_repair_retries": 1, "freeze_writes_on_unrepairable": false, "verify_timeout_s": 8,
+    }});
+    let cluster = films_once(overrides).await;
+    let refusal = json!({"message": "no", "code": "invalid_settings_stop_words", "type": "invalid_request", "link": ""});
+    cluster.relay(1).set(Rule::always(Method::PATCH, SETTINGS, Meddling::Answer(400, refusal)));
+    cluster.relay(0).set(Rule::always(Method::GET, SETTINGS, Meddling::HoldRequest));
+    let sent = change(cluster.client(), "films", "second").await.unwrap();
+    let task = cluster.client().wait_reply(sent).await.unwrap();
+    assert_eq!(task["status"], "failed", "{task}");
+    let failed = Instant::now();
+    wait_for_metric(&cluster, DIVERGENCE, |nodes| nodes == 1).await;
+    assert!(failed.elapsed() < Duration::from_secs(6), "{:?}", failed.elapsed());
+    cluster.relay(0).clear();
+    cluster.relay(1).clear();
+    wait_for_metric(&cluster, DIVERGENCE, |nodes| nodes == 0).await;
+    everywhere(&cluster, "first", 1).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_comes_late_and_differs_is_tried_again_ever_more_seldom_and_not_read() {
     let mut cluster = relayed_films(json!({"settings_broadcast": {"max_repair_retries": 1}})).await.unwrap();
     let client = cluster.client().clone();

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use miroir_core::ids::{NodeId, PhysicalUid};
 use miroir_core::settings::Doubt;
 use tokio::sync::mpsc;
@@ -102,20 +103,25 @@ impl Drift {
         }
     }
 
-    /// Brings back nodes that are known to differ, soon and again and again.
+    /// Brings back nodes that are known to differ, soon and again and again. None of them waits for another.
     pub async fn recover(&self, seen: &mpsc::Sender<Seen>) {
-        let mut waiting: BTreeMap<Pair, (Instant, Duration)> = BTreeMap::new();
+        join_all(self.membership.nodes().map(|node| self.recover_node(node.id(), seen))).await;
+    }
+
+    async fn recover_node(&self, node: &NodeId, seen: &mpsc::Sender<Seen>) {
+        let mut waiting: BTreeMap<PhysicalUid, (Instant, Duration)> = BTreeMap::new();
         loop {
             sleep(LOOK).await;
-            let doubtful = self.doubtful();
-            waiting.retain(|pair, _| doubtful.contains(pair));
-            for pair in doubtful {
-                let (next, pause) = waiting.get(&pair).copied().unwrap_or((Instant::now(), PAUSES.0));
+            let doubtful = self.doubtful(node);
+            waiting.retain(|index, _| doubtful.contains(index));
+            for index in doubtful {
+                let (next, pause) = waiting.get(&index).copied().unwrap_or((Instant::now(), PAUSES.0));
                 if Instant::now() < next {
                     continue;
                 }
+                let pair = (index, node.clone());
                 if !self.look(&pair, seen).await {
-                    waiting.insert(pair, (Instant::now() + pause, (pause * 2).min(PAUSES.1)));
+                    waiting.insert(pair.0, (Instant::now() + pause, (pause * 2).min(PAUSES.1)));
                 }
             }
         }
@@ -133,14 +139,11 @@ impl Drift {
         pairs
     }
 
-    fn doubtful(&self) -> Vec<Pair> {
+    fn doubtful(&self, node: &NodeId) -> Vec<PhysicalUid> {
         let view = self.view.load();
-        let versions = view.settings.indexes.iter();
-        versions
-            .flat_map(|(index, versions)| {
-                versions.doubtful.keys().map(|node| (index.clone(), node.clone())).collect::<Vec<_>>()
-            })
-            .collect()
+        let of_node =
+            view.settings.indexes.iter().filter(|(_, versions)| versions.doubtful.contains_key(node));
+        of_node.map(|(index, _)| index.clone()).collect()
     }
 
     /// Whether the node has what it should, now.

@@ -244,7 +244,7 @@ pub enum SettingsChange {
         index: PhysicalUid,
         /// The node.
         node: NodeId,
-        /// The reason; one that is known already stays.
+        /// The reason; that it was left astray stays, whatever else is said.
         why: Doubt,
     },
     /// A node was verified to have what the catalog says.

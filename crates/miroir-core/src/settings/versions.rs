@@ -83,6 +83,28 @@ impl SettingsVersions {
         change(Arc::make_mut(versions));
     }
 
+    /// Leaves out what is known of nodes that are no members. Answers the doubts that are about nothing any more: the index
+    /// is neither in the catalog nor was it ever committed.
+    pub fn confine(
+        &mut self,
+        is_member: impl Fn(&NodeId) -> bool,
+        is_in_catalog: impl Fn(&PhysicalUid) -> bool,
+    ) -> Vec<(PhysicalUid, NodeId)> {
+        let mut orphans = Vec::new();
+        self.indexes.retain(|index, versions| {
+            let is_known = is_in_catalog(index) || !versions.commits.is_empty();
+            if is_known {
+                let versions = Arc::make_mut(versions);
+                versions.nodes.retain(|node, _| is_member(node));
+                versions.doubtful.retain(|node, _| is_member(node));
+            } else {
+                orphans.extend(versions.doubtful.keys().map(|node| (index.clone(), node.clone())));
+            }
+            is_known
+        });
+        orphans
+    }
+
     /// A commit of an index, which these nodes have.
     pub fn commit(&mut self, index: &PhysicalUid, version: SettingsVersion, nodes: &BTreeSet<NodeId>) {
         self.last = self.last.max(Some(version));
@@ -110,9 +132,16 @@ impl IndexVersions {
         found.or_else(|| forgotten.then_some(floor))
     }
 
-    /// Nobody knows any more which settings a node has. What is known of the reason stays.
+    /// Nobody knows any more which settings a node has. Whatever else is known, what we have left astray is ours to mend.
     pub fn doubt(&mut self, node: &NodeId, why: Doubt) {
-        self.doubtful.entry(node.clone()).or_insert(why);
+        match why {
+            Doubt::Astray => {
+                self.doubtful.insert(node.clone(), why);
+            }
+            Doubt::Changed => {
+                self.doubtful.entry(node.clone()).or_insert(why);
+            }
+        }
     }
 
     /// Notes that these nodes begin to change.
@@ -140,5 +169,44 @@ impl IndexVersions {
     /// Whether every node has what the catalog says, as far as is known.
     pub(super) fn is_calm(&self) -> bool {
         self.rolling.is_none() && self.doubtful.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_left_astray_stays_ours_to_mend_whoever_changed_it_before_or_after() {
+        let (mut versions, node) = (IndexVersions::default(), NodeId::new("a"));
+        for (why, known) in [
+            (Doubt::Changed, Doubt::Changed),
+            (Doubt::Astray, Doubt::Astray),
+            (Doubt::Changed, Doubt::Astray),
+        ] {
+            versions.doubt(&node, why);
+            assert_eq!(versions.doubtful, [(node.clone(), known)].into());
+        }
+    }
+
+    #[test]
+    fn nothing_is_known_of_nodes_that_left_nor_of_indexes_that_never_were() {
+        let (here, left) = (NodeId::new("here"), NodeId::new("left"));
+        let mut versions = SettingsVersions::default();
+        let [committed, listed, orphan] = ["committed", "listed", "orphan"].map(PhysicalUid::new);
+        versions.commit(&committed, SettingsVersion(1), &[here.clone(), left.clone()].into());
+        for index in [&committed, &listed, &orphan] {
+            versions.change(index, |of_index| {
+                of_index.doubt(&here, Doubt::Changed);
+                of_index.doubt(&left, Doubt::Astray);
+            });
+        }
+        let orphans = versions.confine(|node| *node == here, |index| *index == listed);
+        assert_eq!(orphans, [(orphan.clone(), here.clone()), (orphan, left)]);
+        assert_eq!(versions.indexes.keys().collect::<Vec<_>>(), [&committed, &listed]);
+        for index in [&committed, &listed] {
+            assert_eq!(versions.indexes[index].doubtful, [(here.clone(), Doubt::Changed)].into());
+        }
+        assert_eq!(versions.indexes[&committed].nodes, [(here, SettingsVersion(1))].into());
     }
 }

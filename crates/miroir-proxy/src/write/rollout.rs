@@ -189,9 +189,11 @@ impl Rollouts {
         for seen in seen {
             commit.settings.extend(match seen {
                 Seen::AsItShould { index, node, turn } => self.broadcasts.plan_trust(&index, &node, turn),
+                // The index may have been deleted since.
                 Seen::Changed { index, node } => {
                     let why = Doubt::Changed;
-                    Some(SettingsChange::Doubted { index, node, why })
+                    let is_there = self.broadcasts.has(&index, &node);
+                    is_there.then_some(SettingsChange::Doubted { index, node, why })
                 }
             });
         }
@@ -200,7 +202,9 @@ impl Rollouts {
     /// A node has a change that was committed without it.
     fn advance(&self, commit: &mut Commit, task: TaskUid, node: NodeId) {
         let Some(broadcast) = self.broadcasts.broadcast(task) else { return };
-        let Some(version) = broadcast.version else { return };
+        let Some(version) = broadcast.version.filter(|_| self.broadcasts.has(&broadcast.index, &node)) else {
+            return;
+        };
         let at = OffsetDateTime::now_utc();
         commit.settings.push(SettingsChange::Advanced { index: broadcast.index, node, version, at });
     }

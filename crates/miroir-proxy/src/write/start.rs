@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use miroir_core::ids::{IndexUid, NodeId, TaskUid};
+use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, TaskUid};
 use miroir_core::rules::{Rule, RuleBook};
-use miroir_core::settings::Broadcast;
+use miroir_core::settings::{Broadcast, SettingsVersions};
 use miroir_core::task::{NewIndexRules, SyncState};
 use miroir_core::view::IndexEntry;
-use miroir_store::{Collection, NodeRecord, NodeTask, Store, StoreError};
+use miroir_store::{Collection, Commit, NodeRecord, NodeTask, SettingsChange, Store, StoreError};
 use serde_json::Value;
 use time::OffsetDateTime;
 use tokio::sync::{Notify, mpsc, watch};
@@ -64,7 +64,7 @@ pub async fn start(
     let ids = nodes.keys().cloned();
     let broadcasts =
         Broadcasts::new(config.settings, config.settings_metrics.clone(), Arc::clone(&view), ids);
-    broadcasts.restore(store.settings_versions().await?);
+    broadcasts.restore(load_versions(&*store, &catalog, &nodes).await?);
     let broadcasts = Arc::new(broadcasts);
     let decided = load_work(&store, &mut ledger, &node_tasks, (&nodes, &broadcasts)).await?;
     view.update(|view| {
@@ -77,6 +77,23 @@ pub async fn start(
     let log_id: Arc<str> = store.log_id().await?.into();
     let shared = Shared { store, membership, view, config, rules, log_id, broadcasts };
     Ok(shared.spawn(ledger, &nodes, decided))
+}
+
+/// What the store knows of settings, without what is about nodes or indexes that are no more.
+async fn load_versions(
+    store: &dyn Store,
+    catalog: &[IndexEntry],
+    nodes: &BTreeMap<NodeId, NodeRecord>,
+) -> Result<SettingsVersions, StoreError> {
+    let mut versions = store.settings_versions().await?;
+    let is_in_catalog = |index: &PhysicalUid| catalog.iter().any(|entry| entry.physical == *index);
+    let orphans = versions.confine(|node| nodes.contains_key(node), is_in_catalog);
+    if !orphans.is_empty() {
+        let trusted = |(index, node)| SettingsChange::Trusted { index, node };
+        let settings = orphans.into_iter().map(trusted).collect();
+        store.commit(Commit { settings, ..Commit::default() }).await?;
+    }
+    Ok(versions)
 }
 
 fn read_rules(records: BTreeMap<String, Value>) -> Result<BTreeMap<String, Rule>, StoreError> {

@@ -99,11 +99,15 @@ fn advance(
 }
 
 fn doubt(db: &Connection, index: &PhysicalUid, node: &NodeId, why: Doubt) -> Result<(), StoreError> {
-    db.prepare_cached(
-        "INSERT INTO settings_doubts (index_uid, node_id, why) VALUES (?1, ?2, ?3)
-         ON CONFLICT (index_uid, node_id) DO NOTHING",
-    )?
-    .execute(params![index.as_str(), node.as_str(), json(&why)?])?;
+    let sql = match why {
+        Doubt::Astray => {
+            "INSERT OR REPLACE INTO settings_doubts (index_uid, node_id, why) VALUES (?1, ?2, ?3)"
+        }
+        Doubt::Changed => {
+            "INSERT OR IGNORE INTO settings_doubts (index_uid, node_id, why) VALUES (?1, ?2, ?3)"
+        }
+    };
+    db.prepare_cached(sql)?.execute(params![index.as_str(), node.as_str(), json(&why)?])?;
     Ok(())
 }
 

@@ -10,33 +10,37 @@ use time::OffsetDateTime;
 use super::{Broadcasts, State};
 
 impl Broadcasts {
-    /// Keeps a node out of uniform covers of an index until its settings are known again.
+    /// Keeps a node out of uniform covers of an index until its settings are known again. Nothing if the index is gone.
     pub fn doubt(&self, index: &PhysicalUid, node: &NodeId, why: Doubt) {
         let mut state = self.state();
-        state.doubt(index, node, why);
-        self.show(&state);
+        if self.has(index, node) {
+            state.doubt(index, node, why);
+            self.show(&state);
+        }
     }
 
-    /// What a node has is a copy of what its peers have: nothing is known of its settings before they were read. Answers
-    /// what is to be stored of that.
+    /// What a node has is a copy of what its peers have, or what it had long ago: nothing is known of the settings of any of
+    /// its indexes before they were read, and what was read before says nothing. Answers what is to be stored of that.
     pub fn doubt_all(&self, node: &NodeId) -> Vec<SettingsChange> {
         self.forget_repairs(node);
         let mut state = self.state();
-        let known = state.versions.indexes.iter().filter(|(_, versions)| versions.nodes.contains_key(node));
-        let why = Doubt::Astray;
-        let doubted = |(index, _): (&PhysicalUid, _)| SettingsChange::Doubted {
-            index: index.clone(),
-            node: node.clone(),
-            why,
-        };
-        let changes: Vec<SettingsChange> = known.map(doubted).collect();
-        for change in &changes {
-            if let SettingsChange::Doubted { index, node, why } = change {
-                state.doubt(index, node, *why);
-            }
+        let view = self.view.load();
+        let held = view.indexes.values().filter(|entry| entry.placement.shard_count_of(node) > 0);
+        let indexes: Vec<PhysicalUid> = held.map(|entry| entry.physical.clone()).collect();
+        for index in &indexes {
+            state.turn(index, &[node.clone()].into());
+            state.doubt(index, node, Doubt::Astray);
         }
         self.show(&state);
-        changes
+        let doubted = |index| SettingsChange::Doubted { index, node: node.clone(), why: Doubt::Astray };
+        indexes.into_iter().map(doubted).collect()
+    }
+
+    /// Whether the catalog says that the node has a part of the index. That changes only by [`Self::end`].
+    pub fn has(&self, index: &PhysicalUid, node: &NodeId) -> bool {
+        let view = self.view.load();
+        let mut known = view.indexes.values();
+        known.any(|entry| entry.physical == *index && entry.placement.shard_count_of(node) > 0)
     }
 
     /// A node that was to be read back will not be: nobody knows its settings. Answers what is to be stored of that.

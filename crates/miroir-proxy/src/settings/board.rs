@@ -24,7 +24,7 @@ use time::OffsetDateTime;
 use tokio::sync::watch;
 
 use self::repairs::Repairs;
-use self::retries::PutOff;
+use super::put_off::PutOff;
 use super::{SettingsConfig, SettingsMetrics};
 use crate::cluster::ViewCell;
 

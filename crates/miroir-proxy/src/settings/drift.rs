@@ -6,24 +6,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use miroir_core::ids::{NodeId, PhysicalUid};
 use miroir_core::settings::Doubt;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::node::{Failure, Found, read_back, wait_for};
+use super::put_off::PutOff;
 use super::repair::send_repair;
 use super::{Broadcasts, Targets};
 use crate::cluster::{Membership, Node, ViewCell};
 
 /// How often to look for nodes that are known to differ.
 const LOOK: Duration = Duration::from_millis(200);
-
-/// Before a node that did not take a repair is tried again; twice as long each time.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_mins(1));
 
 /// An index on a node.
 pub type Pair = (PhysicalUid, NodeId);
@@ -109,19 +107,19 @@ impl Drift {
     }
 
     async fn recover_node(&self, node: &NodeId, seen: &mpsc::Sender<Seen>) {
-        let mut waiting: BTreeMap<PhysicalUid, (Instant, Duration)> = BTreeMap::new();
+        let mut waiting: BTreeMap<PhysicalUid, PutOff> = BTreeMap::new();
         loop {
             sleep(LOOK).await;
             let doubtful = self.doubtful(node);
             waiting.retain(|index, _| doubtful.contains(index));
             for index in doubtful {
-                let (next, pause) = waiting.get(&index).copied().unwrap_or((Instant::now(), PAUSES.0));
-                if Instant::now() < next {
+                let put_off = waiting.get(&index).copied();
+                if put_off.is_some_and(|it| it.waits(Instant::now())) {
                     continue;
                 }
                 let pair = (index, node.clone());
                 if !self.look(&pair, seen).await {
-                    waiting.insert(pair.0, (Instant::now() + pause, (pause * 2).min(PAUSES.1)));
+                    waiting.insert(pair.0, PutOff::again(put_off.as_ref(), Instant::now()));
                 }
             }
         }

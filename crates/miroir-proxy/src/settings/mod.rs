@@ -19,6 +19,7 @@ mod drift;
 mod frozen;
 mod metrics;
 mod node;
+mod put_off;
 mod repair;
 mod report;
 mod verifier;

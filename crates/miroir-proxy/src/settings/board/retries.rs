@@ -2,22 +2,13 @@
 //! node that comes to it later is tried again by itself, ever more seldom, and is not read before it has the change.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use miroir_core::ids::{NodeId, PhysicalUid, TaskUid};
 use miroir_core::settings::{Broadcast, NodeEvent, Phase, PhaseEvent, SettingsHash};
 
 use super::{Broadcasts, Job, State};
-
-/// Before a node that comes late and differs is tried again; twice as long each time.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_mins(1));
-
-/// When a node is tried again, and how long it waited for that.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct PutOff {
-    until: Instant,
-    pause: Duration,
-}
+use crate::settings::put_off::PutOff;
 
 impl Broadcasts {
     /// A node differs from a change whatever was sent. Answers how the change stands, to be stored, if it is over.
@@ -35,8 +26,8 @@ impl Broadcasts {
             return None;
         }
         let earlier = state.put_off.get(&(task, node.clone()));
-        let pause = earlier.map_or(PAUSES.0, |earlier| (earlier.pause * 2).min(PAUSES.1));
-        state.put_off.insert((task, node.clone()), PutOff { until: now + pause, pause });
+        let put_off = PutOff::again(earlier, now);
+        state.put_off.insert((task, node.clone()), put_off);
         Some(broadcast)
     }
 
@@ -50,7 +41,7 @@ impl Broadcasts {
         let frozen: Vec<TaskUid> = frozen.into_iter().flatten().collect();
         state.retries.extend(&frozen);
         let late = state.put_off.iter_mut().filter(|((task, _), _)| tasks.contains(task));
-        let hurried = late.map(|(_, put_off)| put_off.until = Instant::now()).count();
+        let hurried = late.map(|(_, put_off)| put_off.hurry(Instant::now())).count();
         !frozen.is_empty() || hurried > 0
     }
 
@@ -84,7 +75,7 @@ impl State {
         if !given_up {
             return true;
         }
-        let waits = self.put_off.get(&(job.task, job.node.clone())).is_some_and(|it| now < it.until);
+        let waits = self.put_off.get(&(job.task, job.node.clone())).is_some_and(|it| it.waits(now));
         if waits || !live.broadcast.phase.is_over() {
             return false;
         }

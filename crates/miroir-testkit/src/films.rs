@@ -62,9 +62,18 @@ pub async fn broadcasts(client: &Client, index: &str) -> Result<Value> {
 
 /// Waits until what the operator sees of an index's settings is as wanted.
 pub async fn wait_for(cluster: &Cluster, index: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
+    wait_until(cluster, &format!("/_miroir/indexes/{index}/settings/broadcast"), wanted).await
+}
+
+/// Waits until what the operator sees of the nodes is as wanted.
+pub async fn wait_for_topology(cluster: &Cluster, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
+    wait_until(cluster, "/_miroir/topology", wanted).await
+}
+
+async fn wait_until(cluster: &Cluster, path: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
     let deadline = Instant::now() + DEADLINE;
     loop {
-        let seen = broadcasts(cluster.client(), index).await?;
+        let seen = cluster.client().get(path).await?.success()?;
         if wanted(&seen) {
             return Ok(seen);
         }

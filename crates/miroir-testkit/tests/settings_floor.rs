@@ -3,10 +3,10 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panic")]
 
-use std::time::{Duration, Instant};
-
 use miroir_testkit::client::{Client, Reply};
-use miroir_testkit::films::{SETTINGS, add_films, all_at, changed, relayed_films, wait_for};
+use miroir_testkit::films::{
+    SETTINGS, add_films, all_at, changed, relayed_films, wait_for, wait_for_topology,
+};
 use miroir_testkit::sandbox::{Cluster, Meddling, Rule, nodes_are_real};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -14,7 +14,6 @@ use serde_json::{Value, json};
 const VERSION: &str = "x-miroir-settings-version";
 const FLOOR: &str = "x-miroir-min-settings-version";
 const STALE: Option<&str> = Some("miroir_settings_version_stale");
-const DEADLINE: Duration = Duration::from_mins(1);
 
 /// Searches of every kind for all documents of these indexes, with this floor.
 async fn search(client: &Client, indexes: &[&str], floor: &str) -> Vec<Reply> {
@@ -53,15 +52,7 @@ async fn assert_stale(client: &Client, indexes: &[&str], floor: &str) {
 }
 
 async fn wait_for_status(cluster: &Cluster, node: usize, status: &str) {
-    let deadline = Instant::now() + DEADLINE;
-    loop {
-        let topology = cluster.client().get("/_miroir/topology").await.unwrap().body;
-        if topology["nodes"][node]["status"] == status {
-            return;
-        }
-        assert!(Instant::now() < deadline, "{topology}\n{}", cluster.proxy_log());
-        tokio::time::sleep(Duration::from_millis(30)).await;
-    }
+    wait_for_topology(cluster, |topology| topology["nodes"][node]["status"] == status).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,17 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panic")]
 
-use std::time::{Duration, Instant};
-
 use miroir_testkit::client::{Client, Reply};
-use miroir_testkit::films::{SETTINGS, all_at, change, changed, succeed, wait_for};
+use miroir_testkit::films::{SETTINGS, all_at, change, changed, succeed, wait_for, wait_for_topology};
 use miroir_testkit::sandbox::{Cluster, Meddling, Rule, Topology, nodes_are_real};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 const VERSION: &str = "x-miroir-settings-version";
 const FLOOR: &str = "x-miroir-min-settings-version";
-const DEADLINE: Duration = Duration::from_mins(1);
 
 /// Three nodes with two copies, and films that every kind of search finds.
 async fn films() -> Cluster {
@@ -113,11 +110,8 @@ async fn a_node_that_lacks_the_commit_answers_no_kind_of_search_from_it_on() {
     cluster.relay(2).wait_for_match().await.unwrap();
     assert_answered(&client, "2", "2", "while two nodes have it").await;
     cluster.kill_node(0).unwrap();
-    let deadline = Instant::now() + DEADLINE;
-    while client.get("/_miroir/topology").await.unwrap().body["nodes"][0]["status"] != "unreachable" {
-        assert!(Instant::now() < deadline, "the death was not noticed\n{}", cluster.proxy_log());
-        tokio::time::sleep(Duration::from_millis(30)).await;
-    }
+    let is_dead = |topology: &Value| topology["nodes"][0]["status"] == "unreachable";
+    wait_for_topology(&cluster, is_dead).await.unwrap();
     assert_stale(&client, "2", "when one of the two is dead").await;
     for (name, reply) in searches(&client, "1").await {
         // The document that others are to be similar to may be on the nodes that are not read.
@@ -127,9 +121,6 @@ async fn a_node_that_lacks_the_commit_answers_no_kind_of_search_from_it_on() {
     cluster.relay(2).clear();
     cluster.restart_node(0).await.unwrap();
     wait_for(&cluster, "films", |seen| seen["node_versions"] == all_at(2)).await.unwrap();
-    while client.get("/_miroir/topology").await.unwrap().body["degraded_node_count"] != 0 {
-        assert!(Instant::now() < deadline, "they are not back\n{}", cluster.proxy_log());
-        tokio::time::sleep(Duration::from_millis(30)).await;
-    }
+    wait_for_topology(&cluster, |topology| topology["degraded_node_count"] == 0).await.unwrap();
     assert_answered(&client, "2", "2", "when all are back").await;
 }

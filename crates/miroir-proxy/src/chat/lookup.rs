@@ -12,11 +12,10 @@ use miroir_core::error::{ErrorCode, ResponseError};
 use miroir_core::ids::IndexUid;
 use miroir_core::search::SearchRequest;
 use miroir_core::view::{IndexEntry, View};
-use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use crate::cluster::Cluster;
-use crate::http::{App, Bearer, HttpError, Search, check_reserved};
+use crate::http::{App, Bearer, HttpError, Search, check_reserved, existing};
 use crate::read::{ListingRequest, list_documents};
 use crate::search::{Original, explain, read_uniformly, run_search};
 
@@ -52,11 +51,7 @@ async fn search(app: &App, caller: &Bearer, arguments: &SearchArguments) -> Resu
     let parameters = entry.settings.get("chat").map(|chat| &chat["searchParameters"]);
     let mut body = arguments.body(parameters);
     caller.authorize::<Search>(app, &uid)?.confine(&uid, &mut body)?;
-    let original = Original {
-        method: Method::POST,
-        path: "/search".to_owned(),
-        body: Some(Value::Object(body.clone()).to_string().into()),
-    };
+    let original = Original::search(&body);
     let Ok(request) = SearchRequest::parse(body) else {
         return Err(explain(&app.cluster, entry, &original).await);
     };
@@ -69,11 +64,6 @@ async fn search(app: &App, caller: &Bearer, arguments: &SearchArguments) -> Resu
     };
     let (found, _) = read_uniformly(cluster, &view, [uid.clone()], None, ask).await?;
     Ok(found)
-}
-
-fn existing<'a>(view: &'a View, uid: &IndexUid) -> Result<&'a Arc<IndexEntry>, HttpError> {
-    let missing = || HttpError::new(ErrorCode::IndexNotFound, format!("Index `{uid}` not found."));
-    view.index(uid).ok_or_else(missing)
 }
 
 /// The documents that are found, with all of their fields: templates may use what clients don't see.
@@ -115,6 +105,10 @@ fn displaying_all(entry: &IndexEntry) -> IndexEntry {
     entry
 }
 
+fn id_of(entry: &IndexEntry, document: &Map<String, Value>) -> Option<String> {
+    canonical_id(document.get(entry.primary_key.as_deref()?)?)
+}
+
 /// The same documents with the fields that a node hides from searches. Where it hides the primary key too, they stay as they
 /// are.
 async fn complete(
@@ -123,7 +117,7 @@ async fn complete(
     entry: &IndexEntry,
     documents: Vec<Map<String, Value>>,
 ) -> Result<Vec<Map<String, Value>>, HttpError> {
-    let id = |document: &Map<String, Value>| canonical_id(document.get(entry.primary_key.as_deref()?)?);
+    let id = |document: &Map<String, Value>| id_of(entry, document);
     let ids: Vec<String> = documents.iter().filter_map(id).collect();
     let body = json!({ "ids": ids, "limit": ids.len() });
     let Some(request) = body.as_object().cloned().and_then(ListingRequest::parse) else {
@@ -150,10 +144,11 @@ fn present(entry: &IndexEntry, documents: &[Map<String, Value>]) -> Result<Found
         HttpError::new(ErrorCode::InvalidChatSettingDocumentTemplate, error.to_string())
     };
     let template = DocumentTemplate::of(&entry.settings).map_err(refuse)?;
-    let id = |document: &Map<String, Value>| canonical_id(document.get(entry.primary_key.as_deref()?)?);
     let texts: Result<Vec<String>, HttpError> = documents
         .iter()
-        .map(|document| template.render(&id(document).unwrap_or_default(), document).map_err(refuse))
+        .map(|document| {
+            template.render(&id_of(entry, document).unwrap_or_default(), document).map_err(refuse)
+        })
         .collect();
     let seen = documents.iter().map(|document| displayed_only(document, &entry.settings)).collect();
     Ok(Found { documents: seen, text: texts?.join("\n") })

@@ -6,7 +6,6 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use miroir_core::chat::{IndexOffer, facet_lines};
 use miroir_core::search::{MultiRequest, NotUnderstood, SearchRequest};
 use miroir_core::view::{IndexEntry, View};
-use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use crate::cluster::Cluster;
@@ -96,11 +95,7 @@ async fn count(
     if entry.placement.is_scattered() {
         let mut body = confined.clone();
         body.extend([("limit".to_owned(), json!(0)), ("facets".to_owned(), json!(["*"]))]);
-        let original = Original {
-            method: Method::POST,
-            path: "/search".to_owned(),
-            body: Some(Value::Object(body.clone()).to_string().into()),
-        };
+        let original = Original::search(&body);
         let request = SearchRequest::parse(body).map_err(unreadable)?;
         return run_search(cluster, view, &counting_more(entry), &request, &original).await;
     }

@@ -40,6 +40,7 @@ pub use edge::{list_methods, refuse_methods};
 pub use error::HttpError;
 pub use plain_path::with_plain_path;
 pub(crate) use reserved::check_search as check_reserved;
+pub(crate) use routes::existing;
 
 /// What handlers share.
 #[derive(Debug, Clone)]

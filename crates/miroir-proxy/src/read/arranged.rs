@@ -94,7 +94,7 @@ impl Arranged<'_> {
     }
 
     fn page_of(&self, ids: impl Iterator<Item = String>) -> Vec<String> {
-        let (offset, limit) = (places(self.request.offset), places(self.request.limit));
+        let (offset, limit) = self.request.window();
         ids.skip(offset).take(limit).collect()
     }
 
@@ -174,12 +174,8 @@ impl Arranged<'_> {
         body: impl Fn(&CoverPart) -> Map<String, Value>,
     ) -> Result<Vec<NodeReply>, HttpError> {
         let path = format!("/indexes/{}/documents/fetch", self.entry.physical);
-        let request = |part: &CoverPart| {
-            let mut body = body(part);
-            // The network is Miroir's; the node is asked for what it has.
-            body.shift_remove("useNetwork");
-            NodeRequest::post(path.as_str()).json(Value::Object(body).to_string())
-        };
+        let request =
+            |part: &CoverPart| NodeRequest::post(path.as_str()).json(Value::Object(body(part)).to_string());
         let answered = ask_shards(self.cluster, self.view, self.entry, shards, request).await?;
         let replies = answered.into_iter().map(|(_, reply)| match reply.status {
             StatusCode::OK => Ok(reply),
@@ -206,10 +202,6 @@ fn add_fields<'a>(body: &mut Map<String, Value>, fields: impl Iterator<Item = &'
         names.extend(fields.map(str::to_owned));
         body.insert("fields".to_owned(), json!(names));
     }
-}
-
-fn places(number: u64) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 #[derive(Deserialize)]

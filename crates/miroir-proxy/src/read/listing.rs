@@ -35,7 +35,9 @@ pub struct ListingRequest {
 
 impl ListingRequest {
     /// `None` when a node must say what is wrong with the window.
-    pub fn parse(body: Map<String, Value>) -> Option<Self> {
+    pub fn parse(mut body: Map<String, Value>) -> Option<Self> {
+        // The network is Miroir's; nodes are asked for what they have.
+        body.shift_remove("useNetwork");
         let count = |key: &str, default| match body.get(key) {
             None | Some(Value::Null) => Some(default),
             Some(value) => value.as_u64(),
@@ -49,6 +51,12 @@ impl ListingRequest {
         Some(self.body.get("ids")?.as_array()?.iter().filter_map(canonical_id).collect())
     }
 
+    /// The client's offset and limit, as places in a list.
+    pub(super) fn window(&self) -> (usize, usize) {
+        let places = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        (places(self.offset), places(self.limit))
+    }
+
     fn is_sorted(&self) -> bool {
         self.body.get("sort").and_then(Value::as_array).is_some_and(|sort| !sort.is_empty())
     }
@@ -56,8 +64,6 @@ impl ListingRequest {
     /// The request for one stretch of one shard.
     fn to_shard(&self, entry: &IndexEntry, stretch: Stretch) -> NodeRequest {
         let mut body = self.body.clone();
-        // The network is Miroir's; the node is asked for what it has.
-        body.shift_remove("useNetwork");
         body.insert("offset".to_owned(), json!(stretch.offset));
         body.insert("limit".to_owned(), json!(stretch.limit));
         if let Some(shard) = marker::selection_filter([stretch.shard], entry.shards) {
@@ -141,10 +147,9 @@ async fn sorted_page(
     let total = pages.iter().map(|page| page.total).sum();
     let criteria = sort_criteria(&request.body);
     let merged = order_documents(&criteria, pages.into_iter().map(|page| page.documents).collect());
-    let window = usize::try_from(request.offset).unwrap_or(usize::MAX);
-    let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
+    let (offset, limit) = request.window();
     let selection = miroir_core::search::listed_fields(fields.as_ref());
-    let page = merged.into_iter().skip(window).take(limit).map(|it| select_listed(&selection, it)).collect();
+    let page = merged.into_iter().skip(offset).take(limit).map(|it| select_listed(&selection, it)).collect();
     Ok((page, total))
 }
 

@@ -26,11 +26,15 @@ pub struct Original {
 }
 
 impl Original {
+    /// A search with this body.
+    pub fn search(body: &Map<String, Value>) -> Self {
+        Self { method: Method::POST, path: "/search".to_owned(), body: Some(json_bytes(body)) }
+    }
+
     /// The same with a body that a token has confined, and that a `GET` could not carry.
     pub fn confined(self, body: &Map<String, Value>) -> Self {
         let path = self.path.split('?').next().unwrap_or_default().to_owned();
-        let body = serde_json::to_vec(body).expect("a map of values is JSON").into();
-        Self { method: Method::POST, path, body: Some(body) }
+        Self { method: Method::POST, path, body: Some(json_bytes(body)) }
     }
 
     pub(super) fn to_request(&self, entry: &IndexEntry) -> NodeRequest {
@@ -45,6 +49,10 @@ impl Original {
             None => request,
         }
     }
+}
+
+fn json_bytes(body: &Map<String, Value>) -> bytes::Bytes {
+    serde_json::to_vec(body).expect("a map of values is JSON").into()
 }
 
 /// The error that one Meilisearch would have given. Falls back to the refusal when the node is gone meanwhile.

@@ -4,7 +4,6 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use miroir_core::error::ErrorCode;
 use miroir_core::search::{MultiRequest, SearchRequest, SubQuery};
 use miroir_core::view::View;
-use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use super::faults::{check_form, inside, missing_index};
@@ -65,9 +64,7 @@ async fn run_one(
     body.shift_remove("useNetwork");
     let request = SearchRequest::parse(body)
         .map_err(|what| HttpError::Unreadable(format!("{what}, and no node says so")))?;
-    let bytes =
-        serde_json::to_vec(&request.body).map_err(|error| HttpError::Unreadable(error.to_string()))?;
-    let original = Original { method: Method::POST, path: "/search".to_owned(), body: Some(bytes.into()) };
+    let original = Original::search(&request.body);
     let found = run_reaching((cluster, view), entry, &request, &original, asking, &reach).await;
     let mut answer = found.map_err(refuse)?;
     let mut body = Map::from_iter([("indexUid".to_owned(), json!(query.index))]);

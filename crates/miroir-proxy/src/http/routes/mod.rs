@@ -79,7 +79,8 @@ pub(super) fn own_metrics() -> Router<App> {
     admin::open_metrics()
 }
 
-fn existing<'a>(view: &'a View, uid: &IndexUid) -> Result<&'a Arc<IndexEntry>, HttpError> {
+/// The index of this name.
+pub(crate) fn existing<'a>(view: &'a View, uid: &IndexUid) -> Result<&'a Arc<IndexEntry>, HttpError> {
     view.index(uid)
         .ok_or_else(|| HttpError::new(ErrorCode::IndexNotFound, format!("Index `{uid}` not found.")))
 }

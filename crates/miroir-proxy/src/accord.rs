@@ -61,8 +61,8 @@ async fn look_at(node: &Node, wanted: &BTreeMap<String, bool>) {
     }
 }
 
-async fn ask(node: &Node, path: &str) -> Option<Value> {
-    let reply = node.send(NodeRequest::get(path), TIMEOUT).await.ok()?;
+async fn ask(node: &Node, path: &'static str) -> Option<Value> {
+    let reply = node.send(NodeRequest::get(path).briefly(), TIMEOUT).await.ok()?;
     reply.status.is_success().then(|| serde_json::from_slice(&reply.body).ok())?
 }
 

@@ -19,7 +19,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-pub use id::{canonical_id, find_document_id};
+pub use id::{canonical_id, find_document_id, is_valid_id};
 pub use judge::{
     Batch, BatchError, Demands, DocumentIds, Existing, Judged, JudgedBatch, judge_batch, partition,
     replaced_later, shards_of_part,

@@ -3,6 +3,7 @@
 //!
 //! Everything that does not concern sharding passes through untouched, so parameters that Miroir does not know work.
 
+mod answer;
 mod attributes;
 mod facet_search;
 mod federated;
@@ -16,6 +17,7 @@ mod request;
 mod rewrite;
 mod similar;
 
+pub use answer::is_answer;
 pub use attributes::Shown;
 pub use facet_search::{
     FacetHitsPlan, FacetSearchPlan, FacetSearchRequest, facet_search_parts, merge_facet_search,

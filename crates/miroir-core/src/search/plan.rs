@@ -56,11 +56,11 @@ pub enum Route {
 
 impl Route {
     /// What follows the index in the path.
-    pub const fn suffix(self) -> &'static str {
+    pub const fn segment(self) -> &'static str {
         match self {
-            Self::Search => "/search",
-            Self::FacetSearch => "/facet-search",
-            Self::Similar => "/similar",
+            Self::Search => "search",
+            Self::FacetSearch => "facet-search",
+            Self::Similar => "similar",
         }
     }
 }

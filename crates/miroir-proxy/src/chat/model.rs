@@ -9,11 +9,11 @@ use futures_util::{Stream, StreamExt};
 use mime::Mime;
 use miroir_core::chat::{Chunk, MistralFault, OpenAiFault, StreamFault, Workspace};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
-use reqwest::redirect::Policy;
 use reqwest::{Response, StatusCode};
 use thiserror::Error;
 
 use super::fresh;
+use crate::outward::client_builder;
 
 /// How long a model's server may take to take a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -40,12 +40,10 @@ pub struct Models(reqwest::Client);
 impl Models {
     /// Fails where there is no HTTP client to be had.
     pub fn new() -> Result<Self, reqwest::Error> {
-        reqwest::Client::builder()
+        client_builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(SILENCE)
             .timeout(LONGEST)
-            // The key and the talk are for the server that the workspace names.
-            .redirect(Policy::none())
             .build()
             .map(Self)
     }

@@ -93,8 +93,9 @@ async fn look(node: &Node, membership: &Membership, timeout: Duration) -> Result
 
 /// The node's version, if it says. `Err` says what is wrong with the node.
 async fn check(node: &Node, timeout: Duration) -> Result<Option<String>, String> {
-    let ask =
-        async |path| node.send(NodeRequest::get(path), timeout).await.map_err(|error| error.to_string());
+    let ask = async |path: &'static str| {
+        node.send(NodeRequest::get(path).briefly(), timeout).await.map_err(|error| error.to_string())
+    };
     let health = ask("/health").await?;
     if !health.status.is_success() {
         return Err(format!("its health check was answered with {}", health.status));

@@ -9,15 +9,19 @@ use crate::config::UnavailableShardPolicy;
 use crate::observe::ScatterMetrics;
 
 mod complaints;
+mod form;
 mod health;
 mod membership;
 mod node;
+mod path;
 mod state;
 
 pub use complaints::Complaints;
+pub use form::Form;
 pub use health::{HealthPolicy, check_health_once, run_health_checks};
 pub use membership::{Membership, Sighting, Standing};
-pub use node::{Node, NodeError, NodeReply, NodeRequest, UnusableNode};
+pub use node::{AnswerSize, Node, NodeError, NodeReply, NodeRequest, UnusableNode};
+pub use path::{NodePath, Unaddressable};
 pub use state::ViewCell;
 
 /// What a request handler needs to read from the nodes.

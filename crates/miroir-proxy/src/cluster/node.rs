@@ -9,7 +9,10 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, Header
 use reqwest::{Method, StatusCode};
 use thiserror::Error;
 
+use super::form::Form;
+use super::path::{NodePath, Unaddressable};
 use crate::observe::{NodeMetrics, operation};
+use crate::outward::{UnreadAnswer, client_builder, read_at_most};
 
 /// Idle connections kept to one node: enough for a burst, few enough to hold open for nothing.
 const IDLE_CONNECTIONS: usize = 64;
@@ -22,27 +25,53 @@ const IDLE_TIME: Duration = Duration::from_secs(4);
 pub struct NodeRequest {
     /// HTTP method.
     pub method: Method,
-    /// Path and query, beginning with `/`.
-    pub path: String,
+    /// Path and query.
+    pub path: NodePath,
     /// Headers besides the node's key.
     pub headers: HeaderMap,
     /// The body; empty for none.
     pub body: Bytes,
+    /// The largest answer that is read.
+    pub answer: AnswerSize,
+    /// What a successful answer has to look like.
+    pub form: Form,
+}
+
+/// How large a good answer can be. What is longer is no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnswerSize {
+    /// An answer that speaks of one thing: a health, a version, a task.
+    Word,
+    /// Documents, settings, lists: as much as one Meilisearch may have to say.
+    Page,
+}
+
+impl AnswerSize {
+    /// The most bytes.
+    pub const fn bytes(self) -> usize {
+        match self {
+            Self::Word => 1 << 20,
+            Self::Page => 256 << 20,
+        }
+    }
 }
 
 impl NodeRequest {
     /// A request without a body.
-    pub fn new(method: Method, path: impl Into<String>) -> Self {
-        Self { method, path: path.into(), headers: HeaderMap::new(), body: Bytes::new() }
+    pub fn new(method: Method, path: impl Into<NodePath>) -> Self {
+        let path = path.into();
+        let form = Form::of(&method, &path);
+        let (headers, body) = (HeaderMap::new(), Bytes::new());
+        Self { method, path, headers, body, answer: AnswerSize::Page, form }
     }
 
     /// A `GET`.
-    pub fn get(path: impl Into<String>) -> Self {
+    pub fn get(path: impl Into<NodePath>) -> Self {
         Self::new(Method::GET, path)
     }
 
     /// A `POST`.
-    pub fn post(path: impl Into<String>) -> Self {
+    pub fn post(path: impl Into<NodePath>) -> Self {
         Self::new(Method::POST, path)
     }
 
@@ -58,6 +87,18 @@ impl NodeRequest {
         self.headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         self.body = body.into();
         self
+    }
+
+    /// The same request, of which a short answer is expected.
+    #[must_use]
+    pub fn briefly(self) -> Self {
+        Self { answer: AnswerSize::Word, ..self }
+    }
+
+    /// The same request, whose answer is checked by whoever asks.
+    #[must_use]
+    pub fn unchecked(self) -> Self {
+        Self { form: Form::Any, ..self }
     }
 
     /// The same request with one more header.
@@ -134,12 +175,36 @@ pub enum NodeError {
         /// The error's text.
         reason: String,
     },
+    /// The answer was longer than any good one: the node is broken, or is no Meilisearch.
+    #[error("node `{node}` answered with more than {limit} bytes, and the rest was not read")]
+    TooLong {
+        /// Who was asked.
+        node: NodeId,
+        /// How many bytes are read.
+        limit: usize,
+    },
+    /// The answer claims success and is none: the node is broken, or is no Meilisearch.
+    #[error("node `{node}` answered out of form: {reason}")]
+    OutOfForm {
+        /// Who was asked.
+        node: NodeId,
+        /// What is wrong with the answer.
+        reason: String,
+    },
+    /// The request has a path that would reach the node as another one.
+    #[error("the request was not sent to node `{node}`: {reason}")]
+    NotSent {
+        /// Who was to be asked.
+        node: NodeId,
+        /// Why not.
+        reason: Unaddressable,
+    },
 }
 
 impl NodeError {
     /// Whether the node may have acted on the request.
     pub fn may_have_been_seen(&self) -> bool {
-        matches!(self, Self::NoAnswer { .. })
+        matches!(self, Self::NoAnswer { .. } | Self::TooLong { .. } | Self::OutOfForm { .. })
     }
 }
 
@@ -166,7 +231,7 @@ impl Node {
     /// When the key can't stand in a header or the TLS backend can't be loaded.
     pub fn new(id: NodeId, address: &str, key: Option<&str>) -> Result<Self, UnusableNode> {
         let authorization = key.map(bearer).transpose()?;
-        let client = reqwest::Client::builder()
+        let client = client_builder()
             .pool_max_idle_per_host(IDLE_CONNECTIONS)
             .pool_idle_timeout(IDLE_TIME)
             .tcp_nodelay(true)
@@ -202,7 +267,7 @@ impl Node {
     /// Sends one request and reads the whole answer within `deadline`. Dropping the future gives the request up; the
     /// node may still act on it.
     pub async fn send(&self, request: NodeRequest, deadline: Duration) -> Result<NodeReply, NodeError> {
-        let operation = operation(&request.path);
+        let operation = operation(request.path.path());
         let began = Instant::now();
         let answer = self.exchange(request, deadline).await;
         self.metrics.note(&self.id, operation, began.elapsed(), &answer);
@@ -214,9 +279,11 @@ impl Node {
         if let Some(value) = &self.authorization {
             headers.insert(AUTHORIZATION, value.clone());
         }
+        let url = request.path.at(&self.address);
+        let url = url.map_err(|reason| NodeError::NotSent { node: self.id.clone(), reason })?;
         let response = self
             .client
-            .request(request.method, format!("{}{}", self.address, request.path))
+            .request(request.method, url)
             .headers(headers)
             .timeout(deadline)
             .body(request.body)
@@ -225,7 +292,15 @@ impl Node {
             .map_err(|error| self.failed(&error))?;
         let status = response.status();
         let content_type = response.headers().get(CONTENT_TYPE).cloned();
-        let body = response.bytes().await.map_err(|error| self.failed(&error))?;
+        let body = read_at_most(response, request.answer.bytes()).await.map_err(|unread| match unread {
+            UnreadAnswer::Broken(error) => self.failed(&error),
+            UnreadAnswer::TooLong(limit) => NodeError::TooLong { node: self.id.clone(), limit },
+        })?;
+        if status.is_success()
+            && let Err(error) = request.form.check(&body)
+        {
+            return Err(NodeError::OutOfForm { node: self.id.clone(), reason: error.to_string() });
+        }
         Ok(NodeReply { status, content_type, body })
     }
 

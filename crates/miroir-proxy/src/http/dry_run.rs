@@ -13,6 +13,9 @@ use crate::cluster::{Cluster, NodeReply, NodeRequest};
 /// No index can be called this.
 pub(super) const NOBODY: &str = "~";
 
+/// Any index will do: what is asked of it changes nothing.
+pub(super) const ANY_INDEX: &str = "miroir";
+
 /// An index could be called this, and none is.
 pub(super) const NO_INDEX: &str = "miroir-has-no-such-index";
 

@@ -8,15 +8,12 @@ use miroir_core::error::ErrorCode;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
-use super::dry_run::ask_any;
+use super::dry_run::{ANY_INDEX, ask_any};
 use super::error::HttpError;
 use crate::cluster::{Cluster, NodeReply, NodeRequest};
 
 /// Nobody has an index, an embedder or an attribute of this name; as the name of an embedder it comes last.
 const POISON: &str = "~miroir";
-
-/// Any index will do: nothing is done to it.
-const ANY_INDEX: &str = "miroir";
 
 /// Settings of which parts are looked at only then.
 const LATE: [&str; 4] = ["embedders", "chat", "foreignKeys", "rankingRules"];
@@ -37,7 +34,7 @@ pub(super) async fn check_deletion_filter(cluster: &Cluster, filter: &Value) -> 
         return refused("Sending an empty filter is forbidden.".to_owned());
     }
     conditions.push(json!(format!("'{POISON}' >")));
-    let request = NodeRequest::post(format!("/indexes/{ANY_INDEX}/documents/delete"))
+    let request = NodeRequest::post(["indexes", ANY_INDEX, "documents", "delete"])
         .json(json!({ "filter": conditions }).to_string());
     judge(ask_any(cluster, request).await)
 }
@@ -66,7 +63,7 @@ pub(super) async fn check_late_settings(
     };
     embedders.insert(POISON.to_owned(), json!({ "source": "userProvided", "dimensions": 0 }));
     patch.insert("embedders".to_owned(), Value::Object(embedders));
-    let request = NodeRequest::new(Method::PATCH, format!("/indexes/{ANY_INDEX}/settings"))
+    let request = NodeRequest::new(Method::PATCH, ["indexes", ANY_INDEX, "settings"])
         .json(Value::Object(patch).to_string());
     judge(ask_any(cluster, request).await)
 }

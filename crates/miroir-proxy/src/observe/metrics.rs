@@ -22,6 +22,8 @@ const FAN_OUTS: [f64; 8] = [1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 16.0, 32.0];
 
 const UNREACHABLE: &str = "unreachable";
 const NO_ANSWER: &str = "no_answer";
+const OUT_OF_FORM: &str = "out_of_form";
+const NOT_SENT: &str = "not_sent";
 const SERVER_ERROR: &str = "server_error";
 
 type Timings<L> = Family<L, Histogram, fn() -> Histogram>;
@@ -160,7 +162,7 @@ impl Default for NodeMetrics {
 impl NodeMetrics {
     /// Begins to count a node's errors, at 0: a rate needs a value before the first error.
     pub fn begin(&self, node: &NodeId) {
-        for error_type in [UNREACHABLE, NO_ANSWER, SERVER_ERROR] {
+        for error_type in [UNREACHABLE, NO_ANSWER, SERVER_ERROR, OUT_OF_FORM, NOT_SENT] {
             drop(self.errors.get_or_create(&NodeFailure { node_id: node.to_string(), error_type }));
         }
     }
@@ -181,6 +183,8 @@ impl NodeMetrics {
             Ok(_) => return,
             Err(NodeError::Unreachable { .. }) => UNREACHABLE,
             Err(NodeError::NoAnswer { .. }) => NO_ANSWER,
+            Err(NodeError::TooLong { .. } | NodeError::OutOfForm { .. }) => OUT_OF_FORM,
+            Err(NodeError::NotSent { .. }) => NOT_SENT,
         };
         self.errors.get_or_create(&NodeFailure { node_id, error_type }).inc();
     }

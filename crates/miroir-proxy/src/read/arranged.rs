@@ -25,7 +25,7 @@ use serde_json::{Map, Value, json};
 use super::ask::ask_shards;
 use super::counts::count_by_markers;
 use super::listing::ListingRequest;
-use crate::cluster::{Cluster, NodeReply, NodeRequest};
+use crate::cluster::{Cluster, NodePath, NodeReply, NodeRequest};
 use crate::http::HttpError;
 use crate::search::scrub_reply;
 
@@ -173,9 +173,9 @@ impl Arranged<'_> {
         shards: Vec<ShardId>,
         body: impl Fn(&CoverPart) -> Map<String, Value>,
     ) -> Result<Vec<NodeReply>, HttpError> {
-        let path = format!("/indexes/{}/documents/fetch", self.entry.physical);
+        let path = NodePath::from(["indexes", self.entry.physical.as_str(), "documents", "fetch"]);
         let request =
-            |part: &CoverPart| NodeRequest::post(path.as_str()).json(Value::Object(body(part)).to_string());
+            |part: &CoverPart| NodeRequest::post(path.clone()).json(Value::Object(body(part)).to_string());
         let answered = ask_shards(self.cluster, self.view, self.entry, shards, request).await?;
         let replies = answered.into_iter().map(|(_, reply)| match reply.status {
             StatusCode::OK => Ok(reply),

@@ -20,7 +20,7 @@ pub(super) async fn count_by_markers(
     view: &View,
     entry: &IndexEntry,
 ) -> Result<Vec<(ShardId, u64)>, HttpError> {
-    let request = NodeRequest::get(format!("/indexes/{}/stats", entry.physical));
+    let request = NodeRequest::get(["indexes", entry.physical.as_str(), "stats"]);
     let mut counts = BTreeMap::new();
     let shards = entry.shards.shards().collect();
     for (part, reply) in ask_shards(cluster, view, entry, shards, |_| request.clone()).await? {

@@ -36,7 +36,7 @@ async fn fields_on(
 ) -> Result<Vec<Map<String, Value>>, HttpError> {
     let node = cluster.membership.node(id);
     let node = node.ok_or_else(|| HttpError::ShardsUnavailable(entry.shards.shards().collect()))?;
-    let request = NodeRequest::post(format!("/indexes/{}/fields", entry.physical)).json(body.to_owned());
+    let request = NodeRequest::post(["indexes", entry.physical.as_str(), "fields"]).json(body.to_owned());
     let reply = cluster.read(node, request).await?;
     if !reply.status.is_success() {
         return Err(HttpError::Node(scrub_reply(reply, entry)));

@@ -69,7 +69,7 @@ impl ListingRequest {
         if let Some(shard) = marker::selection_filter([stretch.shard], entry.shards) {
             miroir_core::search::confine(&mut body, shard);
         }
-        NodeRequest::post(format!("/indexes/{}/documents/fetch", entry.physical))
+        NodeRequest::post(["indexes", entry.physical.as_str(), "documents", "fetch"])
             .json(Value::Object(body).to_string())
     }
 }

@@ -6,7 +6,7 @@ use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value};
 
 use super::{ask_replica, object};
-use crate::cluster::{Cluster, NodeReply, NodeRequest};
+use crate::cluster::{Cluster, NodePath, NodeReply, NodeRequest};
 use crate::http::HttpError;
 use crate::search::scrub_reply;
 
@@ -16,7 +16,7 @@ pub async fn read_settings(
     view: &View,
     entry: &IndexEntry,
 ) -> Result<Map<String, Value>, HttpError> {
-    object(&ask(cluster, view, entry, "").await?)
+    object(&ask(cluster, view, entry, None).await?)
 }
 
 /// One setting, by the name of its own route. Some are shown there whatever features are on.
@@ -26,7 +26,7 @@ pub async fn read_setting(
     entry: &IndexEntry,
     route: &str,
 ) -> Result<Value, HttpError> {
-    let reply = ask(cluster, view, entry, &format!("/{route}")).await?;
+    let reply = ask(cluster, view, entry, Some(route)).await?;
     serde_json::from_slice(&reply.body).map_err(|error| HttpError::Unreadable(error.to_string()))
 }
 
@@ -34,9 +34,10 @@ async fn ask(
     cluster: &Cluster,
     view: &View,
     entry: &IndexEntry,
-    route: &str,
+    route: Option<&str>,
 ) -> Result<NodeReply, HttpError> {
-    let request = NodeRequest::get(format!("/indexes/{}/settings{route}", entry.physical));
+    let path = NodePath::of(["indexes", entry.physical.as_str(), "settings"].into_iter().chain(route));
+    let request = NodeRequest::get(path);
     let (_, reply) = ask_replica(cluster, view, entry, ShardId(0), &request).await?;
     if reply.status != StatusCode::OK {
         return Err(HttpError::Node(scrub_reply(reply, entry)));

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::ask::ask_node;
 use super::counts::count_by_markers;
 use super::object;
-use crate::cluster::{Cluster, NodeRequest};
+use crate::cluster::{Cluster, NodePath, NodeRequest};
 use crate::http::HttpError;
 
 /// Counters of a node's index statistics that add up over documents, besides their number.
@@ -72,12 +72,12 @@ async fn node_stats(
     id: &NodeId,
     internal: InternalSizes,
 ) -> Option<Map<String, Value>> {
-    let query = match internal {
-        InternalSizes::Show => "?showInternalDatabaseSizes=true",
-        InternalSizes::Hide => "",
+    let path = NodePath::from(["indexes", entry.physical.as_str(), "stats"]);
+    let path = match internal {
+        InternalSizes::Show => path.with("showInternalDatabaseSizes", true),
+        InternalSizes::Hide => path,
     };
-    let request = NodeRequest::get(format!("/indexes/{}/stats{query}", entry.physical));
-    let reply = ask_node(cluster, id, &request).await?;
+    let reply = ask_node(cluster, id, &NodeRequest::get(path)).await?;
     object(&reply).ok().filter(|_| reply.status.is_success())
 }
 

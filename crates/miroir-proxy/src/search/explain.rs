@@ -6,35 +6,41 @@
 
 use miroir_core::error::{ErrorCode, hide_attributes, scrub_message};
 use miroir_core::view::IndexEntry;
-use reqwest::Method;
 use serde_json::{Map, Value};
 
 use super::faults::NOBODY;
 use super::rounds::Refusal;
-use crate::cluster::{Cluster, NodeReply, NodeRequest};
+use crate::cluster::{Cluster, NodePath, NodeReply, NodeRequest};
 use crate::http::HttpError;
 
-/// A request as the client sent it, to be repeated word for word; only what a tenant token adds is added.
+/// What the client asked of one of the search routes, to be repeated word for word; only what a tenant token adds is
+/// added. The route is ours, so that no node is ever asked for a path that a client wrote.
 #[derive(Debug, Clone)]
 pub struct Original {
-    /// The method.
-    pub method: Method,
-    /// What follows `/indexes/{uid}` in the path, with the query.
-    pub path: String,
-    /// The JSON body, if it was a `POST`.
-    pub body: Option<bytes::Bytes>,
+    /// Which route of an index it was.
+    pub route: &'static str,
+    /// What it said.
+    pub said: Said,
+}
+
+/// What a client said to a search route.
+#[derive(Debug, Clone)]
+pub enum Said {
+    /// With a `GET`: the query of its address.
+    Query(String),
+    /// With a `POST`: a JSON body.
+    Body(bytes::Bytes),
 }
 
 impl Original {
     /// A search with this body.
     pub fn search(body: &Map<String, Value>) -> Self {
-        Self { method: Method::POST, path: "/search".to_owned(), body: Some(json_bytes(body)) }
+        Self { route: "search", said: Said::Body(json_bytes(body)) }
     }
 
     /// The same with a body that a token has confined, and that a `GET` could not carry.
     pub fn confined(self, body: &Map<String, Value>) -> Self {
-        let path = self.path.split('?').next().unwrap_or_default().to_owned();
-        Self { method: Method::POST, path, body: Some(json_bytes(body)) }
+        Self { said: Said::Body(json_bytes(body)), ..self }
     }
 
     pub(super) fn to_request(&self, entry: &IndexEntry) -> NodeRequest {
@@ -43,10 +49,10 @@ impl Original {
 
     /// The same request about the index of this name.
     pub fn to_request_for(&self, index: &str) -> NodeRequest {
-        let request = NodeRequest::new(self.method.clone(), format!("/indexes/{index}{}", self.path));
-        match &self.body {
-            Some(body) => request.json(body.clone()),
-            None => request,
+        let path = NodePath::from(["indexes", index, self.route]);
+        match &self.said {
+            Said::Query(query) => NodeRequest::get(path.with_query(query)),
+            Said::Body(body) => NodeRequest::post(path).json(body.clone()),
         }
     }
 }

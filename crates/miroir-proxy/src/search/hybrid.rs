@@ -67,7 +67,7 @@ pub(super) async fn embed(of: &Searched<'_>, request: &SearchRequest) -> Result<
         of.entry.placement.nodes().filter(|node| of.view.readable_for(of.entry).contains(*node)).collect();
     // Other queries begin with other nodes.
     nodes.sort_by_key(|node| draw(body.len() as u64, node.as_str().as_bytes()));
-    let asked = NodeRequest::post(format!("/indexes/{}/search", of.entry.physical)).json(body);
+    let asked = NodeRequest::post(["indexes", of.entry.physical.as_str(), "search"]).json(body);
     match of.cluster.ask_first(nodes.into_iter(), &asked, NodeReply::is_nodes_fault).await {
         Some(reply) if reply.status.is_success() => Ok(query_vector(&reply)),
         Some(_) => Err(explain(of.cluster, of.entry, of.original).await),

@@ -34,7 +34,7 @@ use crate::http::HttpError;
 
 pub use self::asking::Asking;
 use self::explain::explain_refusal;
-pub use self::explain::{Original, explain, scrub_reply};
+pub use self::explain::{Original, Said, explain, scrub_reply};
 pub use self::facet_search::run_facet_search;
 pub use self::faults::{explain_access_fault, explain_form, explain_network_fault};
 pub use self::federated::run_federated;

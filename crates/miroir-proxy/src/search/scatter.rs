@@ -3,7 +3,7 @@
 use futures_util::FutureExt;
 use miroir_core::cover::Cover;
 use miroir_core::ids::{PhysicalUid, ShardId};
-use miroir_core::search::PartPlan;
+use miroir_core::search::{PartPlan, is_answer};
 use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value};
 
@@ -35,12 +35,15 @@ async fn send_part(
 ) -> Result<Outcome<Map<String, Value>>, HttpError> {
     let Some(node) = cluster.membership.node(part.node()) else { return Ok(Outcome::Failed) };
     let body = serde_json::to_vec(&part.body).map_err(|error| HttpError::Unreadable(error.to_string()))?;
-    let request = NodeRequest::post(format!("/indexes/{physical}{}", part.route.suffix())).json(body);
+    let request =
+        NodeRequest::post(["indexes", physical.as_str(), part.route.segment()]).json(body).unchecked();
     match cluster.read(node, request).await {
         Ok(reply) if reply.status.is_success() => match serde_json::from_slice(&reply.body) {
-            Ok(Value::Object(answer)) => Ok(Outcome::Answered(answer)),
-            Ok(other) => Err(HttpError::Unreadable(format!("the answer is {other}"))),
-            Err(error) => Err(HttpError::Unreadable(error.to_string())),
+            Ok(Value::Object(answer)) if is_answer(&part, &answer) => Ok(Outcome::Answered(answer)),
+            Ok(_) | Err(_) => {
+                cluster.complaints.note(node.id(), &"it answered out of form");
+                Ok(Outcome::Failed)
+            }
         },
         // The index exists for the cluster, so a node that does not know it, like one that is busy, is the one that
         // can't answer.

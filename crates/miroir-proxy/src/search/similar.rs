@@ -78,8 +78,8 @@ async fn read_target(of: &Searched<'_>, request: &SimilarRequest) -> Result<Simi
         return Err(explain_by_owner(of, request).await);
     }
     let body = json!({ "ids": [request.id], "retrieveVectors": true, "filter": request.visible });
-    let fetch =
-        NodeRequest::post(format!("/indexes/{}/documents/fetch", of.entry.physical)).json(body.to_string());
+    let fetch = NodeRequest::post(["indexes", of.entry.physical.as_str(), "documents", "fetch"])
+        .json(body.to_string());
     let shard = request.shard(of.entry);
     let (_, reply) = ask_replica(of.cluster, of.view, of.entry, shard, &fetch).await?;
     let page: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
@@ -96,7 +96,7 @@ async fn read_target(of: &Searched<'_>, request: &SimilarRequest) -> Result<Simi
 /// What is wrong with the rule of the caller's token, if anything is.
 async fn explain_rule(of: &Searched<'_>, request: &SimilarRequest) -> Option<ResponseError> {
     let (rule, body) = request.with_rule_alone()?;
-    let asked = NodeRequest::post(format!("/indexes/{}/similar", of.entry.physical)).json(body.to_string());
+    let asked = NodeRequest::post(["indexes", of.entry.physical.as_str(), "similar"]).json(body.to_string());
     let (_, reply) =
         ask_replica(of.cluster, of.view, of.entry, request.shard(of.entry), &asked).await.ok()?;
     let error = HttpError::Node(scrub_reply(reply, of.entry)).told();

@@ -132,7 +132,7 @@ impl<'a> UniformRead<'a> {
 
 /// The settings of an index on a node; none if it does not say.
 async fn look_at(cluster: &Cluster, node: &NodeId, index: &PhysicalUid) -> Option<Map<String, Value>> {
-    let request = NodeRequest::get(format!("/indexes/{index}/settings"));
+    let request = NodeRequest::get(["indexes", index.as_str(), "settings"]);
     let asked = cluster.read(cluster.membership.node(node)?, request);
     let reply = tokio::time::timeout(LOOK, asked).await.ok()?.ok()?;
     serde_json::from_slice(&reply.body).ok().filter(|_| reply.status.is_success())

@@ -58,7 +58,7 @@ async fn fetch_settings(
     index: &PhysicalUid,
     timeout: Duration,
 ) -> Result<Map<String, Value>, Failure> {
-    let reply = node.send(NodeRequest::get(format!("/indexes/{index}/settings")), timeout).await?;
+    let reply = node.send(NodeRequest::get(["indexes", index.as_str(), "settings"]), timeout).await?;
     if !reply.status.is_success() {
         return Err(Failure::Refused(reply.status.as_u16()));
     }
@@ -69,7 +69,7 @@ async fn fetch_settings(
 pub(super) async fn wait_for(node: &Node, task: u64, timeout: Duration) -> Result<(), Failure> {
     let deadline = Instant::now() + timeout;
     loop {
-        let reply = node.send(NodeRequest::get(format!("/tasks/{task}")), timeout).await?;
+        let reply = node.send(NodeRequest::get(["tasks", &task.to_string()]), timeout).await?;
         let task: Value = serde_json::from_slice(&reply.body).map_err(|_| Failure::OutOfForm)?;
         match task["status"].as_str() {
             Some("succeeded") => return Ok(()),

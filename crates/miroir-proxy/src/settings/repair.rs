@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::Broadcasts;
 use super::node::Failure;
-use crate::cluster::{Node, NodeRequest};
+use crate::cluster::{Node, NodePath, NodeRequest};
 
 /// Tasks that are looked through for a repair whose answer was lost.
 const LOOKED_THROUGH: usize = 100;
@@ -25,7 +25,7 @@ pub(super) async fn send_repair(
     let timeout = broadcasts.config.verify_timeout;
     let earlier = changes_of(broadcasts, node, &entry.physical).await?.into_iter().max();
     let change = repair_patch(keys, read_back, &entry.settings, entry.node_context());
-    let path = format!("/indexes/{}/settings", entry.physical);
+    let path = ["indexes", entry.physical.as_str(), "settings"];
     let request = NodeRequest::new(Method::PATCH, path).json(Value::Object(change).to_string());
     let sent = match node.send(request, timeout).await {
         Ok(reply) if reply.status.is_success() => task_of(&reply.body),
@@ -60,7 +60,8 @@ async fn look_for_repair(broadcasts: &Broadcasts, node: &Node, index: &PhysicalU
 
 /// The numbers of the node's last changes of an index's settings.
 async fn changes_of(broadcasts: &Broadcasts, node: &Node, index: &PhysicalUid) -> Result<Vec<u64>, Failure> {
-    let path = format!("/tasks?types=settingsUpdate&indexUids={index}&limit={LOOKED_THROUGH}");
+    let path =
+        NodePath::from("/tasks?types=settingsUpdate").with("indexUids", index).with("limit", LOOKED_THROUGH);
     let reply = node.send(NodeRequest::get(path), broadcasts.config.verify_timeout).await?;
     let page: Value = serde_json::from_slice(&reply.body).map_err(|_| Failure::OutOfForm)?;
     let tasks = page["results"].as_array().ok_or(Failure::OutOfForm)?;

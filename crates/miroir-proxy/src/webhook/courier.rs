@@ -15,6 +15,7 @@ use miroir_store::{Collection, Store};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::Webhook;
+use crate::outward::client;
 
 /// Groups of ended tasks that wait to be told; more are not told.
 const WAITING: usize = 1024;
@@ -54,7 +55,7 @@ impl Courier {
     /// A courier, and where to hand in what it is to tell.
     pub fn new(store: Arc<dyn Store>) -> (Ended, Self) {
         let (hand_in, ended) = mpsc::channel(WAITING);
-        (Ended(hand_in), Self { store, ended, client: reqwest::Client::new() })
+        (Ended(hand_in), Self { store, ended, client: client() })
     }
 
     /// Tells until the future is dropped; what is under way then is not told.
@@ -123,13 +124,16 @@ async fn deliver(client: &reqwest::Client, uuid: &str, webhook: &Webhook, body: 
         for (name, value) in &webhook.headers {
             request = request.header(name, value);
         }
-        let sent = request.send().await.and_then(reqwest::Response::error_for_status);
-        let Err(error) = sent else { return };
+        let refusal = match request.send().await {
+            Ok(answer) if answer.status().is_success() => return,
+            Ok(answer) => format!("it answered {}", answer.status()),
+            Err(error) => error.without_url().to_string(),
+        };
         let Some(pause) = pauses.next() else {
-            tracing::error!(webhook = uuid, error = %error.without_url(), "webhook was not told of some tasks");
+            tracing::error!(webhook = uuid, error = %refusal, "webhook was not told of some tasks");
             return;
         };
-        tracing::warn!(webhook = uuid, error = %error.without_url(), "webhook was not told; trying again");
+        tracing::warn!(webhook = uuid, error = %refusal, "webhook was not told; trying again");
         tokio::time::sleep(pause).await;
     }
 }

@@ -33,7 +33,7 @@ use super::retry::until_stored;
 use super::shelf::Shelf;
 use super::stragglers::{Order, Stragglers};
 use super::tracker::{Tracker, Watched, open_on};
-use crate::cluster::{Membership, Node};
+use crate::cluster::{Membership, Node, NodePath};
 use crate::settings::Broadcasts;
 
 /// Messages between a lane and its tracker before the lane waits.
@@ -179,7 +179,7 @@ impl Caretaker {
         let repairs = self.broadcasts.repairs(self.node.id());
         let is_repair = |task: &Value| task["uid"].as_u64().is_some_and(|number| repairs.contains(&number));
         let counted = accounted.load(Ordering::Acquire);
-        let path = format!("/tasks?reverse=true&from={from}&limit={PAGE}");
+        let path = NodePath::from("/tasks?reverse=true").with("from", from).with("limit", PAGE);
         match ask_tasks(&self.node, path, self.timeout).await {
             Ok(Ok(mut tasks)) => {
                 tasks.retain(|task| !is_repair(task));

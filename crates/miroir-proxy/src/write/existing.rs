@@ -86,7 +86,8 @@ async fn ask_node(
     let mut found = Vec::new();
     for ids in ids.chunks(ASKED_TOGETHER) {
         let body = json!({ "ids": ids, "fields": [primary_key], "limit": ids.len() }).to_string();
-        let request = NodeRequest::post(format!("/indexes/{}/documents/fetch", index.physical)).json(body);
+        let request =
+            NodeRequest::post(["indexes", index.physical.as_str(), "documents", "fetch"]).json(body);
         match node.send(request, timeout).await {
             // The index is still to be made there.
             Ok(reply) if reply.status == StatusCode::NOT_FOUND => return Some(Vec::new()),

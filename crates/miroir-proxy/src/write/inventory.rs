@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use miroir_core::ids::PhysicalUid;
 use serde_json::Value;
 
-use crate::cluster::NodeRequest;
+use crate::cluster::{NodePath, NodeRequest};
 
 /// More indexes than a node has.
 const ALL_INDEXES: usize = 1_000_000;
 
 /// Asks a node for all of its indexes.
 pub(super) fn inventory_request() -> NodeRequest {
-    NodeRequest::get(format!("/indexes?limit={ALL_INDEXES}"))
+    NodeRequest::get(NodePath::from("/indexes").with("limit", ALL_INDEXES))
 }
 
 /// The indexes and their primary keys, from the answer; none if that is no answer.

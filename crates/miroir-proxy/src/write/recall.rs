@@ -16,7 +16,7 @@ use miroir_core::task::Op;
 use serde_json::Value;
 
 use super::request::{is_mark, is_marked};
-use crate::cluster::{Node, NodeError, NodeRequest};
+use crate::cluster::{Node, NodeError, NodePath, NodeRequest};
 
 /// Tasks in one question.
 pub(super) const PAGE: u64 = 1_000;
@@ -61,7 +61,7 @@ pub(super) async fn ask_recall(node: &Node, from: u64, timeout: Duration) -> Res
     let mut recall = Recall { tasks: VecDeque::new(), end: next };
     let mut from = from;
     while from < next {
-        let path = format!("/tasks?reverse=true&from={from}&limit={PAGE}");
+        let path = NodePath::from("/tasks?reverse=true").with("from", from).with("limit", PAGE);
         let page = match ask_tasks(node, path, timeout).await? {
             Ok(page) => page,
             Err(reason) => return Ok(Told::Nothing(reason)),
@@ -76,13 +76,13 @@ pub(super) async fn ask_recall(node: &Node, from: u64, timeout: Duration) -> Res
 
 /// The number that the node's next task gets. The inner error says why it does not tell.
 pub(super) async fn ask_next_task(node: &Node, timeout: Duration) -> Result<Result<u64, String>, NodeError> {
-    let newest = ask_tasks(node, "/tasks?limit=1".to_owned(), timeout).await?;
+    let newest = ask_tasks(node, "/tasks?limit=1".into(), timeout).await?;
     Ok(newest.map(|tasks| tasks.first().and_then(|task| task["uid"].as_u64()).map_or(0, |uid| uid + 1)))
 }
 
 pub(super) async fn ask_tasks(
     node: &Node,
-    path: String,
+    path: NodePath,
     timeout: Duration,
 ) -> Result<Result<Vec<Value>, String>, NodeError> {
     let reply = node.send(NodeRequest::get(path), timeout).await?;

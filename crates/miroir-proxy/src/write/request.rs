@@ -5,14 +5,17 @@ use std::sync::Arc;
 
 use miroir_core::document::edit::keep_marker;
 use miroir_core::hash::shard_of;
-use miroir_core::ids::{NodeId, PhysicalUid, ShardCount, ShardId, TaskUid};
+use miroir_core::ids::{NodeId, ShardCount, ShardId, TaskUid};
 use miroir_core::task::{Deletion, Mutation, Op, WriteMethod, ops_for};
-use reqwest::{Method, Url};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::prepared::{Decided, Documents};
 use super::shelf::Shelf;
-use crate::cluster::NodeRequest;
+use crate::cluster::{NodePath, NodeRequest};
+
+/// Where nodes keep dynamic search rules.
+const RULES: &str = "/dynamic-search-rules";
 
 /// The mark by which a request is found again in a node's queue: which log, which entry, which of its requests.
 pub(super) fn mark(log_id: &str, task: TaskUid, op: usize) -> String {
@@ -62,38 +65,37 @@ pub(super) async fn request(
 fn write_request(decided: &Decided, op: &Op<'_>, documents: Option<&Documents>, mark: &str) -> NodeRequest {
     let target = decided.decision.target.as_ref().expect("a decision with requests has a target");
     let physical = &target.physical;
-    let index = |suffix: &str| format!("/indexes/{physical}{suffix}");
+    let index = || NodePath::from(["indexes", physical.as_str()]);
+    let documents_of = |action: &str| index().then("documents").then(action);
     let count = target.placement.shard_count();
     match op {
         Op::CreateIndex { primary_key } => NodeRequest::new(Method::POST, "/indexes")
             .json(json!({ "uid": physical, "primaryKey": primary_key }).to_string()),
         Op::UpdateIndex { primary_key } => {
-            NodeRequest::new(Method::PATCH, index("")).json(json!({ "primaryKey": primary_key }).to_string())
+            NodeRequest::new(Method::PATCH, index()).json(json!({ "primaryKey": primary_key }).to_string())
         }
-        Op::DeleteIndex => NodeRequest::new(Method::DELETE, index("")),
+        Op::DeleteIndex => NodeRequest::new(Method::DELETE, index()),
         Op::Settings { patch } => {
             let body = serde_json::to_string(patch).expect("JSON can be written");
-            NodeRequest::new(Method::PATCH, index("/settings")).json(body)
+            NodeRequest::new(Method::PATCH, index().then("settings")).json(body)
         }
         Op::AddDocuments { method, primary_key, skip_creation, shards, .. } => {
             let verb = match method {
                 WriteMethod::Replace => Method::POST,
                 WriteMethod::Update => Method::PUT,
             };
-            let mut query = vec![("primaryKey", *primary_key), ("customMetadata", mark)];
-            if *skip_creation {
-                query.push(("skipCreation", "true"));
-            }
-            let path = with_query(physical, "/documents", &query);
+            let path = index().then("documents").with("primaryKey", primary_key).with("customMetadata", mark);
+            let path = if *skip_creation { path.with("skipCreation", true) } else { path };
             let body = documents.map(|documents| documents.body(shards, count)).unwrap_or_default();
             NodeRequest::new(verb, path).body("application/x-ndjson", body)
         }
         Op::DeleteByIds { shards, .. } => {
             let ids = ids_of(&decided.entry.mutation, shards, count);
-            marked(Method::POST, physical, "/documents/delete-batch", mark).json(json!(ids).to_string())
+            marked(Method::POST, documents_of("delete-batch"), mark).json(json!(ids).to_string())
         }
-        Op::DeleteByFilter { filter, .. } => marked(Method::POST, physical, "/documents/delete", mark)
-            .json(json!({ "filter": filter }).to_string()),
+        Op::DeleteByFilter { filter, .. } => {
+            marked(Method::POST, documents_of("delete"), mark).json(json!({ "filter": filter }).to_string())
+        }
         Op::EditDocuments { filter, context, function, .. } => {
             let mut body = json!({ "function": keep_marker(function) });
             if let Some(filter) = filter {
@@ -102,14 +104,14 @@ fn write_request(decided: &Decided, op: &Op<'_>, documents: Option<&Documents>, 
             if let Some(context) = context {
                 body["context"] = (*context).clone();
             }
-            marked(Method::POST, physical, "/documents/edit", mark).json(body.to_string())
+            marked(Method::POST, documents_of("edit"), mark).json(body.to_string())
         }
-        Op::Clear => marked(Method::DELETE, physical, "/documents", mark),
+        Op::Clear => marked(Method::DELETE, index().then("documents"), mark),
         Op::PutRule { uid, update } => {
-            rules(Method::PATCH, &format!("/{uid}"), mark).json(json!(update).to_string())
+            marked(Method::PATCH, NodePath::from(RULES).then(uid), mark).json(json!(update).to_string())
         }
-        Op::DeleteRule { uid } => rules(Method::DELETE, &format!("/{uid}"), mark),
-        Op::ClearRules => rules(Method::DELETE, "", mark),
+        Op::DeleteRule { uid } => marked(Method::DELETE, NodePath::from(RULES).then(uid), mark),
+        Op::ClearRules => marked(Method::DELETE, RULES.into(), mark),
     }
 }
 
@@ -118,21 +120,6 @@ fn ids_of<'a>(mutation: &'a Mutation, shards: &BTreeSet<ShardId>, count: ShardCo
     ids.iter().map(String::as_str).filter(|id| shards.contains(&shard_of(id, count))).collect()
 }
 
-fn marked(method: Method, index: &PhysicalUid, suffix: &str, mark: &str) -> NodeRequest {
-    NodeRequest::new(method, with_query(index, suffix, &[("customMetadata", mark)]))
-}
-
-fn rules(method: Method, rule: &str, mark: &str) -> NodeRequest {
-    let url = Url::parse_with_params(
-        &format!("http://node/dynamic-search-rules{rule}"),
-        &[("customMetadata", mark)],
-    )
-    .expect("uids of rules are parts of addresses as they are");
-    NodeRequest::new(method, format!("{}?{}", url.path(), url.query().unwrap_or_default()))
-}
-
-fn with_query(index: &PhysicalUid, suffix: &str, query: &[(&str, &str)]) -> String {
-    let url = Url::parse_with_params(&format!("http://node/indexes/{index}{suffix}"), query)
-        .expect("names of indexes are parts of addresses as they are");
-    format!("{}?{}", url.path(), url.query().unwrap_or_default())
+fn marked(method: Method, path: NodePath, mark: &str) -> NodeRequest {
+    NodeRequest::new(method, path.with("customMetadata", mark))
 }

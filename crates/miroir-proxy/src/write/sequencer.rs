@@ -331,7 +331,7 @@ impl Sequencer {
 
     async fn count_on(&self, node: &NodeId, index: &IndexEntry) -> Option<u64> {
         self.membership.standing(node).filter(|standing| standing.in_sync)?;
-        let request = NodeRequest::get(format!("/indexes/{}/stats", index.physical));
+        let request = NodeRequest::get(["indexes", index.physical.as_str(), "stats"]);
         let reply = self.membership.node(node)?.send(request, QUESTION).await.ok()?;
         let stats: serde_json::Value = serde_json::from_slice(&reply.body).ok()?;
         stats["numberOfDocuments"].as_u64()

@@ -14,7 +14,7 @@ use tokio::time::sleep;
 use super::committer::Event;
 use super::recall::ask_tasks;
 use super::receive::op_result;
-use crate::cluster::Node;
+use crate::cluster::{Node, NodePath};
 
 const SHORTEST: Duration = Duration::from_millis(10);
 const LONGEST: Duration = Duration::from_millis(50);
@@ -132,14 +132,14 @@ impl Tracker {
 
     /// Those of the tasks that the node still lists; none if it does not say.
     async fn known(&self, asked: &BTreeSet<u64>) -> Option<BTreeSet<u64>> {
-        let tasks = self.list("", asked).await?;
+        let tasks = self.list("/tasks", asked).await?;
         Some(tasks.iter().filter_map(|task| task["uid"].as_u64()).collect())
     }
 
-    /// What the node lists of these tasks, where a further condition of its address holds; none if it does not say.
-    async fn list(&self, condition: &str, asked: &BTreeSet<u64>) -> Option<Vec<Value>> {
+    /// What the node lists of these tasks, of those that this path lists; none if it does not say.
+    async fn list(&self, path: &'static str, asked: &BTreeSet<u64>) -> Option<Vec<Value>> {
         let uids: Vec<String> = asked.iter().map(u64::to_string).collect();
-        let path = format!("/tasks?{condition}limit={ASKED}&uids={}", uids.join(","));
+        let path = NodePath::from(path).with("limit", ASKED).with("uids", uids.join(","));
         match ask_tasks(&self.node, path, self.timeout).await {
             Ok(Ok(tasks)) => Some(tasks),
             Ok(Err(reason)) => {
@@ -152,7 +152,7 @@ impl Tracker {
 
     /// How many tasks have ended; none if the node does not say.
     async fn ask(&mut self) -> Option<usize> {
-        let tasks = self.list("statuses=succeeded,failed,canceled&", &self.asked()).await?;
+        let tasks = self.list("/tasks?statuses=succeeded,failed,canceled", &self.asked()).await?;
         let ended: Vec<(Watched, OpResult)> = tasks
             .iter()
             .filter_map(|task| Some((*self.open.get(&task["uid"].as_u64()?)?, op_result(task)?)))

@@ -9,7 +9,6 @@ use miroir_core::ids::IndexUid;
 use miroir_core::keys::Confined;
 use miroir_core::search::NotUnderstood;
 use miroir_core::view::{IndexEntry, View};
-use reqwest::Method;
 use serde_json::{Map, Value};
 
 use super::existing;
@@ -18,7 +17,7 @@ use crate::http::auth::{Authorized, Search};
 use crate::http::body::JsonBody;
 use crate::http::dry_run::{NOBODY, check_form};
 use crate::http::error::HttpError;
-use crate::search::Original;
+use crate::search::{Original, Said};
 
 /// A request as it came, and as a body.
 #[derive(Debug)]
@@ -30,24 +29,24 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// A `POST`; `path` is what follows the index in the path.
-    pub(super) fn by_body(path: &str, body: JsonBody) -> Self {
+    /// A `POST` to this route of an index.
+    pub(super) fn by_body(route: &'static str, body: JsonBody) -> Self {
         let value = match body.value {
             Value::Object(body) => Ok(body),
             _ => Err(NotUnderstood("the body")),
         };
-        let original = Original { method: Method::POST, path: path.to_owned(), body: Some(body.bytes) };
+        let original = Original { route, said: Said::Body(body.bytes) };
         Self { body: value, original }
     }
 
     /// A `GET` with this query, which stands for `body`.
     pub(super) fn by_query(
-        path: &str,
+        route: &'static str,
         query: Option<String>,
         body: Result<Map<String, Value>, NotUnderstood>,
     ) -> Self {
-        let path = format!("{path}?{}", query.unwrap_or_default());
-        Self { body, original: Original { method: Method::GET, path, body: None } }
+        let said = Said::Query(query.unwrap_or_default());
+        Self { body, original: Original { route, said } }
     }
 
     /// The same, confined to what the caller may find in this index.

@@ -66,7 +66,7 @@ async fn complete(
 
 /// The same request for a workspace that no node has.
 fn to_nobody(body: &JsonBody) -> NodeRequest {
-    NodeRequest::post(format!("/chats/{NOBODY}/chat/completions")).json(body.bytes.clone())
+    NodeRequest::post(["chats", NOBODY, "chat", "completions"]).json(body.bytes.clone())
 }
 
 /// What is wrong with a body, in a node's words if one can say it. Where a kind of value is read in a way of its own, what

@@ -12,7 +12,7 @@ use reqwest::Method;
 use serde_json::{Map, Value};
 
 use super::{existing, list_documents};
-use crate::cluster::NodeRequest;
+use crate::cluster::{NodePath, NodeRequest};
 use crate::http::App;
 use crate::http::auth::{Authorized, DocumentsAdd, DocumentsDelete, DocumentsGet};
 use crate::http::body::{JsonBody, content_type, content_type_error};
@@ -53,15 +53,21 @@ struct WriteQuery {
 impl WriteQuery {
     /// The query of a request that brings documents.
     async fn of_documents(app: &App, method: &Method, query: Option<&str>) -> Result<Self, HttpError> {
-        Self::read(app, method, "", query, &["primaryKey", "customMetadata", "csvDelimiter", "skipCreation"])
-            .await
+        Self::read(
+            app,
+            method,
+            None,
+            query,
+            &["primaryKey", "customMetadata", "csvDelimiter", "skipCreation"],
+        )
+        .await
     }
 
-    /// The query of a deletion; `route` stands behind `/documents`.
+    /// The query of a deletion; `route` stands behind `documents`.
     async fn of_deletion(
         app: &App,
         method: &Method,
-        route: &str,
+        route: Option<&str>,
         query: Option<&str>,
     ) -> Result<Self, HttpError> {
         Self::read(app, method, route, query, &["customMetadata"]).await
@@ -71,7 +77,7 @@ impl WriteQuery {
     async fn read(
         app: &App,
         method: &Method,
-        route: &str,
+        route: Option<&str>,
         query: Option<&str>,
         known: &[&str],
     ) -> Result<Self, HttpError> {
@@ -79,7 +85,7 @@ impl WriteQuery {
         if let Some(read) = Self::parse(query, known) {
             return Ok(read);
         }
-        let path = format!("/indexes/{NOBODY}/documents{route}?{query}");
+        let path = NodePath::of(["indexes", NOBODY, "documents"].into_iter().chain(route)).with_query(query);
         check_form(&app.cluster, NodeRequest::new(method.clone(), path).json("[]")).await?;
         Err(HttpError::new(ErrorCode::BadRequest, "The query parameters can't be read."))
     }
@@ -135,7 +141,11 @@ async fn add(
     request: Request,
     method: WriteMethod,
 ) -> Accepted {
-    let query = WriteQuery::of_documents(app, request.method(), query).await?;
+    let verb = match method {
+        WriteMethod::Replace => Method::POST,
+        WriteMethod::Update => Method::PUT,
+    };
+    let query = WriteQuery::of_documents(app, &verb, query).await?;
     let index = check_uid(uid)?;
     let (parts, body) = request.into_parts();
     let format = payload_format(content_type(&parts.headers).as_deref(), query.csv_delimiter)?;
@@ -178,7 +188,6 @@ async fn one(
     Path((_, id)): Path<(String, String)>,
     State(app): State<App>,
     RawQuery(query): RawQuery,
-    request: Request,
 ) -> Result<Json<Map<String, Value>>, HttpError> {
     let query = query.unwrap_or_default();
     let view = app.cluster.view.load();
@@ -186,13 +195,12 @@ async fn one(
         Ok(entry) => entry,
         // A node that has the index looks at the query itself.
         Err(missing) => {
-            let path = format!("/indexes/{NOBODY}/documents/x?{query}");
+            let path = NodePath::from(["indexes", NOBODY, "documents", "x"]).with_query(&query);
             check_form(&app.cluster, NodeRequest::get(path)).await?;
             return Err(missing);
         }
     };
-    let encoded = request.uri().path().rsplit('/').next().unwrap_or_default();
-    Ok(Json(get_document(&app.cluster, &view, entry, (&id, encoded, &query)).await?))
+    Ok(Json(get_document(&app.cluster, &view, entry, &id, &query).await?))
 }
 
 async fn delete_one(
@@ -201,7 +209,7 @@ async fn delete_one(
     State(app): State<App>,
     RawQuery(query): RawQuery,
 ) -> Accepted {
-    let query = WriteQuery::of_deletion(&app, &Method::DELETE, "/x", query.as_deref()).await?;
+    let query = WriteQuery::of_deletion(&app, &Method::DELETE, Some("x"), query.as_deref()).await?;
     delete(&app, check_uid(&uid)?, Deletion::ByIds(vec![id]), query).await
 }
 
@@ -211,7 +219,7 @@ async fn delete_all(
     State(app): State<App>,
     RawQuery(query): RawQuery,
 ) -> Accepted {
-    let query = WriteQuery::of_deletion(&app, &Method::DELETE, "", query.as_deref()).await?;
+    let query = WriteQuery::of_deletion(&app, &Method::DELETE, None, query.as_deref()).await?;
     delete(&app, check_uid(&uid)?, Deletion::All, query).await
 }
 
@@ -222,9 +230,10 @@ async fn delete_batch(
     RawQuery(query): RawQuery,
     body: JsonBody,
 ) -> Accepted {
-    let path = format!("/indexes/{NOBODY}/documents/delete-batch?{}", query.as_deref().unwrap_or_default());
+    let path = NodePath::from(["indexes", NOBODY, "documents", "delete-batch"]);
+    let path = path.with_query(query.as_deref().unwrap_or_default());
     check_form(&app.cluster, NodeRequest::post(path).json(body.bytes.clone())).await?;
-    let query = WriteQuery::of_deletion(&app, &Method::POST, "/delete-batch", query.as_deref()).await?;
+    let query = WriteQuery::of_deletion(&app, &Method::POST, Some("delete-batch"), query.as_deref()).await?;
     let Value::Array(ids) = body.value else {
         return Err(HttpError::new(ErrorCode::BadRequest, "The body is not an array of document ids."));
     };
@@ -239,9 +248,10 @@ async fn delete_by_filter(
     RawQuery(query): RawQuery,
     body: JsonBody,
 ) -> Accepted {
-    let path = format!("/indexes/{NOBODY}/documents/delete?{}", query.as_deref().unwrap_or_default());
+    let path = NodePath::from(["indexes", NOBODY, "documents", "delete"]);
+    let path = path.with_query(query.as_deref().unwrap_or_default());
     check_form(&app.cluster, NodeRequest::post(path).json(body.bytes.clone())).await?;
-    let query = WriteQuery::of_deletion(&app, &Method::POST, "/delete", query.as_deref()).await?;
+    let query = WriteQuery::of_deletion(&app, &Method::POST, Some("delete"), query.as_deref()).await?;
     let Value::Object(selection) = body.value else {
         return Err(HttpError::new(ErrorCode::BadRequest, "The body is not an object with a `filter`."));
     };

@@ -33,7 +33,7 @@ async fn by_body(
     SettingsFloor(floor): SettingsFloor,
     body: JsonBody,
 ) -> Result<(HeaderMap, Json<Map<String, Value>>), HttpError> {
-    let asked = Asked::by_body("/facet-search", body).confined(&caller, &uid)?;
+    let asked = Asked::by_body("facet-search", body).confined(&caller, &uid)?;
     let view = app.cluster.view.load();
     let entry = asked_index(&app, &view, &uid, &asked.original).await?;
     let Ok(mut request) = asked.body.and_then(FacetSearchRequest::parse) else {

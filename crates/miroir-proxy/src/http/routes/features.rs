@@ -15,7 +15,7 @@ use crate::cluster::{NodeReply, NodeRequest};
 use crate::http::App;
 use crate::http::auth::{Authorized, FeaturesGet, FeaturesUpdate};
 use crate::http::body::JsonBody;
-use crate::http::dry_run::refusal;
+use crate::http::dry_run::{NOBODY, refusal};
 use crate::http::error::HttpError;
 
 /// Every feature of Meilisearch 1.50, in its order.
@@ -89,6 +89,24 @@ pub(super) async fn require(app: &App, feature: Feature, request: NodeRequest) -
     ))
 }
 
+/// The same for what a node must not be asked, since it would act on it if the feature were switched on just then; `action`
+/// and `feature` as Meilisearch calls them.
+pub(super) async fn require_unasked(
+    app: &App,
+    feature: Feature,
+    action: &str,
+    (name, discussion): (&str, u32),
+) -> Result<(), HttpError> {
+    if app.writer.features().await?.get(feature.name()).copied().unwrap_or(false) {
+        return Ok(());
+    }
+    let message = format!(
+        "{action} requires enabling the `{name}` experimental feature. See \
+         https://github.com/orgs/meilisearch/discussions/{discussion}"
+    );
+    Err(HttpError::new(ErrorCode::FeatureNotEnabled, message))
+}
+
 fn is_off(reply: &NodeReply, feature: Feature) -> bool {
     let features: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
     features[feature.name()] == false
@@ -112,7 +130,7 @@ async fn change(
     State(app): State<App>,
     body: JsonBody,
 ) -> Result<Json<Value>, HttpError> {
-    let Some(changes) = read_changes(&body.value) else { return Err(wrong_form(&app, body).await) };
+    let Some(changes) = read_changes(&body.value) else { return Err(wrong_form(&app, body.value).await) };
     app.writer.set_features(changes).await?;
     let features = shown(&app.writer.features().await?);
     let mut for_nodes = features.clone();
@@ -150,9 +168,13 @@ fn read_changes(body: &Value) -> Option<BTreeMap<String, bool>> {
     Some(changes)
 }
 
-/// What Meilisearch refuses it refuses as a whole, so a node may be asked.
-async fn wrong_form(app: &App, body: JsonBody) -> HttpError {
-    let request = NodeRequest::new(Method::PATCH, "/experimental-features").json(body.bytes);
+/// A node is asked with one more field, which it refuses in any case, after all others.
+async fn wrong_form(app: &App, mut body: Value) -> HttpError {
+    if let Value::Object(features) = &mut body {
+        features.shift_remove(NOBODY);
+        features.insert(NOBODY.to_owned(), Value::Null);
+    }
+    let request = NodeRequest::new(Method::PATCH, "/experimental-features").json(body.to_string());
     refusal(&app.cluster, request, "The body is not an object of features and booleans.").await
 }
 

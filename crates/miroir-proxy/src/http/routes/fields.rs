@@ -28,8 +28,7 @@ async fn list(
     body: JsonBody,
 ) -> Result<Json<Value>, HttpError> {
     let Some(request) = body.value.as_object().and_then(FieldsRequest::parse) else {
-        check_form(&app.cluster, NodeRequest::post(format!("/indexes/{NOBODY}/fields")).json(body.bytes))
-            .await?;
+        check_form(&app.cluster, NodeRequest::post(["indexes", NOBODY, "fields"]).json(body.bytes)).await?;
         return Err(HttpError::new(ErrorCode::BadRequest, "The body can't be read."));
     };
     let view = app.cluster.view.load();

@@ -13,7 +13,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::existing;
 use super::page::{Page, Window};
-use crate::cluster::NodeRequest;
+use crate::cluster::{NodePath, NodeRequest};
 use crate::http::App;
 use crate::http::auth::{Authorized, IndexesCreate, IndexesDelete, IndexesGet, IndexesUpdate};
 use crate::http::body::JsonBody;
@@ -54,8 +54,8 @@ async fn list(
 }
 
 /// A node's words for a query that can't be read.
-pub(super) async fn wrong_query(app: &App, path: &str, query: Option<&str>) -> HttpError {
-    let request = NodeRequest::get(format!("{path}?{}", query.unwrap_or_default()));
+pub(super) async fn wrong_query(app: &App, path: &'static str, query: Option<&str>) -> HttpError {
+    let request = NodeRequest::get(NodePath::from(path).with_query(query.unwrap_or_default()));
     refusal(&app.cluster, request, "The query parameters can't be read.").await
 }
 
@@ -116,11 +116,8 @@ async fn update(
     State(app): State<App>,
     body: JsonBody,
 ) -> Accepted {
-    check_form(
-        &app.cluster,
-        NodeRequest::new(reqwest::Method::PATCH, format!("/indexes/{NOBODY}")).json(body.bytes),
-    )
-    .await?;
+    check_form(&app.cluster, NodeRequest::new(reqwest::Method::PATCH, ["indexes", NOBODY]).json(body.bytes))
+        .await?;
     let fields = body.value.as_object().cloned().unwrap_or_default();
     let primary_key = fields.get("primaryKey").and_then(Value::as_str).map(str::to_owned);
     let mutation = match fields.get("uid").and_then(Value::as_str) {

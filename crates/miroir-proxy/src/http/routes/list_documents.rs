@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::existing;
 use super::peers::peers;
-use crate::cluster::NodeRequest;
+use crate::cluster::{NodePath, NodeRequest};
 use crate::http::App;
 use crate::http::auth::{Authorized, DocumentsGet};
 use crate::http::body::JsonBody;
@@ -42,7 +42,11 @@ pub(super) async fn by_query(
 ) -> Result<Json<Page>, HttpError> {
     let query = query.unwrap_or_default();
     if !query.is_empty() {
-        check_form(&app.cluster, NodeRequest::get(format!("/indexes/{NOBODY}/documents?{query}"))).await?;
+        check_form(
+            &app.cluster,
+            NodeRequest::get(NodePath::from(["indexes", NOBODY, "documents"]).with_query(&query)),
+        )
+        .await?;
     }
     let body = listing_of_query(&pairs).map_err(|error| match error.0 {
         "filter" => wrong_filter(&Value::Null),
@@ -54,7 +58,7 @@ pub(super) async fn by_query(
 /// What is wrong with a sort, which Meilisearch reads before it looks for the index.
 async fn wrong_sort(app: &App, body: Map<String, Value>) -> Option<HttpError> {
     let sort = body.get("sort")?;
-    let path = format!("/indexes/{NO_INDEX}/documents/fetch");
+    let path = ["indexes", NO_INDEX, "documents", "fetch"];
     let reply =
         ask_any(&app.cluster, NodeRequest::post(path).json(json!({ "sort": sort }).to_string())).await?;
     let error: Value = serde_json::from_slice(&reply.body).ok()?;
@@ -73,7 +77,7 @@ pub(super) async fn by_body(
     State(app): State<App>,
     body: JsonBody,
 ) -> Result<Json<Page>, HttpError> {
-    let request = NodeRequest::post(format!("/indexes/{NOBODY}/documents/fetch")).json(body.bytes);
+    let request = NodeRequest::post(["indexes", NOBODY, "documents", "fetch"]).json(body.bytes);
     check_form(&app.cluster, request).await?;
     let Value::Object(body) = body.value else {
         return Err(HttpError::new(ErrorCode::BadRequest, "The body is not an object."));

@@ -7,12 +7,10 @@ use axum::http::{HeaderValue, Response, StatusCode};
 use axum::routing::post;
 use futures_util::stream;
 use miroir_core::error::{ErrorCode, form};
-use reqwest::Method;
 use serde_json::{Map, Value};
 use tracing_subscriber::filter::Targets;
 
-use super::features::{Feature, require};
-use crate::cluster::NodeRequest;
+use super::features::{Feature, require_unasked};
 use crate::http::App;
 use crate::http::auth::{Authorized, MetricsGet};
 use crate::http::body::JsonBody;
@@ -33,7 +31,7 @@ async fn listen(
     body: JsonBody,
 ) -> Result<Response<Body>, HttpError> {
     let Asked { targets, mode } = read(&body.value, &STREAM)?;
-    require(&app, Feature::LogsRoute, NodeRequest::post("/logs/stream").json(body.bytes)).await?;
+    require_logs(&app).await?;
     let format = match mode {
         Mode::Human => LogFormat::Human,
         Mode::Json => LogFormat::Json,
@@ -56,7 +54,7 @@ async fn listen(
 }
 
 async fn stop(_: Authorized<MetricsGet>, State(app): State<App>) -> Result<StatusCode, HttpError> {
-    require(&app, Feature::LogsRoute, NodeRequest::new(Method::DELETE, "/logs/stream")).await?;
+    require_logs(&app).await?;
     app.logs.stop_listening().map_err(|error| failed(&error))?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -67,9 +65,14 @@ async fn change_stderr(
     body: JsonBody,
 ) -> Result<StatusCode, HttpError> {
     let Asked { targets, .. } = read(&body.value, &STDERR)?;
-    require(&app, Feature::LogsRoute, NodeRequest::post("/logs/stderr").json(body.bytes)).await?;
+    require_logs(&app).await?;
     app.logs.print(&targets).map_err(|error| failed(&error))?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn require_logs(app: &App) -> Result<(), HttpError> {
+    let action = "Modifying logs through the `/logs/*` routes";
+    require_unasked(app, Feature::LogsRoute, action, ("logs route", 721)).await
 }
 
 fn failed(error: &tracing_subscriber::reload::Error) -> HttpError {

@@ -25,7 +25,7 @@ impl Window {
     /// Reads `offset` and `limit`. What else a query of `path` has, or has in another form, a node refuses in its words.
     pub(super) async fn read(
         app: &App,
-        path: &str,
+        path: &'static str,
         query: Option<&str>,
         pairs: &[(String, String)],
     ) -> Result<Self, HttpError> {

@@ -7,7 +7,6 @@ use axum::routing::post;
 use miroir_core::document::marker::RESERVED_PREFIX;
 use miroir_core::hash::shard_of;
 use miroir_core::ids::{IndexUid, ShardId};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use super::features::{Feature, require};
@@ -57,8 +56,7 @@ async fn render(
     };
     let (_, mut reply) = send(&asked).await?;
     if let Some(id) = id.filter(|_| names_a_marker(&reply)) {
-        let encoded = utf8_percent_encode(&id, NON_ALPHANUMERIC).to_string();
-        let document = get_document(&app.cluster, &view, entry, (&id, &encoded, "")).await?;
+        let document = get_document(&app.cluster, &view, entry, &id, "").await?;
         asked["input"] = json!({ "kind": "inlineDocument", "inline": document });
         (_, reply) = send(&asked).await?;
     }

@@ -5,7 +5,6 @@ use std::cmp::Reverse;
 
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, Request, State};
-use axum::http::uri::PathAndQuery;
 use axum::http::{Method, StatusCode, header::CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -19,7 +18,7 @@ use serde_json::{Value, json};
 
 use super::features::{Feature, require};
 use super::page::Window;
-use crate::cluster::{NodeReply, NodeRequest};
+use crate::cluster::{NodePath, NodeReply, NodeRequest};
 use crate::http::App;
 use crate::http::auth::{
     Authorized, DynamicSearchRulesDelete, DynamicSearchRulesGet, DynamicSearchRulesUpdate,
@@ -29,6 +28,12 @@ use crate::http::dry_run::{NOBODY, ask_any};
 use crate::http::error::HttpError;
 use crate::http::path::check_uid;
 use crate::write::NewWrite;
+
+/// Where nodes have the rules.
+const RULES: &str = "/dynamic-search-rules";
+
+/// A rule that is only asked about with bodies that every node refuses.
+const ANY_RULE: &str = "miroir";
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
@@ -43,7 +48,7 @@ async fn list(
     State(app): State<App>,
     request: Request,
 ) -> Result<Response, HttpError> {
-    let asked = as_sent(&app, request).await?;
+    let asked = put_to_node(&app, Method::POST, RULES.into(), request).await?;
     require(&app, Feature::DynamicSearchRules, asked.clone()).await?;
     let view = app.cluster.view.load();
     let reply = ask_any(&app.cluster, asked.clone()).await.ok_or_else(nobody)?;
@@ -83,13 +88,10 @@ async fn one(
     State(app): State<App>,
     request: Request,
 ) -> Result<Json<Value>, HttpError> {
-    let asked = as_sent(&app, request).await?;
-    require(&app, Feature::DynamicSearchRules, asked.clone()).await?;
+    let asked = put_to_node(&app, Method::GET, nobodys_or(&uid), request).await?;
+    require_rules(&app, &asked, &uid).await?;
     if let Some(rule) = app.cluster.view.load().rules.shown(&uid) {
         return Ok(Json(rule));
-    }
-    if check_uid(&uid).is_err() {
-        return Err(ask_any(&app.cluster, asked).await.map_or_else(nobody, HttpError::Node));
     }
     let message = format!("Dynamic search rule `{uid}` not found.");
     Err(HttpError::new(ErrorCode::DynamicSearchRuleNotFound, message))
@@ -102,8 +104,8 @@ async fn put(
     RawQuery(query): RawQuery,
     request: Request,
 ) -> Accepted {
-    let asked = as_sent(&app, request).await?;
-    require(&app, Feature::DynamicSearchRules, asked.clone()).await?;
+    let asked = put_to_node(&app, Method::PATCH, nobodys_or(&uid), request).await?;
+    require_rules(&app, &asked, &uid).await?;
     check_form(&app, asked.clone()).await?;
     let body = JsonBody::parse(asked.body)?;
     let Value::Object(fields) = body.value else {
@@ -120,17 +122,11 @@ async fn remove(
     RawQuery(query): RawQuery,
     request: Request,
 ) -> Accepted {
-    let asked = as_sent(&app, request).await?;
-    require(&app, Feature::DynamicSearchRules, asked.clone()).await?;
-    let (query, is_named) = (query.unwrap_or_default(), check_uid(&uid));
-    if is_named.is_err() || !is_plain(&query) {
-        // The query is looked at first, and there is no such rule to delete.
-        let path = if is_named.is_ok() { nobodys(&query) } else { asked.path };
-        if let Some(reply) = ask_any(&app.cluster, NodeRequest::new(Method::DELETE, path)).await {
-            return Err(HttpError::Node(reply));
-        }
-    }
-    append(&app, RuleChange::Delete { uid: is_named?.to_string() }, Some(&query)).await
+    let asked = put_to_node(&app, Method::DELETE, nobodys_or(&uid), request).await?;
+    require_rules(&app, &asked, &uid).await?;
+    let query = query.unwrap_or_default();
+    check_query(&app, &query).await?;
+    append(&app, RuleChange::Delete { uid: check_uid(&uid)?.to_string() }, Some(&query)).await
 }
 
 async fn clear(
@@ -139,14 +135,10 @@ async fn clear(
     RawQuery(query): RawQuery,
     request: Request,
 ) -> Accepted {
-    let asked = as_sent(&app, request).await?;
+    let asked = put_to_node(&app, Method::DELETE, nobodys(), request).await?;
     require(&app, Feature::DynamicSearchRules, asked).await?;
     let query = query.unwrap_or_default();
-    if !is_plain(&query)
-        && let Some(reply) = ask_any(&app.cluster, NodeRequest::new(Method::DELETE, nobodys(&query))).await
-    {
-        return Err(HttpError::Node(reply));
-    }
+    check_query(&app, &query).await?;
     append(&app, RuleChange::Clear, Some(&query)).await
 }
 
@@ -161,8 +153,42 @@ async fn append(app: &App, change: RuleChange, query: Option<&str>) -> Accepted 
     Ok((StatusCode::ACCEPTED, Json(app.writer.append(write).await?)))
 }
 
-fn nobodys(query: &str) -> String {
-    format!("/dynamic-search-rules/{NOBODY}?{query}")
+/// The rule that nobody can have.
+fn nobodys() -> NodePath {
+    NodePath::from(RULES).then(NOBODY)
+}
+
+/// Where a node is asked about a rule: one that it has for nothing else, or nobody's where no rule can have the name.
+fn nobodys_or(uid: &str) -> NodePath {
+    if check_uid(uid).is_ok() { NodePath::from(RULES).then(ANY_RULE) } else { nobodys() }
+}
+
+/// Refuses a rule that can't have its name, which Meilisearch sees first, and then anything while rules are switched off.
+async fn require_rules(app: &App, asked: &NodeRequest, uid: &str) -> Result<(), HttpError> {
+    if check_uid(uid).is_err() {
+        let reply = ask_any(&app.cluster, asked.clone()).await.ok_or_else(nobody)?;
+        return Err(HttpError::Node(renamed(reply, uid)));
+    }
+    require(app, Feature::DynamicSearchRules, asked.clone()).await
+}
+
+/// Has a node say what is wrong with the query of a deletion.
+async fn check_query(app: &App, query: &str) -> Result<(), HttpError> {
+    if is_plain(query) {
+        return Ok(());
+    }
+    let asked = NodeRequest::new(Method::DELETE, nobodys().with_query(query));
+    match ask_any(&app.cluster, asked).await {
+        Some(reply) => Err(HttpError::Node(reply)),
+        None => Ok(()),
+    }
+}
+
+/// A node's error, which is bare text, as it would speak of the name that the client wrote.
+fn renamed(reply: NodeReply, uid: &str) -> NodeReply {
+    let text = String::from_utf8_lossy(&reply.body);
+    let body = text.replacen(&format!("`{NOBODY}`"), &format!("`{uid}`"), 1).into();
+    NodeReply { body, ..reply }
 }
 
 /// Whether the query has nothing but the client's own text.
@@ -199,11 +225,15 @@ fn nobody() -> HttpError {
     HttpError::ShardsUnavailable(vec![ShardId(0)])
 }
 
-/// The client's request as a node gets it.
-async fn as_sent(app: &App, request: Request<Body>) -> Result<NodeRequest, HttpError> {
+/// What the client said, asked of a node at a path of our own.
+async fn put_to_node(
+    app: &App,
+    method: Method,
+    path: NodePath,
+    request: Request<Body>,
+) -> Result<NodeRequest, HttpError> {
     let (parts, body) = request.into_parts();
-    let path = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str);
-    let mut asked = NodeRequest::new(parts.method, path);
+    let mut asked = NodeRequest::new(method, path.with_query(parts.uri.query().unwrap_or_default()));
     if let Some(content_type) = parts.headers.get(CONTENT_TYPE) {
         asked = asked.header(CONTENT_TYPE, content_type.clone());
     }

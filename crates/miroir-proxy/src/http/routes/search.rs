@@ -37,7 +37,7 @@ async fn by_body(
     SettingsFloor(floor): SettingsFloor,
     body: JsonBody,
 ) -> Result<Found, HttpError> {
-    let asked = Asked::by_body("/search", body).confined(&caller, &uid)?;
+    let asked = Asked::by_body("search", body).confined(&caller, &uid)?;
     answer(&app, &uid, asked, Asking::new(wants_metadata(&headers)), floor).await
 }
 
@@ -50,7 +50,7 @@ async fn by_query(
     RawQuery(query): RawQuery,
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Result<Found, HttpError> {
-    let asked = Asked::by_query("/search", query, body_of_query(&pairs)).confined(&caller, &uid)?;
+    let asked = Asked::by_query("search", query, body_of_query(&pairs)).confined(&caller, &uid)?;
     answer(&app, &uid, asked, Asking::new(wants_metadata(&headers)), floor).await
 }
 

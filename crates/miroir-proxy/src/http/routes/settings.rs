@@ -16,7 +16,7 @@ use reqwest::Method;
 use serde_json::{Map, Value};
 
 use super::existing;
-use crate::cluster::NodeRequest;
+use crate::cluster::{NodePath, NodeRequest};
 use crate::http::App;
 use crate::http::auth::{Authorized, SettingsGet, SettingsUpdate};
 use crate::http::body::JsonBody;
@@ -104,7 +104,7 @@ fn one(setting: &'static Setting) -> MethodRouter<App> {
             Change::Put => Method::PUT,
             Change::Patch => Method::PATCH,
         };
-        check_settings(&app, method, &format!("/{}", setting.route), body.bytes).await?;
+        check_settings(&app, method, Some(setting.route), body.bytes).await?;
         reserved::check_settings(&body.value)?;
         let patch = Map::from_iter([(setting.key.to_owned(), body.value)]);
         append(&app, &caller, &uid, patch, SettingsOrigin::Update).await
@@ -136,7 +136,7 @@ async fn change_whole(
     State(app): State<App>,
     body: JsonBody,
 ) -> Accepted {
-    check_settings(&app, Method::PATCH, "", body.bytes).await?;
+    check_settings(&app, Method::PATCH, None, body.bytes).await?;
     reserved::check_settings(&body.value)?;
     let Value::Object(patch) = body.value else {
         return Err(HttpError::Unreadable("settings that are no object were let through".to_owned()));
@@ -153,9 +153,14 @@ async fn reset_whole(
     append(&app, &caller, &uid, patch, SettingsOrigin::Reset).await
 }
 
-async fn check_settings(app: &App, method: Method, route: &str, body: Bytes) -> Result<(), HttpError> {
-    let request = NodeRequest::new(method, format!("/indexes/{NOBODY}/settings{route}")).json(body);
-    check_form(&app.cluster, request).await
+async fn check_settings(
+    app: &App,
+    method: Method,
+    route: Option<&str>,
+    body: Bytes,
+) -> Result<(), HttpError> {
+    let path = NodePath::of(["indexes", NOBODY, "settings"].into_iter().chain(route));
+    check_form(&app.cluster, NodeRequest::new(method, path).json(body)).await
 }
 
 async fn append(

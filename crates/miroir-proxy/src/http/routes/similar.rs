@@ -35,7 +35,7 @@ async fn by_body(
     SettingsFloor(floor): SettingsFloor,
     body: JsonBody,
 ) -> Result<Found, HttpError> {
-    answer(&app, &caller, &uid, (Asked::by_body("/similar", body), floor)).await
+    answer(&app, &caller, &uid, (Asked::by_body("similar", body), floor)).await
 }
 
 async fn by_query(
@@ -46,7 +46,7 @@ async fn by_query(
     RawQuery(query): RawQuery,
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Result<Found, HttpError> {
-    let asked = Asked::by_query("/similar", query, similar_of_query(&pairs));
+    let asked = Asked::by_query("similar", query, similar_of_query(&pairs));
     answer(&app, &caller, &uid, (asked, floor)).await
 }
 

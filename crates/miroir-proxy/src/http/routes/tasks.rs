@@ -14,9 +14,8 @@ use time::macros::format_description;
 use time::{Date, Duration, OffsetDateTime, Time};
 use tokio::time::{Instant, sleep};
 
-use super::features::{Feature, require};
+use super::features::{Feature, require_unasked};
 use super::indexes::wrong_query;
-use crate::cluster::NodeRequest;
 use crate::http::App;
 use crate::http::auth::{Authorized, TasksCancel, TasksCompact, TasksDelete, TasksGet};
 use crate::http::error::HttpError;
@@ -41,7 +40,9 @@ async fn one(
 
 /// Unlike a Meilisearch, Miroir need not be started again after it.
 async fn compact(_: Authorized<TasksCompact>, State(app): State<App>) -> Result<Json<Value>, HttpError> {
-    require(&app, Feature::TaskQueueCompactionRoute, NodeRequest::post("/tasks/compact")).await?;
+    let feature = ("task queue compaction route", 883);
+    require_unasked(&app, Feature::TaskQueueCompactionRoute, "Using the /tasks/compact route", feature)
+        .await?;
     let (before, after) = app.writer.compact_store().await?;
     Ok(Json(json!({ "preSize": size::whole(before), "postSize": size::whole(after), "status": "succeeded" })))
 }

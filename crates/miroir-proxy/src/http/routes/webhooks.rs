@@ -113,6 +113,6 @@ async fn keep(app: &App, uuid: Uuid, webhook: Option<&Webhook>) -> Result<(), Ht
 
 /// Meilisearch reads the body before it looks at the id, and no webhook has this one.
 async fn wrong_form(app: &App, body: JsonBody) -> HttpError {
-    let request = NodeRequest::new(Method::PATCH, format!("/webhooks/{NOBODY}")).json(body.bytes);
+    let request = NodeRequest::new(Method::PATCH, ["webhooks", NOBODY]).json(body.bytes);
     refusal(&app.cluster, request, "The body is not of the form `{url, headers}`.").await
 }

@@ -32,7 +32,7 @@ async fn node(ids: Vec<u64>, seen: Seen) -> String {
             |shard| ids.iter().filter(|id| shard_of(&id.to_string(), shards) == ShardId(shard)).count();
         seen.lock().unwrap().push(Value::Null);
         Json(
-            json!({ "fieldDistribution": { "_miroir_shard_000": in_shard(0), "_miroir_shard_001": in_shard(1) } }),
+            json!({ "numberOfDocuments": ids.len(), "fieldDistribution": { "_miroir_shard_000": in_shard(0), "_miroir_shard_001": in_shard(1) } }),
         )
     };
     let router = Router::new().route("/indexes/books/stats", get(count)).fallback(answer);

@@ -2,6 +2,7 @@
 
 use axum::Router;
 use axum::http::{StatusCode, header};
+use miroir_core::error::ErrorCode;
 use serde_json::json;
 
 use super::*;
@@ -27,7 +28,7 @@ async fn two_replicas(answers: [(u16, serde_json::Value); 2]) -> (Cluster, Index
 }
 
 fn counts() -> serde_json::Value {
-    json!({ "fieldDistribution": { "_miroir_shard_000": 3, "_miroir_shard_001": 4 } })
+    json!({ "numberOfDocuments": 7, "fieldDistribution": { "_miroir_shard_000": 3, "_miroir_shard_001": 4 } })
 }
 
 fn own_faults() -> Vec<(u16, serde_json::Value)> {
@@ -58,7 +59,7 @@ async fn a_document_is_read_from_another_replica_when_one_does_not_know_the_inde
             let mut answers = [(200, json!({ "id": 1 })), (200, json!({ "id": 1 }))];
             answers[place] = (status, body.clone());
             let (cluster, entry) = two_replicas(answers).await;
-            let read = get_document(&cluster, &cluster.view.load(), &entry, ("1", "1", "")).await.unwrap();
+            let read = get_document(&cluster, &cluster.view.load(), &entry, "1", "").await.unwrap();
             assert_eq!(read["id"], 1, "{status}");
         }
     }
@@ -68,8 +69,8 @@ async fn a_document_is_read_from_another_replica_when_one_does_not_know_the_inde
 async fn a_document_that_is_not_there_is_an_answer() {
     let missing = (404, json!({ "code": "document_not_found", "message": "Document `1` not found." }));
     let (cluster, entry) = two_replicas([missing.clone(), missing]).await;
-    let error = get_document(&cluster, &cluster.view.load(), &entry, ("1", "1", "")).await.unwrap_err();
-    assert!(matches!(error, HttpError::Node(reply) if reply.status == StatusCode::NOT_FOUND));
+    let error = get_document(&cluster, &cluster.view.load(), &entry, "1", "").await.unwrap_err();
+    assert!(matches!(error, HttpError::Refused(error) if error.code == ErrorCode::DocumentNotFound));
 }
 
 #[tokio::test]

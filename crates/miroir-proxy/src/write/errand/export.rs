@@ -167,7 +167,7 @@ impl Transfer<'_> {
         if let Some(shard) = marker::selection_filter([shard], self.index.shards) {
             confine(&mut body, shard);
         }
-        let path = format!("/indexes/{}/documents/fetch", self.index.physical);
+        let path = ["indexes", self.index.physical.as_str(), "documents", "fetch"];
         let request = NodeRequest::post(path).json(Value::Object(body).to_string());
         let node = self
             .errands

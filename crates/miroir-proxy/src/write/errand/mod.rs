@@ -18,7 +18,6 @@ use miroir_core::size;
 use miroir_core::task::{Errand, Judgement, LogEntry};
 use miroir_core::view::{IndexEntry, View};
 use miroir_store::Store;
-use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use self::nodes::on_nodes;
@@ -62,7 +61,7 @@ impl Errands {
         };
         let readable = self.view.load().readable.clone();
         let nodes = index.placement.nodes().filter(|node| readable.contains(*node)).cloned().collect();
-        let request = NodeRequest::new(Method::POST, format!("/indexes/{}/compact", index.physical));
+        let request = NodeRequest::post(["indexes", index.physical.as_str(), "compact"]);
         let done = on_nodes(self, nodes, &request).await;
         if let Some(error) = done.values().find_map(|done| done.as_ref().err()) {
             return Err(ResponseError::new(ErrorCode::Internal, error.clone()));
@@ -93,7 +92,7 @@ impl Errands {
     /// Lets every node that is read do something. Nodes that fail are no matter as long as the others hold everything.
     async fn everywhere(
         &self,
-        path: &str,
+        path: &'static str,
         code: ErrorCode,
     ) -> Result<BTreeMap<NodeId, Map<String, Value>>, ResponseError> {
         let view = self.view.load();

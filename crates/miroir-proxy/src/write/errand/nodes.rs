@@ -39,7 +39,7 @@ async fn on_node(errands: &Errands, node: &Node, request: NodeRequest) -> Done {
     let accepted = read(&reply)?;
     let task = accepted["taskUid"].as_u64().ok_or("its answer names no task")?;
     loop {
-        let reply = node.send(NodeRequest::get(format!("/tasks/{task}")), errands.timeout).await;
+        let reply = node.send(NodeRequest::get(["tasks", &task.to_string()]), errands.timeout).await;
         let reply = match reply {
             Ok(reply) => Some(reply),
             Err(error) if !errands.view.load().readable.contains(node.id()) => return Err(error.to_string()),

@@ -12,6 +12,7 @@ use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 
+use crate::outward::{UnreadAnswer, client, read_at_most};
 use crate::write::retry::Backoff;
 
 /// How long one request may take.
@@ -19,6 +20,9 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// How long a server that is away or busy is asked again. The log stands still meanwhile.
 const PATIENCE: Duration = Duration::from_mins(2);
+
+/// The longest answer that is read. What an export is told is an error or a task.
+const MAX_ANSWER: usize = 1 << 20;
 
 /// See the module.
 #[derive(Debug)]
@@ -37,7 +41,7 @@ pub(super) trait Watch: Sync {
 impl<'a> Remote<'a> {
     pub(super) fn new(export: &'a Export) -> Self {
         let url = export.url.trim_end_matches('/');
-        Self { client: reqwest::Client::new(), url, key: export.api_key.as_deref() }
+        Self { client: client(), url, key: export.api_key.as_deref() }
     }
 
     /// Whether it has this index.
@@ -102,13 +106,13 @@ impl<'a> Remote<'a> {
             let again = request.try_clone().expect("bodies are bytes, which can be sent again");
             let answer = match self.client.execute(again).await {
                 Ok(response) => read(response).await,
-                Err(error) => Err(error),
+                Err(error) => Err(error.into()),
             };
             match answer {
                 Ok((status, answer)) if !is_passing(status) || began.elapsed() > PATIENCE => {
                     return Ok((status, answer));
                 }
-                Err(error) if error.is_builder() || began.elapsed() > PATIENCE => return Err(failed(&error)),
+                Err(error) if error.is_final() || began.elapsed() > PATIENCE => return Err(failed(&error)),
                 Ok((status, _)) => {
                     tracing::warn!(url = self.url, %status, "export: the other server is busy");
                 }
@@ -121,9 +125,9 @@ impl<'a> Remote<'a> {
     }
 }
 
-async fn read(response: Response) -> Result<(StatusCode, Value), reqwest::Error> {
+async fn read(response: Response) -> Result<(StatusCode, Value), UnreadAnswer> {
     let status = response.status();
-    let body = response.bytes().await?;
+    let body = read_at_most(response, MAX_ANSWER).await?;
     Ok((status, serde_json::from_slice(&body).unwrap_or_default()))
 }
 

@@ -15,7 +15,7 @@ use super::error::RebuildError;
 use super::peers::{Peers, Wanted};
 use super::shard::copy_shard;
 use super::target::{Target, ask};
-use crate::cluster::NodeRequest;
+use crate::cluster::{NodePath, NodeRequest};
 use crate::write::inventory::{inventory_request, read_inventory};
 
 /// Which pass over the node this is.
@@ -79,7 +79,7 @@ async fn drop_other_indexes(
         if wanted.get(&uid).is_some_and(|wanted| primary_key.is_none() || **wanted == primary_key) {
             left.insert(uid, primary_key);
         } else {
-            target.run(NodeRequest::new(Method::DELETE, format!("/indexes/{uid}"))).await?;
+            target.run(NodeRequest::new(Method::DELETE, ["indexes", uid.as_str()])).await?;
         }
     }
     Ok(left)
@@ -88,13 +88,13 @@ async fn drop_other_indexes(
 /// Peers have the same settings, so what one of them says is what the target has to say. Without one the catalog says it.
 async fn copy_settings(target: &Target, wanted: &Wanted) -> Result<(), RebuildError> {
     let index = &wanted.index;
-    let path = format!("/indexes/{}/settings", index.physical);
+    let path = NodePath::from(["indexes", index.physical.as_str(), "settings"]);
     if let Some(peer) = wanted.shards.values().next() {
-        let right = ask(peer, NodeRequest::get(path.as_str()), target.timeout()).await?;
-        if target.ask(NodeRequest::get(path.as_str())).await? == right {
+        let right = ask(peer, NodeRequest::get(path.clone()), target.timeout()).await?;
+        if target.ask(NodeRequest::get(path.clone())).await? == right {
             return Ok(());
         }
-        target.run(NodeRequest::new(Method::DELETE, path.as_str())).await?;
+        target.run(NodeRequest::new(Method::DELETE, path.clone())).await?;
     }
     let settings = node_settings(&index.settings, index.settings.as_patch(), index.node_context());
     target.run(NodeRequest::new(Method::PATCH, path).json(Value::Object(settings).to_string())).await
@@ -105,6 +105,6 @@ async fn drop_other_shards(target: &Target, wanted: &Wanted) -> Result<(), Rebui
     let index = &wanted.index;
     let others: Vec<String> =
         wanted.all_shards().map(|shard| format!("{} NOT EXISTS", field_name(*shard, index.shards))).collect();
-    let path = format!("/indexes/{}/documents/delete", index.physical);
+    let path = ["indexes", index.physical.as_str(), "documents", "delete"];
     target.run(NodeRequest::post(path).json(json!({ "filter": others }).to_string())).await
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::error::RebuildError;
 use super::target::Target;
-use crate::cluster::NodeRequest;
+use crate::cluster::{NodePath, NodeRequest};
 
 const ROUTE: &str = "/dynamic-search-rules";
 
@@ -58,7 +58,7 @@ async fn write_rules(
         if uid < before {
             target.wait_for(last).await?;
         }
-        let request = NodeRequest::new(Method::PATCH, format!("{ROUTE}/{uid}"));
+        let request = NodeRequest::new(Method::PATCH, NodePath::from(ROUTE).then(uid));
         last = target.enqueue(request.json(json!(update).to_string())).await?;
         before = uid;
     }

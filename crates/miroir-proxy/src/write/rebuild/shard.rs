@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::error::RebuildError;
 use super::target::Target;
-use crate::cluster::{Node, NodeRequest};
+use crate::cluster::{Node, NodePath, NodeRequest};
 use crate::write::stored::{StoredDocument, read_page};
 
 /// Documents that are read at a time.
@@ -63,7 +63,7 @@ pub(super) async fn copy_shard(
     }
     if !known.is_empty() {
         let gone: Vec<String> = known.into_keys().collect();
-        let path = format!("/indexes/{index}/documents/delete-batch");
+        let path = ["indexes", index.as_str(), "documents", "delete-batch"];
         tasks.push(target.enqueue(NodeRequest::post(path).json(json!(gone).to_string())).await?);
     }
     for task in tasks {
@@ -85,7 +85,7 @@ impl Shard<'_> {
     async fn page(&self, target: &Target, node: &Node, offset: usize) -> Result<Bytes, RebuildError> {
         let filter = format!("{} EXISTS", self.marker);
         let question = json!({ "filter": filter, "offset": offset, "limit": PAGE, "retrieveVectors": true });
-        let path = format!("/indexes/{}/documents/fetch", self.index);
+        let path = ["indexes", self.index.as_str(), "documents", "fetch"];
         target.fetch(node, NodeRequest::post(path).json(question.to_string())).await
     }
 
@@ -101,7 +101,8 @@ impl Shard<'_> {
     }
 
     async fn send(&self, target: &Target, body: Vec<u8>) -> Result<u64, RebuildError> {
-        let path = format!("/indexes/{}/documents?primaryKey={}", self.index, self.primary_key);
+        let path = NodePath::from(["indexes", self.index.as_str(), "documents"]);
+        let path = path.with("primaryKey", self.primary_key);
         target.enqueue(NodeRequest::post(path).body("application/x-ndjson", body)).await
     }
 }

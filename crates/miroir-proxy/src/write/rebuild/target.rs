@@ -46,7 +46,7 @@ impl Target {
 
     /// The bytes of a good answer of any node.
     pub(super) async fn fetch(&self, node: &Node, request: NodeRequest) -> Result<Bytes, RebuildError> {
-        let path = request.path.clone();
+        let path = request.path.to_string();
         let reply = node.send(request, self.timeout).await?;
         if reply.status.is_success() { Ok(reply.body) } else { Err(refusal(node, &path, &reply)) }
     }
@@ -74,7 +74,7 @@ impl Target {
     /// Waits for the end of a task that must succeed.
     pub(super) async fn wait_for(&self, task: u64) -> Result<(), RebuildError> {
         loop {
-            let answer = self.ask(NodeRequest::get(format!("/tasks/{task}"))).await?;
+            let answer = self.ask(NodeRequest::get(["tasks", &task.to_string()])).await?;
             let gone = answer["error"]["code"] == ErrorCode::IndexNotFound.as_str();
             match answer["status"].as_str() {
                 Some("succeeded") => return Ok(()),
@@ -90,8 +90,7 @@ impl Target {
     /// Waits until the node has nothing in its queue.
     pub(super) async fn wait_until_idle(&self) -> Result<(), RebuildError> {
         loop {
-            let open =
-                self.ask(NodeRequest::get("/tasks?statuses=enqueued,processing&limit=1".to_owned())).await?;
+            let open = self.ask(NodeRequest::get("/tasks?statuses=enqueued,processing&limit=1")).await?;
             if open["results"].as_array().is_some_and(Vec::is_empty) {
                 return Ok(());
             }
@@ -118,7 +117,7 @@ impl Target {
 
 /// The answer of a node, if it is a good one.
 pub(super) async fn ask(node: &Node, request: NodeRequest, timeout: Duration) -> Result<Value, RebuildError> {
-    let path = request.path.clone();
+    let path = request.path.to_string();
     let reply = node.send(request, timeout).await?;
     read(node, &path, &reply)
 }

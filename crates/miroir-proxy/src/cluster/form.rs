@@ -1,0 +1,235 @@
+//! What a good answer of a node looks like, by what it was asked. A node that is broken, or that is something else than a
+//! Meilisearch, may answer `200` with anything: what does not have the form is no answer, so that another replica is asked
+//! instead of an answer without hits being made of it.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+
+use reqwest::Method;
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::path::NodePath;
+
+/// What is expected of a successful answer. What is behind it in a document or a hit is a client's business.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Nothing: the answer is looked at where it is used.
+    Any,
+    /// Any JSON.
+    Json,
+    /// Any JSON object.
+    Object,
+    /// Hits of one search, or of each of several.
+    Searches,
+    /// Values of a facet with their counts.
+    FacetHits,
+    /// A page of objects.
+    Page,
+    /// A page of documents with the number of all.
+    Documents,
+    /// A page of tasks, each with its number.
+    Tasks,
+    /// One task.
+    Task,
+    /// The statistics of an index.
+    IndexStats,
+    /// The statistics of all indexes.
+    Stats,
+}
+
+impl Form {
+    /// What is expected where this is asked.
+    pub(super) fn of(method: &Method, path: &NodePath) -> Self {
+        let segments: Vec<&str> = path.path().split('/').skip(1).collect();
+        let reads = *method == Method::GET;
+        match segments.as_slice() {
+            ["indexes", _, "search" | "similar"] | ["multi-search"] => Self::Searches,
+            ["indexes", _, "facet-search"] => Self::FacetHits,
+            ["indexes", _, "documents", "fetch"] => Self::Documents,
+            ["indexes", _, "stats"] => Self::IndexStats,
+            ["stats"] => Self::Stats,
+            _ if reads => Self::of_read(&segments),
+            _ => Self::Any,
+        }
+    }
+
+    fn of_read(segments: &[&str]) -> Self {
+        match segments {
+            ["indexes", _, "documents"] => Self::Documents,
+            ["indexes", _, "settings", _] => Self::Json,
+            ["indexes", _, "documents", _]
+            | ["indexes", _, "settings"]
+            | ["version" | "experimental-features"] => Self::Object,
+            ["indexes"] => Self::Page,
+            ["tasks"] => Self::Tasks,
+            ["tasks", _] => Self::Task,
+            _ => Self::Any,
+        }
+    }
+
+    /// # Errors
+    /// What is wrong with an answer that does not have this form.
+    pub fn check(self, body: &[u8]) -> Result<(), serde_json::Error> {
+        match self {
+            Self::Any => Ok(()),
+            Self::Json => serde_json::from_slice::<IgnoredAny>(body).map(drop),
+            Self::Object => serde_json::from_slice::<Object>(body).map(drop),
+            Self::Searches => {
+                let read: Searches = serde_json::from_slice(body)?;
+                if read.hits.is_some() || read.results.is_some() {
+                    return Ok(());
+                }
+                Err(serde_json::Error::custom("neither `hits` nor `results`"))
+            }
+            Self::FacetHits => serde_json::from_slice::<FacetHits<'_>>(body).map(drop),
+            Self::Page => serde_json::from_slice::<Page<Object>>(body).map(drop),
+            Self::Documents => serde_json::from_slice::<Documents>(body).map(drop),
+            Self::Tasks => serde_json::from_slice::<Page<Task<'_>>>(body).map(drop),
+            Self::Task => serde_json::from_slice::<Task<'_>>(body).map(drop),
+            Self::IndexStats => serde_json::from_slice::<IndexStats>(body).map(drop),
+            Self::Stats => serde_json::from_slice::<Stats>(body).map(drop),
+        }
+    }
+}
+
+/// An object of whatever fields.
+struct Object;
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Object;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Object, A::Error> {
+                while fields.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Object)
+            }
+        }
+        deserializer.deserialize_map(Fields)
+    }
+}
+
+#[derive(Deserialize)]
+struct Searches {
+    hits: Option<Vec<Object>>,
+    results: Option<Vec<Hits>>,
+}
+
+#[derive(Deserialize)]
+struct Hits {
+    #[serde(rename = "hits")]
+    _hits: Vec<Object>,
+}
+
+#[derive(Deserialize)]
+struct FacetHits<'a> {
+    #[serde(borrow, rename = "facetHits")]
+    _hits: Vec<FacetHit<'a>>,
+}
+
+#[derive(Deserialize)]
+struct FacetHit<'a> {
+    #[serde(borrow, rename = "value")]
+    _value: Cow<'a, str>,
+    #[serde(rename = "count")]
+    _count: u64,
+}
+
+#[derive(Deserialize)]
+struct Page<T> {
+    #[serde(rename = "results")]
+    _results: Vec<T>,
+}
+
+#[derive(Deserialize)]
+struct Documents {
+    #[serde(rename = "results")]
+    _results: Vec<Object>,
+    #[serde(rename = "total")]
+    _total: u64,
+}
+
+#[derive(Deserialize)]
+struct Task<'a> {
+    #[serde(rename = "uid")]
+    _uid: u64,
+    #[serde(borrow, rename = "status")]
+    _status: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct IndexStats {
+    #[serde(rename = "numberOfDocuments")]
+    _documents: u64,
+    #[serde(rename = "fieldDistribution")]
+    _fields: BTreeMap<String, u64>,
+}
+
+#[derive(Deserialize)]
+struct Stats {
+    #[serde(rename = "indexes")]
+    _indexes: BTreeMap<String, IndexStats>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(method: &Method, path: &'static str) -> Form {
+        Form::of(method, &path.into())
+    }
+
+    #[test]
+    fn every_question_whose_answer_is_read_has_a_form() {
+        assert_eq!(of(&Method::POST, "/indexes/films/search"), Form::Searches);
+        assert_eq!(of(&Method::GET, "/indexes/films/search?q=a"), Form::Searches);
+        assert_eq!(of(&Method::GET, "/indexes/films/documents"), Form::Documents);
+        assert_eq!(of(&Method::POST, "/indexes/films/documents"), Form::Any);
+        assert_eq!(of(&Method::DELETE, "/indexes/films/documents/1"), Form::Any);
+        assert_eq!(of(&Method::PATCH, "/indexes/films/settings"), Form::Any);
+        assert_eq!(of(&Method::GET, "/tasks?limit=1"), Form::Tasks);
+        assert_eq!(of(&Method::GET, "/metrics"), Form::Any);
+    }
+
+    #[test]
+    fn what_lacks_its_heart_is_no_answer() {
+        for (form, good) in [
+            (Form::Searches, r#"{"hits":[{"id":1}],"limit":20}"#),
+            (Form::Searches, r#"{"results":[{"hits":[]},{"hits":[]}]}"#),
+            (Form::FacetHits, r#"{"facetHits":[{"value":"a\"b","count":3}],"facetQuery":null}"#),
+            (Form::Documents, r#"{"results":[{}],"offset":0,"limit":1,"total":7}"#),
+            (Form::Tasks, r#"{"results":[{"uid":3,"status":"succeeded"}],"total":1}"#),
+            (Form::Stats, r#"{"indexes":{"a":{"numberOfDocuments":1,"fieldDistribution":{"id":1}}}}"#),
+            (Form::Page, r#"{"results":[{"uid":"a"}]}"#),
+            (Form::Object, r#"{"a":1}"#),
+            (Form::Json, "[\"*\"]"),
+        ] {
+            assert!(form.check(good.as_bytes()).is_ok(), "{good}");
+            for bad in [
+                "{}",
+                "[]",
+                "null",
+                "",
+                "<html>",
+                r#"{"hits":{}}"#,
+                r#"{"results":[1]}"#,
+                &good[..good.len() - 1],
+            ] {
+                let cut = bad == &good[..good.len() - 1];
+                let says_nothing = matches!(form, Form::Object | Form::Json) && !bad.is_empty() && !cut;
+                if !says_nothing {
+                    assert!(form.check(bad.as_bytes()).is_err(), "{form:?} {bad}");
+                }
+            }
+        }
+    }
+}

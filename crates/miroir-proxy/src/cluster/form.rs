@@ -22,7 +22,7 @@ pub enum Form {
     Json,
     /// Any JSON object.
     Object,
-    /// Hits of one search, or of each of several.
+    /// Found of one search, or of each of several.
     Searches,
     /// Values of a facet with their counts.
     FacetHits,
@@ -79,10 +79,12 @@ impl Form {
             Self::Object => serde_json::from_slice::<Object>(body).map(drop),
             Self::Searches => {
                 let read: Searches = serde_json::from_slice(body)?;
-                if read.hits.is_some() || read.results.is_some() {
+                let Searches { results, hits, estimated_total_hits, total_hits } = read;
+                let own = Found { hits, estimated_total_hits, total_hits };
+                if results.map_or_else(|| own.are_whole(), |results| results.iter().all(Found::are_whole)) {
                     return Ok(());
                 }
-                Err(serde_json::Error::custom("neither `hits` nor `results`"))
+                Err(serde_json::Error::custom("hits or their number are missing"))
             }
             Self::FacetHits => serde_json::from_slice::<FacetHits<'_>>(body).map(drop),
             Self::Page => serde_json::from_slice::<Page<Object>>(body).map(drop),
@@ -117,16 +119,28 @@ impl<'de> Deserialize<'de> for Object {
     }
 }
 
+/// One answer, or those to several searches.
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Searches {
+    results: Option<Vec<Found>>,
     hits: Option<Vec<Object>>,
-    results: Option<Vec<Hits>>,
+    estimated_total_hits: Option<u64>,
+    total_hits: Option<u64>,
 }
 
 #[derive(Deserialize)]
-struct Hits {
-    #[serde(rename = "hits")]
-    _hits: Vec<Object>,
+#[serde(rename_all = "camelCase")]
+struct Found {
+    hits: Option<Vec<Object>>,
+    estimated_total_hits: Option<u64>,
+    total_hits: Option<u64>,
+}
+
+impl Found {
+    const fn are_whole(&self) -> bool {
+        self.hits.is_some() && (self.estimated_total_hits.is_some() || self.total_hits.is_some())
+    }
 }
 
 #[derive(Deserialize)]
@@ -203,8 +217,8 @@ mod tests {
     #[test]
     fn what_lacks_its_heart_is_no_answer() {
         for (form, good) in [
-            (Form::Searches, r#"{"hits":[{"id":1}],"limit":20}"#),
-            (Form::Searches, r#"{"results":[{"hits":[]},{"hits":[]}]}"#),
+            (Form::Searches, r#"{"hits":[{"id":1}],"estimatedTotalHits":20}"#),
+            (Form::Searches, r#"{"results":[{"hits":[],"totalHits":0},{"hits":[],"estimatedTotalHits":1}]}"#),
             (Form::FacetHits, r#"{"facetHits":[{"value":"a\"b","count":3}],"facetQuery":null}"#),
             (Form::Documents, r#"{"results":[{}],"offset":0,"limit":1,"total":7}"#),
             (Form::Tasks, r#"{"results":[{"uid":3,"status":"succeeded"}],"total":1}"#),
@@ -222,6 +236,7 @@ mod tests {
                 "<html>",
                 r#"{"hits":{}}"#,
                 r#"{"results":[1]}"#,
+                r#"{"hits":[]}"#,
                 &good[..good.len() - 1],
             ] {
                 let cut = bad == &good[..good.len() - 1];

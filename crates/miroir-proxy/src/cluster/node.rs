@@ -1,5 +1,6 @@
 //! One node as Miroir talks to it: its address, its key, a pool of kept-alive connections.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -12,7 +13,7 @@ use thiserror::Error;
 use super::form::Form;
 use super::path::{NodePath, Unaddressable};
 use crate::observe::{NodeMetrics, operation};
-use crate::outward::{UnreadAnswer, client_builder, read_at_most};
+use crate::outward::{AnswerRoom, UnreadAnswer, client_builder};
 
 /// Idle connections kept to one node: enough for a burst, few enough to hold open for nothing.
 const IDLE_CONNECTIONS: usize = 64;
@@ -216,6 +217,7 @@ pub struct Node {
     authorization: Option<HeaderValue>,
     client: reqwest::Client,
     metrics: NodeMetrics,
+    answers: Arc<AnswerRoom>,
 }
 
 fn bearer(key: &str) -> Result<HeaderValue, InvalidHeaderValue> {
@@ -244,6 +246,7 @@ impl Node {
             authorization,
             client,
             metrics: NodeMetrics::default(),
+            answers: Arc::default(),
         })
     }
 
@@ -292,7 +295,8 @@ impl Node {
             .map_err(|error| self.failed(&error))?;
         let status = response.status();
         let content_type = response.headers().get(CONTENT_TYPE).cloned();
-        let body = read_at_most(response, request.answer.bytes()).await.map_err(|unread| match unread {
+        let read = tokio::time::timeout(deadline, self.answers.read(response, request.answer.bytes()));
+        let body = read.await.map_err(|_| self.late())?.map_err(|unread| match unread {
             UnreadAnswer::Broken(error) => self.failed(&error),
             UnreadAnswer::TooLong(limit) => NodeError::TooLong { node: self.id.clone(), limit },
         })?;
@@ -302,6 +306,10 @@ impl Node {
             return Err(NodeError::OutOfForm { node: self.id.clone(), reason: error.to_string() });
         }
         Ok(NodeReply { status, content_type, body })
+    }
+
+    fn late(&self) -> NodeError {
+        NodeError::NoAnswer { node: self.id.clone(), reason: "its answer did not end in time".to_owned() }
     }
 
     fn failed(&self, error: &reqwest::Error) -> NodeError {

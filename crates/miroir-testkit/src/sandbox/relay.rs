@@ -2,6 +2,7 @@
 //! holds up, answers itself, or whose answer it changes. So a test can stop a node at one request, or have it say
 //! something else than it has, without either program knowing.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use futures_util::{StreamExt, stream};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -35,6 +37,10 @@ pub enum Meddling {
     Answer(u16, Value),
     /// The node gets it, and this is merged, object by object, into what it answers.
     Overlay(Value),
+    /// The node does not get it; the answer begins like a good one and never ends.
+    Endless,
+    /// The node does not get it; the answer points to this address.
+    Redirect(String),
 }
 
 /// Which requests are meddled with, and how.
@@ -186,6 +192,10 @@ async fn relay(State(shared): State<Arc<Shared>>, request: Request) -> Response 
             let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             return (status, axum::Json(answer.clone())).into_response();
         }
+        Some((Meddling::Endless, _)) => return endless(),
+        Some((Meddling::Redirect(to), _)) => {
+            return (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, to.clone())]).into_response();
+        }
         Some((Meddling::HoldRequest, era)) => shared.until_lifted(*era).await,
         _ => {}
     }
@@ -204,6 +214,13 @@ async fn relay(State(shared): State<Arc<Shared>>, request: Request) -> Response 
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
+}
+
+fn endless() -> Response {
+    let begin = stream::once(async { Ok::<_, Infallible>(Bytes::from_static(br#"{"hits":[{}"#)) });
+    let hit = Bytes::from(r#",{"id":1}"#.repeat(8_000));
+    let on_and_on = stream::repeat_with(move || Ok(hit.clone()));
+    ([(header::CONTENT_TYPE, "application/json")], Body::from_stream(begin.chain(on_and_on))).into_response()
 }
 
 fn overlaid(body: &Bytes, overlay: Value) -> Bytes {

@@ -24,7 +24,6 @@ pub(super) type Answers = Gathered<Vec<Map<String, Value>>>;
 enum NoReply {
     Refused(NodeReply),
     Failed,
-    Unreadable(String),
 }
 
 /// Executes the plan of one index; see [`run_rounds`].
@@ -53,7 +52,6 @@ async fn ask_part(
         Ok(replies) => Ok(Outcome::Answered(replies)),
         Err(NoReply::Refused(reply)) => Ok(Outcome::Refused(reply)),
         Err(NoReply::Failed) => Ok(Outcome::Failed),
-        Err(NoReply::Unreadable(what)) => Err(HttpError::Unreadable(what)),
     }
 }
 
@@ -66,13 +64,28 @@ async fn ask(cluster: &Cluster, node: &Node, body: String) -> Result<Map<String,
         reply = read(cluster, node, request).await?;
     }
     if reply.status.is_success() {
-        return serde_json::from_slice(&reply.body).map_err(|error| NoReply::Unreadable(error.to_string()));
+        return match serde_json::from_slice(&reply.body) {
+            Ok(answer) if says_by_what_hits_compare(&answer) => Ok(answer),
+            Ok(_) | Err(_) => {
+                cluster.complaints.note(node.id(), &"it answered out of form");
+                Err(NoReply::Failed)
+            }
+        };
     }
     if reply.status.is_client_error() && !reply.is_nodes_fault() {
         return Err(NoReply::Refused(reply));
     }
     cluster.complaints.note(node.id(), &reply.status);
     Err(NoReply::Failed)
+}
+
+/// Whether every hit says of which query it is and by what it is merged.
+fn says_by_what_hits_compare(answer: &Map<String, Value>) -> bool {
+    let is_scored = |hit: &Value| {
+        let about = &hit["_federation"];
+        about["queriesPosition"].is_u64() && about["weightedScoreValues"].is_array()
+    };
+    answer.get("hits").and_then(Value::as_array).is_some_and(|hits| hits.iter().all(is_scored))
 }
 
 async fn read(cluster: &Cluster, node: &Node, request: NodeRequest) -> Result<NodeReply, NoReply> {

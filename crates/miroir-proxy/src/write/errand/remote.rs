@@ -12,7 +12,7 @@ use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 
-use crate::outward::{UnreadAnswer, client, read_at_most};
+use crate::outward::{AnswerRoom, UnreadAnswer, client};
 use crate::write::retry::Backoff;
 
 /// How long one request may take.
@@ -127,7 +127,7 @@ impl<'a> Remote<'a> {
 
 async fn read(response: Response) -> Result<(StatusCode, Value), UnreadAnswer> {
     let status = response.status();
-    let body = read_at_most(response, MAX_ANSWER).await?;
+    let body = AnswerRoom::default().read(response, MAX_ANSWER).await?;
     Ok((status, serde_json::from_slice(&body).unwrap_or_default()))
 }
 

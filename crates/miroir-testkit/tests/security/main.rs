@@ -1,0 +1,7 @@
+//! What an attacker with a small key, or a node that lies, may try, kind by kind.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panic")]
+
+mod lying_nodes;
+mod paths;
+mod raw;

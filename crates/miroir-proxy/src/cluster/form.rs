@@ -22,7 +22,7 @@ pub enum Form {
     Json,
     /// Any JSON object.
     Object,
-    /// Found of one search, or of each of several.
+    /// Hits of one search, or of each of several.
     Searches,
     /// Values of a facet with their counts.
     FacetHits,

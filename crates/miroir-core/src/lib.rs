@@ -6,6 +6,7 @@ pub mod chat;
 pub mod cover;
 pub mod document;
 pub mod error;
+pub mod filter;
 pub mod hash;
 pub mod ids;
 pub mod keys;

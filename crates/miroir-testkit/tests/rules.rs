@@ -112,9 +112,17 @@ fn searches() -> Vec<Value> {
         json!({"q": "blue films 7", "attributesToRetrieve": ["title"], "showRankingScoreDetails": true}),
         json!({"filter": "genre = drama AND year > 5"}),
         json!({"filter": ["genre = drama", ["year = 2", "year = 21", "year = 3", "year = 24"], ["year < 90", "year > 1"]]}),
+        json!({"filter": many_ways()}),
         json!({"q": "nothing of that kind"}),
         json!({"filter": "genre = unheard-of"}),
     ]
+}
+
+/// A filter that can be satisfied in so many ways that a node which multiplied them with its shards would give up before it
+/// comes to the one that a rule is for.
+fn many_ways() -> Value {
+    let years: Vec<String> = (1..=14).chain([21]).map(|year| format!("year = {year}")).collect();
+    json!(["genre = drama", years, ["year < 90", "year > 1"]])
 }
 
 fn several() -> Vec<Value> {

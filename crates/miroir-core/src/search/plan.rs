@@ -178,10 +178,9 @@ fn plan_part(request: &SearchRequest, entry: &IndexEntry, merge: &MergePlan, par
     let mut body = request.body.clone();
     // A node's network is not the client's.
     body.shift_remove("useNetwork");
-    if !part.holds_exactly && merge.pins.as_ref().is_some_and(PinOrder::reads_filters) {
-        rewrite::join_filter(&mut body);
+    if let Some(shards) = shards_to_select(entry, &part) {
+        rewrite::confine_search(&mut body, shards, merge);
     }
-    confine_to(&mut body, entry, &part);
     if !merge.whole {
         rewrite::widen(&mut body, request, &merge.shown, merge);
     }
@@ -190,11 +189,14 @@ fn plan_part(request: &SearchRequest, entry: &IndexEntry, merge: &MergePlan, par
 
 /// Restricts what a node is asked to the shards that it answers for, where it may hold others.
 pub(super) fn confine_to(body: &mut Map<String, Value>, entry: &IndexEntry, part: &CoverPart) {
-    if !part.holds_exactly
-        && let Some(shards) = marker::selection_filter(part.shards.iter().copied(), entry.shards)
-    {
+    if let Some(shards) = shards_to_select(entry, part) {
         rewrite::confine(body, shards);
     }
+}
+
+fn shards_to_select(entry: &IndexEntry, part: &CoverPart) -> Option<Value> {
+    let shards = part.shards.iter().copied();
+    if part.holds_exactly { None } else { marker::selection_filter(shards, entry.shards) }
 }
 
 /// How the answers of several nodes to one query become one.

@@ -2,8 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
+use super::pins::PinOrder;
 use super::plan::MergePlan;
 use super::{SearchRequest, Shown, Window};
+use crate::filter;
 
 /// The client's filter with the shard filter joined as an item of its own, so that nothing inside the client's filter
 /// (an OR, a NOT) can reach outside the shards. It comes last: a node that has nothing left after an item does not look at
@@ -20,27 +22,25 @@ pub fn confine(body: &mut Map<String, Value>, shards: Value) {
     body.insert("filter".to_owned(), Value::Array(parts));
 }
 
-/// Makes one expression of a filter that is a list, for nodes where rules have conditions on filters. A server works out every
-/// way to satisfy a filter, up to a hundred, item by item: behind a choice of many shards it would come to none of the client's
-/// whole ways, and find no rule active. As one item the client's ways are worked out apart, and first with the first shard.
-pub(super) fn join_filter(body: &mut Map<String, Value>) {
-    let Some(Value::Array(items)) = body.get("filter") else { return };
-    let text =
-        |item: &Value| item.as_str().filter(|text| !text.trim().is_empty()).map(|text| format!("({text})"));
-    let either = |items: &Vec<Value>| {
-        let texts: Option<Vec<String>> = items.iter().map(text).collect();
-        texts.filter(|texts| !texts.is_empty()).map(|texts| format!("({})", texts.join(" OR ")))
-    };
-    let all: Option<Vec<String>> = items
-        .iter()
-        .map(|item| match item {
-            Value::Array(items) => either(items),
-            item => text(item),
-        })
-        .collect();
-    // What is not of this form a node refuses as it stands.
-    if let Some(all) = all.filter(|all| !all.is_empty()) {
-        body.insert("filter".to_owned(), json!(all.join(" AND ")));
+/// The same for a search, which may find dynamic search rules active.
+pub(super) fn confine_search(body: &mut Map<String, Value>, shards: Value, merge: &MergePlan) {
+    if merge.pins.as_ref().is_some_and(PinOrder::reads_filters) {
+        confine_for_rules(body, shards);
+    } else {
+        confine(body, shards);
+    }
+}
+
+/// The same for nodes where rules have conditions on filters. A server works out every way to satisfy a filter, up to a
+/// hundred, item by item: a choice of many shards would multiply the client's ways, and it would come to none of the later
+/// ones. So the shards come first and the client's filter is one expression behind them: its ways are worked out apart, and
+/// all of them with the first shard. A filter of which some item is no expression by itself stays as it is: a node refuses it.
+fn confine_for_rules(body: &mut Map<String, Value>, shards: Value) {
+    match body.get("filter").and_then(filter::join) {
+        Some(joined) => {
+            body.insert("filter".to_owned(), json!([shards, joined]));
+        }
+        None => confine(body, shards),
     }
 }
 
@@ -72,20 +72,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_becomes_one_expression_and_what_is_no_filter_stays() {
-        let joined = |filter: Value| {
+    fn for_rules_the_whole_filter_is_one_expression_behind_the_shards() {
+        let confined = |filter: Value| {
             let mut body = Map::from_iter([("filter".to_owned(), filter)]);
-            join_filter(&mut body);
+            confine_for_rules(&mut body, json!(["s1", "s2"]));
             body["filter"].clone()
         };
         assert_eq!(
-            joined(json!(["a = 1 OR b = 2", ["c = 3", "d = 4"]])),
-            "(a = 1 OR b = 2) AND ((c = 3) OR (d = 4))"
+            confined(json!(["a = 1 OR b = 2", ["c = 3", "d = 4"]])),
+            json!([["s1", "s2"], "(a = 1 OR b = 2) AND (c = 3 OR d = 4)"])
         );
-        for same in
-            [json!("a = 1"), json!([]), json!([""]), json!([["a = 1", 2]]), json!([[["a = 1"]]]), json!(null)]
-        {
-            assert_eq!(joined(same.clone()), same);
-        }
+        assert_eq!(confined(json!(null)), json!([["s1", "s2"]]));
+    }
+
+    #[test]
+    fn what_would_leave_its_place_stays_an_item_of_its_own() {
+        let mut body = Map::from_iter([("filter".to_owned(), json!(["t = B) OR (n = 1", "t = A"]))]);
+        confine_for_rules(&mut body, json!(["s1", "s2"]));
+        assert_eq!(body["filter"], json!(["t = B) OR (n = 1", "t = A", ["s1", "s2"]]));
     }
 }

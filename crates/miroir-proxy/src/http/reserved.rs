@@ -1,7 +1,8 @@
 //! Names that only Miroir may use. A client that could filter by a shard's marker would see how Miroir is made.
 
-use miroir_core::document::marker::RESERVED_PREFIX;
+use miroir_core::document::marker::{self, RESERVED_PREFIX};
 use miroir_core::error::ErrorCode;
+use miroir_core::filter;
 use serde_json::{Map, Value};
 
 use super::error::HttpError;
@@ -38,7 +39,8 @@ pub(super) fn check_selection(body: &Map<String, Value>) -> Result<(), HttpError
 
 /// Refuses an edit whose function, filter or context speaks of a reserved name.
 pub(super) fn check_edition(body: &Value) -> Result<(), HttpError> {
-    check(Some(body), ErrorCode::BadRequest)
+    check(Some(body), ErrorCode::BadRequest)?;
+    check(body.get("filter"), ErrorCode::BadRequest)
 }
 
 /// Refuses settings that name a reserved attribute.
@@ -46,9 +48,18 @@ pub(super) fn check_settings(settings: &Value) -> Result<(), HttpError> {
     check(Some(settings), ErrorCode::BadRequest)
 }
 
-fn check(value: Option<&Value>, code: ErrorCode) -> Result<(), HttpError> {
+/// A filter may write the name of an attribute with escapes.
+fn filters_by_reserved(filter: &Value) -> bool {
+    if !filter::mentions(filter, "\\") {
+        return false;
+    }
+    let Ok(Some(filter)) = filter::read(filter) else { return false };
+    filter.fields().into_iter().any(marker::is_reserved)
+}
+
+pub(super) fn check(value: Option<&Value>, code: ErrorCode) -> Result<(), HttpError> {
     match value {
-        Some(value) if mentions_reserved(value) => Err(HttpError::new(
+        Some(value) if mentions_reserved(value) || filters_by_reserved(value) => Err(HttpError::new(
             code,
             "The request names an attribute that is reserved for the cluster's own use.",
         )),
@@ -78,6 +89,12 @@ mod tests {
         assert!(
             check_selection(&object(json!({ "filter": [["a = 1", "_miroir_shard_001 EXISTS"]] }))).is_err()
         );
+        for escaped in
+            [r"'\x5fmiroir_shard_001' EXISTS", r#"a = 1 OR NOT "_\u006diroir_\163hard_001" EXISTS"#]
+        {
+            assert!(check_search(&object(json!({ "filter": ["b = 1", [escaped]] }))).is_err(), "{escaped}");
+            assert!(check_edition(&json!({ "function": "", "filter": escaped })).is_err(), "{escaped}");
+        }
         assert!(check_settings(&json!({ "synonyms": { "_miroir_x": ["a"] } })).is_err());
         assert!(check_search(&object(json!({ "sort": ["_miroir_shard:asc"] }))).is_err());
         assert!(check_search(&object(json!({ "q": "_miroir_shard_001", "filter": "miroir = 1" }))).is_ok());

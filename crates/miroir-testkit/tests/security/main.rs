@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panic")]
 
+mod filters;
 mod lying_nodes;
 mod paths;
 mod raw;

@@ -14,7 +14,7 @@ use crate::error::{ErrorCode, ResponseError};
 use crate::hash::draw;
 use crate::ids::{IndexUid, NodeId, PhysicalUid, ShardCount};
 use crate::search::plan::plan_merge;
-use crate::search::{MergePlan, NotUnderstood, PinOrder, SearchKind, SearchRequest, Window, rewrite};
+use crate::search::{MergePlan, NotUnderstood, SearchKind, SearchRequest, Window, rewrite};
 use crate::settings::{ranking_rules_of, tie_rule};
 use crate::view::{IndexEntry, View};
 
@@ -195,10 +195,7 @@ impl IndexPlan {
         if !part.holds_exactly
             && let Some(shards) = marker::selection_filter(part.shards.iter().copied(), self.shards)
         {
-            if query.merge.pins.as_ref().is_some_and(PinOrder::reads_filters) {
-                rewrite::join_filter(&mut body);
-            }
-            rewrite::confine(&mut body, shards);
+            rewrite::confine_search(&mut body, shards, &query.merge);
         }
         body.insert("indexUid".to_owned(), json!(self.physical));
         body.insert(

@@ -7,6 +7,7 @@ pub mod cover;
 pub mod document;
 pub mod error;
 pub mod hash;
+pub mod identity;
 pub mod ids;
 pub mod keys;
 pub mod network;

@@ -20,6 +20,7 @@ use crate::cluster::{
     Keys, Node, NodeRequest, Unusable, ask_keys, ask_shown_mark, ask_traces, ask_version, expect_meilisearch,
 };
 use crate::config::{Config, NodeConfig, TaskStoreConfig};
+use crate::outward::client_builder;
 
 /// How long a node may take for one answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -197,7 +198,7 @@ async fn ask_fingerprint(node: &Node) -> Result<BTreeSet<String>, Unusable> {
 
 /// Says how far the node's clock is from this one, if it is far.
 async fn compare_clocks(node: &Node) -> Option<String> {
-    let client = reqwest::Client::builder().timeout(TIMEOUT).no_proxy().build().ok()?;
+    let client = client_builder().timeout(TIMEOUT).no_proxy().build().ok()?;
     let reply = client.get(format!("{}/health", node.address())).send().await.ok()?;
     let there = reply.headers().get(reqwest::header::DATE)?.to_str().ok()?.replace("GMT", "+0000");
     let there = OffsetDateTime::parse(&there, &Rfc2822).ok()?;

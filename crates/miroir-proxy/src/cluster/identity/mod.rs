@@ -115,12 +115,19 @@ impl Identities {
         match &found {
             Ok(warning) => {
                 self.settle(node);
-                self.tell(node.id(), warning.clone());
+                if self.is_news(node.id(), warning.as_ref())
+                    && let Some(reason) = warning
+                {
+                    tracing::warn!(node = %node.id(), %reason, "something is wrong with a node that is used");
+                }
             }
             Err(error) if error.is_about_whose() => {
                 self.doubt(node.id());
-                node.close(error.to_string());
-                self.tell(node.id(), Some(error.to_string()));
+                let reason = error.to_string();
+                if self.is_news(node.id(), Some(&reason)) {
+                    tracing::error!(node = %node.id(), %reason, "node is not used");
+                }
+                node.close(reason);
             }
             Err(_) => {}
         }
@@ -225,16 +232,13 @@ impl Identities {
         node.open();
     }
 
-    /// The log hears of each thing once.
-    fn tell(&self, node: &NodeId, news: Option<String>) {
+    /// Whether the log was not told this of the node last.
+    fn is_news(&self, node: &NodeId, news: Option<&String>) -> bool {
         let mut all = self.seen();
-        let seen = all.entry(node.clone()).or_default();
-        if seen.told != news {
-            seen.told.clone_from(&news);
-            if let Some(reason) = news {
-                tracing::error!(%node, %reason, "something is wrong with whose a node is");
-            }
-        }
+        let told = &mut all.entry(node.clone()).or_default().told;
+        let is_news = told.as_ref() != news;
+        *told = news.cloned();
+        is_news
     }
 
     fn mark_of(&self, node: &Node) -> Mark {

@@ -8,6 +8,7 @@ pub mod document;
 pub mod error;
 pub mod filter;
 pub mod hash;
+pub mod identity;
 pub mod ids;
 pub mod keys;
 pub mod network;

@@ -26,7 +26,7 @@ impl ApiError {
         let code = code.into();
         let kind = match code.as_str() {
             "internal" | "database_size_limit_reached" | "invalid_store_file" => "internal",
-            "missing_authorization_header" | "invalid_api_key" => "auth",
+            "missing_authorization_header" | "missing_master_key" | "invalid_api_key" => "auth",
             "io_error" | "no_space_left_on_device" => "system",
             _ => "invalid_request",
         };
@@ -61,10 +61,12 @@ impl ApiError {
             "internal" | "database_size_limit_reached" | "invalid_store_file" => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
-            "missing_authorization_header" => StatusCode::UNAUTHORIZED,
+            "missing_authorization_header" | "missing_master_key" => StatusCode::UNAUTHORIZED,
             "invalid_api_key" => StatusCode::FORBIDDEN,
-            "index_not_found" | "document_not_found" | "task_not_found" => StatusCode::NOT_FOUND,
-            "index_already_exists" => StatusCode::CONFLICT,
+            "index_not_found" | "document_not_found" | "task_not_found" | "api_key_not_found" => {
+                StatusCode::NOT_FOUND
+            }
+            "index_already_exists" | "api_key_already_exists" => StatusCode::CONFLICT,
             "payload_too_large" => StatusCode::PAYLOAD_TOO_LARGE,
             "missing_content_type" | "invalid_content_type" => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "io_error" | "no_space_left_on_device" => StatusCode::UNPROCESSABLE_ENTITY,

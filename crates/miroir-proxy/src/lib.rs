@@ -12,6 +12,7 @@ pub mod dev;
 pub mod http;
 mod keys;
 pub mod observe;
+pub mod online;
 mod outward;
 mod read;
 mod search;

@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use miroir_proxy::config::{self, Config, Loaded};
 use miroir_proxy::dev::{self, DevArgs};
 use miroir_proxy::observe::{self, Logs};
+use miroir_proxy::online::look_online;
 use miroir_proxy::server;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -33,8 +34,8 @@ struct Cli {
 enum Command {
     /// Runs Miroir until SIGINT or SIGTERM.
     Serve(ConfigArgs),
-    /// Says whether a configuration is right, or everything that is wrong with it.
-    Check(ConfigArgs),
+    /// Says whether a configuration is right, or everything that is wrong with it (exit code 1).
+    Check(CheckArgs),
     /// Runs a development cluster: nodes as processes of their own, and Miroir in front of them.
     Dev(DevArgs),
 }
@@ -45,6 +46,19 @@ struct ConfigArgs {
     #[arg(long, short, value_name = "FILE", env = "MIROIR_CONFIG")]
     config: Option<PathBuf>,
 }
+
+#[derive(Debug, Args)]
+struct CheckArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Also looks at the store and asks the nodes, without changing anything: whose they are, their versions, keys, indexes
+    /// and clocks (exit code 3 if something is wrong with them).
+    #[arg(long)]
+    online: bool,
+}
+
+/// The exit code of `check --online` when the configuration is right, and what it names is not.
+const NOT_OK: u8 = 3;
 
 impl ConfigArgs {
     fn load(&self) -> anyhow::Result<Loaded> {
@@ -69,7 +83,11 @@ enum LogFormat {
 async fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
-        Command::Check(args) => check(&args),
+        Command::Check(args) => match check(&args).await {
+            Ok(true) => Ok(()),
+            Ok(false) => return ExitCode::from(NOT_OK),
+            Err(error) => Err(error),
+        },
         Command::Serve(args) => serve(&args, cli.log_format).await,
         Command::Dev(args) => develop(args, cli.log_format).await,
     };
@@ -82,13 +100,21 @@ async fn main() -> ExitCode {
     }
 }
 
-fn check(args: &ConfigArgs) -> anyhow::Result<()> {
-    let Loaded { config, warnings } = args.load()?;
+/// Whether everything is as it should be that was looked at besides the configuration.
+async fn check(args: &CheckArgs) -> anyhow::Result<bool> {
+    let Loaded { config, warnings } = args.config.load()?;
     for warning in warnings {
         eprintln!("warning: {warning}");
     }
     println!("configuration ok: {}", summary(&config));
-    Ok(())
+    if !args.online {
+        return Ok(true);
+    }
+    let findings = look_online(&config).await;
+    for finding in &findings {
+        println!("{finding}");
+    }
+    Ok(findings.iter().all(|finding| finding.problems.is_empty()))
 }
 
 fn summary(config: &Config) -> String {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::{Router, ServiceExt};
+use miroir_core::ids::ClusterId;
 use miroir_core::placement::ReplicationFactor;
 use miroir_core::view::View;
 use miroir_store::{SqliteStore, Store, StoreError};
@@ -22,7 +23,8 @@ use tower_http::normalize_path::NormalizePathLayer;
 use crate::accord::run_accord;
 use crate::chat::Models;
 use crate::cluster::{
-    Cluster, HealthPolicy, Membership, Node, UnusableNode, ViewCell, check_health_once, run_health_checks,
+    Cluster, HealthPolicy, Identities, Membership, Node, UnusableNode, ViewCell, check_health_once,
+    run_health_checks,
 };
 use crate::config::{Config, TaskStoreConfig};
 use crate::http::{App, Shared, list_methods, metrics_router, refuse_methods, router, with_plain_path};
@@ -134,10 +136,17 @@ pub async fn start(config: Config, logs: Logs) -> Result<RunningServer, StartErr
     let view = Arc::new(ViewCell::new(View::default()));
     let membership = Arc::new(Membership::new(nodes(&config, &metrics)?, |_| false, Arc::clone(&view)));
     let store: Arc<dyn Store> = Arc::new(open_store(&config)?);
+    let identities = Identities::open(Arc::clone(&store)).await;
+    let identities = Arc::new(identities.map_err(|source| store_error(&config, source))?);
     let keys = Keyring::open(Arc::clone(&store), config.master_key.as_ref()).await;
     let keys = keys.map_err(|source| store_error(&config, source))?;
-    check_health_once(&membership, &health_policy(&config)).await;
-    let health = tokio::spawn(run_health_checks(Arc::clone(&membership), health_policy(&config)));
+    for node in membership.nodes() {
+        node.close("it is not known yet whose it is");
+    }
+    let policy = health_policy(&config);
+    check_health_once(&membership, Some(&identities), &policy).await;
+    let checks = run_health_checks(Arc::clone(&membership), Some(Arc::clone(&identities)), policy);
+    let health = tokio::spawn(checks);
     let writer =
         write::start(store, Arc::clone(&membership), Arc::clone(&view), write_config(&config, &metrics)?)
             .await?;
@@ -158,7 +167,8 @@ pub async fn start(config: Config, logs: Logs) -> Result<RunningServer, StartErr
         metrics,
         models: Models::new().map_err(StartError::Models)?,
         logs: logs.clone(),
-        layout: layout(&config),
+        layout: layout(&config, identities.cluster()),
+        identities,
         max_body_bytes: config.server.max_body_bytes,
         spool: spool(&config),
         max_concurrent_requests: config.server.max_concurrent_requests,
@@ -210,8 +220,9 @@ async fn listen(
     Ok((bound, tokio::spawn(serving.into_future())))
 }
 
-fn layout(config: &Config) -> Layout {
+fn layout(config: &Config, cluster: ClusterId) -> Layout {
     Layout {
+        cluster,
         shards: config.shards,
         replication_factor: config.replication_factor,
         members: config.nodes.iter().map(|node| (node.id.clone(), node.group)).collect(),

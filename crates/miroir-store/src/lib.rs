@@ -13,7 +13,8 @@ mod store;
 pub use error::StoreError;
 pub use model::{
     Accepted, Adding, Administration, CatalogChange, Collection, Commit, Deciding, Delivery, NewEntry,
-    NodeRecord, NodeTask, OpSent, Rebuilt, Reception, Relabelling, SettingsChange, Settled, TaskAction, Work,
+    NodeRecord, NodeTask, OpSent, Rebuilt, Reception, Relabelling, SettingsChange, Settled, StoreIdentity,
+    TaskAction, Work,
 };
 pub use sqlite::SqliteStore;
 pub use store::{KEPT_BROADCASTS, Store};

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use miroir_core::error::ResponseError;
-use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, SettingsVersion, TaskUid};
+use miroir_core::ids::{ClusterId, IndexUid, NodeId, PhysicalUid, SettingsVersion, TaskUid};
 use miroir_core::rules::Rule;
 use miroir_core::settings::{Broadcast, Doubt};
 use miroir_core::task::{Decision, LogEntry, Mutation, OpResult, SyncState, TaskFilter, TaskStatus};
@@ -288,4 +288,15 @@ impl Commit {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+}
+
+/// Whose store a file is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreIdentity {
+    /// The cluster; none in a file of a Miroir that knew of no identities.
+    pub cluster: Option<ClusterId>,
+    /// What tells its log from every other.
+    pub log_id: String,
+    /// The indexes of the catalog, as nodes name them.
+    pub indexes: BTreeSet<PhysicalUid>,
 }

@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 use bytes::Bytes;
 use miroir_core::arrival::{ArrivalBook, ArrivalChange};
-use miroir_core::ids::{KeyUid, NodeId, PhysicalUid, TaskUid};
+use miroir_core::ids::{ClusterId, KeyUid, NodeId, PhysicalUid, TaskUid};
 use miroir_core::keys::{ApiKey, KeyPatch};
 use miroir_core::network::Network;
 use miroir_core::settings::{Broadcast, SettingsVersions};
@@ -31,6 +31,9 @@ pub const KEPT_BROADCASTS: usize = 20;
 pub trait Store: Debug + Send + Sync + 'static {
     /// A text that tells this log from every other: it marks the requests to nodes.
     async fn log_id(&self) -> Result<String, StoreError>;
+
+    /// The cluster's identity: made with the store, and the same for ever.
+    async fn cluster_id(&self) -> Result<ClusterId, StoreError>;
 
     /// Puts a write at the end of the log and makes its task. Numbers begin with 0 and have no gaps.
     async fn append(&self, entry: NewEntry) -> Result<Task, StoreError>;

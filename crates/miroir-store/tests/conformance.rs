@@ -40,6 +40,35 @@ mod sqlite {
         SqliteStore::open(&path).unwrap();
     }
 
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_file_tells_whose_store_it_is_while_another_works_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("miroir.db");
+        assert_eq!(SqliteStore::peek(&path).unwrap(), None);
+        assert!(!path.exists());
+        let store = SqliteStore::open(&path).unwrap();
+        let seen = SqliteStore::peek(&path).unwrap().unwrap();
+        assert_eq!(seen.cluster, Some(store.cluster_id().await.unwrap()));
+        assert_eq!((seen.log_id, seen.indexes.len()), (store.log_id().await.unwrap(), 0));
+        drop(store);
+        assert_eq!(SqliteStore::peek(&path).unwrap().unwrap().cluster, seen.cluster);
+        std::fs::write(&path, "no database at all, and long enough for the head of one").unwrap();
+        assert!(SqliteStore::peek(&path).is_err());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_store_of_before_there_were_identities_gets_one_and_keeps_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("miroir.db");
+        drop(SqliteStore::open(&path).unwrap());
+        let db = rusqlite::Connection::open(&path).unwrap();
+        db.execute("DELETE FROM meta WHERE name = 'cluster_id'", []).unwrap();
+        drop(db);
+        assert_eq!(SqliteStore::peek(&path).unwrap().unwrap().cluster, None);
+        let cluster = SqliteStore::open(&path).unwrap().cluster_id().await.unwrap();
+        assert_eq!(SqliteStore::open(&path).unwrap().cluster_id().await.unwrap(), cluster);
+    }
+
     #[test]
     fn a_database_of_a_newer_miroir_is_refused_and_left_alone() {
         let folder = tempfile::tempdir().unwrap();

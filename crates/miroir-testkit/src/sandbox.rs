@@ -12,6 +12,7 @@
 //! | `MIROIR_TEST_DEVNODE` | the development node | built once by cargo, in release |
 //! | `MIROIR_TEST_PROXY` | `miroir-proxy` | built once by cargo, in the profile of this program |
 
+mod alone;
 mod binary;
 mod cluster;
 mod node;
@@ -20,7 +21,8 @@ mod process;
 mod relay;
 mod topology;
 
-pub use binary::nodes_are_real;
+pub use alone::Alone;
+pub use binary::{nodes_are_real, proxy_binary};
 pub use cluster::{Cluster, MASTER_KEY};
 pub use node::{NODE_KEY, Node};
 pub use relay::{Meddling, Relay, Rule};

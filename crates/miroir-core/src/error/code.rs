@@ -373,7 +373,9 @@ error_codes! {
         MiroirNodeNotFound "miroir_node_not_found",
     }
     409 InvalidRequest {
+        MiroirNodeHasData "miroir_node_has_data",
         MiroirNodeNotDamaged "miroir_node_not_damaged",
+        MiroirNodeNotForeign "miroir_node_not_foreign",
     }
     // Miroir's own: what it does not do yet.
     501 InvalidRequest {

@@ -72,11 +72,6 @@ pub async fn switch_features(body: RawBody) -> Result<Answer> {
         .map_err(|refused| ApiError::new("bad_request", refused.message))
 }
 
-/// This node knows the master key only.
-pub async fn keys() -> Answer {
-    Answer(json!({ "results": [], "offset": 0, "limit": 20, "total": 0 }))
-}
-
 pub async fn stats(State(node): Shared, uri: Uri) -> Result<Answer> {
     Params::parse(&uri, &["showInternalDatabaseSizes", "sizeFormat"], "invalid_stats_")?;
     run_blocking(move || {

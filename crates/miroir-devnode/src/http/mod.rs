@@ -4,6 +4,7 @@ mod body;
 mod documents;
 mod indexes;
 mod instance;
+mod keys;
 mod multi_search;
 mod params;
 mod payload;
@@ -18,7 +19,7 @@ use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use serde_json::Value;
 use tower_http::decompression::RequestDecompressionLayer;
 
@@ -38,7 +39,8 @@ pub fn router(node: Arc<Node>) -> Router {
         .route("/version", get(instance::version))
         .route("/stats", get(instance::stats))
         .route("/experimental-features", get(instance::features).patch(instance::switch_features))
-        .route("/keys", get(instance::keys))
+        .route("/keys", get(keys::list).post(keys::create))
+        .route("/keys/{uid}", delete(keys::delete))
         .route("/indexes", get(indexes::list).post(indexes::create))
         .route("/indexes/{uid}", get(indexes::get).patch(indexes::update).delete(indexes::delete))
         .route("/indexes/{uid}/stats", get(indexes::stats))
@@ -103,7 +105,12 @@ async fn check_key(State(node): Shared, request: Request, next: Next) -> Respons
         )
         .into_response(),
         Some(key) if key.trim() == expected => next.run(request).await,
-        Some(_) => ApiError::new("invalid_api_key", "The provided API key is invalid.").into_response(),
+        Some(key) => {
+            if node.store.key_grants(key.trim(), keys::action(request.method(), request.uri().path())) {
+                return next.run(request).await;
+            }
+            ApiError::new("invalid_api_key", "The provided API key is invalid.").into_response()
+        }
     }
 }
 

@@ -2,9 +2,10 @@
 //! durable together. Every change is synced to disk before it is answered.
 
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params, params_from_iter};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
 
@@ -25,6 +26,7 @@ const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS indexes (
         uid TEXT PRIMARY KEY, folder TEXT NOT NULL UNIQUE, created_at INTEGER NOT NULL, settings TEXT NOT NULL
     ) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS keys (uid TEXT PRIMARY KEY, value TEXT NOT NULL UNIQUE, key TEXT NOT NULL);
 ";
 
 const COLUMNS: &str = "uid, batch_uid, index_uid, status, canceled_by, operation, details, error, enqueued_at, \
@@ -38,6 +40,20 @@ pub struct IndexEntry {
     pub created_at: OffsetDateTime,
     /// What clients set, keyed as in the settings object; a missing key has its default.
     pub settings: Value,
+}
+
+/// An API key.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Key {
+    pub uid: String,
+    pub value: String,
+    pub name: Option<String>,
+    pub description: Option<String>,
+    pub actions: Vec<String>,
+    pub indexes: Vec<String>,
+    pub expires_at: Option<String>,
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
 }
 
 /// A change to the list of indexes that becomes durable with the tasks that caused it.
@@ -71,6 +87,8 @@ pub struct BatchResult {
 /// The file; one connection, since a development node has few writers.
 pub struct Store {
     connection: Mutex<Connection>,
+    /// All keys, the newest first: every request asks for them.
+    keys: RwLock<Vec<Key>>,
 }
 
 impl Store {
@@ -84,7 +102,8 @@ impl Store {
             "UPDATE tasks SET status = 'enqueued', batch_uid = NULL, started_at = NULL WHERE status = 'processing'",
             [],
         )?;
-        Ok(Self { connection: Mutex::new(connection) })
+        let keys = RwLock::new(keys::load(&connection)?);
+        Ok(Self { connection: Mutex::new(connection), keys })
     }
 
     /// Appends a task, with its documents if it has some; it is durable when this returns.
@@ -358,5 +377,6 @@ fn to_sql(value: &Value) -> rusqlite::types::Value {
     }
 }
 
+mod keys;
 #[cfg(test)]
 mod tests;

@@ -4,10 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use miroir_core::ids::NodeId;
-use serde_json::Value;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::{Membership, Node, NodeRequest};
+use super::identity::{Due, Identities, Unusable, read_version};
+use super::{Membership, Node, NodeError, NodeRequest};
+
+/// Between two looks at a node because of answers that were doubtful.
+const DOUBT_PAUSE: Duration = Duration::from_millis(100);
 
 /// When a node counts as gone and when as back.
 #[derive(Debug, Clone, Copy)]
@@ -46,67 +49,138 @@ impl Streak {
     }
 }
 
-/// Checks every node once, so that a server that begins to listen knows whom it can ask.
-pub async fn check_health_once(membership: &Membership, policy: &HealthPolicy) {
+/// Checks every node once, so that a server that begins to listen knows whom it can ask. Without `identities` it is taken
+/// for granted whose the nodes are.
+pub async fn check_health_once(
+    membership: &Membership,
+    identities: Option<&Identities>,
+    policy: &HealthPolicy,
+) {
     let checks = membership.nodes().map(|node| async {
-        let check = look(node, membership, policy.timeout).await;
+        let check = look(node, membership, identities, policy.timeout).await;
         announce(membership, node.id(), &check);
     });
     futures_util::future::join_all(checks).await;
 }
 
 /// Checks all nodes until the future is dropped.
-pub async fn run_health_checks(membership: Arc<Membership>, policy: HealthPolicy) {
+pub async fn run_health_checks(
+    membership: Arc<Membership>,
+    identities: Option<Arc<Identities>>,
+    policy: HealthPolicy,
+) {
     let checks: Vec<_> = membership
         .nodes()
         .map(|node| {
-            let (node, membership) = (node.clone(), Arc::clone(&membership));
-            async move { watch(&node, &membership, &policy).await }
+            let (node, membership, identities) = (node.clone(), Arc::clone(&membership), identities.clone());
+            async move { watch(&node, &membership, identities.as_deref(), &policy).await }
         })
         .collect();
     futures_util::future::join_all(checks).await;
 }
 
-async fn watch(node: &Node, membership: &Membership, policy: &HealthPolicy) {
+async fn watch(node: &Node, membership: &Membership, identities: Option<&Identities>, policy: &HealthPolicy) {
     let mut ticks = interval(policy.interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut streak = Streak::default();
     loop {
-        ticks.tick().await;
-        let check = look(node, membership, policy.timeout).await;
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = doubted(node, identities) => {}
+        }
+        let check = look(node, membership, identities, policy.timeout).await;
         if streak.next(check.is_ok(), policy).is_some() {
             announce(membership, node.id(), &check);
         }
     }
 }
 
-/// Whether the node can be used: it is well, and takes Miroir's key. What it says of itself is noted.
-async fn look(node: &Node, membership: &Membership, timeout: Duration) -> Result<(), String> {
-    let check = check(node, timeout).await;
-    if let Ok(Some(version)) = &check {
-        membership.note_version(node.id(), version.clone());
-    }
-    let check = check.map(drop);
+/// Returns when it has to be found out anew whose the node is.
+async fn doubted(node: &Node, identities: Option<&Identities>) {
+    let Some(identities) = identities else { return std::future::pending().await };
+    node.doubted().await;
+    identities.doubt(node.id());
+    sleep(DOUBT_PAUSE).await;
+}
+
+/// Whether the node can be used: it is this cluster's, is well, and takes Miroir's key. What it says of itself is noted.
+async fn look(
+    node: &Node,
+    membership: &Membership,
+    identities: Option<&Identities>,
+    timeout: Duration,
+) -> Result<(), String> {
+    let check = check(node, membership, identities, timeout).await;
+    let foreign = match &check {
+        Err(Unusable::Foreign(stranger)) => Some(stranger.clone()),
+        Ok(()) | Err(_) => None,
+    };
+    let check = check.map_err(|error| error.to_string());
+    membership.note_foreign(node.id(), foreign);
     membership.note_check(node.id(), check.clone());
     check
 }
 
-/// The node's version, if it says. `Err` says what is wrong with the node.
-async fn check(node: &Node, timeout: Duration) -> Result<Option<String>, String> {
-    let ask = async |path: &'static str| {
-        node.send(NodeRequest::get(path).briefly(), timeout).await.map_err(|error| error.to_string())
-    };
-    let health = ask("/health").await?;
+/// `Err` says what is wrong with the node.
+async fn check(
+    node: &Node,
+    membership: &Membership,
+    identities: Option<&Identities>,
+    timeout: Duration,
+) -> Result<(), Unusable> {
+    let health = node.probe(NodeRequest::get("/health").briefly(), timeout).await;
+    if let Some(identities) = identities
+        && let Err(error) = &health
+    {
+        identities.doubt(node.id());
+        // Whoever listens there next may be another one.
+        if let NodeError::Unreachable { reason, .. } = error {
+            node.close(reason.as_str());
+        }
+    }
+    let health = health?;
     if !health.status.is_success() {
-        return Err(format!("its health check was answered with {}", health.status));
+        let (status, message) = (health.status.as_u16(), String::from_utf8_lossy(&health.body).into_owned());
+        return Err(Unusable::Refused { question: "its health check", status, message });
+    }
+    if let Some(identities) = identities {
+        identify(node, membership, identities).await?;
     }
     // Whoever asks for the health needs no key.
-    let version = ask("/version").await?;
-    match version.status.as_u16() {
-        401 | 403 => Err("it refuses Miroir's key; see `node_master_key` in the configuration".to_owned()),
-        _ => Ok(serde_json::from_slice::<Value>(&version.body)
-            .ok()
-            .and_then(|version| Some(version["pkgVersion"].as_str()?.to_owned()))),
+    let mut version = node.probe(NodeRequest::get("/version").briefly(), timeout).await?;
+    if version.refuses_key()
+        && let Some(identities) = identities
+    {
+        identities.doubt(node.id());
+        identify(node, membership, identities).await?;
+        version = node.probe(NodeRequest::get("/version").briefly(), timeout).await?;
+    }
+    if version.refuses_key() {
+        return Err(Unusable::RefusesKey);
+    }
+    if let Some(version) = read_version(&version) {
+        membership.note_version(node.id(), version);
+    }
+    Ok(())
+}
+
+/// Finds out whose the node is, if that is due.
+async fn identify(node: &Node, membership: &Membership, identities: &Identities) -> Result<(), Unusable> {
+    let due = identities.due(node.id());
+    if due == Due::Later {
+        return Ok(());
+    }
+    match identities.identify(node).await {
+        Ok(warning) => {
+            membership.note_warning(node.id(), warning);
+            Ok(())
+        }
+        // It is busy: what it said before holds.
+        Err(error) if due == Due::Again && !error.is_about_whose() => {
+            tracing::debug!(node = %node.id(), %error, "a node can't be looked at now");
+            Ok(())
+        }
+        Err(error) => Err(error),
     }
 }
 

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use miroir_core::identity::Stranger;
 use miroir_core::ids::NodeId;
 use miroir_core::task::SyncState;
 
@@ -40,6 +41,10 @@ pub struct Sighting {
     pub damage: Option<String>,
     /// Why it takes no writes, if it answers and takes none.
     pub refusal: Option<String>,
+    /// Why it is not used, though it answers: it is not the cluster's node that it is taken for.
+    pub foreign: Option<Stranger>,
+    /// What is wrong with a node that is used all the same.
+    pub warning: Option<String>,
 }
 
 /// All nodes of the cluster with their standing.
@@ -137,6 +142,18 @@ impl Membership {
     pub fn note_damage(&self, id: &NodeId, damage: Option<String>) {
         let mut sightings = self.sightings.lock().unwrap_or_else(PoisonError::into_inner);
         sightings.entry(id.clone()).or_default().damage = damage;
+    }
+
+    /// Keeps for those who watch why the node is not used, if it is not this cluster's.
+    pub fn note_foreign(&self, id: &NodeId, foreign: Option<Stranger>) {
+        let mut sightings = self.sightings.lock().unwrap_or_else(PoisonError::into_inner);
+        sightings.entry(id.clone()).or_default().foreign = foreign;
+    }
+
+    /// Keeps for those who watch what is wrong with a node that is used all the same.
+    pub fn note_warning(&self, id: &NodeId, warning: Option<String>) {
+        let mut sightings = self.sightings.lock().unwrap_or_else(PoisonError::into_inner);
+        sightings.entry(id.clone()).or_default().warning = warning;
     }
 
     fn change(&self, id: &NodeId, change: impl FnOnce(&mut Standing)) -> bool {

@@ -8,9 +8,11 @@ use miroir_core::ids::NodeId;
 use crate::config::UnavailableShardPolicy;
 use crate::observe::ScatterMetrics;
 
+mod access;
 mod complaints;
 mod form;
 mod health;
+mod identity;
 mod membership;
 mod node;
 mod path;
@@ -19,6 +21,9 @@ mod state;
 pub use complaints::Complaints;
 pub use form::Form;
 pub use health::{HealthPolicy, check_health_once, run_health_checks};
+pub use identity::{
+    Identities, Keys, Unusable, ask_keys, ask_shown_mark, ask_traces, ask_version, expect_meilisearch,
+};
 pub use membership::{Membership, Sighting, Standing};
 pub use node::{AnswerSize, Node, NodeError, NodeReply, NodeRequest, UnusableNode};
 pub use path::{NodePath, Unaddressable};

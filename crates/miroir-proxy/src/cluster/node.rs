@@ -10,6 +10,7 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, Header
 use reqwest::{Method, StatusCode};
 use thiserror::Error;
 
+use super::access::{Access, bearer};
 use super::form::Form;
 use super::path::{NodePath, Unaddressable};
 use crate::observe::{NodeMetrics, operation};
@@ -140,6 +141,11 @@ impl NodeReply {
         }
     }
 
+    /// Whether the node does not let the key in that it was shown, or lets nobody in without one.
+    pub fn refuses_key(&self) -> bool {
+        matches!(self.status.as_u16(), 401 | 403)
+    }
+
     fn is_about_missing_index(&self) -> bool {
         let error = serde_json::from_slice::<serde_json::Value>(&self.body);
         error.is_ok_and(|error| error["code"] == ErrorCode::IndexNotFound.as_str())
@@ -214,16 +220,10 @@ impl NodeError {
 pub struct Node {
     id: NodeId,
     address: String,
-    authorization: Option<HeaderValue>,
+    access: Arc<Access>,
     client: reqwest::Client,
     metrics: NodeMetrics,
     answers: Arc<AnswerRoom>,
-}
-
-fn bearer(key: &str) -> Result<HeaderValue, InvalidHeaderValue> {
-    let mut value = HeaderValue::from_str(&format!("Bearer {key}"))?;
-    value.set_sensitive(true);
-    Ok(value)
 }
 
 impl Node {
@@ -232,7 +232,7 @@ impl Node {
     /// # Errors
     /// When the key can't stand in a header or the TLS backend can't be loaded.
     pub fn new(id: NodeId, address: &str, key: Option<&str>) -> Result<Self, UnusableNode> {
-        let authorization = key.map(bearer).transpose()?;
+        let access = Arc::new(Access::new(key)?);
         let client = client_builder()
             .pool_max_idle_per_host(IDLE_CONNECTIONS)
             .pool_idle_timeout(IDLE_TIME)
@@ -243,7 +243,7 @@ impl Node {
         Ok(Self {
             id,
             address: address.trim_end_matches('/').to_owned(),
-            authorization,
+            access,
             client,
             metrics: NodeMetrics::default(),
             answers: Arc::default(),
@@ -268,19 +268,77 @@ impl Node {
     }
 
     /// Sends one request and reads the whole answer within `deadline`. Dropping the future gives the request up; the
-    /// node may still act on it.
+    /// node may still act on it. Nothing is sent to a node that is not used.
     pub async fn send(&self, request: NodeRequest, deadline: Duration) -> Result<NodeReply, NodeError> {
+        if let Some(reason) = self.access.closed() {
+            let (node, reason) = (self.id.clone(), reason.to_string());
+            return Err(NodeError::Unreachable { node, reason });
+        }
+        let answer = self.measure(request, deadline, self.access.everyday()).await;
+        self.access.note(&answer);
+        answer
+    }
+
+    /// Sends also to a node that is not used, for those who find out whether it may be.
+    pub async fn probe(&self, request: NodeRequest, deadline: Duration) -> Result<NodeReply, NodeError> {
+        self.measure(request, deadline, self.access.everyday()).await
+    }
+
+    /// Like [`Self::probe`], with the key of the configuration, which may be the node's master key.
+    pub async fn probe_as_master(
+        &self,
+        request: NodeRequest,
+        deadline: Duration,
+    ) -> Result<NodeReply, NodeError> {
+        self.measure(request, deadline, self.access.configured()).await
+    }
+
+    /// From now on nothing is sent to the node, for this reason.
+    pub fn close(&self, reason: impl Into<String>) {
+        self.access.close(reason.into());
+    }
+
+    /// From now on the node is used.
+    pub fn open(&self) {
+        self.access.open();
+    }
+
+    /// From now on requests show this key; none is for that of the configuration.
+    ///
+    /// # Errors
+    /// When the key can't stand in a header.
+    pub fn use_key(&self, key: Option<&str>) -> Result<(), InvalidHeaderValue> {
+        self.access.set_own(key.map(bearer).transpose()?);
+        Ok(())
+    }
+
+    /// Returns when another server may be at the node's address, or the node may have been emptied.
+    pub async fn doubted(&self) {
+        self.access.doubted().await;
+    }
+
+    async fn measure(
+        &self,
+        request: NodeRequest,
+        deadline: Duration,
+        key: Option<HeaderValue>,
+    ) -> Result<NodeReply, NodeError> {
         let operation = operation(request.path.path());
         let began = Instant::now();
-        let answer = self.exchange(request, deadline).await;
+        let answer = self.exchange(request, deadline, key).await;
         self.metrics.note(&self.id, operation, began.elapsed(), &answer);
         answer
     }
 
-    async fn exchange(&self, request: NodeRequest, deadline: Duration) -> Result<NodeReply, NodeError> {
+    async fn exchange(
+        &self,
+        request: NodeRequest,
+        deadline: Duration,
+        key: Option<HeaderValue>,
+    ) -> Result<NodeReply, NodeError> {
         let mut headers = request.headers;
-        if let Some(value) = &self.authorization {
-            headers.insert(AUTHORIZATION, value.clone());
+        if let Some(key) = key {
+            headers.insert(AUTHORIZATION, key);
         }
         let url = request.path.at(&self.address);
         let url = url.map_err(|reason| NodeError::NotSent { node: self.id.clone(), reason })?;

@@ -1,6 +1,7 @@
 //! From what was written to what is meant. Every check runs, whatever the others found, so that all problems of a
 //! configuration are told at once; a refused value goes on as its default until then.
 
+mod addresses;
 mod nodes;
 mod settings;
 mod store;
@@ -10,6 +11,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use miroir_core::ids::ShardCount;
+
+use self::addresses::Own;
 
 use super::checked::{
     AdminConfig, Config, HealthConfig, IndexPattern, IndexShards, MetricsConfig, ScatterConfig, Secret,
@@ -56,7 +59,10 @@ impl Checker {
         let replica_groups = self.small("replica_groups", raw.replica_groups.as_ref(), 1, MAX_COPIES);
         let replication_factor =
             self.small("replication_factor", raw.replication_factor.as_ref(), 1, MAX_COPIES);
-        let nodes = self.nodes(raw, replica_groups);
+        let server = self.server(&raw.server, &defaults.server);
+        let metrics = self.metrics(&raw.metrics, &defaults.metrics);
+        self.listeners(raw, &server, &metrics);
+        let nodes = self.nodes(raw, replica_groups, &Own::of(&server, &metrics));
         // With a wrong node or number among them the counts would be wrong as well.
         if self.problems.len() == told {
             self.groups(raw, &nodes, replica_groups, replication_factor);
@@ -68,12 +74,12 @@ impl Checker {
             replication_factor,
             replica_groups,
             nodes,
-            server: self.server(&raw.server, &defaults.server),
+            server,
             scatter: self.scatter(&raw.scatter, &defaults.scatter),
             health: self.health(&raw.health, &defaults.health),
             task_store: self.task_store(&raw.task_store, &defaults.task_store),
             admin: AdminConfig { api_key: self.secret("admin.api_key", raw.admin.api_key.as_ref()) },
-            metrics: self.metrics(&raw.metrics, &defaults.metrics),
+            metrics,
             settings: self.settings(&raw.settings_broadcast, &raw.settings_drift_check, &defaults.settings),
             ..defaults
         }

@@ -87,6 +87,12 @@ pub enum Reason {
     /// Two nodes at one address: two copies of a shard would be one.
     #[error("is the address of node `{0}` already")]
     DuplicateAddress(String),
+    /// Two listeners at one place.
+    #[error("is the port of `{0}` already, at the same address")]
+    PortTaken(&'static str),
+    /// A node that is Miroir itself.
+    #[error("is where Miroir itself listens (`{0}.bind`, `{0}.port`): a node is a Meilisearch server")]
+    OwnAddress(&'static str),
     /// A key for clients, and the word that there is none.
     #[error("`master_key` is set: take one of them out")]
     MasterKeySet,

@@ -369,3 +369,70 @@ fn metrics_can_be_turned_off_or_moved_and_a_wrong_value_names_its_key() {
         ]
     );
 }
+
+#[test]
+fn one_server_under_two_names_and_miroir_itself_are_no_two_nodes() {
+    let text = "master_key: a-master-key-of-some-length
+server: {port: 7700}
+metrics: {port: 9090}
+nodes:
+  - {id: a, address: 'http://127.0.0.1:7970'}
+  - {id: b, address: 'http://localhost:7970/'}
+  - {id: c, address: 'http://[::1]:7970'}
+  - {id: d, address: 'http://localhost:7971'}
+  - {id: e, address: 'http://127.0.0.2:7970'}
+  - {id: f, address: 'http://localhost:7700'}
+  - {id: g, address: 'http://127.0.0.1:9090'}
+  - {id: h, address: 'http://10.0.0.1:7700'}
+";
+    let found: Vec<_> = messages(text, &[]);
+    let expected = ["nodes[1]", "nodes[2]", "nodes[5]", "nodes[6]"];
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for (message, node) in found.iter().zip(expected) {
+        assert!(message.contains(node), "{message}");
+    }
+    assert!(found[0].contains("is the address of node `a` already"), "{}", found[0]);
+    assert!(
+        found[2].contains("is where Miroir itself listens (`server.bind`, `server.port`)"),
+        "{}",
+        found[2]
+    );
+    assert!(found[3].contains("`metrics.port`"), "{}", found[3]);
+}
+
+#[test]
+fn a_node_at_an_address_of_its_own_may_have_miroirs_port() {
+    let node = |address: &str| {
+        format!("master_key: a-master-key-of-some-length\nnodes:\n  - {{id: a, address: '{address}'}}\n")
+    };
+    let is_own = |text: &str, variables: &[(&str, &str)]| load_with(text, variables).is_err();
+    let everywhere = [("MIROIR_SERVER_BIND", "0.0.0.0")];
+    let elsewhere = [("MIROIR_SERVER_BIND", "10.0.0.1")];
+    assert!(is_own(&node("http://127.0.0.1:7700"), &[]));
+    assert!(is_own(&node("http://127.0.0.1:7700"), &everywhere));
+    assert!(!is_own(&node("http://127.0.0.1:7700"), &elsewhere));
+    assert!(is_own(&node("http://10.0.0.1:7700"), &elsewhere));
+    assert!(!is_own(&node("http://10.0.0.2:7700"), &everywhere));
+    assert!(!is_own(&node("http://search.example:7700"), &everywhere));
+}
+
+#[test]
+fn two_listeners_need_two_ports_where_their_addresses_meet() {
+    let refused = |more: &str| {
+        let found = load_text(&minimal_and(more)).err().unwrap_or_default();
+        found.iter().map(|problem| format!("`{}`: {}", problem.key, problem.reason)).collect::<Vec<_>>()
+    };
+    let metrics = ["`metrics.port`: is the port of `server.port` already, at the same address"];
+    assert_eq!(refused("server: {port: 9100}\nmetrics: {port: 9100}"), metrics);
+    assert_eq!(refused("metrics: {port: 7700}"), metrics);
+    assert_eq!(refused("metrics: {port: 7700, bind: 0.0.0.0}"), metrics);
+    let server = ["`server.port`: is the port of `metrics.port` already, at the same address"];
+    assert_eq!(refused("server: {port: 9090}"), server);
+    for fine in [
+        "server: {port: 9090}\nmetrics: {enabled: false}",
+        "server: {port: 0}\nmetrics: {port: 0}",
+        "server: {port: 9090, bind: 10.0.0.1}",
+    ] {
+        assert!(refused(fine).is_empty(), "{fine}");
+    }
+}

@@ -30,7 +30,7 @@ use tower_http::compression::CompressionLayer;
 use tower_http::decompression::RequestDecompressionLayer;
 
 use crate::chat::Models;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Identities};
 use crate::keys::Keyring;
 use crate::observe::{Layout, Logs, Metrics};
 use crate::write::Writer;
@@ -51,6 +51,8 @@ pub struct App(Arc<Shared>);
 pub struct Shared {
     /// The nodes and the view.
     pub cluster: Cluster,
+    /// Whose the nodes are.
+    pub identities: Arc<Identities>,
     /// The write path.
     pub writer: Writer,
     /// The master key and the API keys: what clients are known by.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use miroir_core::ids::{GroupId, NodeId, ShardCount};
+use miroir_core::ids::{ClusterId, GroupId, NodeId, ShardCount};
 use miroir_core::placement::Members;
 use miroir_core::task::SyncState;
 use miroir_core::view::View;
@@ -18,6 +18,8 @@ use crate::write::NodeProgress;
 /// The cluster as configured.
 #[derive(Debug, Clone)]
 pub struct Layout {
+    /// What the nodes' marks name.
+    pub cluster: ClusterId,
     /// Shards of a new index.
     pub shards: ShardCount,
     /// Copies of a shard in a group.
@@ -38,6 +40,8 @@ pub enum NodeStatus {
     Damaged,
     /// It does not answer.
     Unreachable,
+    /// It is not this cluster's, and is not used.
+    Foreign,
 }
 
 impl NodeStatus {
@@ -89,6 +93,8 @@ pub struct GroupReport {
 /// The whole cluster.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Topology {
+    /// What tells this cluster from every other, and what the marks on its nodes name.
+    pub cluster_id: ClusterId,
     /// Shards of a new index.
     pub shards: ShardCount,
     /// Copies of a shard in a group.
@@ -121,6 +127,7 @@ pub fn look(
         groups.entry(*group).or_default().push(node.clone());
     }
     Topology {
+        cluster_id: layout.cluster,
         shards: layout.shards,
         replication_factor: layout.replication_factor,
         groups: groups.into_iter().map(|(id, nodes)| GroupReport { id, nodes }).collect(),
@@ -142,15 +149,18 @@ fn report(
     let id = node.id();
     let progress = progress.get(id);
     let sighting = membership.sighting(id);
-    let status = NodeStatus::of(membership.standing(id), progress.map(|progress| progress.sync));
+    let status = match NodeStatus::of(membership.standing(id), progress.map(|progress| progress.sync)) {
+        NodeStatus::Unreachable if sighting.foreign.is_some() => NodeStatus::Foreign,
+        status => status,
+    };
     let seen = |at: Instant| u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX);
     let error = match status {
         NodeStatus::Damaged => {
             Some(sighting.damage.unwrap_or_else(|| "its data are being copied anew".to_owned()))
         }
-        NodeStatus::Healthy | NodeStatus::CatchingUp | NodeStatus::Unreachable => {
+        NodeStatus::Healthy | NodeStatus::CatchingUp | NodeStatus::Unreachable | NodeStatus::Foreign => {
             let refusal = sighting.refusal.map(|reason| format!("it takes no writes: {reason}"));
-            sighting.error.or(refusal)
+            sighting.error.or(refusal).or(sighting.warning)
         }
     };
     NodeReport {
@@ -213,6 +223,7 @@ mod tests {
         membership.note_version(&NodeId::new("a"), "1.50.0".to_owned());
         membership.note_version(&NodeId::new("b"), "1.49.2".to_owned());
         let layout = Layout {
+            cluster: ClusterId(uuid::Uuid::nil()),
             shards: ShardCount::new(2).unwrap(),
             replication_factor: 2,
             members: ["a", "b", "c"].map(|id| (NodeId::new(id), GroupId(0))).into(),

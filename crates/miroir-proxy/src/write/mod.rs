@@ -49,6 +49,7 @@ mod watched;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use miroir_core::arrival::ArrivalBook;
 use miroir_core::document::Payload;
@@ -63,10 +64,11 @@ pub use miroir_store::TaskAction;
 use miroir_store::{Administration, Collection, NewEntry, Store};
 use serde_json::Value;
 use time::OffsetDateTime;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
 use self::arrivals::Arrivals;
+use self::committer::Event;
 use self::ledger::Ledger;
 use self::rebuild::Orders;
 use self::room::Room;
@@ -78,6 +80,12 @@ pub use error::{StartError, WriteError};
 pub use progress::NodeProgress;
 pub use room::Place;
 pub use start::start;
+
+/// Between looks at what the committer is to store.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// How long that may take.
+const STORED: Duration = Duration::from_secs(10);
 
 /// A write that was checked and may be accepted.
 #[derive(Debug, Clone, PartialEq)]
@@ -107,6 +115,8 @@ pub struct Writer {
     broadcasts: Arc<Broadcasts>,
     /// What operators want of damaged nodes.
     orders: Arc<Orders>,
+    /// The way to the committer.
+    events: mpsc::Sender<Event>,
     background: Arc<tokio::sync::Mutex<JoinSet<()>>>,
 }
 
@@ -257,6 +267,24 @@ impl Writer {
             self.orders.accept_loss(node.clone());
         }
         is_damaged
+    }
+
+    /// All that the node has will be deleted. A node that had something of the log is made anew from its peers; one that
+    /// was never met gets the log from its beginning. False if that is not stored in time.
+    pub async fn give_up_data(&self, node: &NodeId) -> Result<bool, WriteError> {
+        let records = self.store.nodes().await?;
+        if records.iter().any(|record| record.id == *node && record.next_node_task.is_none()) {
+            return Ok(true);
+        }
+        let _ = self.events.send(Event::Lost { node: node.clone() }).await;
+        let is_damaged =
+            || self.node_progress().get(node).is_some_and(|progress| progress.sync == SyncState::Damaged);
+        let stored = async {
+            while !is_damaged() {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        Ok(tokio::time::timeout(STORED, stored).await.is_ok())
     }
 
     /// Stops the work in the background wherever it stands, as a crash would, and waits for that.

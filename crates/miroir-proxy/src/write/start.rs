@@ -125,6 +125,7 @@ impl Shared {
         let (told, courier) = Courier::new(Arc::clone(&self.store));
         background.spawn(run_watched("courier", courier.run()));
         let (events, ends) = mpsc::channel::<Event>(CHANNEL);
+        let to_committer = events.clone();
         let (decided, _) = watch::channel(first_undecided);
         let gates = Arc::new(Gates::new(nodes.values().map(|node| (&node.id, node.cursor))));
         let orders = Arc::new(Orders::default());
@@ -230,6 +231,7 @@ impl Shared {
             told,
             broadcasts: self.broadcasts,
             orders,
+            events: to_committer,
             background: Arc::new(tokio::sync::Mutex::new(background)),
         }
     }

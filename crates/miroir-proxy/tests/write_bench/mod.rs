@@ -99,7 +99,7 @@ impl Bench {
             unhealthy_threshold: 2,
             recovery_threshold: 1,
         };
-        let health = tokio::spawn(run_health_checks(Arc::clone(&membership), policy));
+        let health = tokio::spawn(run_health_checks(Arc::clone(&membership), None, policy));
         let config = WriteConfig {
             shards: ShardRules { default: ShardCount::new(shards).unwrap(), patterns: Vec::new() },
             replication_factor: ReplicationFactor::new(factor).unwrap(),

@@ -3,6 +3,7 @@
 mod administer;
 mod arrivals;
 mod features;
+mod identity;
 mod keys;
 mod log;
 mod network;
@@ -23,7 +24,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use miroir_core::arrival::{ArrivalBook, ArrivalChange};
-use miroir_core::ids::{KeyUid, NodeId, PhysicalUid, TaskUid};
+use miroir_core::ids::{ClusterId, KeyUid, NodeId, PhysicalUid, TaskUid};
 use miroir_core::keys::{ApiKey, KeyPatch};
 use miroir_core::network::Network;
 use miroir_core::settings::{Broadcast, SettingsVersions};
@@ -38,7 +39,7 @@ use self::rows::big;
 use self::writer::Writer;
 use crate::{
     Adding, Administration, Collection, Commit, Deciding, Delivery, NewEntry, NodeRecord, NodeTask, Store,
-    StoreError, Work,
+    StoreError, StoreIdentity, Work,
 };
 
 /// How long a connection waits for another process that holds the file: a backup, a shell.
@@ -72,6 +73,15 @@ impl SqliteStore {
         Ok(Self { writer: Writer::start(connection)?, readers: Readers::new(path.to_owned()), _lock: lock })
     }
 
+    /// Reads whose store this file is without opening it for work: another Miroir may be working with it. Nothing is made or
+    /// changed. None if there is no file. Waits for the disk.
+    ///
+    /// # Errors
+    /// When the file can't be read, or is no store.
+    pub fn peek(path: &Path) -> Result<Option<StoreIdentity>, StoreError> {
+        identity::peek(path)
+    }
+
     async fn rows<T: Send + 'static>(
         &self,
         sql: String,
@@ -95,6 +105,10 @@ impl Store for SqliteStore {
                 |db| Ok(db.query_row("SELECT value FROM meta WHERE name = 'log_id'", [], |row| row.get(0))?),
             )
             .await
+    }
+
+    async fn cluster_id(&self) -> Result<ClusterId, StoreError> {
+        self.readers.read(identity::cluster_id).await
     }
 
     async fn append(&self, entry: NewEntry) -> Result<Task, StoreError> {

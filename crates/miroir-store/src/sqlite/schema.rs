@@ -206,6 +206,10 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), St
         "INSERT INTO meta (name, value) VALUES ('log_id', lower(hex(randomblob(8)))) ON CONFLICT (name) DO NOTHING",
         [],
     )?;
+    transaction.execute(
+        "INSERT INTO meta (name, value) VALUES ('cluster_id', lower(hex(randomblob(16)))) ON CONFLICT (name) DO NOTHING",
+        [],
+    )?;
     transaction.commit()?;
     Ok(())
 }

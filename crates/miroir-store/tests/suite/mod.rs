@@ -59,6 +59,7 @@ macro_rules! conformance {
             pages_of_tasks_follow_each_other_in_both_directions,
             nodes_are_added_once_and_begin_at_the_end_of_the_log,
             a_log_has_an_identity_of_its_own,
+            a_cluster_has_an_identity_that_never_changes,
             the_log_knows_how_many_bytes_of_documents_it_keeps,
             compaction_gives_back_the_room_of_what_is_forgotten,
             what_nothing_was_decided_about_is_canceled_also_when_it_was_begun,
@@ -474,6 +475,14 @@ pub async fn nodes_are_added_once_and_begin_at_the_end_of_the_log(engine: &impl 
     let nodes = store.nodes().await.unwrap();
     let seen: Vec<_> = nodes.iter().map(|node| (node.id.as_str(), node.sync, node.cursor.0)).collect();
     assert_eq!(seen, [("a", SyncState::InSync, 1), ("b", SyncState::Damaged, 0)]);
+}
+
+pub async fn a_cluster_has_an_identity_that_never_changes(engine: &impl Engine) {
+    let store = engine.open();
+    let cluster = store.cluster_id().await.unwrap();
+    assert_eq!((cluster.0.get_version_num(), cluster), (4, store.cluster_id().await.unwrap()));
+    drop(store);
+    assert_eq!(engine.open().cluster_id().await.unwrap(), cluster);
 }
 
 pub async fn a_log_has_an_identity_of_its_own(engine: &impl Engine) {

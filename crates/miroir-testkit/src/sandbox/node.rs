@@ -31,6 +31,13 @@ impl Node {
         Ok(node)
     }
 
+    /// Starts a node without a master key, as it may be for development: whoever reaches it may do everything.
+    pub async fn start_open(name: &str) -> Result<Self> {
+        let mut node = Self::spawn_as(name, &[], None).await?;
+        node.wait_healthy().await?;
+        Ok(node)
+    }
+
     /// Starts a node that may ask servers on this machine, such as a language model of a test. A real server refuses to
     /// otherwise.
     pub async fn start_asking_around(name: &str) -> Result<Self> {
@@ -45,13 +52,17 @@ impl Node {
     }
 
     async fn spawn_with(name: &str, real_args: &[&str]) -> Result<Self> {
+        Self::spawn_as(name, real_args, Some(NODE_KEY)).await
+    }
+
+    async fn spawn_as(name: &str, real_args: &[&str], key: Option<&str>) -> Result<Self> {
         let data = tempfile::tempdir().context("cannot make a data folder")?;
         let port = free_port()?;
         let (binary, args) = match node_binary().await? {
             NodeBinary::Meilisearch(path) => {
-                (path, [meilisearch_args(data.path(), port), os_args(real_args)].concat())
+                (path, [meilisearch_args(data.path(), port, key), os_args(real_args)].concat())
             }
-            NodeBinary::Development(path) => (path, devnode_args(data.path(), port)),
+            NodeBinary::Development(path) => (path, devnode_args(data.path(), port, key)),
         };
         let log = data.path().join("node.log");
         let process = Process::start(Program { name: name.to_owned(), binary, args, log })?;
@@ -112,7 +123,7 @@ const DATABASE: &str = "db";
 /// Where the database is that a node was emptied of.
 const LOST: &str = "lost";
 
-fn meilisearch_args(data: &Path, port: u16) -> Vec<OsString> {
+fn meilisearch_args(data: &Path, port: u16, key: Option<&str>) -> Vec<OsString> {
     let address = format!("127.0.0.1:{port}");
     let mut args = os_args(&["--no-analytics", "--env", "development", "--http-addr", &address]);
     // Snapshots and dumps would land in the folder the tests run in.
@@ -120,14 +131,19 @@ fn meilisearch_args(data: &Path, port: u16) -> Vec<OsString> {
     {
         args.extend([flag.into(), data.join(folder).into_os_string()]);
     }
-    args.extend(os_args(&["--master-key", NODE_KEY]));
+    args.extend(key_args(key));
     args
 }
 
-fn devnode_args(data: &Path, port: u16) -> Vec<OsString> {
-    let mut args = os_args(&["--port", &port.to_string(), "--master-key", NODE_KEY, "--db-path"]);
+fn devnode_args(data: &Path, port: u16, key: Option<&str>) -> Vec<OsString> {
+    let mut args = os_args(&["--port", &port.to_string(), "--db-path"]);
     args.push(data.join(DATABASE).into_os_string());
+    args.extend(key_args(key));
     args
+}
+
+fn key_args(key: Option<&str>) -> Vec<OsString> {
+    key.map(|key| os_args(&["--master-key", key])).unwrap_or_default()
 }
 
 fn os_args(args: &[&str]) -> Vec<OsString> {

@@ -95,7 +95,7 @@ impl Drop for Relay {
 
 impl Relay {
     /// A relay to the server at this base URL, with no rule.
-    pub(super) async fn start(upstream: &str) -> Result<Self> {
+    pub async fn start(upstream: &str) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("cannot listen as a relay")?;
         let port = listener.local_addr().context("cannot listen as a relay")?.port();
         let http = reqwest::Client::builder().no_proxy().build().context("cannot build the HTTP client")?;

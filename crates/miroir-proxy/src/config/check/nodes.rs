@@ -8,16 +8,17 @@ use super::super::checked::{NodeAddress, NodeConfig};
 use super::super::error::{Origin, Place, Reason};
 use super::super::raw::{Raw, RawNode, Setting};
 use super::Checker;
+use super::addresses::{Own, same_for_all};
 
 impl Checker {
-    pub(super) fn nodes(&mut self, raw: &Raw, replica_groups: u32) -> Vec<NodeConfig> {
+    pub(super) fn nodes(&mut self, raw: &Raw, replica_groups: u32, own: &Own) -> Vec<NodeConfig> {
         let mut ids: HashMap<String, Origin> = HashMap::new();
         let mut addresses: HashMap<NodeAddress, String> = HashMap::new();
         let mut nodes = Vec::new();
         for (position, node) in raw.nodes.iter().flatten().enumerate() {
             let key = |name: &str| format!("nodes[{position}].{name}");
             let id = self.node_id(&key("id"), node, &mut ids);
-            let address = self.node_address(&key("address"), node, &mut addresses);
+            let address = self.node_address(&key("address"), node, &mut addresses, own);
             let group = self.group(&key("replica_group"), node.value.replica_group.as_ref(), replica_groups);
             if let (Some(id), Some(address), Some(group)) = (id, address, group) {
                 nodes.push(NodeConfig { id, address, group });
@@ -56,6 +57,7 @@ impl Checker {
         key: &str,
         node: &Setting<RawNode>,
         seen: &mut HashMap<NodeAddress, String>,
+        own: &Own,
     ) -> Option<NodeAddress> {
         let Some(setting) = &node.value.address else {
             self.missing(key, &node.origin);
@@ -68,8 +70,11 @@ impl Checker {
             }
             Ok(address) => {
                 let id = node.value.id.as_ref().map_or("?", |id| &id.value);
-                if let Some(other) = seen.insert(address.clone(), id.to_owned()) {
+                if let Some(other) = seen.insert(same_for_all(&address), id.to_owned()) {
                     self.refuse(key, setting, Reason::DuplicateAddress(other));
+                }
+                if let Some(section) = own.section_of(&address) {
+                    self.refuse(key, setting, Reason::OwnAddress(section));
                 }
                 Some(address)
             }

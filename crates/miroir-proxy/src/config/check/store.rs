@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use nix::unistd::{AccessFlags, access};
+
 /// With what every `SQLite` database begins (<https://www.sqlite.org/fileformat2.html>, 1.3).
 const SQLITE: &[u8; 16] = b"SQLite format 3\0";
 
@@ -12,16 +14,33 @@ pub(super) fn obstacle(path: &Path) -> Option<&'static str> {
     if path.is_dir() {
         return Some("it is a folder");
     }
-    let folder = path.ancestors().skip(1).find(|folder| folder.exists());
-    if folder.is_some_and(|folder| !folder.is_dir()) {
+    let folder = path.ancestors().skip(1).find(|folder| or_here(folder).exists());
+    if folder.is_some_and(|folder| !or_here(folder).is_dir()) {
         return Some("what should be its folder is a file");
+    }
+    let is_missing = !path.exists();
+    // SQLite makes files beside its own.
+    if folder.is_some_and(|folder| access(or_here(folder), AccessFlags::W_OK | AccessFlags::X_OK).is_err()) {
+        return Some(if is_missing {
+            "nothing can be made in its folder by this user"
+        } else {
+            "its folder can't be written by this user"
+        });
+    }
+    if !is_missing && access(path, AccessFlags::R_OK | AccessFlags::W_OK).is_err() {
+        return Some("the file can't be read and written by this user");
     }
     let mut head = [0; SQLITE.len()];
     match File::open(path).map(|mut file| file.read_exact(&mut head)) {
         Ok(Ok(())) if head != *SQLITE => Some("the file there is something else"),
-        // A file that is empty becomes the store; one that can't be read may be readable for whoever serves.
+        // A file that is empty becomes the store.
         _ => None,
     }
+}
+
+/// The folder of a path without one is the working directory.
+fn or_here(folder: &Path) -> &Path {
+    if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
 }
 
 #[cfg(test)]
@@ -42,5 +61,32 @@ mod tests {
         assert_eq!(obstacle(folder.path()), Some("it is a folder"));
         assert_eq!(obstacle(&at("notes.txt")), Some("the file there is something else"));
         assert_eq!(obstacle(&at("notes.txt/new.sqlite")), Some("what should be its folder is a file"));
+        assert_eq!(obstacle(Path::new("new.sqlite")), None);
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_written_is_no_place_for_a_store() {
+        // Not even an administrator may write there.
+        for place in ["/proc/miroir.sqlite", "/proc/miroir/miroir.sqlite"] {
+            assert!(obstacle(Path::new(place)).is_some(), "{place}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("miroir.sqlite");
+        write(&path, "").unwrap();
+        let set = |path: &Path, mode| {
+            std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+        };
+        set(&path, 0o400);
+        if access(&path, AccessFlags::W_OK).is_ok() {
+            return;
+        }
+        assert_eq!(obstacle(&path), Some("the file can't be read and written by this user"));
+        set(folder.path(), 0o500);
+        assert_eq!(obstacle(&path), Some("its folder can't be written by this user"));
+        assert_eq!(
+            obstacle(&folder.path().join("new")),
+            Some("nothing can be made in its folder by this user")
+        );
+        set(folder.path(), 0o700);
     }
 }

@@ -26,6 +26,7 @@ pub(super) fn routes() -> Router<App> {
         .route("/_miroir/shards", get(shards))
         .route("/_miroir/ready", get(ready))
         .route("/_miroir/nodes/{node}/accept-loss", post(accept_loss))
+        .route("/_miroir/nodes/{node}/adopt", post(super::adopt::adopt))
         .route("/_miroir/metrics", get(metrics))
         .route("/_miroir/indexes/{index}/settings/broadcast", get(broadcasts))
         .route("/_miroir/indexes/{index}/settings/broadcast/retry", post(retry_broadcast))

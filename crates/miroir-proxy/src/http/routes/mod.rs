@@ -1,6 +1,7 @@
 //! The routes, by what they are about.
 
 mod admin;
+mod adopt;
 mod asked;
 mod batches;
 mod chats;

@@ -1,0 +1,49 @@
+//! Why a node can't be used, or why that can't be found out now.
+
+use miroir_core::identity::Stranger;
+use miroir_store::StoreError;
+use thiserror::Error;
+
+use crate::cluster::NodeError;
+
+/// See the module.
+#[derive(Debug, Error)]
+pub enum Unusable {
+    /// It is not this cluster's.
+    #[error("{0}")]
+    Foreign(Stranger),
+    /// It is no Meilisearch at all.
+    #[error(
+        "a Miroir answers at its address, maybe this one itself, and not a Meilisearch: correct the node's `address`"
+    )]
+    Miroir,
+    /// It does not let Miroir in.
+    #[error("it refuses Miroir's key; see `node_master_key` in the configuration")]
+    RefusesKey,
+    /// It answers with an error to what every node answers.
+    #[error("{question} was answered with {status}: {message}")]
+    Refused {
+        /// What was asked.
+        question: &'static str,
+        /// The HTTP status.
+        status: u16,
+        /// What the node says.
+        message: String,
+    },
+    /// It answers with something that Miroir does not understand.
+    #[error("the answer to {0} can't be read: is it a Meilisearch?")]
+    Unreadable(&'static str),
+    /// It does not answer.
+    #[error(transparent)]
+    NoAnswer(#[from] NodeError),
+    /// What the catalog has can't be found out.
+    #[error("whose it is can't be found out: {0}")]
+    Store(#[from] StoreError),
+}
+
+impl Unusable {
+    /// Whether somebody has to do something before the node may be used. The others may be over at the next look.
+    pub const fn is_about_whose(&self) -> bool {
+        matches!(self, Self::Foreign(_) | Self::Miroir)
+    }
+}

@@ -12,12 +12,14 @@ mod complaints;
 mod health;
 mod membership;
 mod node;
+mod rebuilding;
 mod state;
 
 pub use complaints::Complaints;
 pub use health::{HealthPolicy, check_health_once, run_health_checks};
 pub use membership::{Membership, Sighting, Standing};
 pub use node::{Node, NodeError, NodeReply, NodeRequest, UnusableNode};
+pub use rebuilding::{RebuildStage, Rebuilding};
 pub use state::ViewCell;
 
 /// What a request handler needs to read from the nodes.

@@ -5,7 +5,7 @@
 //! whatever a server still does after its task, hits both alike. [`memory`] sends bodies as large as Miroir takes them
 //! and reads how much memory Miroir's process had at most.
 
-mod documents;
+pub(crate) mod documents;
 mod feed;
 mod memory;
 mod rate;

@@ -4,7 +4,7 @@
 //! and takes them down when the value is dropped. [`oracle`] applies one generated world of settings, documents and
 //! searches to one server and to Miroir, and says where the answers differ. [`crash`] hurts everybody at random while
 //! clients write, and says what was lost. [`fuzz`] sends what nobody should send. [`ingest`] measures what Miroir costs
-//! those who add documents. [`films`] is the index whose settings tests change. [`client`] is the small HTTP client that
+//! those who add documents, [`scale`] what many indexes cost, and how long a node takes that lost everything. [`films`] is the index whose settings tests change. [`client`] is the small HTTP client that
 //! all use. None of it knows Miroir's code: everything goes through the public HTTP interface, as a user would.
 
 pub mod client;
@@ -14,3 +14,4 @@ pub mod fuzz;
 pub mod ingest;
 pub mod oracle;
 pub mod sandbox;
+pub mod scale;

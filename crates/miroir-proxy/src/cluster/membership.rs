@@ -12,7 +12,7 @@ use miroir_core::identity::Stranger;
 use miroir_core::ids::NodeId;
 use miroir_core::task::SyncState;
 
-use super::{Node, ViewCell};
+use super::{Node, Rebuilding, ViewCell};
 
 /// What is known of a node's fitness to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,8 +37,10 @@ pub struct Sighting {
     pub last_seen: Option<Instant>,
     /// What was wrong with the last check; none if it went well.
     pub error: Option<String>,
-    /// Why its data can't be copied anew, if they have to be.
+    /// What becomes of its data, if they have to be copied anew: what is done, or why it can't be done now.
     pub damage: Option<String>,
+    /// How far its data are copied anew, while they are.
+    pub rebuild: Option<Rebuilding>,
     /// Why it takes no writes, if it answers and takes none.
     pub refusal: Option<String>,
     /// Why it is not used, though it answers: it is not the cluster's node that it is taken for.
@@ -138,10 +140,11 @@ impl Membership {
         sightings.entry(id.clone()).or_default().refusal = refusal;
     }
 
-    /// Keeps for those who watch why the node's data can't be copied anew now.
-    pub fn note_damage(&self, id: &NodeId, damage: Option<String>) {
+    /// Keeps for those who watch what becomes of a damaged node, and how far that is.
+    pub fn note_damage(&self, id: &NodeId, damage: Option<String>, rebuild: Option<Rebuilding>) {
         let mut sightings = self.sightings.lock().unwrap_or_else(PoisonError::into_inner);
-        sightings.entry(id.clone()).or_default().damage = damage;
+        let sighting = sightings.entry(id.clone()).or_default();
+        (sighting.damage, sighting.rebuild) = (damage, rebuild);
     }
 
     /// Keeps for those who watch why the node is not used, if it is not this cluster's.

@@ -16,6 +16,7 @@ mod identity;
 mod membership;
 mod node;
 mod path;
+mod rebuilding;
 mod state;
 
 pub use complaints::Complaints;
@@ -27,6 +28,7 @@ pub use identity::{
 pub use membership::{Membership, Sighting, Standing};
 pub use node::{AnswerSize, Node, NodeError, NodeReply, NodeRequest, UnusableNode};
 pub use path::{NodePath, Unaddressable};
+pub use rebuilding::{RebuildStage, Rebuilding};
 pub use state::ViewCell;
 
 /// What a request handler needs to read from the nodes.

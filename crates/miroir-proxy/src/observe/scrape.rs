@@ -105,6 +105,26 @@ fn describe_nodes(state: &mut Registry, nodes: &[NodeReport]) {
     state.register("lane_lag_entries", "Entries of the log that the node has not finished", entries);
     let help = "How long ago the oldest entry that the node has not finished was accepted";
     state.register("lane_lag_seconds", help, seconds);
+    describe_rebuilds(state, nodes);
+}
+
+/// Of nodes that are being rebuilt only.
+fn describe_rebuilds(state: &mut Registry, nodes: &[NodeReport]) {
+    let (done, left) = (Family::default(), Family::default());
+    let (indexes, seconds) = (Family::default(), Family::default());
+    for (node, rebuild) in nodes.iter().filter_map(|node| Some((node, node.rebuild?))) {
+        let label = NodeLabel { node_id: node.id.to_string() };
+        set(&done, &label, rebuild.documents_done);
+        set(&left, &label, rebuild.documents_left);
+        set(&indexes, &label, rebuild.indexes_left);
+        if let Some(left) = rebuild.seconds_left {
+            set(&seconds, &label, left);
+        }
+    }
+    state.register("rebuild_documents_done", "Documents that a rebuild has compared or copied", done);
+    state.register("rebuild_documents_left", "Documents that a rebuild is to compare or copy", left);
+    state.register("rebuild_indexes_left", "Indexes that a rebuild is to compare or copy", indexes);
+    state.register("rebuild_seconds_left", "When a rebuild ends if it goes on like this", seconds);
 }
 
 fn describe_settings(state: &mut Registry, view: &View, broadcasts: &Broadcasts) {

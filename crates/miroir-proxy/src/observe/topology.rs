@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 
 use super::coverage::coverage;
 use crate::accord::versions_agree;
-use crate::cluster::{Membership, Standing};
+use crate::cluster::{Membership, Rebuilding, Standing};
 use crate::write::NodeProgress;
 
 /// The cluster as configured.
@@ -79,6 +79,8 @@ pub struct NodeReport {
     pub lag_seconds: f64,
     /// What is wrong with it, if anything is known.
     pub error: Option<String>,
+    /// How far its data are copied anew, while they are.
+    pub rebuild: Option<Rebuilding>,
 }
 
 /// One replica group.
@@ -156,7 +158,7 @@ fn report(
     let seen = |at: Instant| u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX);
     let error = match status {
         NodeStatus::Damaged => {
-            Some(sighting.damage.unwrap_or_else(|| "its data are being copied anew".to_owned()))
+            Some(sighting.damage.unwrap_or_else(|| "its data are to be copied anew".to_owned()))
         }
         NodeStatus::Healthy | NodeStatus::CatchingUp | NodeStatus::Unreachable | NodeStatus::Foreign => {
             let refusal = sighting.refusal.map(|reason| format!("it takes no writes: {reason}"));
@@ -174,6 +176,7 @@ fn report(
         lag: progress.map_or(0, |progress| progress.entries),
         lag_seconds: progress.and_then(|progress| progress.oldest).map_or(0.0, seconds_since),
         error,
+        rebuild: sighting.rebuild,
     }
 }
 

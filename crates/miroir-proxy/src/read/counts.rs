@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use miroir_core::document::marker;
 use miroir_core::ids::ShardId;
 use miroir_core::view::{IndexEntry, View};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::ask::ask_shards;
 use super::object;
@@ -28,11 +28,18 @@ pub(super) async fn count_by_markers(
             return Err(HttpError::Node(scrub_reply(reply, entry)));
         }
         let stats = object(&reply)?;
-        let fields = stats.get("fieldDistribution").and_then(Value::as_object);
-        let fields = fields.ok_or_else(|| HttpError::Unreadable("statistics without fields".to_owned()))?;
-        // A node that never had a document of a shard does not know the shard's field.
-        let count = |shard| fields.get(&marker::field_name(shard, entry.shards)).and_then(Value::as_u64);
-        counts.extend(part.shards.iter().map(|&shard| (shard, count(shard).unwrap_or(0))));
+        for &shard in &part.shards {
+            let count = count_of(entry, shard, &stats);
+            let count = count.ok_or_else(|| HttpError::Unreadable("statistics without fields".to_owned()))?;
+            counts.insert(shard, count);
+        }
     }
     Ok(counts.into_iter().collect())
+}
+
+/// How many documents of a shard a node's statistics of an index tell of; none if they don't tell. A node that never had
+/// a document of a shard does not know the shard's field.
+pub(super) fn count_of(entry: &IndexEntry, shard: ShardId, stats: &Map<String, Value>) -> Option<u64> {
+    let fields = stats.get("fieldDistribution")?.as_object()?;
+    Some(fields.get(&marker::field_name(shard, entry.shards)).and_then(Value::as_u64).unwrap_or(0))
 }

@@ -22,7 +22,7 @@ pub use fields::list_fields;
 pub use listing::{ListingRequest, list_documents};
 pub use one::get_document;
 pub use settings::{read_setting, read_settings};
-pub use stats::{InternalSizes, index_stats, instance_sizes};
+pub use stats::{InternalSizes, index_stats, instance_stats};
 
 /// The object in a node's successful answer.
 fn object(reply: &NodeReply) -> Result<Map<String, Value>, HttpError> {

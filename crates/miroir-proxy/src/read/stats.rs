@@ -1,16 +1,18 @@
-//! What an index holds, counted over the cluster.
+//! What indexes hold, counted over the cluster: all of them by one request to each node, one of them by requests for it
+//! alone.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use futures_util::future::join_all;
 use miroir_core::document::marker;
-use miroir_core::ids::NodeId;
+use miroir_core::ids::{IndexUid, NodeId, ShardId};
 use miroir_core::placement::GroupPlacement;
 use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value, json};
 
 use super::ask::ask_node;
-use super::counts::count_by_markers;
+use super::counts::{count_by_markers, count_of};
 use super::object;
 use crate::cluster::{Cluster, NodePath, NodeRequest};
 use crate::http::HttpError;
@@ -27,15 +29,84 @@ pub enum InternalSizes {
     Hide,
 }
 
-/// The sizes of everything on the nodes that can be read, and what of it is used. A node that does not tell is left out.
-pub async fn instance_sizes(cluster: &Cluster, view: &View) -> (u64, u64) {
-    let sizes_of = async |id: &NodeId| {
-        let reply = cluster.read(cluster.membership.node(id)?, NodeRequest::get("/stats")).await.ok()?;
-        let stats = object(&reply).ok()?;
-        Some((stats.get("databaseSize")?.as_u64()?, stats.get("usedDatabaseSize")?.as_u64()?))
+impl InternalSizes {
+    /// What asks a node for it.
+    fn asked_at(self, path: NodePath) -> NodeRequest {
+        NodeRequest::get(match self {
+            Self::Show => path.with("showInternalDatabaseSizes", true),
+            Self::Hide => path,
+        })
+    }
+}
+
+/// The statistics of an instance.
+#[derive(Debug)]
+pub struct InstanceStats {
+    /// The sizes of everything on the nodes that can be read.
+    pub database_size: u64,
+    /// What of it is used.
+    pub used_database_size: u64,
+    /// Of each index that was asked for.
+    pub indexes: Vec<(IndexUid, Map<String, Value>)>,
+}
+
+/// The statistics of the instance and of these indexes. Each node that can be read is asked once, for all it has: one that
+/// does not tell is left out, like one that can't be read. Of each index they are what [`index_stats`] tells.
+pub async fn instance_stats(
+    cluster: &Cluster,
+    view: &View,
+    entries: Vec<&Arc<IndexEntry>>,
+    internal: InternalSizes,
+) -> Result<InstanceStats, HttpError> {
+    let request = internal.asked_at("/stats".into());
+    let told = join_all(view.readable.iter().map(async |id| {
+        let reply = ask_node(cluster, id, &request).await?;
+        Some((id, object(&reply).ok().filter(|_| reply.status.is_success())?))
+    }));
+    let told: BTreeMap<&NodeId, Map<String, Value>> = told.await.into_iter().flatten().collect();
+    let sum = |key: &str| told.values().filter_map(|stats| stats.get(key)?.as_u64()).sum();
+    let mut indexes = Vec::with_capacity(entries.len());
+    for entry in entries {
+        if let Some(stats) = told_of_index(view, entry, &told)? {
+            indexes.push((entry.uid.clone(), stats));
+        }
+    }
+    let (database_size, used_database_size) = (sum("databaseSize"), sum("usedDatabaseSize"));
+    Ok(InstanceStats { database_size, used_database_size, indexes })
+}
+
+/// The statistics of an index, from what nodes told of all they have; none if it is being deleted: nodes are through
+/// with that before anybody knows.
+fn told_of_index(
+    view: &View,
+    entry: &IndexEntry,
+    told: &BTreeMap<&NodeId, Map<String, Value>>,
+) -> Result<Option<Map<String, Value>>, HttpError> {
+    let of_index = |node: &NodeId| -> Option<&Map<String, Value>> {
+        told.get(node)?.get("indexes")?.get(entry.physical.as_str())?.as_object()
     };
-    let told = join_all(view.readable.iter().map(sizes_of)).await;
-    told.into_iter().flatten().fold((0, 0), |(size, used), (more, more_used)| (size + more, used + more_used))
+    let readable = view.readable_for(entry);
+    let replicas = |shard| entry.placement.all_replicas(shard).filter(|node| readable.contains(*node));
+    let (mut documents, mut missing) = (0, Vec::new());
+    for shard in entry.shards.shards() {
+        let count = replicas(shard).find_map(|node| count_of(entry, shard, of_index(node)?));
+        match count {
+            Some(count) => documents += count,
+            None => missing.push(shard),
+        }
+    }
+    let lacks_it = |shard: &ShardId| {
+        let mut replicas = replicas(*shard).peekable();
+        replicas.peek().is_some() && replicas.all(|node| told.contains_key(node))
+    };
+    if !missing.is_empty() {
+        let is_going = missing.iter().all(lacks_it);
+        return if is_going { Ok(None) } else { Err(HttpError::ShardsUnavailable(missing)) };
+    }
+    let group = best_group(entry, |node| view.readable.contains(node) && of_index(node).is_some());
+    let nodes = group.into_iter().flat_map(GroupPlacement::nodes);
+    let stats: Vec<_> = nodes.filter_map(of_index).collect();
+    Ok(Some(add_stats(&stats, documents)))
 }
 
 /// The statistics of an index. Documents are counted by their shards, so their number is exact. All other counters are
@@ -48,20 +119,19 @@ pub async fn index_stats(
     entry: &IndexEntry,
     internal: InternalSizes,
 ) -> Result<Map<String, Value>, HttpError> {
-    let Some(group) = best_group(view, entry) else {
+    let Some(group) = best_group(entry, |node| view.readable.contains(node)) else {
         return Err(HttpError::ShardsUnavailable(entry.shards.shards().collect()));
     };
     let documents = count_by_markers(cluster, view, entry).await?.iter().map(|(_, count)| count).sum();
     let nodes: Vec<&NodeId> = group.nodes().iter().filter(|node| view.readable.contains(*node)).collect();
     // A node that fails is left out, like one that can't be read.
     let told = join_all(nodes.into_iter().map(|node| node_stats(cluster, entry, node, internal))).await;
-    let stats: Vec<_> = told.into_iter().flatten().collect();
+    let stats: Vec<&Map<String, Value>> = told.iter().flatten().collect();
     Ok(add_stats(&stats, documents))
 }
 
-fn best_group<'a>(view: &View, entry: &'a IndexEntry) -> Option<&'a GroupPlacement> {
-    let readable =
-        |group: &GroupPlacement| group.nodes().iter().filter(|node| view.readable.contains(*node)).count();
+fn best_group(entry: &IndexEntry, is_readable: impl Fn(&NodeId) -> bool) -> Option<&GroupPlacement> {
+    let readable = |group: &GroupPlacement| group.nodes().iter().filter(|node| is_readable(node)).count();
     let groups = entry.placement.groups().map(|(_, group)| group);
     groups.filter(|group| readable(group) > 0).min_by_key(|group| group.nodes().len() - readable(group))
 }
@@ -72,16 +142,12 @@ async fn node_stats(
     id: &NodeId,
     internal: InternalSizes,
 ) -> Option<Map<String, Value>> {
-    let path = NodePath::from(["indexes", entry.physical.as_str(), "stats"]);
-    let path = match internal {
-        InternalSizes::Show => path.with("showInternalDatabaseSizes", true),
-        InternalSizes::Hide => path,
-    };
-    let reply = ask_node(cluster, id, &NodeRequest::get(path)).await?;
+    let request = internal.asked_at(["indexes", entry.physical.as_str(), "stats"].into());
+    let reply = ask_node(cluster, id, &request).await?;
     object(&reply).ok().filter(|_| reply.status.is_success())
 }
 
-fn add_stats(nodes: &[Map<String, Value>], documents: u64) -> Map<String, Value> {
+fn add_stats(nodes: &[&Map<String, Value>], documents: u64) -> Map<String, Value> {
     let sum = |key: &str| -> u64 { nodes.iter().filter_map(|node| node.get(key)?.as_u64()).sum() };
     let counted = sum("numberOfDocuments");
     let mut stats = Map::from_iter([("numberOfDocuments".to_owned(), json!(documents))]);
@@ -100,7 +166,7 @@ fn add_stats(nodes: &[Map<String, Value>], documents: u64) -> Map<String, Value>
 }
 
 /// Sums over the nodes, copies included: databases can't be brought down to the documents that are in them once.
-fn add_internal_sizes(nodes: &[Map<String, Value>]) -> Option<Map<String, Value>> {
+fn add_internal_sizes(nodes: &[&Map<String, Value>]) -> Option<Map<String, Value>> {
     let told = nodes.iter().filter_map(|node| node.get("internalDatabaseSizes")?.as_object());
     let mut sizes = Map::new();
     for (name, bytes) in told.flatten() {
@@ -110,7 +176,7 @@ fn add_internal_sizes(nodes: &[Map<String, Value>]) -> Option<Map<String, Value>
     (!sizes.is_empty()).then_some(sizes)
 }
 
-fn add_fields(nodes: &[Map<String, Value>], documents: u64, counted: u64) -> Map<String, Value> {
+fn add_fields(nodes: &[&Map<String, Value>], documents: u64, counted: u64) -> Map<String, Value> {
     let mut fields = BTreeMap::<&String, u64>::new();
     for (field, count) in nodes.iter().filter_map(|node| node.get("fieldDistribution")?.as_object()).flatten()
     {
@@ -147,7 +213,7 @@ mod tests {
             node(6, &json!({ "id": 6, "title": 3, "_miroir_shard_001": 6 })),
             node(4, &json!({ "id": 4, "title": 1 })),
         ];
-        let stats = add_stats(&nodes, 7);
+        let stats = add_stats(&nodes.iter().collect::<Vec<_>>(), 7);
         assert_eq!(stats["numberOfDocuments"], 7);
         assert_eq!(stats["fieldDistribution"], json!({ "id": 7, "title": 3 }));
         assert_eq!((&stats["rawDocumentDbSize"], &stats["avgDocumentSize"]), (&json!(70), &json!(10)));
@@ -155,7 +221,7 @@ mod tests {
 
     #[test]
     fn an_empty_index_has_zeros() {
-        let stats = add_stats(&[node(0, &json!({}))], 0);
+        let stats = add_stats(&[&node(0, &json!({}))], 0);
         assert_eq!((&stats["numberOfDocuments"], &stats["avgDocumentSize"]), (&json!(0), &json!(0)));
     }
 }

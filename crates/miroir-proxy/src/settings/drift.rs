@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use futures_util::{StreamExt, stream};
 use miroir_core::ids::{NodeId, PhysicalUid};
 use miroir_core::settings::Doubt;
 use tokio::sync::mpsc;
@@ -22,6 +23,9 @@ use crate::cluster::{Membership, Node, ViewCell};
 
 /// How often to look for nodes that are known to differ.
 const LOOK: Duration = Duration::from_millis(200);
+
+/// Indexes of one node that are looked at side by side: all of them are doubtful after it was rebuilt.
+const LOOKS_AT_ONCE: usize = 8;
 
 /// An index on a node.
 pub type Pair = (PhysicalUid, NodeId);
@@ -112,14 +116,15 @@ impl Drift {
             sleep(LOOK).await;
             let doubtful = self.doubtful(node);
             waiting.retain(|index, _| doubtful.contains(index));
-            for index in doubtful {
-                let put_off = waiting.get(&index).copied();
-                if put_off.is_some_and(|it| it.waits(Instant::now())) {
-                    continue;
-                }
-                let pair = (index, node.clone());
-                if !self.look(&pair, seen).await {
-                    waiting.insert(pair.0, PutOff::again(put_off.as_ref(), Instant::now()));
+            let now = Instant::now();
+            let due = doubtful.into_iter().filter(|index| waiting.get(index).is_none_or(|it| !it.waits(now)));
+            let due: Vec<Pair> = due.map(|index| (index, node.clone())).collect();
+            let looks = due.into_iter().map(async |pair| (self.look(&pair, seen).await, pair.0));
+            let mut looks = stream::iter(looks).buffer_unordered(LOOKS_AT_ONCE);
+            while let Some((is_settled, index)) = looks.next().await {
+                if !is_settled {
+                    let again = PutOff::again(waiting.get(&index), Instant::now());
+                    waiting.insert(index, again);
                 }
             }
         }

@@ -42,6 +42,10 @@ const CHANNEL: usize = 1024;
 /// Between looks at a node's history.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// What gives away a node whose disk was lost.
+const SHORT_QUEUE: &str =
+    "its task queue is shorter than it was: its data directory is empty, older, or another one";
+
 /// So many looks at its history to one at its indexes.
 const LOOKS_PER_LIST: u32 = 10;
 
@@ -68,8 +72,8 @@ pub(super) struct Caretaker {
 /// Why delivering has ended.
 enum Ended {
     Closed,
-    /// The node lost what it had, or has something in another order.
-    Lost,
+    /// The node lost what it had, or has something in another order: this is what gave it away.
+    Lost(String),
     /// The committer found it damaged.
     Damaged,
 }
@@ -85,7 +89,7 @@ impl Caretaker {
             match self.deliver().await {
                 Ended::Closed => return,
                 Ended::Damaged => {}
-                Ended::Lost => self.report_loss().await,
+                Ended::Lost(cause) => self.report_loss(&cause).await,
             }
         }
     }
@@ -125,7 +129,7 @@ impl Caretaker {
         tokio::select! {
             end = lane.run() => match end {
                 LaneEnd::Closed => Ended::Closed,
-                LaneEnd::HistoryLost => Ended::Lost,
+                LaneEnd::HistoryLost => Ended::Lost(SHORT_QUEUE.to_owned()),
             },
             () = tracker.run(watched) => Ended::Closed,
             end = self.watch_history(&accounted, &stragglers) => end,
@@ -141,9 +145,13 @@ impl Caretaker {
     }
 
     /// No search goes to the node from now on; the rest follows when that is stored.
-    async fn report_loss(&mut self) {
+    async fn report_loss(&mut self, cause: &str) {
         let node = self.node.id().clone();
-        tracing::error!(%node, "node's data are not those of the log any more");
+        tracing::error!(
+            %node,
+            cause,
+            "node lost data; they are copied anew from its peers, and `/_miroir/topology` says how far that is"
+        );
         self.membership.note_sync(&node, SyncState::Damaged);
         // The committer, which sends the state, ends only together with this.
         let _ = self.events.send(Event::Lost { node }).await;
@@ -159,14 +167,22 @@ impl Caretaker {
             }
             let known = accounted.load(Ordering::Acquire);
             let Ok(Ok(next)) = ask_next_task(&self.node, self.timeout).await else { continue };
-            if next < known || (look % LOOKS_PER_LIST == 0 && self.lacks_an_index().await) {
-                return Ended::Lost;
+            if next < known {
+                return Ended::Lost(format!(
+                    "{SHORT_QUEUE}: its next task is {next}, and it had {known} tasks"
+                ));
+            }
+            if look % LOOKS_PER_LIST == 0
+                && let Some(index) = self.missing_index().await
+            {
+                return Ended::Lost(format!("index `{index}` is not there: somebody deleted it on the node"));
             }
             if self.look_for_stragglers(accounted, stragglers).await == Order::Broken {
-                tracing::error!(node = %self.node.id(), "node did a request of before a lost answer too late");
+                let cause = "it did a request of before a lost answer too late, after others";
                 if self.has_peers() {
-                    return Ended::Lost;
+                    return Ended::Lost(cause.to_owned());
                 }
+                tracing::error!(node = %self.node.id(), cause, "node differs from what it should be, and has no peer");
             }
         }
         Ended::Closed
@@ -199,16 +215,19 @@ impl Caretaker {
         })
     }
 
-    /// Whether an index is not there that must be. It must be if it was before and after the look, and is the same: others
-    /// of its name may have come and gone meanwhile.
-    async fn lacks_an_index(&self) -> bool {
+    /// An index that is not there and must be. It must be if it was before and after the look, and is the same: others of
+    /// its name may have come and gone meanwhile.
+    async fn missing_index(&self) -> Option<PhysicalUid> {
         let before = self.settled_indexes();
         if before.is_empty() {
-            return false;
+            return None;
         }
-        let Some(there) = self.list_indexes().await else { return false };
+        let there = self.list_indexes().await?;
         let after = self.settled_indexes();
-        before.iter().any(|(index, created)| after.get(index) == Some(created) && !there.contains(index))
+        let is_missing = |(index, created): &(PhysicalUid, OffsetDateTime)| {
+            after.get(index) == Some(created) && !there.contains(index)
+        };
+        before.into_iter().find(is_missing).map(|(index, _)| index)
     }
 
     /// The node's indexes, with their times of creation, that nothing is about to change; none as long as the node owes

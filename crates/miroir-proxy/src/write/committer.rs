@@ -303,7 +303,7 @@ fn tell(node: &NodeId, sync: SyncState) {
             tracing::warn!(%node, "a task succeeded without this node; it is not read until it caught up");
         }
         SyncState::Damaged => {
-            tracing::error!(%node, "node's data are not those of the log; it is not read until they are copied anew");
+            tracing::error!(%node, "node is not read until its data are copied anew");
         }
     }
 }

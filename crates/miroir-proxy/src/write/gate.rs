@@ -102,6 +102,13 @@ impl Hold {
         }
         line
     }
+
+    /// A node among these whose lane does not stand still yet.
+    pub(super) fn first_moving<'a>(&self, nodes: &'a BTreeSet<NodeId>) -> Option<&'a NodeId> {
+        let is_parked =
+            |node: &&NodeId| self.gates.reached.get(*node).is_none_or(|reached| reached.borrow().is_parked);
+        nodes.iter().find(|node| !is_parked(node))
+    }
 }
 
 impl Drop for Hold {

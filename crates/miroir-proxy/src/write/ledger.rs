@@ -23,7 +23,7 @@ pub(super) use self::obstacle::Obstacle;
 use self::rollout::Rollout;
 pub(super) use self::rollout::{RolloutNews, is_rollout};
 use self::share::Share;
-use self::touched::Touched;
+pub(super) use self::touched::Touched;
 use super::prepared::Decided;
 use super::progress::NodeProgress;
 

@@ -6,6 +6,7 @@ use crate::oracle::Dice;
 
 /// Words of a description: 300 bytes, as in a catalogue of films.
 const DESCRIPTION: (usize, usize) = (30, 60);
+const LONG_DESCRIPTION: (usize, usize) = (120, 180);
 const TITLE: (usize, usize) = (2, 6);
 /// Different words, chosen as skewed as in a language.
 const VOCABULARY: usize = 20_000;
@@ -17,31 +18,41 @@ const GENRES: &[&str] = &["adventure", "biography", "comedy", "drama", "essay", 
 
 /// A source of documents that gives the same ones for the same seed.
 #[derive(Debug)]
-pub(super) struct Source {
+pub(crate) struct Source {
     dice: Dice,
     words: Vec<String>,
+    description: (usize, usize),
     next: usize,
 }
 
 impl Source {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self::described(seed, DESCRIPTION)
+    }
+
+    /// Of documents of about a kilobyte.
+    pub(crate) fn of_kilobytes(seed: u64) -> Self {
+        Self::described(seed, LONG_DESCRIPTION)
+    }
+
+    fn described(seed: u64, description: (usize, usize)) -> Self {
         let mut dice = Dice::new(seed);
         let mut word = || {
             let count = dice.between(1, 4);
             (0..count).map(|_| *dice.pick(SYLLABLES)).collect::<String>()
         };
         let words = (0..VOCABULARY).map(|_| word()).collect();
-        Self { dice, words, next: 0 }
+        Self { dice, words, description, next: 0 }
     }
 
     /// A JSON array of so many documents.
-    pub(super) fn batch(&mut self, documents: usize) -> Vec<u8> {
+    pub(crate) fn batch(&mut self, documents: usize) -> Vec<u8> {
         let batch: Vec<Value> = (0..documents).map(|_| self.document()).collect();
         json!(batch).to_string().into_bytes()
     }
 
     /// A JSON array of about so many bytes, and the number of its documents.
-    pub(super) fn body(&mut self, bytes: usize) -> (Vec<u8>, usize) {
+    pub(crate) fn body(&mut self, bytes: usize) -> (Vec<u8>, usize) {
         let mut body = Vec::with_capacity(bytes);
         let mut count = 0;
         body.push(b'[');
@@ -66,7 +77,7 @@ impl Source {
         json!({
             "id": id,
             "title": self.text(TITLE),
-            "description": self.text(DESCRIPTION),
+            "description": self.text(self.description),
             "genre": *self.dice.pick(GENRES),
             "year": self.dice.between(1900, 2030),
             "rating": self.dice.between(0, 100),

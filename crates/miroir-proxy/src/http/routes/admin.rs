@@ -1,7 +1,7 @@
 //! `/_miroir/…`: how the cluster is doing, for those who run it. Field names are in snake case, so that nobody takes an
 //! answer for one of Meilisearch's.
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderName, StatusCode, header};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -123,10 +123,17 @@ fn physical_of(app: &App, view: &View, uid: &IndexUid) -> Result<PhysicalUid, Ht
         .ok_or_else(|| HttpError::new(ErrorCode::IndexNotFound, format!("Index `{uid}` not found.")))
 }
 
-/// Where the copies of all indexes are.
+/// Indexes on one page of [`Shards`], if nobody asks for more or fewer, and at most: each may have a thousand shards.
+const SHARDS_PAGE: usize = 100;
+const LONGEST_SHARDS_PAGE: usize = 1_000;
+
+/// Where the copies of indexes are: a page of the indexes, by name.
 #[derive(Debug, Serialize)]
 struct Shards {
     indexes: Vec<IndexShards>,
+    offset: usize,
+    limit: usize,
+    total: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -150,9 +157,35 @@ struct GroupCopies {
     nodes: Vec<NodeId>,
 }
 
-async fn shards(_: AdminAuthorized, State(app): State<App>) -> Json<Shards> {
+async fn shards(
+    _: AdminAuthorized,
+    State(app): State<App>,
+    Query(pairs): Query<Vec<(String, String)>>,
+) -> Result<Json<Shards>, HttpError> {
+    let (offset, limit) = read_window(&pairs)?;
     let view = app.cluster.view.load();
-    Json(Shards { indexes: view.indexes.values().map(|entry| index_shards(entry, &view)).collect() })
+    let page = view.indexes.values().skip(offset).take(limit);
+    let indexes = page.map(|entry| index_shards(entry, &view)).collect();
+    Ok(Json(Shards { indexes, offset, limit, total: view.indexes.len() }))
+}
+
+/// The offset and limit that a query asks for.
+fn read_window(pairs: &[(String, String)]) -> Result<(usize, usize), HttpError> {
+    let (mut offset, mut limit) = (0, SHARDS_PAGE);
+    for (name, text) in pairs {
+        match (name.as_str(), text.parse::<usize>()) {
+            ("offset", Ok(number)) => offset = number,
+            ("limit", Ok(number)) if number <= LONGEST_SHARDS_PAGE => limit = number,
+            _ => {
+                let message = format!(
+                    "`{name}={text}` can't be read: `offset` and `limit` are whole numbers, and `limit` is at most \
+                     {LONGEST_SHARDS_PAGE}."
+                );
+                return Err(HttpError::new(ErrorCode::BadRequest, message));
+            }
+        }
+    }
+    Ok((offset, limit))
 }
 
 fn index_shards(entry: &IndexEntry, view: &View) -> IndexShards {

@@ -15,7 +15,7 @@ use crate::cluster::NodeRequest;
 use crate::http::App;
 use crate::http::auth::{Authorized, MetricsGet};
 use crate::http::error::HttpError;
-use crate::read::{InternalSizes, index_stats, instance_sizes};
+use crate::read::{InternalSizes, instance_stats};
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/metrics", get(metrics))
@@ -34,16 +34,20 @@ async fn metrics(
     }
     let mut text = Text::default();
     let view = app.cluster.view.load();
-    let (size, used) = instance_sizes(&app.cluster, &view).await;
-    text.gauge("db_size_bytes", "Bytes of all databases on the nodes", &[("", size)]);
-    text.gauge("used_db_size_bytes", "Bytes in use of all databases on the nodes", &[("", used)]);
+    let entries = view.indexes.values().collect();
+    let told = instance_stats(&app.cluster, &view, entries, InternalSizes::Hide).await?;
+    text.gauge("db_size_bytes", "Bytes of all databases on the nodes", &[("", told.database_size)]);
+    text.gauge(
+        "used_db_size_bytes",
+        "Bytes in use of all databases on the nodes",
+        &[("", told.used_database_size)],
+    );
     text.gauge("index_count", "Indexes", &[("", view.indexes.len() as u64)]);
     let (mut documents, mut indexing) = (Vec::new(), false);
-    for entry in view.indexes.values() {
-        let stats = index_stats(&app.cluster, &view, entry, InternalSizes::Hide).await?;
+    for (uid, stats) in told.indexes {
         indexing |= stats["isIndexing"] == true;
         let count = stats["numberOfDocuments"].as_u64().unwrap_or(0);
-        documents.push((format!("{{index=\"{}\"}}", entry.uid), count));
+        documents.push((format!("{{index=\"{uid}\"}}"), count));
     }
     text.gauge("index_docs_count", "Documents of each index", &documents);
     text.gauge("is_indexing", "1 while a node indexes, else 0", &[("", u64::from(indexing))]);

@@ -13,7 +13,7 @@ use crate::http::App;
 use crate::http::auth::{Authorized, StatsGet};
 use crate::http::error::HttpError;
 use crate::http::path::IndexPath;
-use crate::read::{InternalSizes, index_stats, instance_sizes};
+use crate::read::{InternalSizes, index_stats, instance_stats};
 
 /// Members of statistics that are sizes.
 const SIZES: [&str; 4] = ["rawDocumentDbSize", "avgDocumentSize", "databaseSize", "usedDatabaseSize"];
@@ -99,19 +99,19 @@ async fn all(
         return Err(wrong_query(&app, "/stats", query.as_deref()).await);
     };
     let view = app.cluster.view.load();
+    let shown: Vec<_> = view.indexes.values().filter(|entry| caller.allows(&entry.uid)).collect();
+    let last = shown.iter().map(|entry| entry.updated_at).max();
     // The size is that of the database, whoever asks.
-    let (size, used) = instance_sizes(&app.cluster, &view).await;
-    let (mut indexes, mut last) = (Map::new(), None);
-    for entry in view.indexes.values().filter(|entry| caller.allows(&entry.uid)) {
-        let mut stats = index_stats(&app.cluster, &view, entry, shape.internal).await?;
+    let told = instance_stats(&app.cluster, &view, shown, shape.internal).await?;
+    let indexes = told.indexes.into_iter().map(|(uid, mut stats)| {
         shape.apply(&mut stats);
-        last = last.max(Some(entry.updated_at));
-        indexes.insert(entry.uid.to_string(), Value::Object(stats));
-    }
+        (uid.to_string(), Value::Object(stats))
+    });
+    let indexes: Map<String, Value> = indexes.collect();
     let last = last.and_then(|date| date.format(&Rfc3339).ok());
     let mut stats = Map::from_iter([
-        ("databaseSize".to_owned(), json!(size)),
-        ("usedDatabaseSize".to_owned(), json!(used)),
+        ("databaseSize".to_owned(), json!(told.database_size)),
+        ("usedDatabaseSize".to_owned(), json!(told.used_database_size)),
         ("lastUpdate".to_owned(), json!(last)),
         ("indexes".to_owned(), Value::Object(indexes)),
     ]);

@@ -38,6 +38,25 @@ impl Ledger {
         before.all(|(_, open)| open.shares.get(peer).is_none_or(Share::is_done))
     }
 
+    /// The first task before `end` that has to do with what `node` holds and that some node has not done, with the index
+    /// that it is about and the nodes that it waits for.
+    pub(in crate::write) fn first_before(
+        &self,
+        end: TaskUid,
+        node: &NodeId,
+    ) -> Option<(TaskUid, IndexUid, Vec<NodeId>)> {
+        let owed = |open: &Open| -> Vec<NodeId> {
+            let owing = open.shares.iter().filter(|(it, share)| *it != node && !share.is_done());
+            owing.map(|(id, _)| id.clone()).collect()
+        };
+        let mut before = self.open.range(..end).filter(|(_, open)| self.concerns(open, node));
+        before.find_map(|(task, open)| {
+            let nodes = owed(open);
+            let is_open = matches!(open.stage, Stage::Unsettled { .. });
+            (is_open || !nodes.is_empty()).then(|| (*task, open.index.clone(), nodes))
+        })
+    }
+
     /// A task that has to do with what the node holds and can't end soon.
     pub(in crate::write) fn obstacle(
         &self,

@@ -11,37 +11,36 @@ use crate::write::prepared::Decided;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Touched {
+pub(in crate::write) struct Touched {
     uids: BTreeSet<IndexUid>,
     physicals: BTreeSet<PhysicalUid>,
 }
 
 impl Touched {
-    pub(super) fn note(&mut self, work: &Decided) {
+    /// Whether something may have been done to this index.
+    pub(in crate::write) fn contains(&self, index: &IndexEntry) -> bool {
+        self.uids.contains(&index.uid) || self.physicals.contains(&index.physical)
+    }
+
+    pub(in crate::write::ledger) fn note(&mut self, work: &Decided) {
         self.uids.insert(work.entry.index_uid.clone());
         self.physicals.extend(work.decision.target.iter().map(|target| target.physical.clone()));
     }
 }
 
 impl Ledger {
-    /// Begins to watch what is touched, with what is open now. One at a time may watch.
-    pub(in crate::write) fn watch_touched(&mut self) {
+    /// Begins to watch what is touched, with what is open now. One at a time may watch. Answers what was touched since the
+    /// watch before this one began, if there was one; nothing falls between the two.
+    pub(in crate::write) fn watch_touched(&mut self) -> Option<Touched> {
         let mut touched = Touched::default();
         for work in self.queues.values().flatten().filter_map(|task| self.work(*task)) {
             touched.note(work);
         }
-        self.touched = Some(touched);
+        self.touched.replace(touched)
     }
 
-    /// Whether something may have been done to this index since. Of what nobody watches everything may.
-    pub(in crate::write) fn is_touched(&self, index: &IndexEntry) -> bool {
-        self.touched.as_ref().is_none_or(|touched| {
-            touched.uids.contains(&index.uid) || touched.physicals.contains(&index.physical)
-        })
-    }
-
-    /// Nobody wants to know any more.
-    pub(in crate::write) fn stop_watching(&mut self) {
-        self.touched = None;
+    /// Nobody wants to know any more. Answers what was touched, if somebody wanted to know.
+    pub(in crate::write) fn stop_watching(&mut self) -> Option<Touched> {
+        self.touched.take()
     }
 }

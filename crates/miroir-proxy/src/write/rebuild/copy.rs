@@ -1,31 +1,40 @@
 //! Makes one node's indexes what its peers' are: compares document by document and moves what differs.
 //!
 //! Over an empty node that is a copy; over one that missed a write it is a few documents. It is exact when nobody
-//! writes meanwhile, and a good beginning when somebody does.
+//! writes meanwhile, and a good beginning when somebody does. Indexes are looked at side by side; what the node has to do
+//! waits in its own queue.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use futures_util::future::try_join_all;
+use futures_util::{TryStreamExt, stream};
 use miroir_core::document::marker::field_name;
 use miroir_core::ids::PhysicalUid;
 use miroir_core::settings::node_settings;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::counter::Ticket;
+use super::documents::{Part, There};
 use super::error::RebuildError;
 use super::peers::{Peers, Wanted};
-use super::shard::copy_shard;
-use super::target::{Target, ask};
+use super::survey::Survey;
+use super::target::{Target, Work, ask};
 use crate::cluster::{NodePath, NodeRequest};
 use crate::write::inventory::{inventory_request, read_inventory};
+
+/// Indexes that are looked at side by side. Each takes the memory of a page and a body.
+const SIDE_BY_SIDE: usize = 8;
 
 /// Which pass over the node this is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Pass {
     /// It may hold anything.
     First,
-    /// It holds what the first pass left, and what was created since is missing.
-    Second {
-        /// Indexes that are as the first pass left them, on the peers too.
+    /// It holds what the pass before left, and what was created since is missing.
+    Later {
+        /// Indexes that are as the pass before left them, on the peers too.
         untouched: BTreeSet<PhysicalUid>,
     },
 }
@@ -34,35 +43,71 @@ impl Pass {
     fn leaves_out(&self, index: &PhysicalUid) -> bool {
         match self {
             Self::First => false,
-            Self::Second { untouched } => untouched.contains(index),
+            Self::Later { untouched } => untouched.contains(index),
         }
     }
 }
 
 /// Makes the target's indexes, settings and documents those of its peers.
 pub(super) async fn copy_indexes(target: &Target, peers: &Peers, pass: &Pass) -> Result<(), RebuildError> {
-    let there = drop_other_indexes(target, peers).await?;
-    for wanted in &peers.wanted {
-        let index = &wanted.index;
-        let is_new = !there.contains_key(&index.physical);
-        if !is_new && pass.leaves_out(&index.physical) {
-            continue;
-        }
-        if is_new {
-            let body = json!({ "uid": index.physical, "primaryKey": index.primary_key });
-            target.run(NodeRequest::post("/indexes").json(body.to_string())).await?;
-        }
-        copy_settings(target, wanted).await?;
-        let Some(primary_key) = &index.primary_key else { continue };
-        if *pass == Pass::First && !is_new {
-            drop_other_shards(target, wanted).await?;
-        }
-        for (shard, peer) in &wanted.shards {
-            let marker = field_name(*shard, index.shards);
-            copy_shard(target, peer, &index.physical, primary_key, &marker).await?;
-        }
+    let work = async {
+        let there = drop_other_indexes(target, peers).await?;
+        let survey = Survey::of(peers, target.timeout()).await?;
+        let is_there = |wanted: &Wanted| there.contains_key(&wanted.index.physical);
+        let jobs: Vec<&Wanted> = peers
+            .wanted
+            .iter()
+            .filter(|wanted| !is_there(wanted) || !pass.leaves_out(&wanted.index.physical))
+            .collect();
+        let documents = jobs.iter().map(|wanted| survey.documents(wanted)).sum();
+        target.counter.begin(documents, jobs.len() as u64);
+        let jobs = stream::iter(jobs.into_iter().map(Ok));
+        jobs.try_for_each_concurrent(SIDE_BY_SIDE, async |wanted| {
+            let there = if is_there(wanted) { There::Something } else { There::Nothing };
+            copy_index(target, wanted, &survey, pass, there).await
+        })
+        .await?;
+        target.all_ended().await;
+        Ok(())
+    };
+    tokio::select! {
+        failed = target.watch() => Err(failed),
+        done = work => done,
     }
-    Ok(())
+}
+
+async fn copy_index(
+    target: &Target,
+    wanted: &Wanted,
+    survey: &Survey,
+    pass: &Pass,
+    there: There,
+) -> Result<(), RebuildError> {
+    let ticket = target.counter.ticket();
+    let index = &wanted.index;
+    match there {
+        There::Nothing => make_index(target, wanted, &ticket).await?,
+        There::Something => copy_settings(target, wanted).await?,
+    }
+    let Some(primary_key) = &index.primary_key else { return Ok(()) };
+    if *pass == Pass::First && there == There::Something {
+        drop_other_shards(target, wanted, &ticket).await?;
+    }
+    let parts = survey.parts(wanted).into_iter().map(|(peer, shards)| {
+        let ticket = Arc::clone(&ticket);
+        Part { index, primary_key, peer, shards, ticket }
+    });
+    let mut by_peer: BTreeMap<_, Vec<Part<'_>>> = BTreeMap::new();
+    for part in parts {
+        by_peer.entry(part.peer.id()).or_default().push(part);
+    }
+    let copied = by_peer.into_values().map(async |parts| {
+        for part in parts {
+            part.copy(target, there).await?;
+        }
+        Ok::<_, RebuildError>(())
+    });
+    try_join_all(copied).await.map(|_| ())
 }
 
 /// Deletes what should not be there, or not with this primary key. Answers what is left.
@@ -79,32 +124,60 @@ async fn drop_other_indexes(
         if wanted.get(&uid).is_some_and(|wanted| primary_key.is_none() || **wanted == primary_key) {
             left.insert(uid, primary_key);
         } else {
-            target.run(NodeRequest::new(Method::DELETE, ["indexes", uid.as_str()])).await?;
+            let request = NodeRequest::new(Method::DELETE, ["indexes", uid.as_str()]);
+            target.put(request, Work { documents: 0, ticket: None }).await?;
         }
     }
     Ok(left)
 }
 
-/// Peers have the same settings, so what one of them says is what the target has to say. Without one the catalog says it.
-async fn copy_settings(target: &Target, wanted: &Wanted) -> Result<(), RebuildError> {
+/// Puts an index and its settings into the queue. Settings make an index too, so one task is enough for one without a
+/// primary key.
+async fn make_index(target: &Target, wanted: &Wanted, ticket: &Arc<Ticket>) -> Result<(), RebuildError> {
     let index = &wanted.index;
-    let path = NodePath::from(["indexes", index.physical.as_str(), "settings"]);
+    if let Some(primary_key) = &index.primary_key {
+        let body = json!({ "uid": index.physical, "primaryKey": primary_key });
+        let request = NodeRequest::post("/indexes").json(body.to_string());
+        target.put(request, Work { documents: 0, ticket: Some(Arc::clone(ticket)) }).await?;
+    }
+    target.put(write_settings(wanted), Work { documents: 0, ticket: Some(Arc::clone(ticket)) }).await
+}
+
+/// Peers have the same settings, so what one of them says is what the target has to say. Without one the catalog says it.
+/// They are there when this returns: questions about documents depend on them.
+async fn copy_settings(target: &Target, wanted: &Wanted) -> Result<(), RebuildError> {
+    let path = NodePath::from(["indexes", wanted.index.physical.as_str(), "settings"]);
     if let Some(peer) = wanted.shards.values().next() {
         let right = ask(peer, NodeRequest::get(path.clone()), target.timeout()).await?;
         if target.ask(NodeRequest::get(path.clone())).await? == right {
             return Ok(());
         }
-        target.run(NodeRequest::new(Method::DELETE, path.clone())).await?;
+        target.run(NodeRequest::new(Method::DELETE, path)).await?;
     }
-    let settings = node_settings(&index.settings, index.settings.as_patch(), index.node_context());
-    target.run(NodeRequest::new(Method::PATCH, path).json(Value::Object(settings).to_string())).await
+    target.run(write_settings(wanted)).await
 }
 
-/// Deletes documents that belong to shards of other nodes, or to none.
-async fn drop_other_shards(target: &Target, wanted: &Wanted) -> Result<(), RebuildError> {
+fn write_settings(wanted: &Wanted) -> NodeRequest {
+    let index = &wanted.index;
+    let settings = node_settings(&index.settings, index.settings.as_patch(), index.node_context());
+    NodeRequest::new(Method::PATCH, ["indexes", index.physical.as_str(), "settings"])
+        .json(Value::Object(settings).to_string())
+}
+
+/// Deletes documents that belong to shards of other nodes, or to none, if there are any.
+async fn drop_other_shards(
+    target: &Target,
+    wanted: &Wanted,
+    ticket: &Arc<Ticket>,
+) -> Result<(), RebuildError> {
     let index = &wanted.index;
     let others: Vec<String> =
         wanted.all_shards().map(|shard| format!("{} NOT EXISTS", field_name(*shard, index.shards))).collect();
-    let path = ["indexes", index.physical.as_str(), "documents", "delete"];
-    target.run(NodeRequest::post(path).json(json!({ "filter": others }).to_string())).await
+    let path = |route| ["indexes", index.physical.as_str(), "documents", route];
+    let question = json!({ "filter": others, "limit": 0 }).to_string();
+    if target.ask(NodeRequest::post(path("fetch")).json(question)).await?["total"] == 0 {
+        return Ok(());
+    }
+    let request = NodeRequest::post(path("delete")).json(json!({ "filter": others }).to_string());
+    target.put(request, Work { documents: 0, ticket: Some(Arc::clone(ticket)) }).await
 }

@@ -2,31 +2,37 @@
 //!
 //! ```text
 //!  damaged --> compare with peers and copy what differs, while writes go on
-//!                 |                                                ^
-//!                 v                                                | something in the way: pause
-//!              hold the lanes, let the peers finish --- in vain ---+
+//!                 |              ^                                    ^
+//!                 |              | much was written meanwhile: again  | something in the way: pause
+//!                 v              |                                    |
+//!              little was written meanwhile                           |
+//!                 v                                                   |
+//!              hold the lanes, let the peers finish ------ in vain ---+
 //!                 |
 //!                 v
 //!              compare and copy what differs by now --> the lane goes on from here: behind, and soon in sync
 //! ```
 //!
-//! The first pass does most of the work and disturbs nobody. While lanes are held, writes are accepted and wait; the
-//! second pass only looks at indexes about which something was decided since the first began, and copies the few documents
-//! that changed. What can't be over soon holds nobody: then the attempt ends before the lanes are held. Each attempt begins from
-//! nothing and trusts nothing but the peers, so it may be cut anywhere.
+//! The passes before do most of the work and disturb nobody. While lanes are held, writes are accepted and wait; each pass
+//! after the first only looks at indexes about which something was decided since the one before it began, so there is little
+//! left for the last one. What can't be over soon holds nobody: then the attempt ends before the lanes are held. Each attempt
+//! begins from nothing and trusts nothing but the peers, so it may be cut anywhere.
 
 mod copy;
+mod counter;
+mod documents;
 mod error;
 mod orders;
 mod past;
 mod peers;
 mod rules;
-mod shard;
+mod survey;
 mod target;
+mod telling;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, TaskUid};
 use miroir_core::task::SyncState;
@@ -35,19 +41,21 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
 use self::copy::{Pass, copy_indexes};
+use self::counter::Counter;
 use self::error::RebuildError;
 pub(super) use self::orders::Orders;
 use self::past::{Past, Sight};
-use self::peers::{Orphans, Peers, plan_peers};
+use self::peers::{Orphans, Peers, Wanted, plan_peers};
 use self::rules::copy_rules;
-use self::target::Target;
+use self::target::{Target, ask};
+use self::telling::Telling;
 use super::committer::Event;
 use super::gate::{Gates, Hold};
 use super::inventory::{inventory_request, read_inventory};
-use super::ledger::{Ledger, name_on_nodes};
+use super::ledger::{Ledger, Touched, name_on_nodes};
 use super::recall::ask_next_task;
 use super::retry::Backoff;
-use crate::cluster::{Membership, Node};
+use crate::cluster::{Membership, Node, RebuildStage};
 use crate::settings::Broadcasts;
 
 /// How long lanes are held at most. After that writes go on, and the attempt counts for nothing. The next one may take
@@ -56,6 +64,12 @@ const FIRST_HOLD: Duration = Duration::from_mins(2);
 
 /// What that comes to at most.
 const LONGEST_HOLD: Duration = Duration::from_mins(30);
+
+/// A pass that takes no longer leaves little to the next one: that one may hold the lanes.
+const SHORT_PASS: Duration = Duration::from_secs(5);
+
+/// So many passes before lanes are held at most.
+const MOST_PASSES: usize = 6;
 
 /// Between looks at what is being waited for.
 const LOOK: Duration = Duration::from_millis(20);
@@ -76,11 +90,12 @@ pub(super) struct Rebuilder {
     pub(super) turn: tokio::sync::Mutex<()>,
 }
 
-/// How things were when the first pass began.
+/// A pass, and how things were when it began.
 #[derive(Debug)]
-struct FirstPass {
+struct Begun {
     peers: Peers,
     next_task: u64,
+    pass: Pass,
 }
 
 impl Rebuilder {
@@ -91,42 +106,49 @@ impl Rebuilder {
         let mut past = Past::default();
         let mut backoff = Backoff::new();
         let mut longest_hold = FIRST_HOLD;
+        let mut telling = Telling::new(node.id().clone(), Arc::clone(&self.membership));
         loop {
             let given = self.orders.given();
             let attempt = {
+                telling.tell_turn();
                 let _turn = self.turn.lock().await;
-                let attempt = self.rebuild(node, sync, &mut past, longest_hold).await;
+                let counter = Counter::new();
+                let attempt = tokio::select! {
+                    attempt = self.rebuild(node, sync, &mut past, (longest_hold, &counter)) => attempt,
+                    never = telling.run(&counter) => match never {},
+                };
                 self.ledger().stop_watching();
+                telling.end(&counter, attempt.is_ok());
                 attempt
             };
-            if matches!(attempt, Err(RebuildError::TooLong(_))) {
+            let error = match attempt {
+                Ok(()) => break,
+                Err(error) => error,
+            };
+            if error.needs_more_time() {
                 longest_hold = (longest_hold * 2).min(LONGEST_HOLD);
             }
-            let reason = match attempt {
-                Ok(()) => break,
-                Err(error @ RebuildError::NoPeer { .. }) => match self.look_back(node, &mut past).await {
+            let mut advice = error.advice().to_owned();
+            let mut reason = error.to_string();
+            if matches!(error, RebuildError::NoPeer { .. }) {
+                match self.look_back(node, &mut past).await {
                     Ok(true) => {
                         tracing::warn!(node = %node.id(), "node has again what it had");
                         self.tell(Event::Restored { node: node.id().clone() }, sync).await;
                         break;
                     }
-                    Ok(false) => {
-                        let advice = past.advice().replace("{id}", node.id().as_str());
-                        format!("{error}: {advice}")
-                    }
-                    Err(error) => error.to_string(),
-                },
-                Err(error) => error.to_string(),
-            };
-            tracing::warn!(node = %node.id(), %reason, "node can't be rebuilt now; trying again");
-            self.membership.note_damage(node.id(), Some(reason));
+                    Ok(false) => advice = past.advice().replace("{id}", node.id().as_str()),
+                    Err(error) => (advice, reason) = (error.advice().to_owned(), error.to_string()),
+                }
+            }
+            telling.tell_failure(&reason, &advice);
             tokio::select! {
                 () = backoff.pause() => {}
                 () = given => {}
             }
         }
         self.orders.forget(node.id());
-        self.membership.note_damage(node.id(), None);
+        self.membership.note_damage(node.id(), None, None);
     }
 
     async fn rebuild(
@@ -134,26 +156,47 @@ impl Rebuilder {
         node: &Node,
         sync: &mut watch::Receiver<SyncState>,
         past: &mut Past,
-        longest_hold: Duration,
+        (longest_hold, counter): (Duration, &Arc<Counter>),
     ) -> Result<(), RebuildError> {
         let on_orphans = self.orders.on_orphans_of(node.id());
-        let target = Target::new(node.clone(), self.timeout);
+        let target = Target::new(node.clone(), self.timeout, Arc::clone(counter));
         target.wait_until_idle().await?;
         target.switch_features(&self.store.features().await?).await?;
         let on_orphans =
             if self.peers(node, on_orphans)?.has_orphans() { Orphans::Taken } else { Orphans::Missed };
         self.check_way(node, on_orphans)?;
         past.note_overwritten();
-        let first = self.begin_first_pass(&target, on_orphans).await?;
-        copy_indexes(&target, &first.peers, &Pass::First).await?;
-        self.copy_rules(&target).await?;
-        self.check_way(node, on_orphans)?;
+        counter.enter(RebuildStage::Copying);
+        let last = self.copy_while_writes_go_on(&target, on_orphans).await?;
+        counter.enter(RebuildStage::Holding);
         let hold = self.gates.close();
-        let end = timeout(longest_hold, self.finish(&target, &hold, on_orphans, &first))
-            .await
-            .map_err(|_| RebuildError::TooLong(longest_hold))??;
+        let end = self.finish(&target, (&hold, longest_hold), on_orphans, &last).await?;
         self.tell(end, sync).await;
         Ok(())
+    }
+
+    /// All passes but the last one. Answers the one after whose beginning it is known what changed.
+    async fn copy_while_writes_go_on(
+        &self,
+        target: &Target,
+        on_orphans: Orphans,
+    ) -> Result<Begun, RebuildError> {
+        let mut begun = self.begin_pass(target, on_orphans, None).await?;
+        let mut before = Duration::MAX;
+        for number in 1.. {
+            let since = Instant::now();
+            copy_indexes(target, &begun.peers, &begun.pass).await?;
+            self.copy_rules(target).await?;
+            self.check_way(target.node(), on_orphans)?;
+            let took = since.elapsed();
+            // One that takes as long as the one before it will not get shorter.
+            if took <= SHORT_PASS || took > before / 2 || number >= MOST_PASSES {
+                break;
+            }
+            before = took;
+            begun = self.begin_pass(target, on_orphans, Some(&begun)).await?;
+        }
+        Ok(begun)
     }
 
     /// Nothing holds the lanes for what can't be over soon. Tasks that wait for the node itself need not be.
@@ -167,37 +210,20 @@ impl Rebuilder {
     }
 
     /// What there is to copy, together with the beginning of the watch on what changes meanwhile.
-    async fn begin_first_pass(
+    async fn begin_pass(
         &self,
         target: &Target,
         on_orphans: Orphans,
-    ) -> Result<FirstPass, RebuildError> {
-        self.ledger().watch_touched();
+        before: Option<&Begun>,
+    ) -> Result<Begun, RebuildError> {
+        let touched = self.ledger().watch_touched();
         let next_task = target.next_task_without_own().await?;
-        Ok(FirstPass { peers: self.peers(target.node(), on_orphans)?, next_task })
-    }
-
-    /// Indexes about which nothing was decided since the first pass began, and that have the same name.
-    /// None is that when somebody else wrote to the node: a request of before its damage, say, that came late.
-    async fn untouched(
-        &self,
-        target: &Target,
-        first: &FirstPass,
-        second: &Peers,
-    ) -> Result<BTreeSet<PhysicalUid>, RebuildError> {
-        if target.next_task_without_own().await? != first.next_task {
-            return Ok(BTreeSet::new());
-        }
-        let ledger = self.ledger();
-        let names = |peers: &Peers| -> BTreeSet<(IndexUid, PhysicalUid)> {
-            let names = peers.wanted.iter().map(|it| (it.index.uid.clone(), it.index.physical.clone()));
-            names.collect()
-        };
-        let before = names(&first.peers);
-        let same = second.wanted.iter().map(|wanted| &wanted.index).filter(|index| {
-            !ledger.is_touched(index) && before.contains(&(index.uid.clone(), index.physical.clone()))
+        // Later than the beginning of the watch: what changes in between is seen by the watch at least.
+        let peers = self.peers(target.node(), on_orphans)?;
+        let pass = before.map_or(Pass::First, |before| Pass::Later {
+            untouched: untouched(before, touched.as_ref(), next_task, &peers),
         });
-        Ok(same.map(|index| index.physical.clone()).collect())
+        Ok(Begun { peers, next_task, pass })
     }
 
     /// Returns when the node counts as what the event says. The committer ends only together with this, and so does the
@@ -207,24 +233,27 @@ impl Rebuilder {
         let _ = sync.wait_for(|sync| *sync != SyncState::Damaged).await;
     }
 
-    /// The second pass, with all lanes at one place of the log.
+    /// The last pass, with all lanes at one place of the log.
     async fn finish(
         &self,
         target: &Target,
-        hold: &Hold,
+        (hold, longest_hold): (&Hold, Duration),
         on_orphans: Orphans,
-        first: &FirstPass,
+        last: &Begun,
     ) -> Result<Event, RebuildError> {
         let node = target.node();
         let sources = self.peers(node, on_orphans)?.sources();
-        let line = hold.line_up(&sources).await;
-        while !self.stands_still(node.id(), &sources, line, on_orphans) {
-            sleep(LOOK).await;
-        }
-        let peers = self.peers(node, on_orphans)?;
-        let untouched = self.untouched(target, first, &peers).await?;
-        copy_indexes(target, &peers, &Pass::Second { untouched }).await?;
-        self.copy_rules(target).await?;
+        let Ok(line) = timeout(longest_hold, self.stand_still(node.id(), hold, &sources, on_orphans)).await
+        else {
+            let waits_for = self.moving(node.id(), hold, &sources);
+            return Err(RebuildError::Moving { after: longest_hold, waits_for });
+        };
+        let last_pass = async {
+            let now = self.begin_pass(target, on_orphans, Some(last)).await?;
+            copy_indexes(target, &now.peers, &now.pass).await?;
+            self.copy_rules(target).await
+        };
+        timeout(longest_hold, last_pass).await.map_err(|_| RebuildError::TooLong(longest_hold))??;
         let next_node_task = ask_next_task(node, self.timeout).await?.map_err(RebuildError::NoAnswer)?;
         let id = node.id().clone();
         if on_orphans == Orphans::Missed {
@@ -247,8 +276,7 @@ impl Rebuilder {
     async fn look_back(&self, node: &Node, past: &mut Past) -> Result<bool, RebuildError> {
         let known = self.record(node).await?.next_node_task.unwrap_or(0);
         let must_have = self.ledger().must_have(node.id());
-        let target = Target::new(node.clone(), self.timeout);
-        let answer = target.ask(inventory_request()).await?;
+        let answer = ask(node, inventory_request(), self.timeout).await?;
         let there = read_inventory(&answer).ok_or_else(|| RebuildError::Unreadable(answer.to_string()))?;
         let next = ask_next_task(node, self.timeout).await?.map_err(RebuildError::NoAnswer)?;
         let lacks_index = must_have.iter().any(|index| !there.contains_key(index));
@@ -274,18 +302,40 @@ impl Rebuilder {
         copy_rules(target, &book, &features, name).await
     }
 
-    /// Whether everything is over that has to do with what the node holds. What waits for a node that is taken as it is
-    /// can't be over before.
-    fn stands_still(
+    /// Waits until everything is over that has to do with what the node holds; answers where the lanes stand. What waits
+    /// for a node that is taken as it is can't be over before.
+    async fn stand_still(
         &self,
         node: &NodeId,
+        hold: &Hold,
         sources: &BTreeSet<NodeId>,
-        line: TaskUid,
         on_orphans: Orphans,
-    ) -> bool {
-        let ledger = self.ledger();
-        (on_orphans == Orphans::Taken || ledger.is_over_before(line, node))
-            && sources.iter().all(|source| ledger.has_done_for(node, source, line))
+    ) -> TaskUid {
+        let line = hold.line_up(sources).await;
+        let is_over = || {
+            let ledger = self.ledger();
+            (on_orphans == Orphans::Taken || ledger.is_over_before(line, node))
+                && sources.iter().all(|source| ledger.has_done_for(node, source, line))
+        };
+        while !is_over() {
+            sleep(LOOK).await;
+        }
+        line
+    }
+
+    /// What does not stand still.
+    fn moving(&self, node: &NodeId, hold: &Hold, sources: &BTreeSet<NodeId>) -> String {
+        if let Some((task, index, nodes)) = self.ledger().first_before(TaskUid(u64::MAX), node) {
+            let nodes: Vec<&str> = nodes.iter().map(NodeId::as_str).collect();
+            return match nodes[..] {
+                [] => format!("task {task} about index `{index}` is not over"),
+                _ => format!("task {task} about index `{index}` is not done on {}", nodes.join(", ")),
+            };
+        }
+        match hold.first_moving(sources) {
+            Some(peer) => format!("node `{peer}` does not take what was sent to it"),
+            None => "nothing that is known".to_owned(),
+        }
     }
 
     /// Whom to copy from, as things are now.
@@ -293,4 +343,19 @@ impl Rebuilder {
         let catalog = self.ledger().catalog().values().cloned().collect();
         plan_peers(node.id(), catalog, on_orphans, &self.membership)
     }
+}
+
+/// Indexes about which nothing was decided since the pass before began, and that have the same name.
+/// None is that when somebody else wrote to the node: a request of before its damage, say, that came late.
+fn untouched(
+    before: &Begun,
+    touched: Option<&Touched>,
+    next_task: u64,
+    now: &Peers,
+) -> BTreeSet<PhysicalUid> {
+    let Some(touched) = touched.filter(|_| next_task == before.next_task) else { return BTreeSet::new() };
+    let name = |wanted: &Wanted| (wanted.index.uid.clone(), wanted.index.physical.clone());
+    let names: BTreeSet<(IndexUid, PhysicalUid)> = before.peers.wanted.iter().map(name).collect();
+    let same = now.wanted.iter().filter(|it| !touched.contains(&it.index) && names.contains(&name(it)));
+    same.map(|wanted| wanted.index.physical.clone()).collect()
 }

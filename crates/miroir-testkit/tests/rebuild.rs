@@ -16,6 +16,8 @@ const DEADLINE: Duration = Duration::from_secs(40);
 const DOCUMENTS: u64 = 50;
 /// Among so many indexes two are on different nodes.
 const MOST_INDEXES: usize = 40;
+/// Indexes that are made while a node is rebuilt.
+const MADE_MEANWHILE: usize = 12;
 
 async fn succeed(client: &Client, reply: Reply) {
     let task = client.wait_reply(reply).await.unwrap();
@@ -128,4 +130,47 @@ async fn a_node_is_rebuilt_though_another_index_is_frozen_and_its_own_frozen_ind
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     succeed(&client, add(&client, &index).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rebuild_says_how_far_it_is_and_takes_in_what_is_made_meanwhile() {
+    let mut cluster = Cluster::start_relayed(Topology::one_group(3, 2), json!({})).await.unwrap();
+    let client = cluster.client().clone();
+    succeed(&client, add(&client, "films").await).await;
+    let peers = [1, 2];
+    for peer in peers {
+        let held = Rule::always(Method::POST, "/documents/fetch", Meddling::HoldRequest);
+        cluster.relay(peer).set(held);
+    }
+    cluster.restart_node_emptied(0).await.unwrap();
+    let deadline = Instant::now() + DEADLINE;
+    let node = loop {
+        let topology = client.get("/_miroir/topology").await.unwrap().body;
+        let node = topology["nodes"][0].clone();
+        if node["rebuild"]["stage"] == "copying" && node["rebuild"]["documents_left"] != 0 {
+            break node;
+        }
+        assert!(Instant::now() < deadline, "{node}\n{}", cluster.proxy_log());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    assert_eq!((&node["status"], &node["rebuild"]["indexes_left"]), (&json!("damaged"), &json!(1)), "{node}");
+    assert!(node["error"].as_str().unwrap().contains("0 of 1 indexes"), "{node}");
+    let metrics = cluster.metrics().get("/metrics").await.unwrap().text;
+    assert!(metrics.contains("miroir_rebuild_documents_left{node_id=\"node-0\"}"), "{metrics}");
+    for number in 0..MADE_MEANWHILE {
+        let index = json!({ "uid": format!("late{number}"), "primaryKey": "id" });
+        succeed(&client, client.post("/indexes", &index).await.unwrap()).await;
+    }
+    peers.map(|peer| cluster.relay(peer).clear());
+    wait_for_status(&cluster, 0, "healthy").await;
+    let held = cluster.nodes()[0].client().get("/stats").await.unwrap().success().unwrap();
+    assert_eq!(held["indexes"].as_object().unwrap().len(), MADE_MEANWHILE + 1, "{held}");
+    let peer = cluster.nodes()[1].client();
+    for index in ["films", "late0"] {
+        let path = format!("/indexes/{index}/settings");
+        let right = peer.get(&path).await.unwrap().success().unwrap();
+        assert_eq!(cluster.nodes()[0].client().get(&path).await.unwrap().body, right);
+    }
+    let topology = client.get("/_miroir/topology").await.unwrap().body;
+    assert!(topology["nodes"][0]["rebuild"].is_null(), "{topology}");
 }

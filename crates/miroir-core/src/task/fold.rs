@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::diverged::diverged;
-use super::{Counts, Decision, Op, Step, TaskStatus, Verdict, ops_for};
+use super::{Counts, Decision, Effect, Op, Step, TaskStatus, Verdict, ops_for};
 use crate::document::edit::message_without_marker;
 use crate::error::{ErrorCode, ErrorType, ResponseError, scrub_message};
 use crate::ids::{GroupId, IndexUid, NodeId, ShardId};
@@ -120,13 +120,15 @@ struct Failure {
 
 fn failure_of(decision: &Decision, node: &NodeId, report: &NodeReport) -> Option<Failure> {
     let ops = ops_for(decision, node);
-    ops.iter().zip(report).find_map(|(op, result)| {
+    let makes_index = decision.effects.iter().any(|effect| matches!(effect, Effect::Create { .. }));
+    ops.iter().zip(report).enumerate().find_map(|(number, (op, result))| {
         let OpResult::Failed(error) = result else { return None };
         if op.error_when_repeated() == Some(error.code) {
             return None;
         }
         let fault = fault_of(error.code);
-        let in_creation = matches!(op, Op::CreateIndex { .. });
+        // The first request for a new index makes it, whatever it is.
+        let in_creation = makes_index && number == 0;
         let mut error = error.clone();
         if matches!(op, Op::EditDocuments { .. }) {
             error.message = message_without_marker(&error.message);

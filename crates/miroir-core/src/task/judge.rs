@@ -384,8 +384,17 @@ impl<'a> Draft<'a> {
     /// Gives a new index the settings that Miroir needs on every node.
     fn settle_new_index(&mut self) {
         if self.is_new && !self.steps.iter().any(|step| matches!(step, Step::Settings { .. })) {
-            self.push_settings(&Map::new());
+            self.settle_with_nothing();
         }
+    }
+
+    /// Settings make an index too, so one without a primary key takes one task of a node. They are Miroir's own: no node
+    /// refuses them for what the client did.
+    fn settle_with_nothing(&mut self) {
+        if matches!(self.steps[..], [Step::CreateIndex { primary_key: None }]) {
+            self.steps.clear();
+        }
+        self.push_settings(&Map::new());
     }
 
     /// The tie rule names the primary key, so it must be there before documents are.
@@ -393,7 +402,7 @@ impl<'a> Draft<'a> {
         self.index.primary_key = Some(primary_key.to_owned());
         self.effects.push(Effect::PrimaryKey { primary_key: primary_key.to_owned() });
         if self.index.placement.is_scattered() {
-            self.push_settings(&Map::new());
+            self.settle_with_nothing();
         }
     }
 

@@ -222,9 +222,9 @@ fn the_first_documents_make_the_index_and_fix_its_key_before_they_are_sent() {
     let cluster = Cluster::new(3, 1, 6);
     let decision = cluster.add(None, r#"[{"id":1},{"id":2},{"id":1}]"#);
     assert_eq!(code_of(&decision), None);
-    assert_eq!(step_names(&decision), ["create", "settings", "add"]);
+    assert_eq!(step_names(&decision), ["settings", "add"]);
     assert_eq!(decision.indexed_documents, 2);
-    let Step::Settings { patch } = &decision.steps[1] else { panic!("{:?}", decision.steps) };
+    let Step::Settings { patch } = &decision.steps[0] else { panic!("{:?}", decision.steps) };
     assert!(patch["rankingRules"].as_array().unwrap().contains(&json!("id:asc")));
     assert_eq!(after(None, &decision).unwrap().primary_key.as_deref(), Some("id"));
 }
@@ -234,7 +234,7 @@ fn a_refused_batch_makes_its_index_and_nothing_else() {
     let cluster = Cluster::new(3, 1, 6);
     let decision = cluster.add(None, r#"[{"id":1},{"id":null}]"#);
     assert_eq!(code_of(&decision), Some(ErrorCode::InvalidDocumentId));
-    assert_eq!(step_names(&decision), ["create", "settings"]);
+    assert_eq!(step_names(&decision), ["settings"]);
     assert!(decision.effects.iter().all(Effect::survives_refusal));
     assert_eq!(after(None, &decision).unwrap().primary_key, None);
     let known = cluster.index(Some("id"));

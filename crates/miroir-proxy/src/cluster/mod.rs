@@ -14,6 +14,7 @@ mod health;
 mod membership;
 mod node;
 mod path;
+mod paths;
 mod state;
 
 pub use complaints::Complaints;
@@ -22,6 +23,7 @@ pub use health::{HealthPolicy, check_health_once, run_health_checks};
 pub use membership::{Membership, Sighting, Standing};
 pub use node::{AnswerSize, Node, NodeError, NodeReply, NodeRequest, UnusableNode};
 pub use path::{NodePath, Unaddressable};
+pub use paths::KnownPaths;
 pub use state::ViewCell;
 
 /// What a request handler needs to read from the nodes.
@@ -39,6 +41,8 @@ pub struct Cluster {
     pub metrics: ScatterMetrics,
     /// What the log was told of nodes that fail searches.
     pub complaints: Arc<Complaints>,
+    /// Which paths nodes are known to have met.
+    pub paths: Arc<KnownPaths>,
 }
 
 /// How often a request that waits for a node looks whether the node is still readable.

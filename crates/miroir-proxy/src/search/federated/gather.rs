@@ -4,7 +4,7 @@ use futures_util::FutureExt;
 use futures_util::future::try_join_all;
 use miroir_core::cover::CoverPart;
 use miroir_core::error::ErrorCode;
-use miroir_core::search::IndexPlan;
+use miroir_core::search::{IndexPlan, read_reply};
 use miroir_core::view::View;
 use reqwest::Method;
 use reqwest::header::{HeaderName, HeaderValue};
@@ -66,7 +66,7 @@ async fn ask(cluster: &Cluster, node: &Node, body: String) -> Result<Map<String,
         reply = read(cluster, node, request).await?;
     }
     if reply.status.is_success() {
-        return serde_json::from_slice(&reply.body).map_err(|error| NoReply::Unreadable(error.to_string()));
+        return read_reply(&reply.body).map_err(|error| NoReply::Unreadable(error.to_string()));
     }
     if reply.status.is_client_error() && !reply.is_nodes_fault() {
         return Err(NoReply::Refused(reply));

@@ -160,6 +160,7 @@ pub async fn start(config: Config, logs: Logs) -> Result<RunningServer, StartErr
             unavailable_shards: config.scatter.unavailable_shard_policy,
             metrics: metrics.scatter.clone(),
             complaints: Arc::default(),
+            paths: Arc::default(),
         },
         writer: writer.clone(),
         keys,

@@ -1,7 +1,9 @@
 //! Which fields of a document an answer shows, when Miroir fetched more of them than the client asked for.
 //!
 //! The rules are Meilisearch's own, permissive ones: a dot in a name means a path into objects *and* may be part of a
-//! field's name, a path goes through arrays into each of their elements, and everything a name can mean is kept.
+//! field's name, a path goes through arrays into each of their elements, and everything a name can mean is kept. There are
+//! two of them (1.50): documents, in listings and hits, keep every plain value on the way of a path ([`keep`]), while
+//! `_formatted` keeps nothing but what a path leads to ([`keep_formatted`]).
 
 use std::collections::HashSet;
 
@@ -34,17 +36,58 @@ impl FieldSelection {
     pub fn apply(&self, document: Map<String, Value>) -> Map<String, Value> {
         match self {
             Self::All => document,
-            Self::Only(names) => select(document, names.iter().map(String::as_str)),
+            Self::Only(names) => keep(document, names),
         }
     }
 }
 
-/// Keeps the fields of a document that the names mean; `*` has no special meaning here.
-pub fn select<'a>(
-    document: Map<String, Value>,
+/// Whether `path` is `name` or lies below it.
+pub fn lies_below(path: &str, name: &str) -> bool {
+    path.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(SEPARATOR))
+}
+
+/// Keeps the fields of a document, or of a hit, that the names mean; `*` has no special meaning here. What a path passes on
+/// its way stays even where it ends before its last name: plain values, objects that lack the rest, elements of arrays.
+pub fn keep<S: AsRef<str>>(document: Map<String, Value>, names: &[S]) -> Map<String, Value> {
+    let mut kept = Map::new();
+    for (field, value) in document {
+        // At the top a name with a dot is a field's own or begins with one.
+        if names.iter().any(|name| lies_below(name.as_ref(), &field)) {
+            let value = keep_below(value, &field, names);
+            kept.insert(field, value);
+        }
+    }
+    kept
+}
+
+fn keep_below<S: AsRef<str>>(value: Value, path: &str, names: &[S]) -> Value {
+    match value {
+        Value::Array(items) => items.into_iter().map(|item| keep_below(item, path, names)).collect(),
+        Value::Object(object) => {
+            let mut kept = Map::new();
+            for (field, value) in object {
+                let path = if path.is_empty() { field.clone() } else { format!("{path}{SEPARATOR}{field}") };
+                let leads = |name: &S| {
+                    let name = name.as_ref();
+                    lies_below(name, &path) || lies_below(&path, name)
+                };
+                if names.iter().any(leads) {
+                    let value = keep_below(value, &path, names);
+                    kept.insert(field, value);
+                }
+            }
+            Value::Object(kept)
+        }
+        plain => plain,
+    }
+}
+
+/// Keeps the fields of `_formatted` that the names mean: nothing but what a path leads to.
+pub fn keep_formatted<'a>(
+    formatted: Map<String, Value>,
     names: impl IntoIterator<Item = &'a str>,
 ) -> Map<String, Value> {
-    select_in_object(document, &names.into_iter().collect())
+    select_in_object(formatted, &names.into_iter().collect())
 }
 
 fn select_in_object(object: Map<String, Value>, names: &HashSet<&str>) -> Map<String, Value> {
@@ -101,18 +144,39 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn selected(document: Value, names: &[&str]) -> Value {
+    fn object(document: Value) -> Map<String, Value> {
         let Value::Object(document) = document else { panic!("not a document: {document}") };
-        select(document, names.iter().copied()).into()
+        document
+    }
+
+    fn kept(document: Value, names: &[&str]) -> Value {
+        keep(object(document), names).into()
+    }
+
+    fn formatted(document: Value, names: &[&str]) -> Value {
+        keep_formatted(object(document), names.iter().copied()).into()
     }
 
     #[test]
     fn plain_names_keep_whole_fields_in_the_order_of_the_document() {
         let document = json!({"dog": "bob", "cat": {"name": "michel"}, "bird": null});
-        assert_eq!(selected(document.clone(), &["dog"]), json!({"dog": "bob"}));
-        let kept = selected(document.clone(), &["bird", "cat"]);
-        assert_eq!(kept.to_string(), r#"{"cat":{"name":"michel"},"bird":null}"#);
-        assert_eq!(selected(document, &["fish"]), json!({}));
+        for keep in [kept, formatted] {
+            assert_eq!(keep(document.clone(), &["dog"]), json!({"dog": "bob"}));
+            let two = keep(document.clone(), &["bird", "cat"]);
+            assert_eq!(two.to_string(), r#"{"cat":{"name":"michel"},"bird":null}"#);
+            assert_eq!(keep(document.clone(), &["fish"]), json!({}));
+        }
+    }
+
+    #[test]
+    fn a_document_keeps_plain_values_on_the_way_of_a_path_and_formatted_does_not() {
+        let document = json!({"id": 1, "price": 7, "tags": ["a", {"k": 1, "l": 2}, {"l": 3}], "race": {"name": "golden"}});
+        let names = ["id", "price.usd", "tags.k", "race.age"];
+        assert_eq!(
+            kept(document.clone(), &names),
+            json!({"id": 1, "price": 7, "tags": ["a", {"k": 1}, {}], "race": {}})
+        );
+        assert_eq!(formatted(document, &names), json!({"id": 1, "tags": [{"k": 1}], "race": {}}));
     }
 
     #[test]
@@ -128,38 +192,40 @@ mod tests {
             "pet.dog": {"name": "bob"},
             "pet": {"dog.name": "michel", "dog": {"name": "milan"}},
         });
-        assert_eq!(selected(document, &["pet.dog.name"]), expected);
+        assert_eq!(kept(document.clone(), &["pet.dog.name"]), expected);
+        assert_eq!(formatted(document.clone(), &["pet.dog.name"]), expected);
+        assert_eq!(kept(document, &["pet.cat"]), json!({"pet": {"cat": 3}}));
     }
 
     #[test]
-    fn a_path_goes_into_every_element_of_an_array_and_drops_the_empty_ones() {
+    fn a_path_goes_into_every_element_of_an_array() {
         let document = json!({"pets": [
             {"animal": "dog", "race": "bernese mountain"},
             {"animal": "cat", "age": 8},
             [{"age": 9}, {"animal": "bird"}, 5],
             "fish",
         ]});
-        assert_eq!(selected(document.clone(), &["pets.age"]), json!({"pets": [{"age": 8}, [{"age": 9}]]}));
-        assert_eq!(selected(document, &["pets.size"]), json!({"pets": [[]]}));
+        assert_eq!(
+            kept(document.clone(), &["pets.age"]),
+            json!({"pets": [{}, {"age": 8}, [{"age": 9}, {}, 5], "fish"]})
+        );
+        assert_eq!(formatted(document.clone(), &["pets.age"]), json!({"pets": [{"age": 8}, [{"age": 9}]]}));
+        assert_eq!(formatted(document, &["pets.size"]), json!({"pets": [[]]}));
     }
 
     #[test]
-    fn a_path_that_finds_nothing_leaves_an_empty_object_but_no_plain_value() {
-        let document = json!({"race": {"name": "golden"}, "size": 3});
-        assert_eq!(selected(document, &["race.age", "size.unit"]), json!({"race": {}}));
-    }
-
-    #[test]
-    fn a_field_named_with_a_dot_gives_way_to_a_longer_path() {
+    fn in_formatted_a_field_named_with_a_dot_gives_way_to_a_longer_path() {
         let document = json!({"a.b": {"c": 1, "d": 2}, "a.e": 3});
-        assert_eq!(selected(document.clone(), &["a.b", "a.e"]), document);
-        assert_eq!(selected(document.clone(), &["a.b", "a.b.c"]), json!({"a.b": {"c": 1}}));
-        assert_eq!(selected(document, &["a.e", "a.e.f"]), json!({}));
+        assert_eq!(formatted(document.clone(), &["a.b", "a.e"]), document);
+        assert_eq!(formatted(document.clone(), &["a.b", "a.b.c"]), json!({"a.b": {"c": 1}}));
+        assert_eq!(formatted(document.clone(), &["a.e", "a.e.f"]), json!({}));
+        assert_eq!(kept(document.clone(), &["a.b", "a.b.c", "a.e.f"]), document);
+        assert_eq!(kept(document, &["a"]), json!({}));
     }
 
     #[test]
     fn no_list_and_a_wildcard_keep_everything_and_an_empty_list_nothing() {
-        let Value::Object(document) = json!({"id": 1, "title": "Carol"}) else { unreachable!() };
+        let document = object(json!({"id": 1, "title": "Carol"}));
         let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         assert_eq!(FieldSelection::from_list(None).apply(document.clone()), document);
         let wildcard = FieldSelection::from_list(Some(&list(&["title", "*"])));

@@ -1,6 +1,6 @@
 //! Documents on their way in and out: what a client sent is checked once ([`payload`]), judged as a whole when its turn
 //! in the log comes ([`judge`]), cut into one body per node ([`splice`]) with the field that says a document's shard
-//! ([`marker`]), and freed of that field, and of fields nobody asked for ([`fields`]), on the way out.
+//! ([`marker`]), and freed of that field, and of fields nobody asked for ([`fields`], [`paths`]), on the way out.
 //!
 //! Documents stay bytes throughout: no step builds a tree of one, except to print it in an error.
 
@@ -9,6 +9,7 @@ pub mod fields;
 pub mod id;
 pub mod judge;
 pub mod marker;
+pub mod paths;
 pub mod payload;
 pub mod splice;
 

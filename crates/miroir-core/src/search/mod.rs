@@ -13,6 +13,7 @@ mod merge;
 mod pins;
 mod plan;
 mod query;
+mod reply;
 mod request;
 mod rewrite;
 mod similar;
@@ -39,6 +40,7 @@ pub use pins::PinOrder;
 use plan::cover_seed;
 pub use plan::{HybridPlan, MergePlan, PartPlan, Route, SearchPlan, plan_search, plan_with_cover};
 pub use query::{body_of_query, listing_of_query, similar_of_query};
+pub use reply::read_reply;
 pub use request::{NotUnderstood, SearchRequest, Window};
 pub use rewrite::confine;
 pub use similar::{

@@ -18,6 +18,10 @@ use crate::view::{IndexEntry, View};
 /// Meilisearch's default for `pagination.maxTotalHits`.
 const DEFAULT_MAX_TOTAL_HITS: usize = 1_000;
 
+/// So many hits of each node more than are wanted, where hits are found by vectors: of equally near ones at the end of its
+/// list a node sends any, and which of them are shown is decided by the primary key.
+pub(super) const EQUALLY_NEAR: usize = 20;
+
 /// One search, decided.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SearchPlan {
@@ -105,6 +109,8 @@ pub struct MergePlan {
     pub pins: Option<PinOrder>,
     /// The attributes that the client sees.
     pub shown: Shown,
+    /// The field that tells whether two hits are one document, and orders those that nothing else tells apart.
+    pub primary_key: Option<String>,
 }
 
 /// What the merge of a hybrid search's two halves must know.
@@ -112,8 +118,6 @@ pub struct MergePlan {
 pub struct HybridPlan {
     /// How much the vectors' scores weigh.
     pub ratio: f32,
-    /// The field that tells whether two hits are one document.
-    pub primary_key: Option<String>,
 }
 
 impl HybridPlan {
@@ -227,7 +231,11 @@ fn plan_answer(request: &SearchRequest, entry: &IndexEntry, rules: &Arc<RuleBook
         window: request.window,
         max_total_hits,
         // The same value can win on two nodes; to count it once, all candidates must be seen.
-        hits_per_node: if distinct.is_some() { max_total_hits } else { wanted.max(reach) },
+        hits_per_node: if distinct.is_some() {
+            max_total_hits
+        } else {
+            wanted.max(reach) + equally_near(request, wanted)
+        },
         distinct,
         node_facets,
         hidden_facet,
@@ -237,14 +245,17 @@ fn plan_answer(request: &SearchRequest, entry: &IndexEntry, rules: &Arc<RuleBook
         show_details: request.show_ranking_score_details,
         show_score: request.show_ranking_score,
         hybrid: match request.kind {
-            SearchKind::Hybrid { ratio } => {
-                Some(HybridPlan { ratio, primary_key: entry.primary_key.clone() })
-            }
+            SearchKind::Hybrid { ratio } => Some(HybridPlan { ratio }),
             SearchKind::Keyword | SearchKind::Semantic => None,
         },
         pins,
         shown: Shown::new(request, settings),
+        primary_key: entry.primary_key.clone(),
     }
+}
+
+fn equally_near(request: &SearchRequest, wanted: usize) -> usize {
+    if wanted == 0 || request.kind == SearchKind::Keyword { 0 } else { EQUALLY_NEAR }
 }
 
 /// Whether nodes count this attribute because of these facets. A facet stands for what is below it too.
@@ -274,7 +285,8 @@ fn merge_reads(request: &SearchRequest, merge: &MergePlan, settings: &ClientSett
         names.extend(sources.into_iter().map(str::to_owned));
     }
     names.extend(by_distance.then(|| "_geo".to_owned()));
-    names.extend(merge.hybrid.as_ref().and_then(|hybrid| hybrid.primary_key.clone()));
+    names.extend(merge.primary_key.clone().filter(|_| request.kind != SearchKind::Keyword));
+    names.extend(request.counted.clone());
     names.extend(merge.pins.as_ref().map(|pins| pins.primary_key.clone()));
     names
 }

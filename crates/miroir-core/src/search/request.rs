@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use super::SearchKind;
+use crate::document::paths::PathsMet;
 
 /// Meilisearch's default for `limit` and `hitsPerPage`.
 const DEFAULT_LIMIT: usize = 20;
@@ -72,6 +73,10 @@ pub struct SearchRequest {
     pub has_threshold: bool,
     /// How documents are found.
     pub kind: SearchKind,
+    /// An attribute whose values are counted over the hits; see [`super::FacetSearchRequest::counted_over`].
+    pub counted: Option<String>,
+    /// What nodes say of the paths that the client names.
+    pub paths: PathsMet,
 }
 
 impl SearchRequest {
@@ -96,6 +101,8 @@ impl SearchRequest {
             show_ranking_score: flag(&body, "showRankingScore")?,
             has_threshold: present(&body, "rankingScoreThreshold").is_some(),
             kind: SearchKind::of(&body)?,
+            counted: None,
+            paths: PathsMet::default(),
             body,
         })
     }

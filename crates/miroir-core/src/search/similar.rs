@@ -9,14 +9,18 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::merge::merge_near;
-use super::plan::{PartPlan, Route, SearchPlan, confine_to, cover_seed, max_total_hits, plan_with_cover};
+use super::plan::{
+    EQUALLY_NEAR, PartPlan, Route, SearchPlan, confine_to, cover_seed, max_total_hits, plan_with_cover,
+};
 use super::request::{count, flag, not_null, present, string};
-use super::{NotUnderstood, SearchRequest, Window};
+use super::{NotUnderstood, SearchRequest, Shown, Window};
 use crate::cover::Cover;
 use crate::document::canonical_id;
+use crate::document::paths::PathsMet;
 use crate::error::{ErrorCode, ResponseError};
 use crate::hash::shard_of;
 use crate::ids::{IndexUid, ShardId};
+use crate::settings::ClientSettings;
 use crate::view::IndexEntry;
 
 /// Meilisearch's default for `limit`.
@@ -37,6 +41,8 @@ pub struct SimilarRequest {
     pub embedder: String,
     /// The document itself must match this filter, or it is as if it were not there.
     pub visible: Option<Value>,
+    /// What nodes say of the paths that the client names.
+    pub paths: PathsMet,
     offset: usize,
     limit: usize,
     threshold: Option<f64>,
@@ -82,6 +88,7 @@ impl SimilarRequest {
             id: present(&body, "id").and_then(canonical_id).ok_or(NotUnderstood("id"))?,
             embedder: string(&body, "embedder")?.ok_or(NotUnderstood("embedder"))?,
             visible: None,
+            paths: PathsMet::default(),
             offset: count(&body, "offset")?.unwrap_or(0),
             limit: count(&body, "limit")?.unwrap_or(DEFAULT_LIMIT),
             threshold: threshold
@@ -128,7 +135,13 @@ impl SimilarRequest {
             body.insert("vector".to_owned(), vector.clone());
             body.insert("hybrid".to_owned(), json!({ "embedder": self.embedder, "semanticRatio": 1.0 }));
         }
-        SearchRequest::parse(body)
+        Ok(SearchRequest { paths: self.paths.clone(), ..SearchRequest::parse(body)? })
+    }
+
+    /// The paths that decide what is shown of a hit, if nodes have met them.
+    pub fn named_paths(&self, settings: &ClientSettings) -> Vec<String> {
+        let search = SearchRequest::parse(self.shared());
+        search.map(|search| Shown::paths_of(&search, settings)).unwrap_or_default()
     }
 
     fn shared(&self) -> Map<String, Value> {
@@ -183,6 +196,7 @@ fn wanted(request: &SimilarRequest, entry: &IndexEntry) -> usize {
     let rules = entry.settings.list("rankingRules").unwrap_or_default();
     let is_custom = rules.first().is_some_and(|rule| rule.ends_with(":asc") || rule.ends_with(":desc"));
     let end = request.offset.saturating_add(request.limit);
+    let end = if end == 0 { 0 } else { end.saturating_add(EQUALLY_NEAR) };
     if is_custom { end.max(max_total_hits(&entry.settings)) } else { end }
 }
 

@@ -13,6 +13,7 @@ mod complaints;
 mod form;
 mod health;
 mod identity;
+mod known_paths;
 mod membership;
 mod node;
 mod path;
@@ -25,6 +26,7 @@ pub use health::{HealthPolicy, check_health_once, run_health_checks};
 pub use identity::{
     Identities, Keys, Unusable, ask_keys, ask_shown_mark, ask_traces, ask_version, expect_meilisearch,
 };
+pub use known_paths::KnownPaths;
 pub use membership::{Membership, Sighting, Standing};
 pub use node::{AnswerSize, Node, NodeError, NodeReply, NodeRequest, UnusableNode};
 pub use path::{NodePath, Unaddressable};
@@ -46,6 +48,8 @@ pub struct Cluster {
     pub metrics: ScatterMetrics,
     /// What the log was told of nodes that fail searches.
     pub complaints: Arc<Complaints>,
+    /// Which paths nodes are known to have met.
+    pub paths: Arc<KnownPaths>,
 }
 
 /// How often a request that waits for a node looks whether the node is still readable.

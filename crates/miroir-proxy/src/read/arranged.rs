@@ -10,13 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use axum::http::StatusCode;
 use miroir_core::arrival::{ArrivalBook, MOST_DOCUMENTS};
 use miroir_core::cover::CoverPart;
-use miroir_core::document::fields::FieldSelection;
 use miroir_core::document::{find_document_id, marker};
 use miroir_core::hash::shard_of;
 use miroir_core::ids::ShardId;
-use miroir_core::search::{
-    Criterion, Listed, arrange_documents, confine, listed_fields, select_listed, sort_criteria,
-};
+use miroir_core::search::{Criterion, Listed, arrange_documents, confine, sort_criteria};
 use miroir_core::view::{IndexEntry, View};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -68,7 +65,7 @@ impl Arranged<'_> {
         {
             let total = found.len() as u64;
             let page = arrange_documents(&criteria, found, self.book);
-            return Ok(Some((self.select(page.into_iter().map(|listed| listed.document)), total)));
+            return Ok(Some((self.request.select(page.into_iter().map(|listed| listed.document)), total)));
         }
         let Some(found) = self.find(&criteria, Asked::Place).await? else { return Ok(None) };
         let total = found.len() as u64;
@@ -114,7 +111,7 @@ impl Arranged<'_> {
         body.insert("limit".to_owned(), json!(limit));
         let placing = std::iter::once(self.primary_key).chain(criteria.iter().map(Criterion::field));
         match asked {
-            Asked::Page => add_fields(&mut body, placing),
+            Asked::Page => self.request.add_fields(&mut body, placing),
             Asked::Place => {
                 body.shift_remove("retrieveVectors");
                 body.insert("fields".to_owned(), placing.collect());
@@ -150,7 +147,7 @@ impl Arranged<'_> {
         }
         body.insert("offset".to_owned(), json!(0));
         body.insert("limit".to_owned(), json!(ids.len()));
-        add_fields(&mut body, std::iter::once(self.primary_key));
+        self.request.add_fields(&mut body, std::iter::once(self.primary_key));
         let replies = self
             .ask(self.shards_of(ids), |part| {
                 let is_asked = |id: &&String| part.shards.contains(&shard_of(id, self.entry.shards));
@@ -165,7 +162,7 @@ impl Arranged<'_> {
                 documents.insert(listed.id, listed.document);
             }
         }
-        Ok(self.select(ids.iter().filter_map(|id| documents.remove(id))))
+        Ok(self.request.select(ids.iter().filter_map(|id| documents.remove(id))))
     }
 
     async fn ask(
@@ -187,20 +184,6 @@ impl Arranged<'_> {
     fn shards_of(&self, ids: &[String]) -> Vec<ShardId> {
         let shards: BTreeSet<ShardId> = ids.iter().map(|id| shard_of(id, self.entry.shards)).collect();
         shards.into_iter().collect()
-    }
-
-    /// The fields that the client asked for.
-    fn select(&self, documents: impl Iterator<Item = Document>) -> Vec<Document> {
-        let selection = listed_fields(self.request.body.get("fields"));
-        documents.map(|document| select_listed(&selection, document)).collect()
-    }
-}
-
-/// Also asks for these fields, where not all are asked for.
-fn add_fields<'a>(body: &mut Map<String, Value>, fields: impl Iterator<Item = &'a str>) {
-    if let FieldSelection::Only(mut names) = listed_fields(body.get("fields")) {
-        names.extend(fields.map(str::to_owned));
-        body.insert("fields".to_owned(), json!(names));
     }
 }
 

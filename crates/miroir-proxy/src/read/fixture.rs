@@ -53,6 +53,7 @@ pub(super) fn two_nodes(addresses: [String; 2]) -> (Cluster, IndexEntry) {
         unavailable_shards: UnavailableShardPolicy::Error,
         metrics: ScatterMetrics::default(),
         complaints: Arc::default(),
+        paths: Arc::default(),
     };
     (cluster, entry)
 }

@@ -3,10 +3,12 @@
 use axum::http::StatusCode;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use miroir_core::arrival::ArrivalBook;
+use miroir_core::document::fields::FieldSelection;
+use miroir_core::document::paths::is_path;
 use miroir_core::document::{canonical_id, marker};
 use miroir_core::hash::shard_of;
 use miroir_core::ids::ShardId;
-use miroir_core::search::{order_documents, select_listed, sort_criteria};
+use miroir_core::search::{listed_fields, order_documents, select_listed, sort_criteria};
 use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value, json};
 
@@ -16,7 +18,7 @@ use super::window::{Stretch, plan_stretches};
 use super::{ask_replica, object};
 use crate::cluster::{Cluster, NodeRequest};
 use crate::http::HttpError;
-use crate::search::scrub_reply;
+use crate::search::{met, scrub_reply};
 
 /// Meilisearch's default page.
 const DEFAULT_LIMIT: u64 = 20;
@@ -31,6 +33,8 @@ pub struct ListingRequest {
     pub(super) body: Map<String, Value>,
     pub(super) offset: u64,
     pub(super) limit: u64,
+    /// Fields that nodes are asked for beside the client's, since some have not met a path that the client names.
+    pub(super) beside: Vec<String>,
 }
 
 impl ListingRequest {
@@ -43,7 +47,7 @@ impl ListingRequest {
             Some(value) => value.as_u64(),
         };
         let (offset, limit) = (count("offset", 0)?, count("limit", DEFAULT_LIMIT)?);
-        Some(Self { body, offset, limit })
+        Some(Self { body, offset, limit, beside: Vec::new() })
     }
 
     /// The client's ids; `None` for all documents.
@@ -61,9 +65,44 @@ impl ListingRequest {
         self.body.get("sort").and_then(Value::as_array).is_some_and(|sort| !sort.is_empty())
     }
 
+    /// The request with what nodes say of the paths that the client names.
+    async fn meet(&self, cluster: &Cluster, view: &View, entry: &IndexEntry) -> Self {
+        let mut request = self.clone();
+        if let FieldSelection::Only(mut names) = listed_fields(self.body.get("fields")) {
+            let paths: Vec<String> = names.iter().filter(|name| is_path(name)).cloned().collect();
+            let met = met(cluster, view, entry, &paths).await;
+            names.retain(|name| met.means_something(name));
+            request.body.insert("fields".to_owned(), json!(names));
+            request.beside = met.beside();
+        }
+        request
+    }
+
+    /// The fields of these documents that the client asked for.
+    pub(super) fn select(
+        &self,
+        documents: impl Iterator<Item = Map<String, Value>>,
+    ) -> Vec<Map<String, Value>> {
+        let selection = listed_fields(self.body.get("fields"));
+        documents.map(|document| select_listed(&selection, document)).collect()
+    }
+
+    /// Also asks for these fields, and for what stands for paths that a node has not met, where not all are asked for.
+    pub(super) fn add_fields<'a>(
+        &self,
+        body: &mut Map<String, Value>,
+        fields: impl Iterator<Item = &'a str>,
+    ) {
+        if let FieldSelection::Only(mut names) = listed_fields(body.get("fields")) {
+            names.extend(self.beside.iter().cloned().chain(fields.map(str::to_owned)));
+            body.insert("fields".to_owned(), json!(names));
+        }
+    }
+
     /// The request for one stretch of one shard.
     fn to_shard(&self, entry: &IndexEntry, stretch: Stretch) -> NodeRequest {
         let mut body = self.body.clone();
+        self.add_fields(&mut body, std::iter::empty());
         body.insert("offset".to_owned(), json!(stretch.offset));
         body.insert("limit".to_owned(), json!(stretch.limit));
         if let Some(shard) = marker::selection_filter([stretch.shard], entry.shards) {
@@ -95,6 +134,7 @@ pub async fn list_documents(
     request: &ListingRequest,
     book: Option<&ArrivalBook>,
 ) -> Result<Listing, HttpError> {
+    let request = &request.meet(cluster, view, entry).await;
     let (results, total) = if let Some(arranged) = arranged_page(cluster, view, entry, request, book).await? {
         arranged
     } else if request.is_sorted() {
@@ -103,8 +143,8 @@ pub async fn list_documents(
         let counts = count_shards(cluster, view, entry, request).await?;
         let stretches = plan_stretches(&counts, request.offset, request.limit);
         let pages = fetch_all(cluster, view, entry, request, &stretches).await?;
-        let documents = pages.into_iter().flat_map(|page| page.documents).collect();
-        (documents, counts.iter().map(|(_, count)| count).sum())
+        let documents = pages.into_iter().flat_map(|page| page.documents);
+        (request.select(documents), counts.iter().map(|(_, count)| count).sum())
     };
     let results = results.into_iter().map(without_markers).collect();
     Ok(Listing { results, offset: request.offset, limit: request.limit, total })
@@ -139,18 +179,16 @@ async fn sorted_page(
     request: &ListingRequest,
 ) -> Result<(Vec<Map<String, Value>>, u64), HttpError> {
     let wanted = request.offset.saturating_add(request.limit);
-    let mut request = request.clone();
-    let fields = request.body.shift_remove("fields");
+    let criteria = sort_criteria(&request.body);
+    let mut read = request.clone();
+    read.beside.extend(criteria.iter().map(|criterion| criterion.field().to_owned()));
     let stretches: Vec<_> =
         entry.shards.shards().map(|shard| Stretch { shard, offset: 0, limit: wanted }).collect();
-    let pages = fetch_all(cluster, view, entry, &request, &stretches).await?;
+    let pages = fetch_all(cluster, view, entry, &read, &stretches).await?;
     let total = pages.iter().map(|page| page.total).sum();
-    let criteria = sort_criteria(&request.body);
     let merged = order_documents(&criteria, pages.into_iter().map(|page| page.documents).collect());
     let (offset, limit) = request.window();
-    let selection = miroir_core::search::listed_fields(fields.as_ref());
-    let page = merged.into_iter().skip(offset).take(limit).map(|it| select_listed(&selection, it)).collect();
-    Ok((page, total))
+    Ok((request.select(merged.into_iter().skip(offset).take(limit)), total))
 }
 
 /// How many matching documents each shard has.

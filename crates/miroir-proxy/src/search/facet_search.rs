@@ -2,12 +2,13 @@
 
 use std::time::Instant;
 
+use futures_util::future::try_join;
 use miroir_core::search::{FacetSearchRequest, facet_search_parts, merge_facet_search, plan_facet_search};
 use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value};
 
 use super::scatter::run_scatter;
-use super::{Answer, Original, Searched, Shortfall, accept, note_time};
+use super::{Answer, Asked, Original, Searched, Shortfall, accept, ask, note_time};
 use crate::cluster::Cluster;
 use crate::http::HttpError;
 
@@ -24,13 +25,32 @@ pub async fn run_facet_search(
     request: &FacetSearchRequest,
     original: &Original,
 ) -> Result<Answer, HttpError> {
+    let of = Searched { cluster, view, entry, original };
     let plan = plan_facet_search(request, entry, view);
     let again = |cover| facet_search_parts(request, entry, cover);
-    let gathered = run_scatter(cluster, view, entry, (plan.parts, plan.missing), again).await?;
-    let gathered = accept(&Searched { cluster, view, entry, original }, gathered).await?;
+    let values = async {
+        let gathered = run_scatter(cluster, view, entry, (plan.parts, plan.missing), again).await?;
+        accept(&of, gathered).await
+    };
+    let (gathered, counted) = try_join(values, count(&of, request)).await?;
     let searched = slowest(&gathered.replies);
     let began = Instant::now();
-    let mut body = merge_facet_search(&plan.merge, gathered.replies);
+    let mut missing = gathered.missing;
+    if let Some(counted) = &counted {
+        missing.extend(&counted.missing);
+        missing.sort_unstable();
+        missing.dedup();
+    }
+    let counted = counted.map(|counted| (counted.plan, counted.replies));
+    let mut body = merge_facet_search(&plan.merge, gathered.replies, counted);
     note_time(&mut body, began, searched);
-    Ok(Answer { body, shortfall: Shortfall { missing: gathered.missing, cut_off: false } })
+    Ok(Answer { body, shortfall: Shortfall { missing, cut_off: false } })
+}
+
+/// The hits over which values are counted, where nodes' own counts don't add up.
+async fn count(of: &Searched<'_>, request: &FacetSearchRequest) -> Result<Option<Asked>, HttpError> {
+    match request.counted_over(of.entry) {
+        Some(search) => ask(of, &search).await.map(Some),
+        None => Ok(None),
+    }
 }

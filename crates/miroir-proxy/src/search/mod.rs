@@ -11,6 +11,7 @@ mod federated;
 mod hybrid;
 mod network;
 mod networked;
+mod paths;
 mod rounds;
 mod scatter;
 mod several;
@@ -40,6 +41,7 @@ pub use self::faults::{explain_access_fault, explain_form, explain_network_fault
 pub use self::federated::run_federated;
 pub use self::network::{Peers, Reach, feature_missing};
 pub use self::networked::{find_nothing, run_reaching};
+pub(crate) use self::paths::met;
 pub use self::several::run_several;
 pub use self::similar::run_similar;
 pub use self::uniform::{SettingsNote, read_uniformly};
@@ -95,6 +97,7 @@ pub async fn run_search(
 /// Asks the nodes in the way that the kind of the search needs, and merges their answers.
 async fn find(of: &Searched<'_>, request: &SearchRequest) -> Result<(Merged, Vec<ShardId>), HttpError> {
     let scattered = of.entry.placement.is_scattered();
+    let request = &paths::meet(of.cluster, of.view, of.entry, request.clone()).await;
     if scattered && matches!(request.kind, SearchKind::Hybrid { .. }) {
         return search_halves(of, request).await;
     }

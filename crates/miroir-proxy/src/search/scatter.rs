@@ -3,7 +3,7 @@
 use futures_util::FutureExt;
 use miroir_core::cover::Cover;
 use miroir_core::ids::{PhysicalUid, ShardId};
-use miroir_core::search::{PartPlan, is_answer};
+use miroir_core::search::{PartPlan, is_answer, read_reply};
 use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value};
 
@@ -38,8 +38,8 @@ async fn send_part(
     let request =
         NodeRequest::post(["indexes", physical.as_str(), part.route.segment()]).json(body).unchecked();
     match cluster.read(node, request).await {
-        Ok(reply) if reply.status.is_success() => match serde_json::from_slice(&reply.body) {
-            Ok(Value::Object(answer)) if is_answer(&part, &answer) => Ok(Outcome::Answered(answer)),
+        Ok(reply) if reply.status.is_success() => match read_reply(&reply.body) {
+            Ok(answer) if is_answer(&part, &answer) => Ok(Outcome::Answered(answer)),
             Ok(_) | Err(_) => {
                 cluster.complaints.note(node.id(), &"it answered out of form");
                 Ok(Outcome::Failed)

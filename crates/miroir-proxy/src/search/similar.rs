@@ -13,6 +13,7 @@ use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value, json};
 
 use super::explain::scrub_reply;
+use super::paths::met;
 use super::scatter::{Answers, run_scatter};
 use super::{Answer, Original, Searched, Shortfall, accept, note_time};
 use crate::cluster::{Cluster, NodeRequest};
@@ -56,6 +57,10 @@ async fn near_to(
     request: &SimilarRequest,
     target: &SimilarTarget,
 ) -> Result<Found, HttpError> {
+    let named = request.named_paths(&of.entry.settings);
+    let mut request = request.clone();
+    request.paths = met(of.cluster, of.view, of.entry, &named).await;
+    let request = &request;
     let cover = plan_cover(&of.entry.placement, of.view.readable_for(of.entry), request.seed());
     let Ok(mut plan) = plan_similar(request, target, of.entry, cover) else {
         return Err(explain_by_owner(of, request).await);

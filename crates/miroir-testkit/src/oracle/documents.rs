@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::dice::Dice;
 use super::settings::Shape;
-use super::words::{BRANDS, COLORS, COUNTRIES, GENRES, WORDS, text};
+use super::words::{BRANDS, COLORS, COUNTRIES, GENRES, LABELS, WORDS, text};
 
 /// Points are whole multiples of this many degrees (kilometres apart) or equal: Meilisearch sorts points closer than
 /// one metre to each other as one, with the first as their common place.
@@ -53,6 +53,8 @@ const FIELDS: &[&str] = &[
     "note",
     "info",
     "authors",
+    "label",
+    "part",
     "_geo",
 ];
 
@@ -74,6 +76,8 @@ fn value(dice: &mut Dice, field: &str) -> Option<Value> {
         "note" => note(dice)?,
         "info" if dice.chance(85) => info(dice),
         "authors" if dice.chance(50) => authors(dice),
+        "label" if dice.chance(60) => json!(dice.pick(LABELS)),
+        "part" => part(dice)?,
         "_geo" if dice.chance(60) => geo(dice),
         _ => return None,
     };
@@ -86,7 +90,19 @@ fn tags(dice: &mut Dice) -> Option<Value> {
         1 => Some(json!([])),
         2 => Some(Value::Null),
         3 => Some(json!(dice.pick(WORDS))),
+        4 => Some(json!([dice.pick(WORDS), {"k": dice.pick(WORDS), "l": 1}, [{"l": 2}]])),
         _ => Some(json!(dice.some(&WORDS[..60], 1, 4))),
+    }
+}
+
+/// Numbers, and texts that read like one but like none of these: as facets the two would be one key with the count of either.
+fn part(dice: &mut Dice) -> Option<Value> {
+    match dice.between(0, 9) {
+        0..=4 => Some(json!(dice.between(40, 99))),
+        5 | 6 => Some(json!(dice.between(10, 39).to_string())),
+        7 => Some(json!(format!("C{}", dice.between(1, 5)))),
+        8 => Some(json!(dice.pick(&["007", "1e2", "50.0"]))),
+        _ => None,
     }
 }
 
@@ -98,6 +114,7 @@ fn price(dice: &mut Dice) -> Option<Value> {
         2 => Some(json!(dice.pick(&["on request", "Free"]))),
         3 => Some(json!([dice.between(1, 40), dice.between(1, 40)])),
         4 => Some(json!([])),
+        9 => Some(json!({"usd": dice.between(1, 40), "eur": 3})),
         5..=8 => Some(json!(f64::from(u8::try_from(dice.between(1, 120)).unwrap_or(0)) / 4.0 + 0.125)),
         _ => Some(json!(dice.between(1, 40))),
     }

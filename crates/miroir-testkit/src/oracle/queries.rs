@@ -147,7 +147,7 @@ fn add_sort(dice: &mut Dice, shape: &Shape, body: &mut Map<String, Value>) -> bo
 fn add_distinct(dice: &mut Dice, shape: &Shape, body: &mut Map<String, Value>) -> bool {
     let allowed = |name: &str| shape.filterable.iter().any(|field| field.path == name);
     let candidates: Vec<&str> =
-        ["brand", "genre", "info.color"].into_iter().filter(|name| allowed(name)).collect();
+        ["brand", "genre", "info.color", "label"].into_iter().filter(|name| allowed(name)).collect();
     if !shape.hides_primary_key && !candidates.is_empty() && dice.chance(8) {
         body.insert("distinct".to_owned(), json!(dice.pick(&candidates)));
         return true;
@@ -184,9 +184,24 @@ pub fn facets(dice: &mut Dice, shape: &Shape) -> Value {
 }
 
 fn add_display(dice: &mut Dice, shape: &Shape, distinct: bool, body: &mut Map<String, Value>) {
-    const FIELDS: &[&str] = &["title", "overview", "genre", "info", "info.color", "tags", "price", "_geo"];
+    const FIELDS: &[&str] = &[
+        "title",
+        "overview",
+        "genre",
+        "info",
+        "info.color",
+        "info.maker.name",
+        "authors.born",
+        "tags",
+        "tags.k",
+        "price",
+        "price.usd",
+        "title.x",
+        "_geo",
+        "_geo.lat",
+    ];
     if dice.chance(20) {
-        let mut fields = dice.some(FIELDS, 1, 5);
+        let mut fields = dice.some(FIELDS, 1, 6);
         if distinct || shape.capped || dice.chance(80) {
             fields.push(shape.primary_key);
         }

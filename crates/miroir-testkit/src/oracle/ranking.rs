@@ -179,7 +179,8 @@ fn groups(hits: &[Value]) -> Vec<usize> {
 /// The single value that makes a document distinct; documents without one are all kept.
 fn distinct_value(hit: &Value, path: &str) -> Option<String> {
     match path.split('.').fold(hit, |value, name| &value[name]) {
-        Value::String(text) => Some(text.to_lowercase()),
+        // A server keeps the first 468 bytes.
+        Value::String(text) => Some(text.to_lowercase().chars().take(468).collect()),
         Value::Number(number) => Some(number.to_string()),
         _ => None,
     }

@@ -57,10 +57,11 @@ pub struct Shape {
 const SEARCHABLE: &[&str] =
     &["title", "overview", "tags", "code", "brand", "info.color", "authors.name", "genre"];
 
-const SORTABLE: &[&str] = &["price", "year", "rating", "title", "brand", "info.size", "available"];
+const SORTABLE: &[&str] =
+    &["price", "year", "rating", "title", "brand", "info.size", "available", "label", "part"];
 
 fn all_filterable() -> Vec<Field> {
-    use super::words::{BRANDS, COLORS, COUNTRIES, GENRES, WORDS};
+    use super::words::{BRANDS, COLORS, COUNTRIES, GENRES, LABELS, WORDS};
     let field = |path, kind| Field { path, kind, comparison: true };
     vec![
         field("genre", FieldKind::Text(GENRES)),
@@ -74,6 +75,8 @@ fn all_filterable() -> Vec<Field> {
         field("info.color", FieldKind::Text(COLORS)),
         field("info.size", FieldKind::Number),
         field("info.maker.country", FieldKind::Text(COUNTRIES)),
+        field("label", FieldKind::Text(LABELS)),
+        field("part", FieldKind::Number),
         field("_geo", FieldKind::Geo),
     ]
 }
@@ -93,7 +96,7 @@ pub fn generate(dice: &mut Dice) -> (Shape, Value) {
     if !searchable.is_empty() {
         settings["searchableAttributes"] = json!(searchable);
     }
-    let distinct = dice.chance(20).then(|| *dice.pick(&["brand", "brand", "info.color"]));
+    let distinct = dice.chance(20).then(|| *dice.pick(&["brand", "brand", "info.color", "label"]));
     settings["distinctAttribute"] = json!(distinct);
     let (displayed, hides_primary_key) = displayed(dice, primary_key, distinct.is_some());
     if let Some(displayed) = &displayed {
@@ -117,7 +120,7 @@ pub fn generate(dice: &mut Dice) -> (Shape, Value) {
 }
 
 fn filterable(dice: &mut Dice) -> (Vec<Field>, Value) {
-    let mut fields = dice.some(&all_filterable(), 8, 12);
+    let mut fields = dice.some(&all_filterable(), 8, 14);
     if dice.chance(60) {
         let setting: Vec<&str> = fields.iter().map(|field| field.path).collect();
         let setting = under_parents(dice, json!(setting));
@@ -160,8 +163,22 @@ fn displayed(dice: &mut Dice, key: &'static str, distinct: bool) -> (Option<Vec<
     if !dice.chance(35) {
         return (None, false);
     }
-    let mut displayed =
-        dice.some(&["title", "overview", "genre", "brand", "code", "info", "_geo", "tags"], 3, 6);
+    let mut displayed = dice.some(
+        &[
+            "title",
+            "overview",
+            "genre",
+            "brand",
+            "code",
+            "info",
+            "info.maker.name",
+            "_geo",
+            "tags",
+            "price.usd",
+        ],
+        3,
+        6,
+    );
     let hides_primary_key = !distinct && dice.chance(35);
     if !hides_primary_key {
         displayed.push(key);

@@ -49,9 +49,10 @@ fn merged(dice: &mut Dice, shape: &Shape) -> SeveralSearches {
         federation.insert("limit".to_owned(), json!(dice.between(0, 30)));
         federation.insert("offset".to_owned(), json!(dice.between(0, 40)));
     }
-    let distinct = shape.filterable.iter().any(|field| field.path == "brand") && dice.chance(10);
+    let attribute = *dice.pick(&["brand", "label"]);
+    let distinct = shape.filterable.iter().any(|field| field.path == attribute) && dice.chance(10);
     if distinct {
-        federation.insert("distinct".to_owned(), json!("brand"));
+        federation.insert("distinct".to_owned(), json!(attribute));
     }
     let facets = dice.chance(30).then(|| queries::facets(dice, shape));
     if facets.is_some() && dice.chance(40) {

@@ -2,8 +2,8 @@
 //! an index of their own, whose documents bring their vectors, and are compared on real servers only: the development
 //! node knows none of them.
 //!
-//! Vectors tell nearly all documents apart, so a tie is not looked up but seen: hits of one score may change places, and
-//! where a page cuts such a tie it may show any of them.
+//! Vectors tell most documents apart, so a tie is not looked up but seen: hits of one score may change places, and where a
+//! page cuts such a tie it may show any of them. But Miroir shows similar documents of one score by their primary key.
 
 use std::collections::BTreeMap;
 
@@ -27,6 +27,9 @@ const REQUESTS: usize = 160;
 /// Requests under way at the same time.
 const CONCURRENCY: usize = 4;
 
+/// Vectors that several documents have.
+const SHARED_VECTORS: usize = 8;
+
 /// The length of a vector.
 const DIMENSIONS: usize = 4;
 
@@ -46,7 +49,11 @@ pub(super) async fn compare_vectors(sides: &Sides<'_>) -> Result<Vec<(String, Ve
             let path = format!("/indexes/{index}/{route}");
             let (expected, actual) =
                 tokio::try_join!(sides.expected.post(&path, body), sides.actual.post(&path, body))?;
-            let differences = compare_answers(&expected.success()?, &actual.success()?);
+            let (expected, actual) = (expected.success()?, actual.success()?);
+            let mut differences = compare_answers(&expected, &actual);
+            if *route == "similar" {
+                differences.extend(check_ties(&actual));
+            }
             anyhow::Ok((format!("POST {path} {body}"), differences))
         })
         .buffered(CONCURRENCY)
@@ -76,8 +83,10 @@ fn settings(dice: &mut Dice) -> Value {
 }
 
 fn documents(dice: &mut Dice) -> Value {
+    let shared: Vec<Vec<f64>> = (0..SHARED_VECTORS).map(|_| vector(dice)).collect();
     let document = |id| {
-        json!({
+        let vector = if dice.chance(30) { dice.pick(&shared).clone() } else { vector(dice) };
+        let mut document = json!({
             "id": id,
             "title": text(dice, 1, 5),
             "overview": text(dice, 2, 12),
@@ -85,8 +94,21 @@ fn documents(dice: &mut Dice) -> Value {
             "brand": dice.pick_skewed(BRANDS),
             "tags": dice.some(&WORDS[..40], 0, 4),
             "year": dice.between(1990, 2020),
-            "_vectors": { "taste": dice.chance(85).then(|| vector(dice)) },
-        })
+            "_vectors": { "taste": dice.chance(85).then_some(vector) },
+        });
+        // Clients save hits with all that a server said about them.
+        for (name, value) in [
+            ("_rankingScore", json!("saved")),
+            ("_rankingScoreDetails", json!({ "words": { "order": 0, "score": "saved" } })),
+            ("_formatted", json!({ "title": "saved" })),
+            ("_matchesPosition", json!({ "nothing": [{ "start": 0, "length": 3 }] })),
+            ("_federation", json!({ "indexUid": "films", "pinnedPosition": 0 })),
+        ] {
+            if dice.chance(6) {
+                document[name] = value;
+            }
+        }
+        document
     };
     (0..DOCUMENTS).map(document).collect()
 }
@@ -216,6 +238,18 @@ fn compare_hits(expected: &[Value], actual: &[Value]) -> Option<Difference> {
         None if hit["_rankingScore"].as_f64().is_some_and(|score| (score - last).abs() < 1e-6) => None,
         None => all(Kind::Order, "the hits"),
     })
+}
+
+/// Whether hits of one score come by their primary key.
+fn check_ties(answer: &Value) -> Option<Difference> {
+    let hits: Vec<(f64, u64)> = answer["hits"]
+        .as_array()?
+        .iter()
+        .filter_map(|hit| Some((hit["_rankingScore"].as_f64()?, hit["id"].as_u64()?)))
+        .collect();
+    let is_sorted = |pair: &[(f64, u64)]| pair[0].0 > pair[1].0 || pair[0].1 < pair[1].1;
+    let sorted = hits.windows(2).all(is_sorted);
+    (!sorted).then(|| Difference::new(Kind::Order, "hits of one score", Value::Null, json!(hits)))
 }
 
 #[cfg(test)]

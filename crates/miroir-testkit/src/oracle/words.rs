@@ -45,6 +45,43 @@ pub const COLORS: &[&str] = &["black", "blue", "green", "ivory", "red", "violet"
 /// Countries of the nested `info.maker` object.
 pub const COUNTRIES: &[&str] = &["Brasil", "Canada", "Côte d'Ivoire", "Danmark", "España", "France"];
 
+macro_rules! stem {
+    () => {
+        "velvet-arch-"
+    };
+}
+
+macro_rules! ten {
+    () => {
+        concat!(stem!(), stem!(), stem!(), stem!(), stem!(), stem!(), stem!(), stem!(), stem!(), stem!())
+    };
+}
+
+/// A text that begins with 468 bytes; a server keeps no more of a facet value.
+macro_rules! long {
+    ($end:literal) => {
+        concat!(
+            ten!(),
+            ten!(),
+            ten!(),
+            stem!(),
+            stem!(),
+            stem!(),
+            stem!(),
+            stem!(),
+            stem!(),
+            stem!(),
+            stem!(),
+            stem!(),
+            $end
+        )
+    };
+}
+
+/// Long values, which are one to a server where they begin alike, and two short ones.
+pub const LABELS: &[&str] =
+    &[long!("one"), long!("two"), long!("Three"), long!(""), "velvet arch", "Violet Arch"];
+
 /// A text of `low` to `high` words.
 pub fn text(dice: &mut Dice, low: usize, high: usize) -> String {
     let count = dice.between(low, high);

@@ -311,7 +311,8 @@ fn read_query(
     federation: &Federation,
     facets: Option<&[String]>,
 ) -> Result<SearchRequest, NotUnderstood> {
-    let mut request = SearchRequest::parse(query.body.clone())?;
+    let mut request =
+        SearchRequest { paths: query.paths.clone(), ..SearchRequest::parse(query.body.clone())? };
     request.window = Window::Offset { offset: 0, limit: federation.window.range().end };
     request.facets = facets.unwrap_or_default().to_vec();
     if federation.distinct.is_some() {

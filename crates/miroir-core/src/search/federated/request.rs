@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use crate::document::paths::PathsMet;
 use crate::ids::IndexUid;
 use crate::search::request::{count, flag, not_null, parse_window, present, string};
 use crate::search::{NotUnderstood, Window};
@@ -31,6 +32,8 @@ pub struct SubQuery {
     pub body: Map<String, Value>,
     /// What only concerns a federated search.
     pub options: Option<FederationOptions>,
+    /// What nodes say of the paths that the query names.
+    pub paths: PathsMet,
     /// The same as the client wrote it.
     written_options: Option<Value>,
 }
@@ -106,7 +109,7 @@ impl SubQuery {
         };
         let written_options = body.shift_remove("federationOptions").filter(|options| !options.is_null());
         let options = written_options.as_ref().map(FederationOptions::parse).transpose()?;
-        Ok(Self { index: parse_uid(&uid)?, body, options, written_options })
+        Ok(Self { index: parse_uid(&uid)?, body, options, paths: PathsMet::default(), written_options })
     }
 
     /// The query as the client wrote it, for the index of this name.

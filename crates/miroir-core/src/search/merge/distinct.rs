@@ -5,13 +5,15 @@
 //! is taken from the distinct attribute's facet: the number of values, plus the hits that have none.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 
 use serde_json::{Map, Value};
 
-use super::hits::RankedHit;
+use super::hits::{RankedHit, in_order, read_hits};
 use super::normal::normalize;
+use super::pins::{Taken, take_pins};
 use super::reply_total;
-use super::value::FacetValue;
+use super::value::{FacetValue, ToldValue};
 use crate::search::MergePlan;
 
 /// What was counted by some node but does not count, since a better hit has the same distinct value.
@@ -44,25 +46,69 @@ impl Dropped {
 #[derive(Debug)]
 pub(super) struct DistinctFilter<'a> {
     attribute: Option<&'a str>,
-    seen: HashSet<FacetValue>,
+    seen: Seen,
+}
+
+/// The values that went through.
+#[derive(Debug)]
+enum Seen {
+    /// As the index keeps them.
+    Kept(HashSet<FacetValue>),
+    /// As hits tell them.
+    Told(HashSet<ToldValue>),
 }
 
 impl<'a> DistinctFilter<'a> {
-    /// Without an attribute everything is let through.
+    /// Among the hits of one query. Without an attribute everything is let through.
     pub(super) fn new(attribute: Option<&'a str>) -> Self {
-        Self { attribute, seen: HashSet::new() }
+        Self { attribute, seen: Seen::Kept(HashSet::new()) }
+    }
+
+    /// Among those that are left of several queries.
+    pub(super) fn between_queries(attribute: Option<&'a str>) -> Self {
+        Self { attribute, seen: Seen::Told(HashSet::new()) }
     }
 
     /// Whether the hit, which comes after all that were asked for before, is let through.
     pub(super) fn admits(&mut self, hit: &RankedHit) -> bool {
         let Some(attribute) = self.attribute else { return true };
-        let values = hit.values(attribute);
-        if values.iter().any(|value| self.seen.contains(value)) {
-            return false;
+        match &mut self.seen {
+            Seen::Kept(seen) => note(seen, hit.values(attribute)),
+            Seen::Told(seen) => note(seen, hit.told_values(attribute)),
         }
-        self.seen.extend(values);
-        true
     }
+}
+
+/// Whether none of the values was seen; then they are from now on.
+fn note<T: Eq + Hash>(seen: &mut HashSet<T>, values: Vec<T>) -> bool {
+    let is_new = !values.iter().any(|value| seen.contains(value));
+    if is_new {
+        seen.extend(values);
+    }
+    is_new
+}
+
+/// How many hits that win have each value of an attribute, by its normal form. `None` if nodes have more hits than they sent.
+pub(in crate::search) fn count_winners(
+    plan: &MergePlan,
+    mut replies: Vec<Map<String, Value>>,
+    attribute: &str,
+) -> Option<HashMap<String, u64>> {
+    if !all_seen(plan, &replies) {
+        return None;
+    }
+    let mut lists: Vec<Vec<RankedHit>> = replies.iter_mut().map(read_hits).collect();
+    let Taken { counted, .. } = take_pins(plan, &mut lists);
+    let mut filter = DistinctFilter::new(plan.distinct.as_deref());
+    let winners = in_order(lists).chain(counted).filter(|hit| filter.admits(hit));
+    let mut counts = HashMap::new();
+    for value in winners.flat_map(|hit| hit.values(attribute)) {
+        // Numbers are not found by a facet search.
+        if let FacetValue::Text(text) = value {
+            *counts.entry(text).or_default() += 1;
+        }
+    }
+    Some(counts)
 }
 
 /// Whether the nodes sent every hit that they counted.

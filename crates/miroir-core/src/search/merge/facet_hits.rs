@@ -4,13 +4,14 @@
 //! first ones are shown; by count the best ones, the larger spelling first among equals.
 
 use std::cmp::{Ordering, Reverse};
-use std::collections::{BTreeMap, BinaryHeap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet, VecDeque};
 
 use serde_json::{Map, Value, json};
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
 use super::normal::normalize;
+use super::spelling::Spellings;
 use crate::search::facet_search::FacetHitsPlan;
 
 /// Where a value stands: without its marks, as Meilisearch finds it by a query, then in its normal form.
@@ -23,14 +24,23 @@ struct Found {
     count: u64,
 }
 
-/// The `facetHits` of the answer.
+/// The `facetHits` of the answer. With `counts` nodes only say which values there are, and how they are written.
 pub(in crate::search) fn merge_facet_hits(
     plan: &FacetHitsPlan,
     replies: &[Map<String, Value>],
+    counts: Option<&HashMap<String, u64>>,
 ) -> Vec<Value> {
     let lists: Vec<Vec<(Place, Found)>> =
         replies.iter().map(|reply| read_list(reply, plan.query.is_some())).collect();
-    let found = if plan.by_count { best(plan.max_values, add(lists)) } else { first(plan.max_values, lists) };
+    let mut values = add(&lists);
+    if let Some(counts) = counts {
+        values.retain(|(_, normal), found| {
+            found.count = counts.get(normal).copied().unwrap_or(0);
+            found.count > 0
+        });
+    }
+    let found =
+        if plan.by_count { best(plan.max_values, values) } else { first(plan.max_values, &lists, values) };
     found.into_iter().map(|found| json!({ "value": found.spelling, "count": found.count })).collect()
 }
 
@@ -49,26 +59,23 @@ fn without_marks(text: &str) -> String {
     text.nfkd().filter(|character| !is_combining_mark(*character)).collect()
 }
 
-/// Values that normalise alike are one; of their spellings the smallest is shown, whichever node it comes from.
-fn add(lists: Vec<Vec<(Place, Found)>>) -> BTreeMap<Place, Found> {
-    let mut values: BTreeMap<Place, Found> = BTreeMap::new();
-    for (place, found) in lists.into_iter().flatten() {
-        let value =
-            values.entry(place).or_insert_with(|| Found { spelling: found.spelling.clone(), count: 0 });
-        value.count += found.count;
-        if found.spelling < value.spelling {
-            value.spelling = found.spelling;
-        }
+/// Values that normalise alike are one, shown in the spelling that most documents have.
+fn add(lists: &[Vec<(Place, Found)>]) -> BTreeMap<Place, Found> {
+    let mut values: BTreeMap<Place, Spellings<'_>> = BTreeMap::new();
+    for (place, found) in lists.iter().flatten() {
+        values.entry(place.clone()).or_default().add(&found.spelling, found.count);
     }
-    values
+    let found =
+        |spellings: &Spellings<'_>| Found { spelling: spellings.best().to_owned(), count: spellings.count() };
+    values.into_iter().map(|(place, spellings)| (place, found(&spellings))).collect()
 }
 
 /// The first values. Each node's own order is kept, since it knows more of languages than the places here do; they only
 /// decide between nodes.
-fn first(max: usize, lists: Vec<Vec<(Place, Found)>>) -> Vec<Found> {
+fn first(max: usize, lists: &[Vec<(Place, Found)>], values: BTreeMap<Place, Found>) -> Vec<Found> {
     let mut places: Vec<VecDeque<Place>> =
         lists.iter().map(|list| list.iter().map(|(place, _)| place.clone()).collect()).collect();
-    let mut values = add(lists);
+    let mut values = values;
     let (mut seen, mut first) = (HashSet::new(), Vec::new());
     while first.len() < max {
         for list in &mut places {

@@ -10,7 +10,9 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::distinct::Dropped;
+use super::kinds::{ListOrder, Listed, NodeList, count_numbers, number_of};
 use super::normal::normalize;
+use super::spelling::Spellings;
 use crate::document::marker;
 use crate::search::MergePlan;
 
@@ -29,6 +31,7 @@ pub(super) struct Facets {
 struct Counted {
     spelling: String,
     normal: String,
+    /// `None` for a text, also for one that reads like a number.
     number: Option<f64>,
     count: u64,
 }
@@ -41,24 +44,41 @@ pub(super) fn merge_facets(
     candidates: u64,
 ) -> Facets {
     let mut ranges = node_ranges(replies);
-    let mut distribution = BTreeMap::new();
-    for (facet, values) in objects(replies, "facetDistribution") {
-        if marker::is_reserved(facet) || plan.hides_facet(facet) {
-            continue;
+    let mut distribution: BTreeMap<&str, Vec<NodeList<'_>>> = BTreeMap::new();
+    for reply in replies {
+        for (facet, list) in node_lists(reply) {
+            if !marker::is_reserved(facet) && !plan.hides_facet(facet) {
+                distribution.entry(facet).or_default().push(list);
+            }
         }
-        distribution.entry(facet.as_str()).or_insert_with(Vec::new).extend(values.as_object());
     }
     let mut facets = Facets::default();
-    for (facet, nodes) in distribution {
+    for (facet, lists) in distribution {
         let range = ranges.remove(facet);
         let dropped = dropped.values(facet);
-        let values = add(&nodes, range.is_some(), |value| dropped.get(value).copied().unwrap_or(0));
+        let order = if plan.facet_order.is_by_count(facet) { ListOrder::Count } else { ListOrder::Name };
+        let values = add(&lists, order, |value| dropped.get(value).copied().unwrap_or(0));
         // A hit that does not count may have held a node's extreme value.
         let range = if plan.distinct.is_some() { range.and_then(|_| value_range(&values)) } else { range };
         facets.stats.extend(range.map(|(min, max)| (facet.to_owned(), json!({ "min": min, "max": max }))));
         facets.distribution.insert(facet.to_owned(), Value::Object(arrange(plan, facet, values, candidates)));
     }
     facets
+}
+
+/// The values of each facet of an answer, as they are listed.
+fn node_lists(reply: &Map<String, Value>) -> impl Iterator<Item = (&str, NodeList<'_>)> {
+    let range = |facet: &str| {
+        let range = reply.get("facetStats")?.get(facet)?;
+        Some((range["min"].as_f64()?, range["max"].as_f64()?))
+    };
+    let facets = reply.get("facetDistribution").and_then(Value::as_object).into_iter().flatten();
+    facets.map(move |(facet, values)| {
+        let values = values.as_object().into_iter().flatten();
+        let values =
+            values.map(|(spelling, count)| Listed { spelling, count: count.as_u64().unwrap_or(0) }).collect();
+        (facet.as_str(), NodeList { values, range: range(facet) })
+    })
 }
 
 fn objects<'a>(
@@ -68,44 +88,35 @@ fn objects<'a>(
     replies.iter().filter_map(move |reply| reply.get(key)?.as_object()).flatten()
 }
 
-/// Values that normalise alike are one; of their spellings the smallest is shown, whichever node it comes from.
-fn add(nodes: &[&Map<String, Value>], has_numbers: bool, dropped: impl Fn(&str) -> u64) -> Vec<Counted> {
-    let mut values: BTreeMap<String, Counted> = BTreeMap::new();
-    for (spelling, count) in nodes.iter().copied().flatten() {
-        // Text that reads like a number, such as `007` or `1e5`, is none.
-        let number = spelling
-            .parse::<f64>()
-            .ok()
-            .filter(|number| has_numbers && number.is_finite() && number.to_string() == *spelling);
-        let normal = if number.is_some() { spelling.clone() } else { normalize(spelling) };
-        let value = values.entry(normal.clone()).or_insert_with(|| Counted {
-            spelling: spelling.clone(),
-            normal,
-            number,
-            count: 0,
-        });
-        value.count += count.as_u64().unwrap_or(0);
-        if *spelling < value.spelling {
-            value.spelling.clone_from(spelling);
+/// Values that normalise alike are one, shown in the spelling that most documents have.
+fn add(lists: &[NodeList<'_>], order: ListOrder, dropped: impl Fn(&str) -> u64) -> Vec<Counted> {
+    let mut values: BTreeMap<String, (Option<f64>, Spellings<'_>)> = BTreeMap::new();
+    for (list, numbers) in lists.iter().zip(count_numbers(lists, order)) {
+        for (at, &Listed { spelling, count }) in list.values.iter().enumerate() {
+            let number = if at < numbers { number_of(spelling) } else { None };
+            let normal = if number.is_some() { spelling.to_owned() } else { normalize(spelling) };
+            let (known, spellings) = values.entry(normal).or_default();
+            *known = known.or(number);
+            spellings.add(spelling, count);
         }
     }
-    for value in values.values_mut() {
-        value.count = value.count.saturating_sub(dropped(&value.normal));
-    }
-    values.into_values().filter(|value| value.count > 0).collect()
+    let counted = values.into_iter().map(|(normal, (number, spellings))| Counted {
+        spelling: spellings.best().to_owned(),
+        count: spellings.count().saturating_sub(dropped(&normal)),
+        normal,
+        number,
+    });
+    counted.filter(|value| value.count > 0).collect()
 }
 
 /// The facets of one answer, by name, and of each so many of its most frequent values.
 pub fn values_by_count(answer: &Map<String, Value>, cap: usize) -> BTreeMap<&str, Vec<String>> {
-    let ranges = node_ranges(std::slice::from_ref(answer));
-    let facets = answer.get("facetDistribution").and_then(Value::as_object).into_iter().flatten();
-    facets
-        .map(|(facet, values)| {
-            let values = values.as_object().into_iter().collect::<Vec<_>>();
-            let mut values = add(&values, ranges.contains_key(facet), |_| 0);
+    node_lists(answer)
+        .map(|(facet, list)| {
+            let mut values = add(&[list], ListOrder::Unknown, |_| 0);
             order(&mut values, true, 0);
             cut(cap, &mut values, true);
-            (facet.as_str(), values.into_iter().map(|value| value.spelling).collect())
+            (facet, values.into_iter().map(|value| value.spelling).collect())
         })
         .collect()
 }

@@ -7,8 +7,9 @@ use serde_json::{Map, Value};
 
 use super::details::{RuleScore, read_details, rules_of};
 use super::distinct::{DistinctFilter, Dropped};
+use super::federated::FEDERATION;
 use super::sorted::merge_sorted;
-use super::value::FacetValue;
+use super::value::{FacetValue, ToldValue};
 use crate::search::MergePlan;
 
 /// A hit with what decides its place.
@@ -16,6 +17,8 @@ use crate::search::MergePlan;
 pub(super) struct RankedHit {
     object: Map<String, Value>,
     rules: Vec<RuleScore>,
+    /// What the node says to other servers; nothing in a search of its own, where `_federation` is a client's field.
+    federation: Map<String, Value>,
 }
 
 impl RankedHit {
@@ -39,12 +42,17 @@ impl RankedHit {
         self.rules.contains(&RuleScore::Skipped)
     }
 
-    /// The place that a dynamic search rule gives the hit.
+    /// The place that a dynamic search rule gives the hit. Servers of a network are told beside the score details.
     pub(super) fn pin(&self) -> Option<u64> {
         match self.rules.first() {
             Some(RuleScore::Pin(position)) => Some(*position),
-            _ => None,
+            _ => self.federation.get("pinnedPosition").and_then(Value::as_u64),
         }
+    }
+
+    /// What the node says to other servers.
+    pub(super) fn federation(&self) -> &Map<String, Value> {
+        &self.federation
     }
 
     /// Whether the rule of this name was applied to the hit.
@@ -66,12 +74,20 @@ impl RankedHit {
     pub(super) fn values(&self, attribute: &str) -> Vec<FacetValue> {
         let mut values = FacetValue::of_attribute(&self.object, attribute);
         // What is not displayed stands here, if a distinct attribute of a whole federation needs it.
-        let hidden = self.object.get("_federation").and_then(|federation| federation.get("extra_document"));
-        let hidden = hidden.and_then(Value::as_object);
+        let hidden = self.federation.get("extra_document").and_then(Value::as_object);
         for value in hidden.map_or_else(Vec::new, |hidden| FacetValue::of_attribute(hidden, attribute)) {
             if !values.contains(&value) {
                 values.push(value);
             }
+        }
+        values
+    }
+
+    /// The same as they are told apart between queries.
+    pub(super) fn told_values(&self, attribute: &str) -> Vec<ToldValue> {
+        let mut values = ToldValue::of_attribute(&self.object, attribute);
+        if let Some(Value::Object(hidden)) = self.federation.get("extra_document") {
+            values.extend(ToldValue::of_attribute(hidden, attribute));
         }
         values
     }
@@ -90,8 +106,19 @@ pub(super) fn read_hits(reply: &mut Map<String, Value>) -> Vec<RankedHit> {
             Value::Object(object) => Some(object),
             _ => None,
         })
-        .map(|object| RankedHit { rules: read_details(&object), object })
+        .map(|object| RankedHit { rules: read_details(&object), object, federation: Map::new() })
         .collect()
+}
+
+/// The same of an answer to a server of a network.
+pub(super) fn read_federated_hits(reply: &mut Map<String, Value>) -> Vec<RankedHit> {
+    let mut hits = read_hits(reply);
+    for hit in &mut hits {
+        if let Some(Value::Object(federation)) = hit.object.shift_remove(FEDERATION) {
+            hit.federation = federation;
+        }
+    }
+    hits
 }
 
 /// The hits of a window, in order, and those dropped because a better one has the same distinct value.

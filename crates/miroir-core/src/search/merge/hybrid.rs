@@ -12,6 +12,7 @@ use super::distinct::{DistinctFilter, Dropped};
 use super::hits::{RankedHit, in_order, read_hits, windows};
 use super::pins::{Pinned, Taken, arrange, placed, take_pins, union};
 use super::sorted::merge_sorted;
+use super::tie::Tie;
 use super::weights::{BestRanks, weighted};
 use super::{Found, Merged, answer};
 use crate::document::canonical_id;
@@ -98,11 +99,16 @@ pub(super) fn merge_hybrid(
     let best = BestRanks::of(&lists.iter().flatten().collect::<Vec<_>>());
     let weigh = |hit: RankedHit| {
         let weight = if hit.is_semantic() { hybrid.semantic_weight() } else { hybrid.keyword_weight() };
-        (weighted(plan, &best, &hit, weight), hit)
+        // Of equals the vectors' come first, as on a node, and then the primary key decides.
+        let equal = (!hit.is_semantic(), Tie::of(plan, &hit));
+        (weighted(plan, &best, &hit, weight), equal, hit)
     };
-    let lists: Vec<Vec<(Vec<Weighted>, RankedHit)>> =
+    let lists: Vec<Vec<(Vec<Weighted>, (bool, Tie), RankedHit)>> =
         lists.into_iter().map(|hits| hits.into_iter().map(weigh).collect()).collect();
-    merge_sorted(lists, |(a, _), (b, _)| compare(a, b).is_gt()).map(|(_, hit)| hit).collect()
+    let merged = merge_sorted(lists, |(a, equal_a, _), (b, equal_b, _)| {
+        compare(b, a).then_with(|| equal_a.cmp(equal_b)).is_lt()
+    });
+    merged.map(|(_, _, hit)| hit).collect()
 }
 
 /// Takes the hits of one half out of the answers: in their order, and those with a place of their own.
@@ -178,17 +184,15 @@ fn walk(
     let (window, looked_at) = windows(plan, has_pins);
     let (mut ids, mut filter) = (HashSet::new(), DistinctFilter::new(plan.distinct.as_deref()));
     let mut found = Found { hits: Vec::new(), dropped: Dropped::default(), distinct: None };
-    if let Some(hybrid) = &plan.hybrid {
-        for (_, hit) in &pins {
-            is_new(hybrid, hit, &mut ids);
-        }
+    for (_, hit) in &pins {
+        is_new(plan, hit, &mut ids);
     }
     let mut place = 0;
     for hit in hits {
         if place >= window.end && plan.distinct.is_none() {
             break;
         }
-        if !plan.hybrid.as_ref().is_none_or(|hybrid| is_new(hybrid, &hit, &mut ids)) {
+        if !is_new(plan, &hit, &mut ids) {
             continue;
         }
         if !filter.admits(&hit) {
@@ -210,8 +214,8 @@ fn walk(
     (found, semantic)
 }
 
-fn is_new(hybrid: &HybridPlan, hit: &RankedHit, ids: &mut HashSet<String>) -> bool {
-    let key = hybrid.primary_key.as_deref().unwrap_or_default();
+fn is_new(plan: &MergePlan, hit: &RankedHit, ids: &mut HashSet<String>) -> bool {
+    let key = plan.primary_key.as_deref().unwrap_or_default();
     id_of(hit.object(), key).is_none_or(|id| ids.insert(id))
 }
 

@@ -11,10 +11,13 @@ mod facets;
 mod federated;
 mod hits;
 mod hybrid;
+mod kinds;
 mod near;
 mod normal;
 mod pins;
 mod sorted;
+mod spelling;
+mod tie;
 mod value;
 mod weights;
 
@@ -23,6 +26,7 @@ use thiserror::Error;
 
 use self::details::HIDDEN_RULE;
 pub(super) use self::details::metres_to;
+pub(super) use self::distinct::count_winners;
 use self::distinct::{Dropped, all_seen, distinct_total};
 pub(super) use self::facet_hits::merge_facet_hits;
 pub use self::facets::values_by_count;
@@ -33,6 +37,8 @@ pub(super) use self::near::merge_near;
 use self::pins::{Taken, arrange, placed, take_pins};
 pub(super) use self::sorted::merge_sorted;
 pub(super) use self::value::SortValue;
+use super::attributes::{DETAILS, SCORE};
+use super::reply::take_own_fields;
 use super::{MergePlan, Window};
 use crate::document::marker;
 
@@ -188,14 +194,18 @@ fn describe_window(window: Window, total: u64) -> Map<String, Value> {
 /// A hit as the client sees it.
 fn present(plan: &MergePlan, hit: RankedHit) -> Map<String, Value> {
     let mut hit = hit.into_object();
+    let mut own = take_own_fields(&mut hit);
     marker::strip_document(&mut hit);
-    plan.shown.trim(&mut hit);
-    if !plan.show_score {
-        hit.shift_remove("_rankingScore");
+    plan.shown.trim(&mut hit, &mut own);
+    for (name, is_shown) in [(SCORE, plan.show_score), (DETAILS, plan.show_details)] {
+        if !is_shown && plan.shown.is_told(name) {
+            hit.shift_remove(name);
+            hit.extend(own.shift_remove_entry(name));
+        }
     }
-    if !plan.show_details {
-        hit.shift_remove("_rankingScoreDetails");
-    } else if let Some(Value::Object(details)) = hit.get_mut("_rankingScoreDetails") {
+    if plan.show_details
+        && let Some(Value::Object(details)) = hit.get_mut(DETAILS)
+    {
         if let Some(tie) = &plan.tie_rule {
             details.shift_remove(tie);
         }

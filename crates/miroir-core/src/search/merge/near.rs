@@ -1,9 +1,10 @@
-//! Hits that are ordered by their similarity and nothing else.
+//! Hits that are ordered by their similarity, and equally near ones by their primary key.
 
 use serde_json::{Map, Value};
 
 use super::details::RuleScore;
 use super::hits::{RankedHit, read_hits};
+use super::tie::Tie;
 use super::{present, reply_total};
 use crate::search::{MergePlan, Window};
 
@@ -16,11 +17,12 @@ pub(in crate::search) fn merge_near(
     mut replies: Vec<Map<String, Value>>,
 ) -> (Vec<Value>, u64) {
     let hits = replies.iter_mut().flat_map(read_hits);
-    let mut near: Vec<(f64, RankedHit)> = hits.filter_map(|hit| Some((similarity(&hit)?, hit))).collect();
-    near.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+    let keyed = |hit: RankedHit| Some((similarity(&hit)?, Tie::of(plan, &hit), hit));
+    let mut near: Vec<(f64, Tie, RankedHit)> = hits.filter_map(keyed).collect();
+    near.sort_by(|(a, tie_a, _), (b, tie_b, _)| b.total_cmp(a).then_with(|| tie_a.cmp(tie_b)));
     let mut total = replies.iter().map(reply_total).sum::<u64>().min(plan.max_total_hits as u64);
     let mut shown = Vec::new();
-    for (place, (similarity, hit)) in near.into_iter().enumerate() {
+    for (place, (similarity, _, hit)) in near.into_iter().enumerate() {
         if !window.range().contains(&place) {
             continue;
         }

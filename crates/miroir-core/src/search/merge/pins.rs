@@ -7,8 +7,6 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
-use serde_json::Value;
-
 use super::distinct::DistinctFilter;
 use super::hits::RankedHit;
 use super::hybrid::id_of;
@@ -30,9 +28,8 @@ pub(super) struct Taken {
 pub(super) fn take_pins(plan: &MergePlan, lists: &mut [Vec<RankedHit>]) -> Taken {
     let (mut pins, mut counted): (Vec<Pinned<RankedHit>>, Vec<RankedHit>) = Default::default();
     for list in lists {
-        let taken = list.extract_if(.., |hit| pin_of(hit).is_some());
-        let taken: Vec<Pinned<RankedHit>> =
-            taken.map(|hit| (pin_of(&hit).unwrap_or_default(), hit)).collect();
+        let taken = list.extract_if(.., |hit| hit.pin().is_some());
+        let taken: Vec<Pinned<RankedHit>> = taken.map(|hit| (hit.pin().unwrap_or_default(), hit)).collect();
         if plan.distinct.is_some() && !taken.is_empty() {
             let mut filter = DistinctFilter::new(plan.distinct.as_deref());
             for hit in &*list {
@@ -50,12 +47,6 @@ pub(super) fn take_pins(plan: &MergePlan, lists: &mut [Vec<RankedHit>]) -> Taken
         pins = in_turn.into_iter().map(|(_, pin)| pin).collect();
     }
     Taken { pins, counted }
-}
-
-/// The place that a rule gives the hit. Servers of a network are told beside the score details.
-fn pin_of(hit: &RankedHit) -> Option<u64> {
-    let told = || hit.object().get("_federation")?.get("pinnedPosition").and_then(Value::as_u64);
-    hit.pin().or_else(told)
 }
 
 /// Those pins that get a place among the first `end` hits, beside so many others, when they take their turns in this order;
@@ -119,7 +110,7 @@ pub(super) fn union(
     first: Vec<Pinned<RankedHit>>,
     second: Vec<Pinned<RankedHit>>,
 ) -> Vec<Pinned<RankedHit>> {
-    let key = plan.hybrid.as_ref().and_then(|hybrid| hybrid.primary_key.as_deref()).unwrap_or_default();
+    let key = plan.primary_key.as_deref().unwrap_or_default();
     let mut ids = HashSet::new();
     let both = first.into_iter().chain(second);
     by_position(both.filter(|(_, hit)| id_of(hit.object(), key).is_none_or(|id| ids.insert(id))).collect())

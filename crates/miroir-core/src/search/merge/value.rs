@@ -3,9 +3,9 @@
 use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
-use super::normal::normalize;
+use super::normal::{normalize, normalize_whole};
 
 /// The value by which a hit was sorted.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,7 +67,7 @@ impl FacetValue {
     pub(super) fn of_attribute(document: &Map<String, Value>, attribute: &str) -> Vec<Self> {
         let mut values = Vec::new();
         collect_fields(document, attribute, &mut values);
-        values.sort_by_key(Self::key);
+        values.sort_by_key(|value| (matches!(value, Self::Text(_)), value.key()));
         values.dedup();
         values
     }
@@ -124,9 +124,91 @@ fn collect_fields(object: &Map<String, Value>, path: &str, values: &mut Vec<Face
 fn leaves(value: &Value, values: &mut Vec<FacetValue>) {
     match value {
         Value::Number(number) => values.extend(number.as_f64().map(FacetValue::Number)),
+        // An empty text is no value to a server, but one of blanks is.
+        Value::String(text) if text.is_empty() => {}
         Value::String(text) => values.push(FacetValue::Text(normalize(text))),
         Value::Bool(flag) => values.push(FacetValue::Text(flag.to_string())),
         Value::Array(items) => items.iter().for_each(|item| leaves(item, values)),
         Value::Null | Value::Object(_) => {}
+    }
+}
+
+/// A value of a distinct attribute as Meilisearch compares it between the queries of a federated search (1.50,
+/// `VisitFacetValues`): it is read from the hit, not from the index. So texts are told apart however long they are, an empty
+/// one is a value, `1` and `1.0` are two, and lists in lists have none.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum ToldValue {
+    Number(Number),
+    Text(String),
+}
+
+impl ToldValue {
+    /// The values of an attribute of a document.
+    pub(super) fn of_attribute(document: &Map<String, Value>, attribute: &str) -> Vec<Self> {
+        let mut values = Vec::new();
+        visit_fields(document, attribute, &mut |value| match value {
+            Value::Array(items) => values.extend(items.iter().filter_map(Self::of_plain)),
+            value => values.extend(Self::of_plain(value)),
+        });
+        values
+    }
+
+    fn of_plain(value: &Value) -> Option<Self> {
+        match value {
+            Value::Number(number) => Some(Self::Number(number.clone())),
+            Value::String(text) => Some(Self::Text(normalize_whole(text))),
+            Value::Bool(flag) => Some(Self::Text(flag.to_string())),
+            Value::Null | Value::Array(_) | Value::Object(_) => None,
+        }
+    }
+}
+
+fn visit_fields(object: &Map<String, Value>, path: &str, visit: &mut impl FnMut(&Value)) {
+    if let Some(value) = object.get(path) {
+        visit(value);
+    }
+    for (at, _) in path.match_indices('.') {
+        let rest = &path[at + 1..];
+        match object.get(&path[..at]) {
+            Some(Value::Object(inner)) => visit_fields(inner, rest, visit),
+            Some(Value::Array(items)) => {
+                items.iter().filter_map(Value::as_object).for_each(|inner| visit_fields(inner, rest, visit));
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn document() -> Map<String, Value> {
+        let long = "x".repeat(468);
+        let document = json!({
+            "empty": "", "blank": " ", "list": [1, [2, "a"], "A"], "long": [format!("{long}1"), format!("{long}2")],
+            "one": [1, 1.0, "1"], "a": [{ "b": true }, [{ "b": 5 }]],
+        });
+        document.as_object().cloned().unwrap()
+    }
+
+    #[test]
+    fn values_are_those_that_a_server_keeps() {
+        let values = |attribute: &str| FacetValue::of_attribute(&document(), attribute).len();
+        let counts = ["empty", "blank", "list", "long", "one", "a.b", "nothing"].map(values);
+        assert_eq!(counts, [0, 1, 3, 1, 2, 2, 0]);
+    }
+
+    #[test]
+    fn between_queries_values_are_those_that_a_hit_shows() {
+        let values = |attribute: &str| {
+            let values: std::collections::HashSet<_> =
+                ToldValue::of_attribute(&document(), attribute).into_iter().collect();
+            values.len()
+        };
+        let counts = ["empty", "blank", "list", "long", "one", "a.b", "nothing"].map(values);
+        assert_eq!(counts, [1, 1, 2, 2, 3, 1, 0]);
     }
 }

@@ -16,7 +16,7 @@ fn facet_hits(plan: &FacetSearchPlan, lists: [&[(&str, u64)]; 2]) -> Value {
         let hits = list.iter().map(|(value, count)| json!({ "value": value, "count": count }));
         object(json!({ "facetHits": hits.collect::<Vec<_>>(), "facetQuery": null, "processingTimeMs": 1 }))
     };
-    let mut answer = merge_facet_search(&plan.merge, lists.map(reply).to_vec());
+    let mut answer = merge_facet_search(&plan.merge, lists.map(reply).to_vec(), None);
     answer.remove("facetHits").unwrap()
 }
 
@@ -170,11 +170,11 @@ fn the_document_s_own_node_is_asked_for_similar_ones_and_the_others_by_its_vecto
     assert_eq!((own.len(), others.len()), (1, 1));
     assert_eq!(
         (&own[0].body["id"], &own[0].body["limit"], &own[0].body["new"]),
-        (&json!("7"), &json!(5), &json!(1))
+        (&json!("7"), &json!(5 + 20), &json!(1))
     );
     assert_eq!((own[0].body.get("rankingScoreThreshold"), own[0].body.get("offset")), (None, None));
     assert_eq!(others[0].body["vector"], json!([1.0, 0.0]));
-    assert_eq!((&others[0].body["offset"], &others[0].body["limit"]), (&json!(0), &json!(5)));
+    assert_eq!((&others[0].body["offset"], &others[0].body["limit"]), (&json!(0), &json!(5 + 20)));
 }
 
 #[test]
@@ -192,4 +192,23 @@ fn similar_documents_come_by_similarity_and_a_threshold_ends_the_list() {
     let (request, plan) = similar(json!({ "id": 7, "embedder": "e", "rankingScoreThreshold": 0.5 }));
     let answer = Value::Object(merge_similar(&request, &plan, replies));
     assert_eq!((ids(&answer), &answer["estimatedTotalHits"]), (vec![2, 1], &json!(2)));
+}
+
+#[test]
+fn equally_similar_documents_come_by_their_primary_key_from_whichever_node() {
+    let (request, plan) = similar(json!({ "id": 7, "embedder": "e", "offset": 1, "limit": 3 }));
+    let replies = vec![
+        reply(&[by_vector(10, 0.9), by_vector(2, 0.9), by_vector(4, 0.5)], 3),
+        reply(&[by_vector(9, 0.9), by_vector(1, 0.5)], 2),
+    ];
+    for replies in [replies.clone(), replies.into_iter().rev().collect()] {
+        let answer = Value::Object(merge_similar(&request, &plan, replies));
+        assert_eq!(ids(&answer), [9, 10, 1]);
+    }
+    let reads_key = |part: &PartPlan| part.body.get("attributesToRetrieve").is_none();
+    assert!(plan.parts.iter().all(reads_key));
+    let (_, plan) = similar(json!({ "id": 7, "embedder": "e", "attributesToRetrieve": ["title"] }));
+    for part in &plan.parts {
+        assert_eq!(part.body["attributesToRetrieve"], json!(["title", "id"]));
+    }
 }

@@ -4,7 +4,7 @@ use futures_util::FutureExt;
 use futures_util::future::try_join_all;
 use miroir_core::cover::CoverPart;
 use miroir_core::error::ErrorCode;
-use miroir_core::search::IndexPlan;
+use miroir_core::search::{IndexPlan, read_reply};
 use miroir_core::view::View;
 use reqwest::Method;
 use reqwest::header::{HeaderName, HeaderValue};
@@ -64,7 +64,7 @@ async fn ask(cluster: &Cluster, node: &Node, body: String) -> Result<Map<String,
         reply = read(cluster, node, request).await?;
     }
     if reply.status.is_success() {
-        return match serde_json::from_slice(&reply.body) {
+        return match read_reply(&reply.body) {
             Ok(answer) if says_by_what_hits_compare(&answer) => Ok(answer),
             Ok(_) | Err(_) => {
                 cluster.complaints.note(node.id(), &"it answered out of form");

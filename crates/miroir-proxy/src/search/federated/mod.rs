@@ -3,13 +3,15 @@
 mod gather;
 mod whole;
 
+use std::borrow::Cow;
 use std::time::Instant;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use miroir_core::error::{ErrorCode, ResponseError};
 use miroir_core::ids::{IndexUid, NodeId, ShardId};
 use miroir_core::search::{
-    Fault, FederatedPlan, Federation, MultiRequest, check_rules, merge_federated, plan_federated,
+    Fault, FederatedPlan, Federation, MultiRequest, SearchRequest, Shown, check_rules, merge_federated,
+    plan_federated,
 };
 use miroir_core::view::View;
 use serde_json::json;
@@ -17,6 +19,7 @@ use serde_json::json;
 use self::gather::{Answers, run_gather};
 use super::facets::named_in_all;
 use super::faults::{check_form, explain_query, explain_unused_facets, inside};
+use super::paths::met;
 use super::rounds::judge_missing;
 use super::{Answer, Asking, Shortfall};
 use crate::cluster::Cluster;
@@ -61,7 +64,8 @@ async fn run_scattered(
     if request.queries.is_empty() {
         check_form(cluster, request).await?;
     }
-    let plan = match plan_federated(request, federation, view, server) {
+    let met = meet_in_all(cluster, view, request).await;
+    let plan = match plan_federated(&met, federation, view, server) {
         Ok(plan) => plan,
         Err(fault) => return Err(explain_fault(cluster, view, request, fault).await),
     };
@@ -87,6 +91,21 @@ async fn run_scattered(
         }
         Err(fault) => Err(explain_fault(cluster, view, request, fault).await),
     }
+}
+
+/// The queries with what nodes say of the paths that they name.
+async fn meet_in_all<'a>(cluster: &Cluster, view: &View, request: &'a MultiRequest) -> Cow<'a, MultiRequest> {
+    let mut request = Cow::Borrowed(request);
+    for at in 0..request.queries.len() {
+        let query = &request.queries[at];
+        let Some(entry) = view.index(&query.index) else { continue };
+        let Ok(search) = SearchRequest::parse(query.body.clone()) else { continue };
+        let paths = Shown::paths_of(&search, &entry.settings);
+        if !paths.is_empty() {
+            request.to_mut().queries[at].paths = met(cluster, view, entry, &paths).await;
+        }
+    }
+    request
 }
 
 /// The same policy as for one search.

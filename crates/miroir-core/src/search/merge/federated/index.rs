@@ -9,7 +9,7 @@ use super::lists::{self, FederatedHit};
 use crate::document::marker;
 use crate::search::merge::distinct::{DistinctFilter, Dropped, distinct_total};
 use crate::search::merge::facets::{Facets, merge_facets};
-use crate::search::merge::hits::{RankedHit, in_order, read_hits, walk, windows};
+use crate::search::merge::hits::{RankedHit, in_order, read_federated_hits, walk, windows};
 use crate::search::merge::hybrid::{id_of, merge_hybrid};
 use crate::search::merge::pins::{Pinned, Taken, by_position, placed, take_pins};
 use crate::search::merge::reply_total;
@@ -104,7 +104,7 @@ impl<'a> Searched<'a> {
     /// The hits of all queries: each document once, and with a distinct attribute each value.
     fn merge_queries(&mut self, distinct: Option<&str>, queries: Vec<Vec<FederatedHit>>) {
         let key = self.plan.primary_key.as_deref().filter(|_| self.plan.groups.len() > 1);
-        let (mut ids, mut filter) = (HashSet::new(), DistinctFilter::new(distinct));
+        let (mut ids, mut filter) = (HashSet::new(), DistinctFilter::between_queries(distinct));
         for hit in lists::in_order(queries) {
             if let Some(id) = key.and_then(|key| id_of(hit.ranked.object(), key))
                 && !ids.insert(id)
@@ -178,7 +178,7 @@ fn split_by_query(plan: &IndexPlan, reply: &mut Map<String, Value>, lists: &mut 
     }
     for (query, hits) in hits.into_iter().enumerate() {
         let mut list = Map::from_iter([("hits".to_owned(), Value::Array(hits))]);
-        lists[query].push(read_hits(&mut list));
+        lists[query].push(read_federated_hits(&mut list));
     }
 }
 

@@ -2,9 +2,8 @@
 
 use std::cmp::Ordering;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::FEDERATION;
 use super::scores::{Score, compare};
 use crate::search::QueryPlan;
 use crate::search::merge::hits::RankedHit;
@@ -27,14 +26,12 @@ pub(super) struct FederatedHit {
 
 impl FederatedHit {
     pub(super) fn new(index: usize, query: usize, plan: &QueryPlan, ranked: RankedHit) -> Self {
-        let nothing = Map::new();
-        let federation = ranked.object().get(FEDERATION).and_then(Value::as_object).unwrap_or(&nothing);
-        let mut scores = Score::read_all(federation);
+        let mut scores = Score::read_all(ranked.federation());
         // The tie rule decides between nodes, not between queries, which do not have it on one server.
         if plan.merge.tie_rule.as_deref().is_some_and(|rule| ranked.has_rule(rule)) {
             scores.pop();
         }
-        let global = federation.get("weightedRankingScore").and_then(Value::as_f64).unwrap_or(0.0);
+        let global = ranked.federation().get("weightedRankingScore").and_then(Value::as_f64).unwrap_or(0.0);
         Self { index, query, global, position: plan.position, scores, ranked }
     }
 

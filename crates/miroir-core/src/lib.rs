@@ -10,6 +10,7 @@ pub mod filter;
 pub mod hash;
 pub mod identity;
 pub mod ids;
+pub mod json;
 pub mod keys;
 pub mod network;
 pub mod placement;

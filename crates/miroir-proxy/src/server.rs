@@ -5,9 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::Body;
-use axum::extract::Request;
-use axum::{Router, ServiceExt};
 use miroir_core::ids::ClusterId;
 use miroir_core::placement::ReplicationFactor;
 use miroir_core::view::View;
@@ -27,8 +26,11 @@ use crate::cluster::{
     run_health_checks,
 };
 use crate::config::{Config, TaskStoreConfig};
-use crate::http::{App, Shared, list_methods, metrics_router, refuse_methods, router, with_plain_path};
+use crate::http::{
+    App, JsonRoom, Shared, list_methods, metrics_router, refuse_methods, router, with_plain_path,
+};
 use crate::keys::Keyring;
+use crate::listen::{Bounds, serve};
 use crate::observe::{Layout, Logs, Metrics};
 use crate::write::{self, WriteConfig, Writer};
 
@@ -171,6 +173,7 @@ pub async fn start(config: Config, logs: Logs) -> Result<RunningServer, StartErr
         layout: layout(&config, identities.cluster()),
         identities,
         max_body_bytes: config.server.max_body_bytes,
+        json_room: JsonRoom::default(),
         spool: spool(&config),
         max_concurrent_requests: config.server.max_concurrent_requests,
         request_timeout: config.server.request_timeout,
@@ -179,7 +182,7 @@ pub async fn start(config: Config, logs: Logs) -> Result<RunningServer, StartErr
     let address = SocketAddr::new(config.server.bind, config.server.port);
     let (stop, stopped) = watch::channel(false);
     let metrics = serve_metrics(&config, app.clone(), stopped.clone()).await?;
-    let (address, serving) = listen("server", address, router(app), stopped).await?;
+    let (address, serving) = listen("server", address, router(app), (bounds(&config), stopped)).await?;
     tracing::info!(%address, nodes = config.nodes.len(), "Miroir is listening");
     Ok(RunningServer { address, stop, serving, metrics, health, accord, writer, logs })
 }
@@ -193,7 +196,8 @@ async fn serve_metrics(
         return Ok(None);
     }
     let address = SocketAddr::new(config.metrics.bind, config.metrics.port);
-    let (address, serving) = listen("metrics", address, metrics_router(app), stopped).await?;
+    let (address, serving) =
+        listen("metrics", address, metrics_router(app), (bounds(config), stopped)).await?;
     tracing::info!(%address, "metrics are served");
     Ok(Some((address, serving)))
 }
@@ -202,7 +206,7 @@ async fn listen(
     section: &'static str,
     address: SocketAddr,
     router: Router,
-    mut stopped: watch::Receiver<bool>,
+    (bounds, stopped): (Bounds, watch::Receiver<bool>),
 ) -> Result<(SocketAddr, JoinHandle<std::io::Result<()>>), StartError> {
     let failed = |source| StartError::Listen { section, address, source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
@@ -212,13 +216,11 @@ async fn listen(
     let service = MapRequestLayer::new(refuse_methods::<Body>).layer(service);
     let service = NormalizePathLayer::trim_trailing_slash().layer(service);
     let service = MapRequestLayer::new(with_plain_path).layer(service);
-    let service = ServiceExt::<Request>::into_make_service(service);
-    let until_stopped = async move {
-        // An error means that the sender is gone, which is as good a reason to stop.
-        let _ = stopped.wait_for(|stop| *stop).await;
-    };
-    let serving = axum::serve(listener, service).with_graceful_shutdown(until_stopped);
-    Ok((bound, tokio::spawn(serving.into_future())))
+    Ok((bound, tokio::spawn(serve(listener, service, bounds, stopped))))
+}
+
+fn bounds(config: &Config) -> Bounds {
+    Bounds { connections: config.server.max_connections, head: config.server.header_timeout }
 }
 
 fn layout(config: &Config, cluster: ClusterId) -> Layout {

@@ -16,5 +16,5 @@ pub use model::{
     NodeRecord, NodeTask, OpSent, Rebuilt, Reception, Relabelling, SettingsChange, Settled, StoreIdentity,
     TaskAction, Work,
 };
-pub use sqlite::SqliteStore;
+pub use sqlite::{SqliteStore, files_of};
 pub use store::{KEPT_BROADCASTS, Store};

@@ -35,12 +35,23 @@ pub enum TemplateFault {
 impl DocumentTemplate {
     /// The template of an index.
     pub fn of(settings: &ClientSettings) -> Result<Self, TemplateFault> {
-        let text = settings.get("chat").and_then(|chat| chat["documentTemplate"].as_str());
+        match settings.get("chat").and_then(|chat| chat["documentTemplate"].as_str()) {
+            Some(text) => Self::new(text, settings),
+            None => Ok(Self::with(None, settings)),
+        }
+    }
+
+    /// This template for documents of an index with these settings.
+    pub fn new(text: &str, settings: &ClientSettings) -> Result<Self, TemplateFault> {
         let parser = liquid::ParserBuilder::with_stdlib().build().map_err(TemplateFault::Parse)?;
-        let template = text.map(|text| parser.parse(text)).transpose().map_err(TemplateFault::Parse)?;
+        let template = parser.parse(text).map_err(TemplateFault::Parse)?;
+        Ok(Self::with(Some(template), settings))
+    }
+
+    fn with(template: Option<liquid::Template>, settings: &ClientSettings) -> Self {
         let searchable = settings.list("searchableAttributes").filter(|list| !list.contains(&"*"));
         let searchable = searchable.map(|list| list.into_iter().map(str::to_owned).collect());
-        Ok(Self { template, searchable })
+        Self { template, searchable }
     }
 
     /// The text of one document, which `id` names in errors.

@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
-use xxhash_rust::xxh64::xxh64;
+use xxhash_rust::xxh64::Xxh64;
 
+use super::request::WINDOW;
 use super::{PinOrder, SearchKind, SearchRequest, Shown, Window, rewrite};
 use crate::cover::{Cover, CoverPart};
 use crate::document::marker;
@@ -155,15 +156,18 @@ impl FacetOrder {
 
 /// Decides a search against one view.
 pub fn plan_search(request: &SearchRequest, entry: &IndexEntry, view: &View) -> SearchPlan {
-    let seed = cover_seed(&request.without_window());
+    let moves_the_window = |name: &&String| WINDOW.contains(&name.as_str());
+    let seed = cover_seed(request.body.iter().filter(|(name, _)| !moves_the_window(name)));
     let cover = crate::cover::plan_cover(&entry.placement, view.readable_for(entry), seed);
     plan_with_cover(request, entry, &view.rules, cover)
 }
 
 /// The seed that decides between equally good covers: the same for all pages of one query, so that they agree.
-pub(super) fn cover_seed(query: &Map<String, Value>) -> u64 {
-    let text = serde_json::to_string(query).expect("JSON can be written");
-    xxh64(text.as_bytes(), 0)
+pub(super) fn cover_seed<'a>(query: impl IntoIterator<Item = (&'a String, &'a Value)>) -> u64 {
+    // A query can be as long as a body, so its text is not put together for this.
+    let mut hasher = Xxh64::new(0);
+    serde_json::Serializer::new(&mut hasher).collect_map(query).expect("JSON can be written");
+    hasher.digest()
 }
 
 /// A plan over a given cover: the whole index, or the shards that another node failed to answer for.

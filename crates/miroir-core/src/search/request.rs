@@ -10,6 +10,9 @@ use crate::document::paths::PathsMet;
 /// Meilisearch's default for `limit` and `hitsPerPage`.
 const DEFAULT_LIMIT: usize = 20;
 
+/// What moves the window.
+pub(super) const WINDOW: [&str; 4] = ["offset", "limit", "page", "hitsPerPage"];
+
 /// Which stretch of the ordered hits the client asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Window {
@@ -110,7 +113,7 @@ impl SearchRequest {
     /// The body without what only moves the window: equal for all pages of one query.
     pub fn without_window(&self) -> Map<String, Value> {
         let mut body = self.body.clone();
-        for key in ["offset", "limit", "page", "hitsPerPage"] {
+        for key in WINDOW {
             body.shift_remove(key);
         }
         body

@@ -28,6 +28,7 @@ const SAFE_MASTER_KEY_BYTES: usize = 16;
 const MAX_MILLISECONDS: u64 = 3_600_000;
 const MAX_BODY_BYTES: u64 = 16 << 30;
 const MAX_CONCURRENT_REQUESTS: u64 = 1_000_000;
+const MAX_CONNECTIONS: u64 = 1_000_000;
 const MAX_HEALTH_CHECKS: u64 = 1000;
 const MAX_COPIES: u64 = 1000;
 
@@ -44,6 +45,10 @@ pub(super) fn check(raw: &Raw, warnings: &mut Vec<Warning>) -> Result<Config, Ve
         None => warnings.push(Warning::NoMasterKey),
         Some(bytes) if bytes < SAFE_MASTER_KEY_BYTES => warnings.push(Warning::ShortMasterKey { bytes }),
         Some(_) => {}
+    }
+    let TaskStoreConfig::Sqlite { path } = &config.task_store;
+    if let Some(mode) = store::open_to_others(path) {
+        warnings.push(Warning::ReadableStore { path: path.clone(), mode });
     }
     Ok(config)
 }
@@ -115,6 +120,14 @@ impl Checker {
                     MAX_CONCURRENT_REQUESTS,
                 )
                 .unwrap_or(requests),
+            max_connections: self
+                .number("server.max_connections", raw.max_connections.as_ref(), 1, MAX_CONNECTIONS)
+                .unwrap_or(defaults.max_connections),
+            header_timeout: self.duration(
+                "server.header_timeout_ms",
+                raw.header_timeout_ms.as_ref(),
+                defaults.header_timeout,
+            ),
             request_timeout: self.duration(
                 "server.request_timeout_ms",
                 raw.request_timeout_ms.as_ref(),

@@ -61,6 +61,8 @@ impl Config {
                 port: 7700,
                 max_body_bytes: 100_000_000,
                 max_concurrent_requests: 1024,
+                max_connections: 4096,
+                header_timeout: Duration::from_secs(10),
                 request_timeout: Duration::from_mins(1),
             },
             scatter: ScatterConfig {
@@ -176,6 +178,10 @@ pub struct ServerConfig {
     pub max_body_bytes: usize,
     /// Requests in work at one time; more wait for a place.
     pub max_concurrent_requests: usize,
+    /// Connections at one time; more wait to be taken.
+    pub max_connections: usize,
+    /// How long the head of a request may take, and a connection may wait for one.
+    pub header_timeout: Duration,
     /// How long a request may take as a whole.
     pub request_timeout: Duration,
 }

@@ -47,6 +47,8 @@ fn slot<'a>(raw: &'a mut Raw, name: &str) -> Option<&'a mut Option<Setting>> {
         "server.port" => &mut raw.server.port,
         "server.max_body_bytes" => &mut raw.server.max_body_bytes,
         "server.max_concurrent_requests" => &mut raw.server.max_concurrent_requests,
+        "server.max_connections" => &mut raw.server.max_connections,
+        "server.header_timeout_ms" => &mut raw.server.header_timeout_ms,
         "server.request_timeout_ms" => &mut raw.server.request_timeout_ms,
         "scatter.node_timeout_ms" => &mut raw.scatter.node_timeout_ms,
         "scatter.unavailable_shard_policy" => &mut raw.scatter.unavailable_shard_policy,

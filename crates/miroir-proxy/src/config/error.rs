@@ -239,6 +239,16 @@ pub enum Warning {
          only"
     )]
     NoMasterKey,
+    /// A store that others can read, with the keys in it.
+    #[error(
+        "the task store `{}` holds keys, and others can read it (mode {mode:03o}): `serve` takes that right from them", path.display()
+    )]
+    ReadableStore {
+        /// The file.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
     /// A `MIROIR_…` variable that sets nothing.
     #[error("the environment variable {name} sets no key and is ignored{}", suggestion(.nearest.as_deref()))]
     UnknownVariable {

@@ -26,6 +26,8 @@ pub(super) const KEYS: &[&str] = &[
     "server.port",
     "server.max_body_bytes",
     "server.max_concurrent_requests",
+    "server.max_connections",
+    "server.header_timeout_ms",
     "server.request_timeout_ms",
     "scatter.node_timeout_ms",
     "scatter.unavailable_shard_policy",

@@ -72,6 +72,8 @@ pub(super) struct RawServer {
     pub port: Option<Setting>,
     pub max_body_bytes: Option<Setting>,
     pub max_concurrent_requests: Option<Setting>,
+    pub max_connections: Option<Setting>,
+    pub header_timeout_ms: Option<Setting>,
     pub request_timeout_ms: Option<Setting>,
 }
 

@@ -39,6 +39,7 @@ fn the_default_configuration_is_valid() {
     assert_eq!(config.server.bind.to_string(), "127.0.0.1");
     assert_eq!((config.server.port, config.server.max_body_bytes), (7700, 100_000_000));
     assert_eq!(config.server.max_concurrent_requests, 1024);
+    assert_eq!((config.server.max_connections, config.server.header_timeout.as_millis()), (4096, 10_000));
     assert_eq!(config.server.request_timeout.as_millis(), 60_000);
     assert_eq!(config.scatter.node_timeout.as_millis(), 15_000);
     assert_eq!(config.scatter.unavailable_shard_policy, UnavailableShardPolicy::Partial);

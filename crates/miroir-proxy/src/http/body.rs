@@ -1,6 +1,7 @@
 //! Reading request bodies: their size, their content type, their JSON.
 
-use axum::body::{Body, to_bytes};
+use std::io;
+
 use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
@@ -10,7 +11,7 @@ use miroir_core::error::{ErrorCode, ResponseError};
 use serde_json::Value;
 
 use super::App;
-use super::encodings::Packed;
+use super::arrival;
 use super::error::HttpError;
 
 /// A JSON body that a node would accept as JSON; its shape is not checked.
@@ -29,13 +30,7 @@ impl FromRequest<App> for JsonBody {
         let (parts, body) = request.into_parts();
         check_json_content_type(&parts.headers)?;
         check_json_length(&parts.headers, app.max_body_bytes)?;
-        let packed = parts.extensions.get::<Packed>().copied();
-        let bytes = match (try_read(body, app.max_body_bytes).await, packed) {
-            (Err(Unread::Broken(cause)), Some(packed)) => return Err(packed.fault(&cause)),
-            (Ok(bytes), Some(packed @ Packed::Gzip)) if bytes.is_empty() => return Err(packed.fault("")),
-            (read, _) => read?,
-        };
-        Self::parse(bytes)
+        arrival::read(app, &parts, body).await
     }
 }
 
@@ -104,17 +99,21 @@ fn check_json_length(headers: &HeaderMap, limit: usize) -> Result<(), HttpError>
     }
 }
 
-/// Reads a whole body of at most `limit` bytes.
-pub async fn read(body: Body, limit: usize) -> Result<Bytes, HttpError> {
-    Ok(try_read(body, limit).await?)
-}
-
 /// Why there is no whole body.
-enum Unread {
+pub(super) enum Unread {
     /// It is longer than this.
     TooLarge(usize),
     /// It broke off, or can't be unpacked.
     Broken(String),
+    /// There is no place for it.
+    Spool(io::Error),
+}
+
+impl Unread {
+    /// A body whose next piece can't be had.
+    pub(super) fn broken(error: &dyn std::error::Error) -> Self {
+        Self::Broken(innermost(error))
+    }
 }
 
 impl From<Unread> for HttpError {
@@ -122,19 +121,18 @@ impl From<Unread> for HttpError {
         match unread {
             Unread::TooLarge(limit) => too_large(limit),
             Unread::Broken(_) => incomplete(),
+            Unread::Spool(error) => HttpError::Spool(error),
         }
     }
 }
 
-async fn try_read(body: Body, limit: usize) -> Result<Bytes, Unread> {
-    to_bytes(body, limit).await.map_err(|error| {
-        let mut cause: &dyn std::error::Error = &error;
-        while let Some(source) = cause.source() {
-            cause = source;
-        }
-        let cause = cause.to_string();
-        if cause.contains("length limit exceeded") { Unread::TooLarge(limit) } else { Unread::Broken(cause) }
-    })
+/// The text of the cause at the bottom.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
 }
 
 /// The error of a body beyond the limit.

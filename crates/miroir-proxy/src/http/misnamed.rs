@@ -98,7 +98,7 @@ impl Asked {
 }
 
 /// The path of a route, such as `/indexes/{index}/documents/{id}`, where it is about nobody's index.
-fn nobodys(route: &str) -> NodePath {
+pub(super) fn nobodys(route: &str) -> NodePath {
     let segments = route.split('/').filter(|segment| !segment.is_empty());
     NodePath::of(segments.map(|segment| match segment {
         "{index}" => NOBODY,

@@ -1,6 +1,7 @@
 //! The edge: Meilisearch's HTTP API in front of the cluster. Handlers read the request, call one function of `search/`
 //! or `write/`, and write the answer; every error becomes an answer in [`error`].
 
+mod arrival;
 mod auth;
 mod body;
 mod dry_run;
@@ -16,6 +17,7 @@ mod reserved;
 mod routes;
 mod spool;
 mod track;
+mod wire;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -35,12 +37,14 @@ use crate::keys::Keyring;
 use crate::observe::{Layout, Logs, Metrics};
 use crate::write::Writer;
 
+pub use arrival::JsonRoom;
 pub(crate) use auth::{Authorized, Bearer, ChatCompletions, Search};
 pub use edge::{list_methods, refuse_methods};
 pub use error::HttpError;
 pub use plain_path::with_plain_path;
 pub(crate) use reserved::check_search as check_reserved;
 pub(crate) use routes::existing;
+pub(crate) use wire::Framing;
 
 /// What handlers share.
 #[derive(Debug, Clone)]
@@ -69,6 +73,8 @@ pub struct Shared {
     pub layout: Layout,
     /// The largest body that is read.
     pub max_body_bytes: usize,
+    /// Room for JSON bodies that are worked on.
+    pub json_room: JsonRoom,
     /// Where large bodies wait until all of them is there.
     pub spool: PathBuf,
     /// So many requests are worked on at once; more wait.
@@ -98,6 +104,7 @@ impl App {
 pub fn router(app: App) -> Router {
     routes::all()
         .layer(from_fn_with_state(app.clone(), misnamed::name_form_first))
+        .layer(from_fn(arrival::hold_places))
         .layer(from_fn_with_state(app.clone(), within_time))
         .layer(GlobalConcurrencyLimitLayer::new(app.max_concurrent_requests))
         // Meilisearch takes a body in an encoding that it does not know as it is.

@@ -1,4 +1,4 @@
-//! Bodies of documents on their way in. A large one waits in a file until all of it is there: however many clients send,
+//! Bodies on their way in. A large one waits in a file until all of it is there: however many clients send,
 //! and however slowly, memory holds only what is worked on.
 
 use std::fs::File;
@@ -11,9 +11,10 @@ use miroir_core::document::{
     Payload, PayloadError, PayloadFormat, Unclear, WINDOW_BYTES, Windows, check_payload,
 };
 
-use super::body::{incomplete, too_large};
+use super::body::Unread;
 use super::error::HttpError;
-use crate::write::{Place, Writer};
+use crate::room::Place;
+use crate::write::Writer;
 
 /// Bytes of a body, and of a piece on its way into the file, that are held in memory.
 const IN_MEMORY: usize = 1 << 20;
@@ -43,7 +44,7 @@ pub(super) async fn read(
     folder: &Path,
     writer: &Writer,
 ) -> Result<Checked, HttpError> {
-    let (spooled, size) = collect(body, limit, folder).await?;
+    let (spooled, size) = collect(body, limit, IN_MEMORY, folder).await?;
     let place = match &spooled {
         Spooled::Small(_) => None,
         Spooled::Large(..) => Some(writer.enter_room(size).await),
@@ -53,21 +54,27 @@ pub(super) async fn read(
     Ok(Checked { payload, place })
 }
 
-async fn collect(body: Body, limit: usize, folder: &Path) -> Result<(Spooled, usize), HttpError> {
+/// A body of at most `limit` bytes, and its size. What is beyond `in_memory` bytes goes into a file.
+pub(super) async fn collect(
+    body: Body,
+    limit: usize,
+    in_memory: usize,
+    folder: &Path,
+) -> Result<(Spooled, usize), Unread> {
     let mut stream = body.into_data_stream();
     let mut held = Vec::new();
     let mut file: Option<File> = None;
     let mut size = 0;
     while let Some(piece) = stream.next().await {
-        let piece = piece.map_err(|_| incomplete())?;
+        let piece = piece.map_err(|error| Unread::broken(&error))?;
         size += piece.len();
         if size > limit {
-            return Err(too_large(limit));
+            return Err(Unread::TooLarge(limit));
         }
-        if held.len() + piece.len() > IN_MEMORY {
+        if held.len() + piece.len() > in_memory {
             let folder = folder.to_owned();
             let full = std::mem::take(&mut held);
-            file = Some(blocking(move || append(file, &folder, &full)).await?);
+            file = Some(in_background(move || append(file, &folder, &full)).await.map_err(Unread::Spool)?);
         }
         held.extend_from_slice(&piece);
     }
@@ -95,12 +102,25 @@ impl Spooled {
         {
             return Ok(Ok(payload));
         }
-        file.rewind()?;
-        let mut bytes = Vec::with_capacity(size);
-        file.read_to_end(&mut bytes)?;
-        bytes.extend_from_slice(&rest);
-        Ok(check_payload(format, &bytes.into()))
+        let bytes = whole(&mut file, &rest, size)?;
+        Ok(check_payload(format, &bytes))
     }
+
+    /// All of it in memory.
+    pub(super) fn bytes(&mut self, size: usize) -> io::Result<Bytes> {
+        match self {
+            Self::Small(bytes) => Ok(bytes.clone()),
+            Self::Large(file, rest) => whole(file, rest, size),
+        }
+    }
+}
+
+fn whole(file: &mut File, rest: &[u8], size: usize) -> io::Result<Bytes> {
+    file.rewind()?;
+    let mut bytes = Vec::with_capacity(size);
+    file.read_to_end(&mut bytes)?;
+    bytes.extend_from_slice(rest);
+    Ok(bytes.into())
 }
 
 /// Many small pieces of memory instead of a large one, which would have to be found anew for each body.
@@ -130,11 +150,18 @@ fn check_by_windows(
     }
 }
 
-async fn blocking<T: Send + 'static>(
+/// Does what waits for the disk, or computes for long, on a thread that may.
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, HttpError> {
+    in_background(work).await.map_err(HttpError::Spool)
+}
+
+async fn in_background<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(HttpError::Spool)
+    done.unwrap_or_else(|error| Err(io::Error::other(error)))
 }
 
 #[cfg(test)]

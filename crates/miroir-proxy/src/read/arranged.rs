@@ -77,7 +77,8 @@ impl Arranged<'_> {
     /// Whether the book alone says what matches, and is longer than the page.
     fn wants_everything(&self) -> bool {
         let is_given = |key| self.request.body.get(key).is_some_and(|value| !value.is_null());
-        !self.may_hold_all() && !["filter", "ids", "sort"].into_iter().any(is_given)
+        let names_some = self.request.ids().is_some();
+        !self.may_hold_all() && !names_some && !["filter", "ids", "sort"].into_iter().any(is_given)
     }
 
     /// The page that the book promises; `None` if nodes have other documents than those in the book.
@@ -118,12 +119,13 @@ impl Arranged<'_> {
             }
         }
         let shards: Vec<ShardId> = match self.request.ids() {
-            Some(ids) => self.shards_of(&ids),
+            Some(ids) => self.shards_of(ids),
             None => self.entry.shards.shards().collect(),
         };
         let replies = self
             .ask(shards, |part| {
                 let mut body = body.clone();
+                self.name_ids(&mut body, self.request.ids(), part);
                 let shards = part.shards.iter().copied();
                 if let Some(selection) = marker::selection_filter(shards, self.entry.shards) {
                     confine(&mut body, selection);
@@ -150,9 +152,8 @@ impl Arranged<'_> {
         self.request.add_fields(&mut body, std::iter::once(self.primary_key));
         let replies = self
             .ask(self.shards_of(ids), |part| {
-                let is_asked = |id: &&String| part.shards.contains(&shard_of(id, self.entry.shards));
                 let mut body = body.clone();
-                body.insert("ids".to_owned(), ids.iter().filter(is_asked).cloned().collect());
+                self.name_ids(&mut body, Some(ids), part);
                 body
             })
             .await?;
@@ -163,6 +164,14 @@ impl Arranged<'_> {
             }
         }
         Ok(self.request.select(ids.iter().filter_map(|id| documents.remove(id))))
+    }
+
+    /// Has a node look for those ids that are in the shards that it answers for.
+    fn name_ids(&self, body: &mut Map<String, Value>, ids: Option<&[String]>, part: &CoverPart) {
+        let shards: BTreeSet<ShardId> = part.shards.iter().copied().collect();
+        let is_asked = |id: &&String| shards.contains(&shard_of(id, self.entry.shards));
+        let asked = ids.map(|ids| ids.iter().filter(is_asked).map(String::as_str).collect());
+        body.extend(asked.map(|ids| ("ids".to_owned(), ids)));
     }
 
     async fn ask(

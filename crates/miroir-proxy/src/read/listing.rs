@@ -1,5 +1,8 @@
 //! Listing documents, with a filter or without.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use axum::http::StatusCode;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use miroir_core::arrival::ArrivalBook;
@@ -30,7 +33,10 @@ const STRETCHES_AT_ONCE: usize = 16;
 /// What a client wants listed, in the shape of `POST /indexes/{uid}/documents/fetch`.
 #[derive(Debug, Clone)]
 pub struct ListingRequest {
+    /// Without the ids.
     pub(super) body: Map<String, Value>,
+    /// The client's ids, each of which a document could have. There can be a million, so each node gets its own.
+    ids: Option<Arc<[String]>>,
     pub(super) offset: u64,
     pub(super) limit: u64,
     /// Fields that nodes are asked for beside the client's, since some have not met a path that the client names.
@@ -47,12 +53,27 @@ impl ListingRequest {
             Some(value) => value.as_u64(),
         };
         let (offset, limit) = (count("offset", 0)?, count("limit", DEFAULT_LIMIT)?);
-        Some(Self { body, offset, limit, beside: Vec::new() })
+        // Where some of them can't be any they stay as they are: a node says so.
+        let ids = body.get("ids").and_then(Value::as_array);
+        let ids: Option<Arc<[String]>> = ids.and_then(|ids| ids.iter().map(canonical_id).collect());
+        if ids.is_some() {
+            body.shift_remove("ids");
+        }
+        Some(Self { body, ids, offset, limit, beside: Vec::new() })
     }
 
-    /// The client's ids; `None` for all documents.
-    pub(super) fn ids(&self) -> Option<Vec<String>> {
-        Some(self.body.get("ids")?.as_array()?.iter().filter_map(canonical_id).collect())
+    /// The client's ids; `None` for all documents, or if some can't be any.
+    pub(super) fn ids(&self) -> Option<&[String]> {
+        self.ids.as_deref()
+    }
+
+    /// The ids that each shard has to look for.
+    fn ids_by_shard(&self, entry: &IndexEntry) -> Option<BTreeMap<ShardId, Vec<&str>>> {
+        let mut shares: BTreeMap<ShardId, Vec<&str>> = BTreeMap::new();
+        for id in self.ids()? {
+            shares.entry(shard_of(id, entry.shards)).or_default().push(id);
+        }
+        Some(shares)
     }
 
     /// The client's offset and limit, as places in a list.
@@ -99,12 +120,13 @@ impl ListingRequest {
         }
     }
 
-    /// The request for one stretch of one shard.
-    fn to_shard(&self, entry: &IndexEntry, stretch: Stretch) -> NodeRequest {
+    /// The request for one stretch of one shard; `ids` are those of it.
+    fn to_shard(&self, entry: &IndexEntry, stretch: Stretch, ids: Option<&[&str]>) -> NodeRequest {
         let mut body = self.body.clone();
         self.add_fields(&mut body, std::iter::empty());
         body.insert("offset".to_owned(), json!(stretch.offset));
         body.insert("limit".to_owned(), json!(stretch.limit));
+        body.extend(ids.map(|ids| ("ids".to_owned(), json!(ids))));
         if let Some(shard) = marker::selection_filter([stretch.shard], entry.shards) {
             miroir_core::search::confine(&mut body, shard);
         }
@@ -160,7 +182,8 @@ async fn arranged_page(
 ) -> Result<Option<(Vec<Map<String, Value>>, u64)>, HttpError> {
     let (Some(book), Some(primary_key)) = (book, entry.primary_key.as_deref()) else { return Ok(None) };
     // Ids that can't be any: a node says so.
-    if request.body.contains_key("ids") && request.ids().is_none_or(|ids| ids.is_empty()) {
+    let names_none = request.ids().map_or(request.body.contains_key("ids"), <[String]>::is_empty);
+    if names_none {
         return Ok(None);
     }
     Arranged { cluster, view, entry, request, book, primary_key }.list().await
@@ -203,7 +226,7 @@ async fn count_shards(
         Some(ids) => {
             let mut shards: Vec<_> = ids.iter().map(|id| shard_of(id, entry.shards)).collect();
             if shards.is_empty() {
-                // Ids that can't be any: a node says so.
+                // Whatever else is wrong a node says.
                 shards.extend(entry.shards.shards().next());
             }
             shards.sort_unstable();
@@ -234,8 +257,10 @@ async fn fetch_all(
     request: &ListingRequest,
     stretches: &[Stretch],
 ) -> Result<Vec<Page>, HttpError> {
-    let pages: Vec<_> =
-        stretches.iter().map(|stretch| fetch(cluster, view, entry, request, *stretch)).collect();
+    let shares = request.ids_by_shard(entry);
+    let of_shard = |shard| shares.as_ref().map(|shares| shares.get(&shard).map_or(&[][..], Vec::as_slice));
+    let ask = |stretch: &Stretch| fetch(cluster, view, entry, request, (*stretch, of_shard(stretch.shard)));
+    let pages: Vec<_> = stretches.iter().map(ask).collect();
     stream::iter(pages).buffered(STRETCHES_AT_ONCE).try_collect().await
 }
 
@@ -244,9 +269,9 @@ async fn fetch(
     view: &View,
     entry: &IndexEntry,
     request: &ListingRequest,
-    stretch: Stretch,
+    (stretch, ids): (Stretch, Option<&[&str]>),
 ) -> Result<Page, HttpError> {
-    let request = request.to_shard(entry, stretch);
+    let request = request.to_shard(entry, stretch, ids);
     let (_, reply) = ask_replica(cluster, view, entry, stretch.shard, &request).await?;
     if reply.status != StatusCode::OK {
         return Err(HttpError::Node(scrub_reply(reply, entry)));

@@ -31,6 +31,11 @@ pub(super) async fn check_form(cluster: &Cluster, request: &MultiRequest) -> Res
 
 /// The error of a request that Miroir could not read.
 pub async fn explain_form(cluster: &Cluster, body: &Value) -> HttpError {
+    form_fault(cluster, body).await.unwrap_or_else(refused_by_miroir)
+}
+
+/// What a node says against the form of a request, whatever is in it.
+pub async fn form_fault(cluster: &Cluster, body: &Value) -> Option<HttpError> {
     let view = cluster.view.load();
     let mut body = body.clone();
     for query in body.get_mut("queries").and_then(Value::as_array_mut).into_iter().flatten() {
@@ -42,10 +47,7 @@ pub async fn explain_form(cluster: &Cluster, body: &Value) -> HttpError {
             }
         }
     }
-    match check_written(cluster, &view, &body).await {
-        Err(error) => error,
-        Ok(()) => refused_by_miroir(),
-    }
+    check_written(cluster, &view, &body).await.err()
 }
 
 async fn check_written(cluster: &Cluster, view: &View, body: &Value) -> Result<(), HttpError> {

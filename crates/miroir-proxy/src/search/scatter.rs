@@ -22,19 +22,26 @@ pub(super) async fn run_scatter(
     plan: (Vec<PartPlan>, Vec<ShardId>),
     plan_parts: impl Fn(Cover) -> Vec<PartPlan>,
 ) -> Result<Answers, HttpError> {
-    run_rounds(cluster, view, entry, plan, plan_parts, |part| {
-        send_part(cluster, &entry.physical, part).boxed()
-    })
-    .await
+    let send = |part| send_part(cluster, &entry.physical, part).boxed();
+    let mut answers = run_rounds(cluster, view, entry, plan, plan_parts, send).await?;
+    // Every node repeats the query, which can be long, and one is enough.
+    for answer in answers.replies.iter_mut().skip(1) {
+        answer.shift_remove("query");
+    }
+    Ok(answers)
 }
 
 async fn send_part(
     cluster: &Cluster,
     physical: &PhysicalUid,
-    part: PartPlan,
+    mut part: PartPlan,
 ) -> Result<Outcome<Map<String, Value>>, HttpError> {
     let Some(node) = cluster.membership.node(part.node()) else { return Ok(Outcome::Failed) };
     let body = serde_json::to_vec(&part.body).map_err(|error| HttpError::Unreadable(error.to_string()))?;
+    // They can be long, and are on their way.
+    for sent in ["q", "filter", "vector"] {
+        part.body.shift_remove(sent);
+    }
     let request =
         NodeRequest::post(["indexes", physical.as_str(), part.route.segment()]).json(body).unchecked();
     match cluster.read(node, request).await {

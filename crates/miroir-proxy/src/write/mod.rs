@@ -38,7 +38,6 @@ mod receive;
 mod request;
 mod retry;
 mod rollout;
-mod room;
 mod sequencer;
 mod shelf;
 mod start;
@@ -71,14 +70,13 @@ use self::arrivals::Arrivals;
 use self::committer::Event;
 use self::ledger::Ledger;
 use self::rebuild::Orders;
-use self::room::Room;
+use crate::room::{Place, Room};
 use crate::settings::Broadcasts;
 use crate::webhook::Ended;
 
 pub use config::WriteConfig;
 pub use error::{StartError, WriteError};
 pub use progress::NodeProgress;
-pub use room::Place;
 pub use start::start;
 
 /// Between looks at what the committer is to store.

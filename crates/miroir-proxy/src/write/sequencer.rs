@@ -26,9 +26,9 @@ use super::names::Names;
 use super::order::Sure;
 use super::prepared::Prepared;
 use super::retry::{Backoff, until_stored};
-use super::room::{Place, Room};
 use super::shelf::Shelf;
 use crate::cluster::{Membership, NodeRequest, ViewCell};
+use crate::room::{Place, Room};
 use crate::settings::Broadcasts;
 
 /// Entries that are decided, and stored, together at most.

@@ -23,17 +23,20 @@ use super::order::Sure;
 use super::prepared::Decided;
 use super::rebuild::{Orders, Rebuilder};
 use super::rollout::{LedgerTargets, Rollouts};
-use super::room::Room;
 use super::sequencer::Sequencer;
 use super::shelf::Shelf;
 use super::watched::run_watched;
 use super::{StartError, WriteConfig, Writer};
 use crate::cluster::{Membership, ViewCell};
+use crate::room::Room;
 use crate::settings::{Broadcasts, Drift, Job, Seen, Verifier};
 use crate::webhook::Courier;
 
 /// Messages between two parts of the write path before the faster one waits.
 const CHANNEL: usize = 1024;
+
+/// Bytes of payloads in memory as a whole: those that are being checked, and those that are being judged.
+const PAYLOAD_BYTES: usize = 128 << 20;
 
 /// Loads the catalog into the view and the in-sync flags into the membership, and begins the work in the background. It
 /// ends with the last clone of the writer.
@@ -120,7 +123,7 @@ impl Shared {
         let mut background = JoinSet::new();
         let ledger = Arc::new(Mutex::new(ledger));
         let entries = Arc::new(Shelf::new(Arc::clone(&self.store)));
-        let (room, arrivals) = (Room::new(), Arc::new(Arrivals::default()));
+        let (room, arrivals) = (Room::new(PAYLOAD_BYTES), Arc::new(Arrivals::default()));
         let (appended, ended) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let (told, courier) = Courier::new(Arc::clone(&self.store));
         background.spawn(run_watched("courier", courier.run()));

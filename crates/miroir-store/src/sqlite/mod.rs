@@ -3,6 +3,7 @@
 mod administer;
 mod arrivals;
 mod features;
+mod files;
 mod identity;
 mod keys;
 mod log;
@@ -34,6 +35,7 @@ use rusqlite::Connection;
 use serde_json::Value;
 use time::OffsetDateTime;
 
+pub use self::files::files_of;
 use self::readers::Readers;
 use self::rows::big;
 use self::writer::Writer;
@@ -63,6 +65,7 @@ impl SqliteStore {
     /// # Errors
     /// When the file can't be opened or written, was written by a newer Miroir, or another one has it open.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
+        files::keep_private(path)?;
         let lock = lock(path)?;
         let mut connection = Connection::open(path)?;
         connection.busy_timeout(BUSY)?;
@@ -294,9 +297,7 @@ impl Store for SqliteStore {
 fn lock(path: &Path) -> Result<File, StoreError> {
     let failed =
         |error: std::io::Error| StoreError::Engine(format!("can't lock `{}`: {error}", path.display()));
-    let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
-    let file = File::create(name).map_err(failed)?;
+    let file = files::create(&files::lock_of(path)).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: path.to_owned() }),

@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panic")]
 
+mod bodies;
+mod connections;
 mod filters;
 mod lying_nodes;
 mod paths;
 mod raw;
+mod templates;

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use nix::unistd::{AccessFlags, access};
@@ -43,10 +44,32 @@ fn or_here(folder: &Path) -> &Path {
     if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
 }
 
+/// The permissions of the store or of what stands beside it, if others than its owner have any.
+pub(super) fn open_to_others(path: &Path) -> Option<u32> {
+    miroir_store::files_of(path).iter().find_map(|file| {
+        let mode = file.metadata().ok()?.permissions().mode() & 0o777;
+        (mode & 0o077 != 0).then_some(mode)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::fs::write;
+
+    #[test]
+    fn a_store_that_others_can_read_is_found_by_any_of_its_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("miroir.sqlite");
+        assert_eq!(open_to_others(&path), None);
+        for file in miroir_store::files_of(&path) {
+            write(&file, "").unwrap();
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
+            assert_eq!(open_to_others(&path), Some(0o640), "{}", file.display());
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+            assert_eq!(open_to_others(&path), None);
+        }
+    }
 
     #[test]
     fn a_store_may_be_new_or_a_database_and_nothing_else() {
@@ -70,7 +93,7 @@ mod tests {
         let path = folder.path().join("miroir.sqlite");
         write(&path, "").unwrap();
         let set = |path: &Path, mode| {
-            std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+            std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
         };
         set(&path, 0o400);
         if access(&path, AccessFlags::W_OK).is_ok() {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Query, RawQuery, State};
+use bytes::Bytes;
 use miroir_core::error::ErrorCode;
 use miroir_core::ids::IndexUid;
 use miroir_core::search::listing_of_query;
@@ -23,6 +24,9 @@ use crate::http::path::IndexPath;
 use crate::http::reserved;
 use crate::read::{ListingRequest, list_documents};
 use crate::search::{Reach, read_uniformly};
+
+/// So many ids of a body are shown to a node that only looks at its form.
+const SHOWN_IDS: usize = 1000;
 
 /// A page of documents.
 #[derive(Debug, Serialize)]
@@ -77,9 +81,11 @@ pub(super) async fn by_body(
     State(app): State<App>,
     body: JsonBody,
 ) -> Result<Json<Page>, HttpError> {
-    let request = NodeRequest::post(["indexes", NOBODY, "documents", "fetch"]).json(body.bytes);
+    let JsonBody { bytes, mut value } = body;
+    let shown = with_few_ids(&mut value).unwrap_or(bytes);
+    let request = NodeRequest::post(["indexes", NOBODY, "documents", "fetch"]).json(shown);
     check_form(&app.cluster, request).await?;
-    let Value::Object(body) = body.value else {
+    let Value::Object(body) = value else {
         return Err(HttpError::new(ErrorCode::BadRequest, "The body is not an object."));
     };
     let asks_nobody = body.contains_key("useNetwork") && peers(&app).await?.reach(&body)? == Reach::Nobody;
@@ -89,6 +95,17 @@ pub(super) async fn by_body(
         page.total = 0;
     }
     Ok(Json(page))
+}
+
+/// The same body with few of its ids, if it has many: of which form each of them is is looked at later.
+fn with_few_ids(body: &mut Value) -> Option<Bytes> {
+    let Some(Value::Array(ids)) = body.get_mut("ids") else { return None };
+    let mut rest = ids.split_off(SHOWN_IDS.min(ids.len()));
+    let shown = (!rest.is_empty()).then(|| body.to_string().into());
+    if let Some(Value::Array(ids)) = body.get_mut("ids") {
+        ids.append(&mut rest);
+    }
+    shown
 }
 
 async fn list(app: &App, uid: &IndexUid, body: Map<String, Value>) -> Result<Json<Page>, HttpError> {

@@ -1,13 +1,14 @@
-//! `/render-template`: a node renders. Where a document of an index is the input, it is a node that holds its shard.
+//! `/render-template`: a node renders, and never a document of its own: that one has a marker, which a template can count, cut
+//! or change into what nobody would know for one. It gets the document as clients see it.
 
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::post;
-use miroir_core::document::marker::RESERVED_PREFIX;
-use miroir_core::hash::shard_of;
+use miroir_core::chat::DocumentTemplate;
 use miroir_core::ids::{IndexUid, ShardId};
-use serde_json::{Value, json};
+use miroir_core::view::{IndexEntry, View};
+use serde_json::{Map, Value, json};
 
 use super::features::{Feature, require};
 use crate::cluster::{NodeReply, NodeRequest};
@@ -18,6 +19,12 @@ use crate::http::dry_run::ask_any;
 use crate::http::error::{HttpError, pass_on};
 use crate::read::{ask_replica, get_document};
 use crate::search::scrub_reply;
+
+/// Fields of a document that templates don't see (Meilisearch 1.50).
+const UNSEEN: [&str; 3] = ["_vectors", "_geo", "_geojson"];
+
+/// How often a document is looked for that comes and goes.
+const MAX_TRIES: usize = 3;
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/render-template", post(render))
@@ -33,38 +40,91 @@ async fn render(
     require(&app, Feature::RenderRoute, as_sent.clone()).await?;
     let view = app.cluster.view.load();
     let mut asked = body.value;
-    let mut entry = None;
-    for part in ["template", "input"] {
+    let [mut template, mut input] = [None, None];
+    for (part, entry) in [("template", &mut template), ("input", &mut input)] {
         let Some(uid) = asked[part]["indexUid"].as_str().map(IndexUid::new) else { continue };
         settings.require(&uid)?;
         documents.require(&uid)?;
         // An index that is not there is left to the node, which says so.
         if let Some(found) = view.index(&uid) {
             asked[part]["indexUid"] = json!(found.physical);
-            entry = Some(found);
+            *entry = Some(found);
         }
     }
-    let Some(entry) = entry else {
+    let indexes = [template, input];
+    let Some(entry) = indexes.into_iter().flatten().next_back() else {
         let reply = ask_any(&app.cluster, as_sent).await;
         return Ok(pass_on(reply.ok_or_else(|| HttpError::ShardsUnavailable(vec![ShardId(0)]))?));
     };
-    let id = asked["input"]["id"].as_str().map(str::to_owned);
-    let shard = id.as_ref().map_or(ShardId(0), |id| shard_of(id, entry.shards));
-    let send = async |asked: &Value| {
-        let request = NodeRequest::post("/render-template").json(asked.to_string());
-        ask_replica(&app.cluster, &view, entry, shard, &request).await
+    let reply = match input.and_then(|input| Some((input, asked_document(&asked["input"])?))) {
+        Some((input, id)) => render_document(&app, &view, input, &id, asked).await?,
+        None => send(&app, &view, entry, &asked).await?,
     };
-    let (_, mut reply) = send(&asked).await?;
-    if let Some(id) = id.filter(|_| names_a_marker(&reply)) {
-        let document = get_document(&app.cluster, &view, entry, &id, "").await?;
-        asked["input"] = json!({ "kind": "inlineDocument", "inline": document });
-        (_, reply) = send(&asked).await?;
-    }
-    Ok(pass_on(scrub_reply(reply, entry)))
+    Ok(pass_on(indexes.into_iter().flatten().fold(reply, |reply, entry| scrub_reply(reply, entry))))
 }
 
-/// A template that goes through all fields of the node's document meets its marker too.
-fn names_a_marker(reply: &NodeReply) -> bool {
-    reply.status.is_success()
-        && reply.body.windows(RESERVED_PREFIX.len()).any(|at| at == RESERVED_PREFIX.as_bytes())
+/// The id of the document that is to be rendered, if it is one of an index. Nodes refuse what is said of it besides.
+fn asked_document(input: &Value) -> Option<String> {
+    let is_of_index = input["kind"] == "indexDocument" && input["inline"].is_null();
+    input["id"].as_str().filter(|_| is_of_index).map(str::to_owned)
+}
+
+async fn render_document(
+    app: &App,
+    view: &View,
+    entry: &IndexEntry,
+    id: &str,
+    asked: Value,
+) -> Result<NodeReply, HttpError> {
+    for _ in 0..MAX_TRIES {
+        match get_document(&app.cluster, view, entry, id, "").await {
+            Ok(mut document) => {
+                document.retain(|name, _| !UNSEEN.contains(&name.as_str()));
+                let reply = send(app, view, entry, &inline(asked, &document)).await?;
+                return with_searchable_fields(reply, entry, &document);
+            }
+            // That there is none is said in other words here, by a node that must not render it if it came just now.
+            Err(HttpError::Node(_) | HttpError::Refused(_)) => {
+                let reply = send(app, view, entry, &asked).await?;
+                if !reply.status.is_success() {
+                    return Ok(reply);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Err(HttpError::Unreadable(format!("node(s) disagree on whether document `{id}` exists")))
+}
+
+/// The same request with the document in place of its id.
+fn inline(mut asked: Value, document: &Map<String, Value>) -> Value {
+    if let Some(input) = asked["input"].as_object_mut() {
+        input.retain(|name, _| !["id", "indexUid"].contains(&name.as_str()));
+        input.insert("kind".to_owned(), json!("inlineDocument"));
+        input.insert("inline".to_owned(), json!(document));
+    }
+    asked
+}
+
+async fn send(app: &App, view: &View, entry: &IndexEntry, asked: &Value) -> Result<NodeReply, HttpError> {
+    let request = NodeRequest::post("/render-template").json(asked.to_string());
+    Ok(ask_replica(&app.cluster, view, entry, ShardId(0), &request).await?.1)
+}
+
+/// A node does not know which fields of a document that comes with the request are searchable, and takes all of them for it.
+/// Where a template can ask for that, it is rendered here.
+fn with_searchable_fields(
+    reply: NodeReply,
+    entry: &IndexEntry,
+    document: &Map<String, Value>,
+) -> Result<NodeReply, HttpError> {
+    let Ok(Value::Object(mut answer)) = serde_json::from_slice(&reply.body) else { return Ok(reply) };
+    let all_are = entry.settings.list("searchableAttributes").is_none_or(|list| list.contains(&"*"));
+    let text = answer.get("template").and_then(Value::as_str).filter(|text| text.contains("fields"));
+    let Some(text) = text.filter(|_| !all_are && reply.status.is_success()) else { return Ok(reply) };
+    let rendered = DocumentTemplate::new(text, &entry.settings)
+        .and_then(|template| template.render("", document))
+        .map_err(|fault| HttpError::Unreadable(format!("a template that a node renders: {fault}")))?;
+    answer.insert("rendered".to_owned(), json!(rendered));
+    Ok(NodeReply { body: Value::Object(answer).to_string().into(), ..reply })
 }

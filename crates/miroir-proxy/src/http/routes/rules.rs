@@ -20,10 +20,11 @@ use super::features::{Feature, require};
 use super::page::Window;
 use crate::cluster::{NodePath, NodeReply, NodeRequest};
 use crate::http::App;
+use crate::http::arrival;
 use crate::http::auth::{
     Authorized, DynamicSearchRulesDelete, DynamicSearchRulesGet, DynamicSearchRulesUpdate,
 };
-use crate::http::body::{self, JsonBody};
+use crate::http::body::JsonBody;
 use crate::http::dry_run::{NOBODY, ask_any};
 use crate::http::error::HttpError;
 use crate::http::path::check_uid;
@@ -237,7 +238,7 @@ async fn put_to_node(
     if let Some(content_type) = parts.headers.get(CONTENT_TYPE) {
         asked = asked.header(CONTENT_TYPE, content_type.clone());
     }
-    asked.body = body::read(body, app.max_body_bytes).await?;
+    asked.body = arrival::read_bytes(app, &parts, body).await?;
     Ok(asked)
 }
 

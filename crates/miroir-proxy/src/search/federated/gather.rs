@@ -1,7 +1,6 @@
 //! Asking the nodes of one index, all at once, and others for the shards of those that do not answer.
 
-use futures_util::FutureExt;
-use futures_util::future::try_join_all;
+use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use miroir_core::cover::CoverPart;
 use miroir_core::error::ErrorCode;
 use miroir_core::search::{IndexPlan, read_reply};
@@ -16,6 +15,9 @@ use crate::search::rounds::{Gathered, Outcome, run_rounds};
 
 /// Asks a node as one server of a network asks another: each hit then says by what it compares.
 const AS_SERVER: HeaderName = HeaderName::from_static("meili-proxy-search");
+
+/// So many requests of one search are made to a node at once: there can be one for each query.
+const REQUESTS_AT_ONCE: usize = 32;
 
 /// The answers for one index: for each node the answers to all of its requests.
 pub(super) type Answers = Gathered<Vec<Map<String, Value>>>;
@@ -48,7 +50,8 @@ async fn ask_part(
 ) -> Result<Outcome<Vec<Map<String, Value>>>, HttpError> {
     let Some(node) = cluster.membership.node(&part.node) else { return Ok(Outcome::Failed) };
     let requests = plan.bodies(&part).into_iter().map(|body| ask(cluster, node, body.to_string()));
-    match try_join_all(requests).await {
+    let requests: Vec<_> = requests.collect();
+    match stream::iter(requests).buffered(REQUESTS_AT_ONCE).try_collect().await {
         Ok(replies) => Ok(Outcome::Answered(replies)),
         Err(NoReply::Refused(reply)) => Ok(Outcome::Refused(reply)),
         Err(NoReply::Failed) => Ok(Outcome::Failed),

@@ -1,6 +1,6 @@
 //! One index of a federated search: its queries' hits in one list, its total, its facets.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
@@ -42,13 +42,16 @@ impl<'a> Searched<'a> {
         parts: Vec<Vec<Map<String, Value>>>,
     ) -> Self {
         let mut lists: Lists = plan.queries.iter().map(|_| Vec::new()).collect();
+        let queries =
+            plan.queries.iter().enumerate().map(|(query, plan)| (plan.ordinal as u64, query)).collect();
         let mut counts = Vec::new();
         for part in parts {
             let last = part.len().saturating_sub(1);
             for (request, mut reply) in part.into_iter().enumerate() {
                 let only_counts = plan.counts_apart && request == last;
                 if !only_counts {
-                    split_by_query(plan, &mut reply, &mut lists);
+                    let group = plan.groups.get(request).map_or(&[][..], Vec::as_slice);
+                    split_by_query(&queries, group, &mut reply, &mut lists);
                 }
                 if only_counts || !plan.counts_apart {
                     counts.push(as_single(plan, &mut reply));
@@ -165,18 +168,24 @@ impl<'a> Searched<'a> {
     }
 }
 
-/// Takes the hits out of a node's answer and gives each query its own.
-fn split_by_query(plan: &IndexPlan, reply: &mut Map<String, Value>, lists: &mut Lists) {
-    let mut hits: Vec<Vec<Value>> = plan.queries.iter().map(|_| Vec::new()).collect();
+/// Takes the hits out of a node's answer and gives each query of its group its own. There can be as many groups as queries,
+/// so nothing here goes through all of either.
+fn split_by_query(
+    queries: &HashMap<u64, usize>,
+    group: &[usize],
+    reply: &mut Map<String, Value>,
+    lists: &mut Lists,
+) {
+    let mut hits: BTreeMap<usize, Vec<Value>> = group.iter().map(|&query| (query, Vec::new())).collect();
     let Some(Value::Array(all)) = reply.shift_remove("hits") else { return };
     for hit in all {
         let ordinal = hit[FEDERATION]["queriesPosition"].as_u64();
-        let query = plan.queries.iter().position(|query| Some(query.ordinal as u64) == ordinal);
-        if let Some(query) = query {
-            hits[query].push(hit);
+        let query = ordinal.and_then(|ordinal| queries.get(&ordinal));
+        if let Some(hits) = query.and_then(|query| hits.get_mut(query)) {
+            hits.push(hit);
         }
     }
-    for (query, hits) in hits.into_iter().enumerate() {
+    for (query, hits) in hits {
         let mut list = Map::from_iter([("hits".to_owned(), Value::Array(hits))]);
         lists[query].push(read_federated_hits(&mut list));
     }

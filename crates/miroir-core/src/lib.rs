@@ -13,6 +13,7 @@ pub mod ids;
 pub mod keys;
 pub mod network;
 pub mod placement;
+pub mod relation;
 pub mod rules;
 pub mod search;
 pub mod secret;

@@ -12,6 +12,7 @@ mod misnamed;
 mod path;
 mod plain_path;
 mod poison;
+mod relations;
 mod reserved;
 mod routes;
 mod spool;
@@ -39,6 +40,7 @@ pub(crate) use auth::{Authorized, Bearer, ChatCompletions, Search};
 pub use edge::{list_methods, refuse_methods};
 pub use error::HttpError;
 pub use plain_path::with_plain_path;
+pub(crate) use relations::answer_conditions;
 pub(crate) use reserved::check_search as check_reserved;
 pub(crate) use routes::existing;
 

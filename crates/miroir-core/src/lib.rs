@@ -14,6 +14,7 @@ pub mod json;
 pub mod keys;
 pub mod network;
 pub mod placement;
+pub mod relation;
 pub mod rules;
 pub mod search;
 pub mod secret;

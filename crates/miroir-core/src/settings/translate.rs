@@ -7,12 +7,14 @@
 //!   attribute may be asked for (a displayed `n` does not cover `n.x`). Requests name what the client may see;
 //! - more values per facet, since a node's first hundred are not the cluster's.
 //!
-//! The last three matter only where an answer is merged from several nodes.
+//! The last three matter only where an answer is merged from several nodes. Relations to other indexes (`foreignKeys`) stay
+//! with Miroir, which follows them itself.
 
 use serde_json::{Map, Value, json};
 
 use super::ClientSettings;
 use crate::document::marker;
+use crate::relation;
 
 /// What the translation depends on besides the settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +47,7 @@ pub fn node_settings(
     context: NodeContext<'_>,
 ) -> Map<String, Value> {
     let mut settings = patch.clone();
+    settings.shift_remove(relation::SETTING);
     settings.insert("filterableAttributes".to_owned(), filterable(client));
     if context.scattered {
         settings.insert("rankingRules".to_owned(), ranking_rules(client, context.primary_key));

@@ -6,12 +6,16 @@ use serde_json::{Map, Value, json};
 
 use super::{ClientSettings, translate};
 use crate::document::marker;
+use crate::relation;
 
 /// Takes out of a node's read-back what [`super::node_settings`] put in. Everything else, defaults and their order
 /// included, stays as the node says it.
 pub fn client_view(mut node: Map<String, Value>, client: &ClientSettings) -> Map<String, Value> {
     if let Some(Value::Array(rules)) = node.get_mut("filterableAttributes") {
         rules.retain(|rule| rule["attributePatterns"] != json!([marker::PATTERN]));
+    }
+    if let Some(relations) = node.get_mut(relation::SETTING) {
+        *relations = client.get(relation::SETTING).cloned().unwrap_or_else(|| json!([]));
     }
     if let Some(displayed) = node.get_mut("displayedAttributes") {
         *displayed = displayed_by(client);

@@ -15,7 +15,7 @@ use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value, json};
 
 use crate::cluster::Cluster;
-use crate::http::{App, Bearer, HttpError, Search, check_reserved, existing};
+use crate::http::{App, Bearer, HttpError, Search, answer_conditions, check_reserved, existing};
 use crate::read::{ListingRequest, list_documents};
 use crate::search::{Original, explain, read_uniformly, run_search};
 
@@ -51,6 +51,7 @@ async fn search(app: &App, caller: &Bearer, arguments: &SearchArguments) -> Resu
     let parameters = entry.settings.get("chat").map(|chat| &chat["searchParameters"]);
     let mut body = arguments.body(parameters);
     caller.authorize::<Search>(app, &uid)?.confine(&uid, &mut body)?;
+    answer_conditions(app, &view, entry, &mut body).await?;
     let original = Original::search(&body);
     let Ok(request) = SearchRequest::parse(body) else {
         return Err(explain(&app.cluster, entry, &original).await);

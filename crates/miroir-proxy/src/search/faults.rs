@@ -197,7 +197,7 @@ fn with_message(reply: NodeReply, change: impl FnOnce(&str) -> String) -> NodeRe
 }
 
 /// Says in which query an error lies, if a query is at fault.
-pub(super) fn inside(position: usize, error: HttpError) -> HttpError {
+pub fn inside(position: usize, error: HttpError) -> HttpError {
     let place = |message: &str| {
         // A node that was asked one query alone calls it the first.
         let message = message.strip_prefix("Inside `.queries[0]`: ").unwrap_or(message);

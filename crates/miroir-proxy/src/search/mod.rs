@@ -37,7 +37,7 @@ pub use self::asking::Asking;
 use self::explain::explain_refusal;
 pub use self::explain::{Original, Said, explain, scrub_reply};
 pub use self::facet_search::run_facet_search;
-pub use self::faults::{explain_access_fault, explain_form, explain_network_fault, form_fault};
+pub use self::faults::{explain_access_fault, explain_form, explain_network_fault, form_fault, inside};
 pub use self::federated::run_federated;
 pub use self::network::{Peers, Reach, feature_missing};
 pub use self::networked::{find_nothing, run_reaching};

@@ -17,6 +17,7 @@ use crate::http::auth::{Authorized, Search};
 use crate::http::body::JsonBody;
 use crate::http::dry_run::{NOBODY, check_form};
 use crate::http::error::HttpError;
+use crate::http::relations::answer_conditions;
 use crate::search::{Original, Said};
 
 /// A request as it came, and as a body.
@@ -58,6 +59,14 @@ impl Asked {
         };
         Ok(Self { body: Ok(body), original })
     }
+
+    /// The same, with ids in the place of conditions on other indexes' documents.
+    pub(super) async fn related(self, app: &App, view: &View, entry: &IndexEntry) -> Result<Self, HttpError> {
+        let Self { body: Ok(mut body), original } = self else { return Ok(self) };
+        let changed = answer_conditions(app, view, entry, &mut body).await?;
+        let original = if changed { original.confined(&body) } else { original };
+        Ok(Self { body: Ok(body), original })
+    }
 }
 
 /// The index that is asked. Meilisearch reads a request before it looks for its index, so that the form of a request for
@@ -75,12 +84,9 @@ pub(super) async fn asked_index<'a>(
     found
 }
 
-/// The filter that the caller's token imposes on what can be found in this index.
-pub(super) fn imposed_filter(
-    caller: &Authorized<Search>,
-    uid: &IndexUid,
-) -> Result<Option<Value>, HttpError> {
+/// A search of nothing but what the caller's token imposes on this index.
+pub(super) fn imposed(caller: &Authorized<Search>, uid: &IndexUid) -> Result<Map<String, Value>, HttpError> {
     let mut nothing = Map::new();
     caller.confine(uid, &mut nothing)?;
-    Ok(nothing.shift_remove("filter"))
+    Ok(nothing)
 }

@@ -20,6 +20,7 @@ use crate::http::dry_run::{NOBODY, check_form};
 use crate::http::error::HttpError;
 use crate::http::path::{IndexPath, check_uid};
 use crate::http::poison::check_deletion_filter;
+use crate::http::relations::refuse_conditions;
 use crate::http::reserved;
 use crate::http::spool::{self, Checked};
 use crate::read::get_document;
@@ -258,6 +259,7 @@ async fn delete_by_filter(
     let index = check_uid(&uid)?;
     let filter = selection.get("filter").cloned().unwrap_or(Value::Null);
     check_deletion_filter(&app.cluster, &filter).await?;
+    refuse_conditions(&app, None, &filter).await?;
     reserved::check_selection(&selection)?;
     delete(&app, index, Deletion::ByFilter(filter), query).await
 }

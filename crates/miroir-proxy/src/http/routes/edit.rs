@@ -17,6 +17,7 @@ use crate::http::body::JsonBody;
 use crate::http::dry_run::{ANY_INDEX, NOBODY, ask_any, check_form};
 use crate::http::error::HttpError;
 use crate::http::path::check_uid;
+use crate::http::relations::refuse_conditions;
 use crate::http::reserved;
 use crate::write::NewWrite;
 
@@ -45,6 +46,7 @@ async fn edit(
         ));
     }
     reserved::check_edition(&body.value)?;
+    refuse_conditions(&app, Some(&index), &body.value["filter"]).await?;
     let function = body.value["function"].as_str().unwrap_or_default().to_owned();
     check_end(&function).map_err(|error| HttpError::new(ErrorCode::MiroirNotSupported, error.to_string()))?;
     let mutation = Mutation::EditDocuments { filter: given("filter"), context, function };

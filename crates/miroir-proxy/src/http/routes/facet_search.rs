@@ -36,6 +36,7 @@ async fn by_body(
     let asked = Asked::by_body("facet-search", body).confined(&caller, &uid)?;
     let view = app.cluster.view.load();
     let entry = asked_index(&app, &view, &uid, &asked.original).await?;
+    let asked = asked.related(&app, &view, entry).await?;
     let Ok(mut request) = asked.body.and_then(FacetSearchRequest::parse) else {
         return Err(explain(&app.cluster, entry, &asked.original).await);
     };

@@ -21,6 +21,7 @@ use crate::http::body::JsonBody;
 use crate::http::dry_run::{NO_INDEX, NOBODY, ask_any, check_form};
 use crate::http::error::HttpError;
 use crate::http::path::IndexPath;
+use crate::http::relations::answer_conditions;
 use crate::http::reserved;
 use crate::read::{ListingRequest, list_documents};
 use crate::search::{Reach, read_uniformly};
@@ -108,11 +109,12 @@ fn with_few_ids(body: &mut Value) -> Option<Bytes> {
     shown
 }
 
-async fn list(app: &App, uid: &IndexUid, body: Map<String, Value>) -> Result<Json<Page>, HttpError> {
+async fn list(app: &App, uid: &IndexUid, mut body: Map<String, Value>) -> Result<Json<Page>, HttpError> {
     let view = app.cluster.view.load();
-    if let Err(missing) = existing(&view, uid) {
-        return Err(wrong_sort(app, body).await.unwrap_or(missing));
-    }
+    let entry = match existing(&view, uid) {
+        Ok(entry) => entry,
+        Err(missing) => return Err(wrong_sort(app, body).await.unwrap_or(missing)),
+    };
     reserved::check_selection(&body)?;
     // Nodes get the filter as one of several, and would speak of it as of an element of a list.
     if let Some(filter) = body.get("filter")
@@ -120,6 +122,7 @@ async fn list(app: &App, uid: &IndexUid, body: Map<String, Value>) -> Result<Jso
     {
         return Err(wrong_filter(filter));
     }
+    answer_conditions(app, &view, entry, &mut body).await?;
     let request = ListingRequest::parse(body).ok_or_else(|| {
         HttpError::new(ErrorCode::BadRequest, "`offset` and `limit` must be positive integers.")
     })?;

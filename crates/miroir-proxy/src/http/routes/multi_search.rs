@@ -16,9 +16,9 @@ use crate::http::auth::{Authorized, Search};
 use crate::http::body::JsonBody;
 use crate::http::error::HttpError;
 use crate::http::headers::{SettingsFloor, about, wants_metadata};
-use crate::http::reserved;
+use crate::http::{relations, reserved};
 use crate::search::{
-    Asking, Peers, Reach, explain_access_fault, explain_form, explain_network_fault, find_nothing,
+    Asking, Peers, Reach, explain_access_fault, explain_form, explain_network_fault, find_nothing, inside,
     read_uniformly, run_federated, run_several,
 };
 
@@ -45,22 +45,54 @@ async fn search(
     let peers = peers(&app).await?;
     check_network(&app, &peers, &request).await?;
     let asks_nobody = ask_network(&peers, &mut request)?;
+    answer_all_conditions(&app, &view, &mut request).await?;
     let asking = Asking::new(wants_metadata(&headers));
     let indexes = request.queries.iter().map(|query| query.index.clone());
     let (app, request, peers) = (&app, &request, &peers);
     let ask = |view: Arc<View>| async move {
-        match &request.federation {
-            Some(federation) => {
-                run_federated(&app.cluster, &view, request, federation, asking, peers.server()).await
-            }
-            None => run_several(&app.cluster, &view, request, asking, peers).await,
-        }
+        let cluster = &app.cluster;
+        let Some(federation) = &request.federation else {
+            let mut answer = run_several(cluster, &view, request, asking, peers).await?;
+            fill_all(app, &view, request, &mut answer.body).await?;
+            return Ok(answer);
+        };
+        let mut answer = run_federated(cluster, &view, request, federation, asking, peers.server()).await?;
+        relations::fill_federated(app, &view, &mut answer.body).await?;
+        Ok(answer)
     };
     let (mut answer, note) = read_uniformly(&app.cluster, &view, indexes, floor, ask).await?;
     if asks_nobody {
         find_nothing(&mut answer.body);
     }
     Ok((about(&answer.shortfall, note), Json(answer.body)))
+}
+
+/// Answers every query's conditions on other indexes' documents.
+async fn answer_all_conditions(app: &App, view: &View, request: &mut MultiRequest) -> Result<(), HttpError> {
+    let alone = request.federation.is_none();
+    for (position, query) in request.queries.iter_mut().enumerate() {
+        let Some(entry) = view.index(&query.index) else { continue };
+        let answered = relations::answer_conditions(app, view, entry, &mut query.body).await;
+        answered.map_err(|error| if alone { inside(position, error) } else { error })?;
+    }
+    Ok(())
+}
+
+/// Fills the hits of every answer.
+async fn fill_all(
+    app: &App,
+    view: &View,
+    request: &MultiRequest,
+    body: &mut Map<String, Value>,
+) -> Result<(), HttpError> {
+    let answers = body.get_mut("results").and_then(Value::as_array_mut).into_iter().flatten();
+    for (position, (query, answer)) in request.queries.iter().zip(answers).enumerate() {
+        if let (Some(entry), Value::Object(answer)) = (view.index(&query.index), answer) {
+            let filled = relations::fill(app, view, entry, answer).await;
+            filled.map_err(|error| inside(position, error))?;
+        }
+    }
+    Ok(())
 }
 
 /// Confines one query to what the caller may find in its index.

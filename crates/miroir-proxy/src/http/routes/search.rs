@@ -20,6 +20,7 @@ use crate::http::body::JsonBody;
 use crate::http::error::HttpError;
 use crate::http::headers::{SettingsFloor, about, wants_metadata};
 use crate::http::path::IndexPath;
+use crate::http::relations;
 use crate::http::reserved;
 use crate::search::{Asking, explain, read_uniformly, run_reaching};
 
@@ -63,6 +64,7 @@ async fn answer(
 ) -> Result<Found, HttpError> {
     let view = app.cluster.view.load();
     let entry = asked_index(app, &view, uid, &asked.original).await?;
+    let asked = asked.related(app, &view, entry).await?;
     let original = &asked.original;
     let Ok(mut request) = asked.body.and_then(SearchRequest::parse) else {
         return Err(explain(&app.cluster, entry, original).await);
@@ -72,7 +74,9 @@ async fn answer(
     let (request, original, reach) = (&request, &original, &reach);
     let ask = |view: Arc<View>| async move {
         let entry = existing(&view, uid)?;
-        run_reaching((&app.cluster, &view), entry, request, original, asking, reach).await
+        let mut answer = run_reaching((&app.cluster, &view), entry, request, original, asking, reach).await?;
+        relations::fill(app, &view, entry, &mut answer.body).await?;
+        Ok(answer)
     };
     let (answer, note) = read_uniformly(&app.cluster, &view, [uid.clone()], floor, ask).await?;
     Ok((about(&answer.shortfall, note), Json(answer.body)))

@@ -11,7 +11,7 @@ use miroir_core::search::{SimilarRequest, similar_of_query};
 use miroir_core::view::View;
 use serde_json::{Map, Value};
 
-use super::asked::{Asked, asked_index, imposed_filter};
+use super::asked::{Asked, asked_index, imposed};
 use super::existing;
 use crate::http::App;
 use crate::http::auth::{Authorized, Search};
@@ -19,6 +19,7 @@ use crate::http::body::JsonBody;
 use crate::http::error::HttpError;
 use crate::http::headers::{SettingsFloor, about};
 use crate::http::path::IndexPath;
+use crate::http::relations::answer_conditions;
 use crate::http::reserved;
 use crate::search::{explain, read_uniformly, run_similar};
 
@@ -59,11 +60,14 @@ async fn answer(
     let asked = asked.confined(caller, uid)?;
     let view = app.cluster.view.load();
     let entry = asked_index(app, &view, uid, &asked.original).await?;
+    let asked = asked.related(app, &view, entry).await?;
     let Ok(mut request) = asked.body.and_then(SimilarRequest::parse) else {
         return Err(explain(&app.cluster, entry, &asked.original).await);
     };
     reserved::check_similar(&request.body)?;
-    request.visible = imposed_filter(caller, uid)?;
+    let mut imposed = imposed(caller, uid)?;
+    answer_conditions(app, &view, entry, &mut imposed).await?;
+    request.visible = imposed.shift_remove("filter");
     let (request, original) = (&request, &asked.original);
     let ask = |view: Arc<View>| async move {
         run_similar(&app.cluster, &view, existing(&view, uid)?, request, original).await

@@ -6,6 +6,7 @@
 use miroir_core::document::marker;
 use miroir_core::error::{ErrorCode, ResponseError};
 use miroir_core::ids::{NodeId, ShardId, TaskUid};
+use miroir_core::relation;
 use miroir_core::search::confine;
 use miroir_core::task::{DEFAULT_PAYLOAD_SIZE, Export, ExportedIndexes, LogEntry, TaskStatus};
 use miroir_core::view::IndexEntry;
@@ -31,9 +32,17 @@ impl Errands {
         let remote = Remote::new(export);
         let limit = export.payload_size.unwrap_or(DEFAULT_PAYLOAD_SIZE);
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let features = self.store.features().await;
+        let features =
+            features.map_err(|error| ResponseError::new(ErrorCode::Internal, error.to_string()))?;
+        let related = features.get(relation::SETTING) == Some(&true);
         let mut sent = Map::new();
         for index in self.view.load().indexes.values() {
             let Some(choice) = export.choice(index.uid.as_str()) else { continue };
+            if let Some(fault) = choice.filter.as_ref().filter(|_| related).and_then(relation::unsupported) {
+                let message = format!("Index `{}`: {fault}", index.uid);
+                return Err(ResponseError::new(ErrorCode::InvalidDocumentFilter, message));
+            }
             let transfer = Transfer { errands: self, task: entry.uid, remote: &remote, index, choice, limit };
             transfer.prepare().await?;
             let count = transfer.send_documents().await?;

@@ -20,16 +20,13 @@ use time::OffsetDateTime;
 
 pub(super) use self::names::name_on_nodes;
 pub(super) use self::obstacle::Obstacle;
+use self::patience::{NodeState, is_awaited};
 use self::rollout::Rollout;
 pub(super) use self::rollout::{RolloutNews, is_rollout};
 use self::share::Share;
 pub(super) use self::touched::Touched;
 use super::prepared::Decided;
 use super::progress::NodeProgress;
-
-/// A node that is behind by at most so many tasks is waited for again. Otherwise, under steady writes, it would always
-/// be one task behind.
-const NEARLY_CAUGHT_UP: usize = 16;
 
 /// A decided task that some node still works on.
 #[derive(Debug)]
@@ -81,19 +78,6 @@ impl End {
     }
 }
 
-#[derive(Debug)]
-struct NodeState {
-    sync: SyncState,
-    /// What the last outcome said.
-    told: SyncState,
-    /// Ended tasks of which it still owes its share.
-    behind: usize,
-    /// It takes no writes, for a reason of its own.
-    refuses: bool,
-    /// When it was last seen to work on something.
-    sign: Option<Instant>,
-}
-
 /// What became true at once, and has to be stored and told.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
@@ -141,10 +125,7 @@ impl Ledger {
             rules,
             open: BTreeMap::new(),
             queues: BTreeMap::new(),
-            nodes: nodes
-                .into_iter()
-                .map(|(id, sync)| (id, NodeState { sync, told: sync, behind: 0, refuses: false, sign: None }))
-                .collect(),
+            nodes: nodes.into_iter().map(|(id, sync)| (id, NodeState::new(sync))).collect(),
             late: BTreeSet::new(),
             rollouts: BTreeSet::new(),
             unread: Vec::new(),
@@ -289,6 +270,7 @@ impl Ledger {
     /// Ends all tasks that can end, and finds out which nodes are behind and which have caught up.
     pub(super) fn settle(&mut self, now: &Now<'_>) -> Outcome {
         let mut outcome = Outcome::default();
+        self.collect_late_shares(now, &mut outcome.commit);
         let indexes: Vec<IndexUid> = self.queues.keys().cloned().collect();
         for index in indexes {
             while let Some(task) = self.queues.get(&index).and_then(|queue| queue.first().copied()) {
@@ -299,10 +281,6 @@ impl Ledger {
             if self.queues.get(&index).is_some_and(BTreeSet::is_empty) {
                 self.queues.remove(&index);
             }
-        }
-        self.collect_late_shares(&mut outcome.commit);
-        for state in self.nodes.values_mut().filter(|state| state.behind == 0) {
-            state.sync = state.sync.next(SyncEvent::CaughtUp);
         }
         for (id, state) in self.nodes.iter_mut().filter(|(_, state)| state.sync != state.told) {
             state.told = state.sync;
@@ -440,13 +418,13 @@ impl Ledger {
 
     /// Shares of ended tasks that were done meanwhile. A node that fails what has succeeded is damaged, and so is one that
     /// does what has failed.
-    fn collect_late_shares(&mut self, commit: &mut Commit) {
+    fn collect_late_shares(&mut self, now: &Now<'_>, commit: &mut Commit) {
         for task in std::mem::take(&mut self.late) {
             let Some(open) = self.open.get_mut(&task) else { continue };
             let Stage::Settled { end } = open.stage else { continue };
             for (node, share) in open.shares.extract_if(.., |_, share| share.is_done()) {
                 let Some(state) = self.nodes.get_mut(&node) else { continue };
-                state.behind = state.behind.saturating_sub(1);
+                state.pay();
                 if end.is_contradicted_by(&share) {
                     state.sync = state.sync.next(SyncEvent::FailedAlone);
                 }
@@ -455,18 +433,10 @@ impl Ledger {
                 self.forget(task, commit);
             }
         }
+        for state in self.nodes.values_mut() {
+            state.look(now);
+        }
     }
-}
-
-/// Whether a node that answers, and takes writes, is not too far behind to be waited for.
-fn is_awaited(nodes: &BTreeMap<NodeId, NodeState>, node: &NodeId, now: &Now<'_>) -> bool {
-    let Some(state) = nodes.get(node) else { return false };
-    let counts = match state.sync {
-        SyncState::InSync => true,
-        SyncState::Behind => state.behind <= NEARLY_CAUGHT_UP,
-        SyncState::Damaged => false,
-    };
-    counts && !state.refuses && (now.is_reachable)(node)
 }
 
 /// What is true after a task: as decided, or as it turned out.
@@ -484,6 +454,7 @@ fn effects<'a>(work: &'a Decided, folded: Option<&Folded>) -> impl Iterator<Item
 
 mod names;
 mod obstacle;
+mod patience;
 mod rebuilt;
 mod rollout;
 mod share;

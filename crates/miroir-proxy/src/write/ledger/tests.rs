@@ -12,6 +12,7 @@ use serde_json::{Map, json};
 
 use super::*;
 
+mod patience;
 mod rebuild;
 mod waves;
 
@@ -232,24 +233,6 @@ fn a_slow_node_is_waited_for_only_so_long() {
     assert!(bench.ended().is_empty());
     bench.instant += MAX_LAG;
     assert_eq!(bench.settle().commit.nodes, [(b(), SyncState::Behind)]);
-}
-
-#[test]
-fn a_node_that_nearly_caught_up_is_waited_for_again() {
-    let mut bench = Bench::new();
-    bench.away.borrow_mut().insert(b());
-    bench.add(0, "x");
-    bench.note(&a(), 0, done());
-    assert_eq!(bench.ended(), [0]);
-    bench.away.borrow_mut().clear();
-    bench.add(1, "x");
-    bench.note(&a(), 1, done());
-    assert!(bench.ended().is_empty());
-    bench.note(&b(), 0, done());
-    bench.note(&b(), 1, done());
-    let outcome = bench.settle();
-    assert_eq!(outcome.ended.len(), 1);
-    assert_eq!(outcome.commit.nodes, [(b(), SyncState::InSync)]);
 }
 
 #[test]

@@ -1,0 +1,98 @@
+//! How long tasks wait for nodes.
+//!
+//! A node that is in sync is waited for as long as it may lag, counted from when others had done the task. The first task
+//! that ends without it is the last one that waited: whoever owes something is not waited for. But under steady writes such a
+//! node would always be one task behind. So when it does something of what it owes, and owes little, tasks wait for it for a
+//! moment that is the same one for all of them, and do so again only after a pause that is many times as long. Each moment
+//! that was too short makes the next one longer, for nodes that keep up with the writes and are slow with each.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use miroir_core::ids::NodeId;
+use miroir_core::task::{SyncEvent, SyncState};
+
+use super::Now;
+
+/// A node that is behind by more tasks is not about to catch up.
+const NEARLY_CAUGHT_UP: usize = 16;
+
+/// The first moment in which tasks wait for a node that nearly caught up.
+const FIRST_MOMENT: Duration = Duration::from_millis(500);
+
+/// How many times as long as a moment the pause after it is: all waiting together takes no more than a twentieth of the time.
+const PAUSE: u32 = 20;
+
+/// What is known of a node.
+#[derive(Debug)]
+pub(super) struct NodeState {
+    pub(super) sync: SyncState,
+    /// What the last outcome said.
+    pub(super) told: SyncState,
+    /// Ended tasks of which it still owes its share.
+    pub(super) behind: usize,
+    /// It takes no writes, for a reason of its own.
+    pub(super) refuses: bool,
+    /// When it was last seen to work on something.
+    pub(super) sign: Option<Instant>,
+    /// It did something of what it owes, since the last look.
+    moved: bool,
+    moment: Option<Moment>,
+}
+
+/// When tasks wait for a node that is behind.
+#[derive(Debug, Clone, Copy)]
+struct Moment {
+    /// Until then.
+    until: Instant,
+    /// Not again before.
+    next: Instant,
+    length: Duration,
+}
+
+impl NodeState {
+    pub(super) fn new(sync: SyncState) -> Self {
+        Self { sync, told: sync, behind: 0, refuses: false, sign: None, moved: false, moment: None }
+    }
+
+    /// It did its share of a task that had ended without it.
+    pub(super) fn pay(&mut self) {
+        self.behind = self.behind.saturating_sub(1);
+        self.moved = true;
+    }
+
+    /// It has caught up if it owes nothing; else tasks may wait for it from now on.
+    pub(super) fn look(&mut self, now: &Now<'_>) {
+        if self.behind == 0 {
+            self.sync = self.sync.next(SyncEvent::CaughtUp);
+        }
+        let moved = std::mem::take(&mut self.moved);
+        if self.sync == SyncState::InSync {
+            self.moment = None;
+        } else if moved && self.behind <= NEARLY_CAUGHT_UP {
+            let length = match self.moment {
+                Some(moment) if now.instant < moment.next => return,
+                Some(moment) => moment.length * 2,
+                None => FIRST_MOMENT,
+            };
+            let length = length.min(now.max_lag);
+            let until = now.instant + length;
+            self.moment = Some(Moment { until, next: until + length * PAUSE, length });
+        }
+    }
+
+    fn counts(&self, now: Instant) -> bool {
+        match self.sync {
+            SyncState::InSync => true,
+            SyncState::Behind => self.moment.is_some_and(|moment| now < moment.until),
+            SyncState::Damaged => false,
+        }
+    }
+}
+
+/// Whether tasks wait for the node now: it answers, takes writes, and has everything, or will in a moment.
+pub(super) fn is_awaited(nodes: &BTreeMap<NodeId, NodeState>, node: &NodeId, now: &Now<'_>) -> bool {
+    nodes
+        .get(node)
+        .is_some_and(|state| state.counts(now.instant) && !state.refuses && (now.is_reachable)(node))
+}

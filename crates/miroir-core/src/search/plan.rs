@@ -25,7 +25,7 @@ pub struct SearchPlan {
     pub physical: PhysicalUid,
     /// Who is asked what; together they search every shard once, but for the missing ones.
     pub parts: Vec<PartPlan>,
-    /// Shards that no readable node holds.
+    /// Shards of which no node that may be asked has a copy.
     pub missing: Vec<ShardId>,
     /// How the answers become one.
     pub merge: MergePlan,
@@ -152,7 +152,7 @@ impl FacetOrder {
 /// Decides a search against one view.
 pub fn plan_search(request: &SearchRequest, entry: &IndexEntry, view: &View) -> SearchPlan {
     let seed = cover_seed(&request.without_window());
-    let cover = crate::cover::plan_cover(&entry.placement, view.readable_for(entry), seed);
+    let cover = crate::cover::plan_cover(&entry.placement, &view.readable_for(entry), seed);
     plan_with_cover(request, entry, &view.rules, cover)
 }
 

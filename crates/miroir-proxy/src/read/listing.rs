@@ -7,14 +7,14 @@ use miroir_core::document::{canonical_id, marker};
 use miroir_core::hash::shard_of;
 use miroir_core::ids::ShardId;
 use miroir_core::search::{order_documents, select_listed, sort_criteria};
-use miroir_core::view::{IndexEntry, View};
+use miroir_core::view::IndexEntry;
 use serde_json::{Map, Value, json};
 
 use super::arranged::Arranged;
 use super::counts::count_by_markers;
 use super::window::{Stretch, plan_stretches};
-use super::{ask_replica, object};
-use crate::cluster::{Cluster, NodeRequest};
+use super::{Reader, ask_replica, object};
+use crate::cluster::NodeRequest;
 use crate::http::HttpError;
 use crate::search::scrub_reply;
 
@@ -89,20 +89,18 @@ pub struct Listing {
 
 /// Lists documents: sorted as asked, else in their order of arrival if there is a book of it, else shard by shard.
 pub async fn list_documents(
-    cluster: &Cluster,
-    view: &View,
-    entry: &IndexEntry,
+    of: &Reader<'_>,
     request: &ListingRequest,
     book: Option<&ArrivalBook>,
 ) -> Result<Listing, HttpError> {
-    let (results, total) = if let Some(arranged) = arranged_page(cluster, view, entry, request, book).await? {
+    let (results, total) = if let Some(arranged) = arranged_page(of, request, book).await? {
         arranged
     } else if request.is_sorted() {
-        sorted_page(cluster, view, entry, request).await?
+        sorted_page(of, request).await?
     } else {
-        let counts = count_shards(cluster, view, entry, request).await?;
+        let counts = count_shards(of, request).await?;
         let stretches = plan_stretches(&counts, request.offset, request.limit);
-        let pages = fetch_all(cluster, view, entry, request, &stretches).await?;
+        let pages = fetch_all(of, request, &stretches).await?;
         let documents = pages.into_iter().flat_map(|page| page.documents).collect();
         (documents, counts.iter().map(|(_, count)| count).sum())
     };
@@ -112,18 +110,16 @@ pub async fn list_documents(
 
 /// A page in the order of the book, if that can be.
 async fn arranged_page(
-    cluster: &Cluster,
-    view: &View,
-    entry: &IndexEntry,
+    of: &Reader<'_>,
     request: &ListingRequest,
     book: Option<&ArrivalBook>,
 ) -> Result<Option<(Vec<Map<String, Value>>, u64)>, HttpError> {
-    let (Some(book), Some(primary_key)) = (book, entry.primary_key.as_deref()) else { return Ok(None) };
+    let (Some(book), Some(primary_key)) = (book, of.entry.primary_key.as_deref()) else { return Ok(None) };
     // Ids that can't be any: a node says so.
     if request.body.contains_key("ids") && request.ids().is_none_or(|ids| ids.is_empty()) {
         return Ok(None);
     }
-    Arranged { cluster, view, entry, request, book, primary_key }.list().await
+    Arranged { of, request, book, primary_key }.list().await
 }
 
 fn without_markers(mut document: Map<String, Value>) -> Value {
@@ -133,17 +129,15 @@ fn without_markers(mut document: Map<String, Value>) -> Value {
 
 /// The first documents of every shard, merged. Its cost grows with the offset, as sorting does on one server.
 async fn sorted_page(
-    cluster: &Cluster,
-    view: &View,
-    entry: &IndexEntry,
+    of: &Reader<'_>,
     request: &ListingRequest,
 ) -> Result<(Vec<Map<String, Value>>, u64), HttpError> {
     let wanted = request.offset.saturating_add(request.limit);
     let mut request = request.clone();
     let fields = request.body.shift_remove("fields");
     let stretches: Vec<_> =
-        entry.shards.shards().map(|shard| Stretch { shard, offset: 0, limit: wanted }).collect();
-    let pages = fetch_all(cluster, view, entry, &request, &stretches).await?;
+        of.entry.shards.shards().map(|shard| Stretch { shard, offset: 0, limit: wanted }).collect();
+    let pages = fetch_all(of, &request, &stretches).await?;
     let total = pages.iter().map(|page| page.total).sum();
     let criteria = sort_criteria(&request.body);
     let merged = order_documents(&criteria, pages.into_iter().map(|page| page.documents).collect());
@@ -154,19 +148,14 @@ async fn sorted_page(
 }
 
 /// How many matching documents each shard has.
-async fn count_shards(
-    cluster: &Cluster,
-    view: &View,
-    entry: &IndexEntry,
-    request: &ListingRequest,
-) -> Result<Vec<(ShardId, u64)>, HttpError> {
+async fn count_shards(of: &Reader<'_>, request: &ListingRequest) -> Result<Vec<(ShardId, u64)>, HttpError> {
     let unfiltered = request.body.get("filter").is_none_or(Value::is_null);
     let shards: Vec<ShardId> = match request.ids() {
         Some(ids) => {
-            let mut shards: Vec<_> = ids.iter().map(|id| shard_of(id, entry.shards)).collect();
+            let mut shards: Vec<_> = ids.iter().map(|id| shard_of(id, of.entry.shards)).collect();
             if shards.is_empty() {
                 // Ids that can't be any: a node says so.
-                shards.extend(entry.shards.shards().next());
+                shards.extend(of.entry.shards.shards().next());
             }
             shards.sort_unstable();
             shards.dedup();
@@ -174,12 +163,12 @@ async fn count_shards(
         }
         // A request that is wrong must fail even where the markers' counts would do.
         None if unfiltered && !request.body.contains_key("ids") => {
-            return count_by_markers(cluster, view, entry).await;
+            return count_by_markers(of).await;
         }
-        None => entry.shards.shards().collect(),
+        None => of.entry.shards.shards().collect(),
     };
     let nothing: Vec<_> = shards.iter().map(|&shard| Stretch { shard, offset: 0, limit: 0 }).collect();
-    let pages = fetch_all(cluster, view, entry, request, &nothing).await?;
+    let pages = fetch_all(of, request, &nothing).await?;
     Ok(shards.into_iter().zip(pages.into_iter().map(|page| page.total)).collect())
 }
 
@@ -190,28 +179,19 @@ struct Page {
 }
 
 async fn fetch_all(
-    cluster: &Cluster,
-    view: &View,
-    entry: &IndexEntry,
+    of: &Reader<'_>,
     request: &ListingRequest,
     stretches: &[Stretch],
 ) -> Result<Vec<Page>, HttpError> {
-    let pages: Vec<_> =
-        stretches.iter().map(|stretch| fetch(cluster, view, entry, request, *stretch)).collect();
+    let pages: Vec<_> = stretches.iter().map(|stretch| fetch(of, request, *stretch)).collect();
     stream::iter(pages).buffered(STRETCHES_AT_ONCE).try_collect().await
 }
 
-async fn fetch(
-    cluster: &Cluster,
-    view: &View,
-    entry: &IndexEntry,
-    request: &ListingRequest,
-    stretch: Stretch,
-) -> Result<Page, HttpError> {
-    let request = request.to_shard(entry, stretch);
-    let (_, reply) = ask_replica(cluster, view, entry, stretch.shard, &request).await?;
+async fn fetch(of: &Reader<'_>, request: &ListingRequest, stretch: Stretch) -> Result<Page, HttpError> {
+    let request = request.to_shard(of.entry, stretch);
+    let (_, reply) = ask_replica(of, stretch.shard, &request).await?;
     if reply.status != StatusCode::OK {
-        return Err(HttpError::Node(scrub_reply(reply, entry)));
+        return Err(HttpError::Node(scrub_reply(reply, of.entry)));
     }
     let mut page = object(&reply)?;
     let total = page.get("total").and_then(Value::as_u64).unwrap_or(0);

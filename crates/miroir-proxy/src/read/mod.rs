@@ -8,6 +8,7 @@ mod fields;
 mod fixture;
 mod listing;
 mod one;
+mod reader;
 mod settings;
 mod stats;
 mod window;
@@ -21,6 +22,7 @@ pub(crate) use ask::ask_replica;
 pub use fields::list_fields;
 pub use listing::{ListingRequest, list_documents};
 pub use one::get_document;
+pub use reader::Reader;
 pub use settings::{read_setting, read_settings};
 pub use stats::{InternalSizes, index_stats, instance_stats};
 

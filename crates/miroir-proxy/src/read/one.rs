@@ -5,11 +5,10 @@ use miroir_core::document::{is_valid_id, marker};
 use miroir_core::error::ErrorCode;
 use miroir_core::hash::shard_of;
 use miroir_core::ids::ShardId;
-use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value};
 
-use super::{ask_replica, object};
-use crate::cluster::{Cluster, NodePath, NodeRequest};
+use super::{Reader, ask_replica, object};
+use crate::cluster::{NodePath, NodeRequest};
 use crate::http::HttpError;
 use crate::search::scrub_reply;
 
@@ -18,16 +17,15 @@ const NO_ID: &str = "miroir-has-no-such-document";
 
 /// `id` is decoded, `query` as it stood in the client's address. No node is asked for what can't be the id of a document.
 pub async fn get_document(
-    cluster: &Cluster,
-    view: &View,
-    entry: &IndexEntry,
+    of: &Reader<'_>,
     id: &str,
     query: &str,
 ) -> Result<Map<String, Value>, HttpError> {
+    let entry = of.entry;
     let (asked, shard) = if is_valid_id(id) { (id, shard_of(id, entry.shards)) } else { (NO_ID, ShardId(0)) };
     let path = NodePath::from(["indexes", entry.physical.as_str(), "documents", asked]).with_query(query);
     let request = NodeRequest::get(path);
-    let (_, reply) = ask_replica(cluster, view, entry, shard, &request).await?;
+    let (_, reply) = ask_replica(of, shard, &request).await?;
     if reply.status == StatusCode::NOT_FOUND || (reply.status == StatusCode::OK && asked != id) {
         let message = format!("Document `{id}` not found.");
         return Err(HttpError::new(ErrorCode::DocumentNotFound, message));

@@ -7,7 +7,7 @@ use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value};
 
 use super::scatter::run_scatter;
-use super::{Answer, Original, Searched, Shortfall, accept, note_time};
+use super::{Answer, Original, Searched, accept, note_time};
 use crate::cluster::Cluster;
 use crate::http::HttpError;
 
@@ -32,5 +32,5 @@ pub async fn run_facet_search(
     let began = Instant::now();
     let mut body = merge_facet_search(&plan.merge, gathered.replies);
     note_time(&mut body, began, searched);
-    Ok(Answer { body, shortfall: Shortfall { missing: gathered.missing, cut_off: false } })
+    Ok(Answer { body, shortfall: gathered.shortfall })
 }

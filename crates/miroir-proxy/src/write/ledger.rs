@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, ShardId, TaskUid};
 use miroir_core::rules::RuleBook;
 use miroir_core::task::{
-    Effect, Folded, LogEntry, NodeReport, Op, OpResult, SyncEvent, SyncState, TaskStatus, Verdict,
-    apply_effect, details_at_end, details_at_start, fold, ops_for, touched_shards,
+    Behind, Effect, Folded, Lack, LogEntry, NodeReport, Op, OpResult, SyncEvent, SyncState, TaskStatus,
+    Verdict, apply_effect, details_at_end, details_at_start, fold, ops_for, touched_shards,
 };
 use miroir_core::view::IndexEntry;
 use miroir_store::{CatalogChange, Commit, Relabelling, Settled};
@@ -25,6 +25,7 @@ use self::rollout::Rollout;
 pub(super) use self::rollout::{RolloutNews, is_rollout};
 use self::share::Share;
 pub(super) use self::touched::Touched;
+pub use self::waiting::{ShareState, TaskOnNode, WaitReason};
 use super::prepared::Decided;
 use super::progress::NodeProgress;
 
@@ -32,6 +33,8 @@ use super::progress::NodeProgress;
 #[derive(Debug)]
 struct Open {
     index: IndexUid,
+    /// Its name on the nodes that have a share.
+    physical: PhysicalUid,
     /// When the write was accepted.
     since: OffsetDateTime,
     shares: BTreeMap<NodeId, Share>,
@@ -84,6 +87,8 @@ pub(super) struct Outcome {
     pub(super) commit: Commit,
     /// Ended tasks, in order.
     pub(super) ended: Vec<(TaskUid, TaskStatus)>,
+    /// What nodes lack, if that changed.
+    pub(super) behind: Option<Behind>,
 }
 
 /// What is known of the outside when tasks are settled.
@@ -177,13 +182,22 @@ impl Ledger {
 
     /// How far each node is.
     pub(super) fn progress(&self) -> BTreeMap<NodeId, NodeProgress> {
-        let begin = |state: &NodeState| NodeProgress { sync: state.sync, entries: 0, oldest: None };
+        let begin = |state: &NodeState| NodeProgress {
+            sync: state.sync,
+            entries: 0,
+            oldest: None,
+            quiet_since: None,
+        };
         let mut progress: BTreeMap<NodeId, NodeProgress> =
             self.nodes.iter().map(|(id, state)| (id.clone(), begin(state))).collect();
         for open in self.open.values() {
-            for (node, _) in open.shares.iter().filter(|(_, share)| !share.is_done()) {
+            for (node, share) in open.shares.iter().filter(|(_, share)| !share.is_done()) {
                 if let Some(progress) = progress.get_mut(node) {
                     progress.entries += 1;
+                    let last_end = self.nodes.get(node).and_then(|state| state.last_end);
+                    let quiet_since = last_end.map_or(share.since, |last_end| last_end.max(share.since));
+                    progress.quiet_since =
+                        Some(progress.quiet_since.map_or(quiet_since, |since| since.min(quiet_since)));
                     progress.oldest =
                         Some(progress.oldest.map_or(open.since, |oldest| oldest.min(open.since)));
                 }
@@ -214,13 +228,21 @@ impl Ledger {
                     results: vec![None; ops.len()],
                     forgiven: ops.iter().map(Op::error_when_repeated).collect(),
                     shards: held.unwrap_or_default(),
+                    lack: ops.iter().map(Op::lack).max().unwrap_or(Lack::Documents),
+                    since: OffsetDateTime::now_utc(),
                     unverified: rollout.is_some(),
                 },
             );
         }
         let index = work.entry.index_uid.clone();
+        let target = work.decision.target.as_ref();
+        let physical = target.map_or_else(|| PhysicalUid::new(index.as_str()), |it| it.physical.clone());
         let stage = if let Some(status) = ended {
-            self.owe(shares.keys());
+            for (node, share) in &shares {
+                if let Some(state) = self.nodes.get_mut(node) {
+                    state.owe(&physical, share.lack);
+                }
+            }
             Stage::Settled { end: End::of(status, &work.decision.verdict) }
         } else {
             self.queues.entry(index.clone()).or_default().insert(uid);
@@ -230,7 +252,8 @@ impl Ledger {
         if rollout.is_some() {
             self.rollouts.insert(uid);
         }
-        self.open.insert(uid, Open { index, since: work.entry.enqueued_at, shares, stage, rollout });
+        self.open
+            .insert(uid, Open { index, physical, since: work.entry.enqueued_at, shares, stage, rollout });
     }
 
     /// Notes whether a node takes writes.
@@ -247,18 +270,26 @@ impl Ledger {
         }
     }
 
-    fn owe<'a>(&mut self, nodes: impl Iterator<Item = &'a NodeId>) {
-        for node in nodes {
-            if let Some(state) = self.nodes.get_mut(node) {
-                state.behind += 1;
+    /// What nodes lack of what has ended.
+    pub(super) fn behind(&self) -> Behind {
+        let mut behind = Behind::default();
+        for (node, state) in &self.nodes {
+            for (index, lack) in state.lacks() {
+                behind.insert(index, node, lack);
             }
         }
+        behind
     }
 
     /// Notes how a request ended. Ends of requests that nobody waits for are not news.
     pub(super) fn note(&mut self, node: &NodeId, task: TaskUid, op: usize, result: OpResult) {
+        let now = OffsetDateTime::now_utc();
+        if let Some(state) = self.nodes.get_mut(node) {
+            state.last_end = Some(now);
+        }
         let Some(open) = self.open.get_mut(&task) else { return };
         let Some(share) = open.shares.get_mut(node) else { return };
+        share.since = now;
         if let Some(slot) = share.results.get_mut(op) {
             *slot = Some(result);
         }
@@ -285,6 +316,11 @@ impl Ledger {
         for (id, state) in self.nodes.iter_mut().filter(|(_, state)| state.sync != state.told) {
             state.told = state.sync;
             outcome.commit.nodes.push((id.clone(), state.sync));
+        }
+        // All of them: each look is one.
+        let news = self.nodes.values_mut().map(|state| std::mem::take(&mut state.is_news));
+        if news.fold(false, |any, is_news| any | is_news) {
+            outcome.behind = Some(self.behind());
         }
         outcome
     }
@@ -399,9 +435,9 @@ impl Ledger {
         let Some(open) = self.open.get_mut(&task) else { return };
         open.stage = Stage::Settled { end };
         open.shares.retain(|_, share| !share.is_done());
-        for node in open.shares.keys() {
+        for (node, share) in &open.shares {
             if let Some(state) = self.nodes.get_mut(node) {
-                state.behind += 1;
+                state.owe(&open.physical, share.lack);
                 state.sync = state.sync.next(SyncEvent::LeftBehind);
             }
         }
@@ -424,7 +460,7 @@ impl Ledger {
             let Stage::Settled { end } = open.stage else { continue };
             for (node, share) in open.shares.extract_if(.., |_, share| share.is_done()) {
                 let Some(state) = self.nodes.get_mut(&node) else { continue };
-                state.pay();
+                state.pay(&open.physical, share.lack);
                 if end.is_contradicted_by(&share) {
                     state.sync = state.sync.next(SyncEvent::FailedAlone);
                 }
@@ -461,3 +497,4 @@ mod share;
 #[cfg(test)]
 mod tests;
 mod touched;
+mod waiting;

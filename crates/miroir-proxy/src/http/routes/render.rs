@@ -16,7 +16,7 @@ use crate::http::auth::{Authorized, DocumentsGet, SettingsGet};
 use crate::http::body::JsonBody;
 use crate::http::dry_run::ask_any;
 use crate::http::error::{HttpError, pass_on};
-use crate::read::{ask_replica, get_document};
+use crate::read::{Reader, ask_replica, get_document};
 use crate::search::scrub_reply;
 
 pub(super) fn routes() -> Router<App> {
@@ -50,13 +50,14 @@ async fn render(
     };
     let id = asked["input"]["id"].as_str().map(str::to_owned);
     let shard = id.as_ref().map_or(ShardId(0), |id| shard_of(id, entry.shards));
+    let reader = Reader::new(&app.cluster, &view, entry);
     let send = async |asked: &Value| {
         let request = NodeRequest::post("/render-template").json(asked.to_string());
-        ask_replica(&app.cluster, &view, entry, shard, &request).await
+        ask_replica(&reader, shard, &request).await
     };
     let (_, mut reply) = send(&asked).await?;
     if let Some(id) = id.filter(|_| names_a_marker(&reply)) {
-        let document = get_document(&app.cluster, &view, entry, &id, "").await?;
+        let document = get_document(&reader, &id, "").await?;
         asked["input"] = json!({ "kind": "inlineDocument", "inline": document });
         (_, reply) = send(&asked).await?;
     }

@@ -9,8 +9,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use miroir_core::ids::NodeId;
-use miroir_core::task::{SyncEvent, SyncState};
+use miroir_core::ids::{NodeId, PhysicalUid};
+use miroir_core::task::{Lack, SyncEvent, SyncState};
+use time::OffsetDateTime;
 
 use super::Now;
 
@@ -29,15 +30,33 @@ pub(super) struct NodeState {
     pub(super) sync: SyncState,
     /// What the last outcome said.
     pub(super) told: SyncState,
-    /// Ended tasks of which it still owes its share.
-    pub(super) behind: usize,
+    /// Of each index, the ended tasks of which it still owes its share.
+    owed: BTreeMap<PhysicalUid, Owed>,
+    /// Indexes have come to these, or gone, since the last look.
+    pub(super) is_news: bool,
     /// It takes no writes, for a reason of its own.
     pub(super) refuses: bool,
     /// When it was last seen to work on something.
     pub(super) sign: Option<Instant>,
+    /// When something last ended on it.
+    pub(super) last_end: Option<OffsetDateTime>,
     /// It did something of what it owes, since the last look.
     moved: bool,
     moment: Option<Moment>,
+}
+
+/// Ended tasks about one index.
+#[derive(Debug, Clone, Copy, Default)]
+struct Owed {
+    tasks: usize,
+    /// Those of them without which the index has another form.
+    of_form: usize,
+}
+
+impl Owed {
+    fn lack(self) -> Lack {
+        if self.of_form > 0 { Lack::Form } else { Lack::Documents }
+    }
 }
 
 /// When tasks wait for a node that is behind.
@@ -52,24 +71,74 @@ struct Moment {
 
 impl NodeState {
     pub(super) fn new(sync: SyncState) -> Self {
-        Self { sync, told: sync, behind: 0, refuses: false, sign: None, moved: false, moment: None }
+        Self {
+            sync,
+            told: sync,
+            owed: BTreeMap::new(),
+            is_news: true,
+            refuses: false,
+            sign: None,
+            last_end: None,
+            moved: false,
+            moment: None,
+        }
     }
 
-    /// It did its share of a task that had ended without it.
-    pub(super) fn pay(&mut self) {
-        self.behind = self.behind.saturating_sub(1);
+    /// A task about the index ended without it.
+    pub(super) fn owe(&mut self, index: &PhysicalUid, lack: Lack) {
+        let before = self.lack_of(index);
+        let owed = self.owed.entry(index.clone()).or_default();
+        owed.tasks += 1;
+        owed.of_form += usize::from(lack == Lack::Form);
+        self.is_news |= before != self.lack_of(index);
+    }
+
+    /// It does not owe its share of such a task any more.
+    pub(super) fn forgive(&mut self, index: &PhysicalUid, lack: Lack) {
+        let before = self.lack_of(index);
+        let Some(owed) = self.owed.get_mut(index) else { return };
+        owed.tasks = owed.tasks.saturating_sub(1);
+        owed.of_form = owed.of_form.saturating_sub(usize::from(lack == Lack::Form));
+        if owed.tasks == 0 {
+            self.owed.remove(index);
+        }
+        self.is_news |= before != self.lack_of(index);
+    }
+
+    /// It did its share of such a task.
+    pub(super) fn pay(&mut self, index: &PhysicalUid, lack: Lack) {
+        self.forgive(index, lack);
         self.moved = true;
+    }
+
+    /// It owes nothing, as far as is known yet.
+    pub(super) fn forgive_all(&mut self) {
+        self.owed.clear();
+        self.is_news = true;
+    }
+
+    fn lack_of(&self, index: &PhysicalUid) -> Option<Lack> {
+        self.owed.get(index).map(|owed| owed.lack())
+    }
+
+    /// What it lacks of each index of which it lacks anything.
+    pub(super) fn lacks(&self) -> impl Iterator<Item = (&PhysicalUid, Lack)> {
+        self.owed.iter().map(|(index, owed)| (index, owed.lack()))
+    }
+
+    fn behind(&self) -> usize {
+        self.owed.values().map(|owed| owed.tasks).sum()
     }
 
     /// It has caught up if it owes nothing; else tasks may wait for it from now on.
     pub(super) fn look(&mut self, now: &Now<'_>) {
-        if self.behind == 0 {
+        if self.owed.is_empty() {
             self.sync = self.sync.next(SyncEvent::CaughtUp);
         }
         let moved = std::mem::take(&mut self.moved);
         if self.sync == SyncState::InSync {
             self.moment = None;
-        } else if moved && self.behind <= NEARLY_CAUGHT_UP {
+        } else if moved && self.behind() <= NEARLY_CAUGHT_UP {
             let length = match self.moment {
                 Some(moment) if now.instant < moment.next => return,
                 Some(moment) => moment.length * 2,
@@ -79,6 +148,11 @@ impl NodeState {
             let until = now.instant + length;
             self.moment = Some(Moment { until, next: until + length * PAUSE, length });
         }
+    }
+
+    /// Until when tasks wait for it although it is behind.
+    pub(super) fn moment_until(&self) -> Option<Instant> {
+        self.moment.map(|moment| moment.until)
     }
 
     fn counts(&self, now: Instant) -> bool {

@@ -5,15 +5,17 @@ use miroir_core::error::{ErrorCode, ResponseError};
 use miroir_core::ids::{GroupId, PhysicalUid, ShardCount};
 use miroir_core::placement::ReplicationFactor;
 use miroir_core::task::{
-    Circumstances, MissingIndex, Mutation, NewIndexRules, SettingsOrigin, ShardRules, judge,
+    Circumstances, Deletion, MissingIndex, Mutation, NewIndexRules, SettingsOrigin, ShardRules, judge,
 };
 use miroir_store::{Accepted, NodeTask, Rebuilt};
 use serde_json::{Map, json};
 
 use super::*;
 
+mod behind;
 mod patience;
 mod rebuild;
+mod waiting;
 mod waves;
 
 const MAX_LAG: Duration = Duration::from_secs(5);

@@ -1,5 +1,5 @@
 //! What wakes a node's health check before its time: a request that failed, or somebody who wants to know how the node is
-//! now.
+//! now. And the health check's word that the node is back, for those who would try again later.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -10,6 +10,7 @@ use tokio::sync::{Notify, oneshot};
 pub(super) struct Alarm {
     failed: Notify,
     wanted: Notify,
+    returned: Notify,
     waiting: Mutex<Vec<oneshot::Sender<()>>>,
 }
 
@@ -22,6 +23,16 @@ impl Alarm {
     /// Waits until a request failed, since this was last waited for.
     pub(super) async fn raised(&self) {
         self.failed.notified().await;
+    }
+
+    /// The node answers again.
+    pub(super) fn note_return(&self) {
+        self.returned.notify_waiters();
+    }
+
+    /// Waits until the node answers again after it did not.
+    pub(super) async fn returned(&self) {
+        self.returned.notified().await;
     }
 
     /// Waits until somebody wants to know how the node is.

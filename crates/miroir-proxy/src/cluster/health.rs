@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use miroir_core::ids::NodeId;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::identity::{Due, Identities, Unusable, read_version};
@@ -66,7 +65,7 @@ pub async fn check_health_once(
             let (node, address) = (node.id(), node.address());
             tracing::warn!(%node, address, %reason, "node can't be used at the start; it is asked again and again");
         }
-        announce(membership, node.id(), &check);
+        announce(membership, node, &check);
     });
     futures_util::future::join_all(checks).await;
 }
@@ -103,7 +102,7 @@ async fn watch(node: &Node, membership: &Membership, identities: Option<&Identit
         loop {
             let check = look(node, membership, identities, policy.timeout).await;
             if streak.next(check.is_ok(), policy).is_some() {
-                announce(membership, node.id(), &check);
+                announce(membership, node, &check);
                 break;
             }
             if check.is_ok() {
@@ -208,16 +207,18 @@ async fn identify(node: &Node, membership: &Membership, identities: &Identities)
     }
 }
 
-fn announce(membership: &Membership, node: &NodeId, check: &Result<(), String>) {
+fn announce(membership: &Membership, node: &Node, check: &Result<(), String>) {
+    let id = node.id();
     match check {
         Ok(()) => {
-            if membership.note_reached(node) {
-                tracing::info!(%node, "node answers");
+            if membership.note_reached(id) {
+                tracing::info!(node = %id, "node answers");
+                node.alarm().note_return();
             }
         }
         Err(reason) => {
-            if membership.note_unreachable(node) {
-                tracing::warn!(%node, %reason, "node can't be used; its shards are read from other replicas");
+            if membership.note_unreachable(id) {
+                tracing::warn!(node = %id, %reason, "node can't be used; its shards are read from other replicas");
             }
         }
     }
@@ -225,6 +226,7 @@ fn announce(membership: &Membership, node: &NodeId, check: &Result<(), String>) 
 
 #[cfg(test)]
 mod tests {
+    use miroir_core::ids::NodeId;
     use miroir_core::task::SyncState;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
@@ -264,8 +266,8 @@ mod tests {
         let view = Arc::new(ViewCell::default());
         let membership = Arc::new(Membership::new(vec![node.clone()], SyncState::InSync, view));
         let policy = HealthPolicy { interval: Duration::from_hours(1), ..POLICY };
-        check_health_once(&membership, &policy).await;
-        tokio::spawn(run_health_checks(Arc::clone(&membership), policy));
+        check_health_once(&membership, None, &policy).await;
+        tokio::spawn(run_health_checks(Arc::clone(&membership), None, policy));
         membership.look_now(Duration::from_secs(5)).await;
         assert!(membership.standing(node.id()).unwrap().reachable);
         (node, membership, server)

@@ -275,6 +275,11 @@ impl Node {
         &self.alarm
     }
 
+    /// Waits until the node answers again after it did not.
+    pub async fn returned(&self) {
+        self.alarm.returned().await;
+    }
+
     /// Sends one request and reads the whole answer within `deadline`. Dropping the future gives the request up; the
     /// node may still act on it. Nothing is sent to a node that is not used. Without an answer the node is looked at.
     pub async fn send(&self, request: NodeRequest, deadline: Duration) -> Result<NodeReply, NodeError> {

@@ -20,6 +20,7 @@ use time::OffsetDateTime;
 
 pub(super) use self::names::name_on_nodes;
 pub(super) use self::obstacle::Obstacle;
+use self::open::{End, Open, Stage};
 use self::patience::{NodeState, is_awaited};
 use self::rollout::Rollout;
 pub(super) use self::rollout::{RolloutNews, is_rollout};
@@ -29,57 +30,8 @@ pub use self::waiting::{ShareState, TaskOnNode, WaitReason};
 use super::prepared::Decided;
 use super::progress::NodeProgress;
 
-/// A decided task that some node still works on.
-#[derive(Debug)]
-struct Open {
-    index: IndexUid,
-    /// Its name on the nodes that have a share.
-    physical: PhysicalUid,
-    /// When the write was accepted.
-    since: OffsetDateTime,
-    shares: BTreeMap<NodeId, Share>,
-    stage: Stage,
-    /// There if it changes settings.
-    rollout: Option<Rollout>,
-}
-
-#[derive(Debug)]
-enum Stage {
-    /// The task is open. `covered_since` is when each shard had first been done by some node.
-    Unsettled { work: Arc<Decided>, touched: BTreeSet<ShardId>, covered_since: Option<Instant> },
-    /// The task has ended; the remaining shares are of nodes that are behind.
-    Settled { end: End },
-}
-
-/// What an ended task says of nodes that come to it later.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    /// It succeeded: so must they.
-    Done,
-    /// It was refused before any node heard of it, as a whole or but for its index: they may do what they get.
-    Judged,
-    /// It failed on the nodes that came first: so must they.
-    FailedOnNodes,
-}
-
-impl End {
-    fn of(status: TaskStatus, verdict: &Verdict) -> Self {
-        match (status, verdict) {
-            (TaskStatus::Succeeded, _) => Self::Done,
-            (_, Verdict::Refused(_)) => Self::Judged,
-            (_, Verdict::Accepted) => Self::FailedOnNodes,
-        }
-    }
-
-    fn is_contradicted_by(self, share: &Share) -> bool {
-        match self {
-            Self::Done => share.has_failed(),
-            Self::Judged => false,
-            // Whether it did the same parts as the others is not known any more.
-            Self::FailedOnNodes => !share.has_failed() || share.results.len() > 1,
-        }
-    }
-}
+/// How much a task that took long counts at the next one.
+const PACE_FADES: (u32, u32) = (4, 5);
 
 /// What became true at once, and has to be stored and told.
 #[derive(Debug, Default)]
@@ -109,6 +61,8 @@ pub(super) struct Ledger {
     /// Unsettled tasks of each index.
     queues: BTreeMap<IndexUid, BTreeSet<TaskUid>>,
     nodes: BTreeMap<NodeId, NodeState>,
+    /// How long tasks take, from when they are the first of their index.
+    pace: Duration,
     /// Ended tasks of which a node has done its share since.
     late: BTreeSet<TaskUid>,
     /// Changes of settings that are open.
@@ -131,6 +85,7 @@ impl Ledger {
             open: BTreeMap::new(),
             queues: BTreeMap::new(),
             nodes: nodes.into_iter().map(|(id, sync)| (id, NodeState::new(sync))).collect(),
+            pace: Duration::ZERO,
             late: BTreeSet::new(),
             rollouts: BTreeSet::new(),
             unread: Vec::new(),
@@ -247,7 +202,8 @@ impl Ledger {
         } else {
             self.queues.entry(index.clone()).or_default().insert(uid);
             let touched = touched_shards(&work.decision);
-            Stage::Unsettled { work: Arc::clone(work), touched, covered_since: None }
+            let work = Arc::clone(work);
+            Stage::Unsettled { work, touched, first_since: None, covered_since: None }
         };
         if rollout.is_some() {
             self.rollouts.insert(uid);
@@ -328,7 +284,10 @@ impl Ledger {
     fn settle_one(&mut self, task: TaskUid, now: &Now<'_>, outcome: &mut Outcome) -> bool {
         let nodes = &self.nodes;
         let Some(open) = self.open.get_mut(&task) else { return false };
-        let Stage::Unsettled { work, touched, covered_since } = &mut open.stage else { return false };
+        let Stage::Unsettled { work, touched, first_since, covered_since } = &mut open.stage else {
+            return false;
+        };
+        let first_since = *first_since.get_or_insert(now.instant);
         let rollout = open.rollout.as_ref();
         let looked_at = rollout.and_then(|rollout| rollout.awaits);
         if rollout.is_some_and(|rollout| rollout.held) || looked_at == Some(true) {
@@ -353,7 +312,11 @@ impl Ledger {
         if touched.iter().any(is_open) {
             return false;
         }
-        let since = *covered_since.get_or_insert(now.instant);
+        let since = *covered_since.get_or_insert_with(|| {
+            let took = now.instant.duration_since(first_since);
+            self.pace = took.max(self.pace * PACE_FADES.0 / PACE_FADES.1);
+            now.instant
+        });
         let in_time = looked_at.is_none() && now.instant.duration_since(since) < now.max_lag;
         let awaited = |node: &NodeId| in_time && is_awaited(nodes, node, now);
         if open.shares.iter().any(|(node, share)| !share.is_done() && awaited(node)) {
@@ -470,7 +433,7 @@ impl Ledger {
             }
         }
         for state in self.nodes.values_mut() {
-            state.look(now);
+            state.look(now, self.pace);
         }
     }
 }
@@ -490,6 +453,7 @@ fn effects<'a>(work: &'a Decided, folded: Option<&Folded>) -> impl Iterator<Item
 
 mod names;
 mod obstacle;
+mod open;
 mod patience;
 mod rebuilt;
 mod rollout;

@@ -85,7 +85,10 @@ impl Tracker {
                 self.open.insert(watched.node_task, watched);
                 pause = SHORTEST;
             }
-            sleep(pause).await;
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = self.node.returned() => {}
+            }
             pause = match self.ask().await {
                 Some(0) => (pause * 3 / 2).min(LONGEST),
                 Some(_) => {

@@ -14,7 +14,7 @@ const NODE_GAP_MS: (usize, usize) = (100, 2_500);
 /// The same where a node is to have time to catch up.
 const LONG_GAP_MS: (usize, usize) = (1_500, 4_000);
 /// Shortest and longest time for which a node ends nothing.
-const HANGS_MS: (usize, usize) = (4_000, 8_000);
+const HANGS_MS: (usize, usize) = (5_000, 12_000);
 /// The same for Miroir.
 const MIROIR_GAP_MS: (usize, usize) = (1_500, 7_000);
 

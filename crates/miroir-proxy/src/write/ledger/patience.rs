@@ -3,8 +3,9 @@
 //! A node that is in sync is waited for as long as it may lag, counted from when others had done the task. The first task
 //! that ends without it is the last one that waited: whoever owes something is not waited for. But under steady writes such a
 //! node would always be one task behind. So when it does something of what it owes, and owes little, tasks wait for it for a
-//! moment that is the same one for all of them, and do so again only after a pause that is many times as long. Each moment
-//! that was too short makes the next one longer, for nodes that keep up with the writes and are slow with each.
+//! moment that is the same one for all of them, and do so again only after a pause that is many times as long. A moment is
+//! as long as two tasks take now, and each that was too short makes the next one longer, for nodes that keep up with the
+//! writes and are slow with each.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -18,11 +19,11 @@ use super::Now;
 /// A node that is behind by more tasks is not about to catch up.
 const NEARLY_CAUGHT_UP: usize = 16;
 
-/// The first moment in which tasks wait for a node that nearly caught up.
-const FIRST_MOMENT: Duration = Duration::from_millis(500);
+/// The shortest moment in which tasks wait for a node that nearly caught up.
+const MOMENT: Duration = Duration::from_millis(500);
 
-/// How many times as long as a moment the pause after it is: all waiting together takes no more than a twentieth of the time.
-const PAUSE: u32 = 20;
+/// How many times as long as a moment the pause after it is: all waiting together takes no more than a tenth of the time.
+const PAUSE: u32 = 10;
 
 /// What is known of a node.
 #[derive(Debug)]
@@ -130,8 +131,8 @@ impl NodeState {
         self.owed.values().map(|owed| owed.tasks).sum()
     }
 
-    /// It has caught up if it owes nothing; else tasks may wait for it from now on.
-    pub(super) fn look(&mut self, now: &Now<'_>) {
+    /// It has caught up if it owes nothing; else tasks may wait for it from now on. `pace` is how long a task takes.
+    pub(super) fn look(&mut self, now: &Now<'_>, pace: Duration) {
         if self.owed.is_empty() {
             self.sync = self.sync.next(SyncEvent::CaughtUp);
         }
@@ -139,12 +140,12 @@ impl NodeState {
         if self.sync == SyncState::InSync {
             self.moment = None;
         } else if moved && self.behind() <= NEARLY_CAUGHT_UP {
-            let length = match self.moment {
+            let longer = match self.moment {
                 Some(moment) if now.instant < moment.next => return,
                 Some(moment) => moment.length * 2,
-                None => FIRST_MOMENT,
+                None => MOMENT,
             };
-            let length = length.min(now.max_lag);
+            let length = longer.max(pace * 2).min(now.max_lag);
             let until = now.instant + length;
             self.moment = Some(Moment { until, next: until + length * PAUSE, length });
         }

@@ -9,10 +9,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use crate::cover::Pool;
 use crate::ids::{IndexUid, NodeId, PhysicalUid, ShardCount};
 use crate::placement::IndexPlacement;
 use crate::rules::RuleBook;
 use crate::settings::{ClientSettings, NodeContext, SettingsVersions};
+use crate::task::{Behind, Lack};
 
 /// Everything that Miroir knows of one index: the catalog's row.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -49,10 +51,14 @@ impl IndexEntry {
 pub struct View {
     /// The indexes whose creation has succeeded, by the client's name.
     pub indexes: BTreeMap<IndexUid, Arc<IndexEntry>>,
-    /// Nodes that answer and whose lane has applied everything that clients were told has succeeded.
-    pub readable: BTreeSet<NodeId>,
+    /// Nodes that answer and whose data are those of the log, as far as they have come.
+    pub usable: BTreeSet<NodeId>,
+    /// What they have not come to yet.
+    pub behind: Arc<Behind>,
+    /// Whether a copy that is behind may be asked where no other is left.
+    pub asks_stale: bool,
     /// Indexes that are to be read from some of these only, by their names on the nodes: from nodes with equal settings.
-    pub pools: BTreeMap<PhysicalUid, BTreeSet<NodeId>>,
+    pub pools: BTreeMap<PhysicalUid, Pool>,
     /// Which node has which settings.
     pub settings: SettingsVersions,
     /// Dynamic search rules whose change has succeeded.
@@ -66,7 +72,35 @@ impl View {
     }
 
     /// The nodes that an index may be read from.
-    pub fn readable_for(&self, entry: &IndexEntry) -> &BTreeSet<NodeId> {
-        self.pools.get(&entry.physical).unwrap_or(&self.readable)
+    pub fn readable_for(&self, entry: &IndexEntry) -> Pool {
+        if let Some(pool) = self.pools.get(&entry.physical) {
+            return pool.clone();
+        }
+        let has_another_form = |node: &&NodeId| self.behind.of(&entry.physical, node) == Some(Lack::Form);
+        let stale = entry.placement.nodes().filter(|node| self.asks_stale && self.usable.contains(*node));
+        let in_sync = self.in_sync_for(&entry.physical);
+        let stale =
+            stale.filter(|node| !in_sync.contains(*node) && !has_another_form(node)).cloned().collect();
+        Pool { in_sync, stale }
+    }
+
+    /// The nodes that answer and have everything of an index of which a client was told that it succeeded.
+    pub fn in_sync_for(&self, index: &PhysicalUid) -> BTreeSet<NodeId> {
+        self.usable.iter().filter(|node| self.behind.of(index, node).is_none()).cloned().collect()
+    }
+
+    /// The nodes that answer, for questions to which all know the answer: those that have everything are not busy.
+    pub fn usable_first_complete(&self) -> impl Iterator<Item = &NodeId> {
+        let (late, complete): (Vec<_>, Vec<_>) =
+            self.usable.iter().partition(|node| self.behind.is_late(node));
+        complete.into_iter().chain(late)
+    }
+
+    /// The nodes that answer and have everything, of whatever index.
+    pub fn complete(&self) -> BTreeSet<NodeId> {
+        self.usable.iter().filter(|node| !self.behind.is_late(node)).cloned().collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@ use axum::Router;
 use axum::body::Body;
 use miroir_core::ids::ClusterId;
 use miroir_core::placement::ReplicationFactor;
+use miroir_core::task::SyncState;
 use miroir_core::view::View;
 use miroir_store::{SqliteStore, Store, StoreError};
 use thiserror::Error;
@@ -25,7 +26,7 @@ use crate::cluster::{
     Cluster, HealthPolicy, Identities, Membership, Node, UnusableNode, ViewCell, check_health_once,
     run_health_checks,
 };
-use crate::config::{Config, TaskStoreConfig};
+use crate::config::{Config, TaskStoreConfig, UnavailableShardPolicy};
 use crate::http::{
     App, JsonRoom, Shared, list_methods, metrics_router, refuse_methods, router, with_plain_path,
 };
@@ -135,8 +136,11 @@ impl RunningServer {
 /// Starts everything: the store, the nodes' health checks, the write path, the HTTP edge.
 pub async fn start(config: Config, logs: Logs) -> Result<RunningServer, StartError> {
     let metrics = Arc::new(Metrics::new());
-    let view = Arc::new(ViewCell::new(View::default()));
-    let membership = Arc::new(Membership::new(nodes(&config, &metrics)?, |_| false, Arc::clone(&view)));
+    let asks_stale = config.scatter.unavailable_shard_policy == UnavailableShardPolicy::Stale;
+    let view = Arc::new(ViewCell::new(View { asks_stale, ..View::default() }));
+    // The store says what they are worth.
+    let worth = SyncState::Damaged;
+    let membership = Arc::new(Membership::new(nodes(&config, &metrics)?, worth, Arc::clone(&view)));
     let store: Arc<dyn Store> = Arc::new(open_store(&config)?);
     let identities = Identities::open(Arc::clone(&store)).await;
     let identities = Arc::new(identities.map_err(|source| store_error(&config, source))?);

@@ -1,7 +1,8 @@
 //! For one search: which node is asked for which shards, so that every shard is searched exactly once.
 //!
 //! A search uses one replica group and as few of its nodes as possible, for every further node is one more request to
-//! wait for; with as many copies as nodes that is a single one. The seed decides between equals: searches with
+//! wait for; with as many copies as nodes that is a single one. Only for shards of which no node in sync has a copy one is
+//! asked that is behind. The seed decides between equals: searches with
 //! different seeds spread over groups and nodes, while one seed with one set of readable nodes always gets one cover, so
 //! that pages and caches agree. Choices are drawn per group and node, so that a node which comes or goes leaves most other
 //! choices as they were.
@@ -12,6 +13,7 @@
 
 mod choices;
 mod fewest;
+mod pool;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +24,7 @@ use serde::Serialize;
 
 use choices::Choices;
 pub use fewest::EXACT_NODES;
+pub use pool::Pool;
 
 use crate::hash::draw;
 use crate::ids::{GroupId, NodeId, ShardId};
@@ -32,7 +35,7 @@ use crate::placement::{GroupPlacement, IndexPlacement};
 pub struct Cover {
     /// By node; no node has two parts, and no part is empty.
     pub parts: Vec<CoverPart>,
-    /// The shards that no readable node holds, in order.
+    /// The shards of which no node that may be asked has a copy, in order.
     pub missing: Vec<ShardId>,
 }
 
@@ -60,6 +63,15 @@ pub enum CoverReason {
     FullestGroup,
     /// It stands in for the search's group, which has no readable copy of these shards.
     OtherGroup,
+    /// No node in sync has a copy of these shards. This one has, and is behind.
+    Stale,
+}
+
+impl CoverPart {
+    /// Whether the answer may lack what was written lately.
+    pub fn is_stale(&self) -> bool {
+        self.because == CoverReason::Stale
+    }
 }
 
 impl Cover {
@@ -77,9 +89,9 @@ impl Cover {
     }
 }
 
-/// The cover of a whole index by nodes that are readable.
-pub fn plan_cover(placement: &IndexPlacement, readable: &BTreeSet<NodeId>, seed: u64) -> Cover {
-    plan_cover_of(placement, placement.shard_count().shards(), readable, seed)
+/// The cover of a whole index by nodes that may be asked.
+pub fn plan_cover(placement: &IndexPlacement, pool: &Pool, seed: u64) -> Cover {
+    plan_cover_of(placement, placement.shard_count().shards(), pool, seed)
 }
 
 /// The cover of some shards only: when a part has failed, its shards are covered again without the node that failed.
@@ -87,26 +99,29 @@ pub fn plan_cover(placement: &IndexPlacement, readable: &BTreeSet<NodeId>, seed:
 pub fn plan_cover_of(
     placement: &IndexPlacement,
     shards: impl IntoIterator<Item = ShardId>,
-    readable: &BTreeSet<NodeId>,
+    pool: &Pool,
     seed: u64,
 ) -> Cover {
     let mut wanted: Vec<ShardId> = shards.into_iter().collect();
     wanted.sort_unstable();
     wanted.dedup();
-    let mut groups = by_draw(placement, seed);
     let mut asked: BTreeMap<&NodeId, (Vec<ShardId>, CoverReason)> = BTreeMap::new();
-    while !wanted.is_empty() {
-        let Some((at, choices)) = choose_group(&groups, &wanted, readable, seed) else { break };
-        groups.remove(at);
-        let because = match (asked.is_empty(), choices.shards.len() == wanted.len()) {
-            (true, true) => CoverReason::WholeGroup,
-            (true, false) => CoverReason::FullestGroup,
-            (false, _) => CoverReason::OtherGroup,
-        };
-        wanted.retain(|&shard| !choices.has(shard));
-        for (node, shards) in choices.spread(&choices.fewest()) {
-            // A node that is changing groups can stand in two of them; it is asked once, for the first one's reason.
-            asked.entry(node).or_insert_with(|| (Vec::new(), because)).0.extend(shards);
+    for (nodes, is_stale) in [(&pool.in_sync, false), (&pool.stale, true)] {
+        let mut groups = by_draw(placement, seed);
+        while !wanted.is_empty() {
+            let Some((at, choices)) = choose_group(&groups, &wanted, nodes, seed) else { break };
+            groups.remove(at);
+            let because = match (asked.is_empty(), choices.shards.len() == wanted.len()) {
+                _ if is_stale => CoverReason::Stale,
+                (true, true) => CoverReason::WholeGroup,
+                (true, false) => CoverReason::FullestGroup,
+                (false, _) => CoverReason::OtherGroup,
+            };
+            wanted.retain(|&shard| !choices.has(shard));
+            for (node, shards) in choices.spread(&choices.fewest()) {
+                // A node that is changing groups can stand in two of them; it is asked once, for the first one's reason.
+                asked.entry(node).or_insert_with(|| (Vec::new(), because)).0.extend(shards);
+            }
         }
     }
     let part = |(node, (mut shards, because)): (&NodeId, (Vec<ShardId>, CoverReason))| {

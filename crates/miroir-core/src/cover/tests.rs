@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{plan_cover as plan_cover_by, plan_cover_of as plan_cover_of_by, *};
 use crate::ids::{PhysicalUid, ShardCount};
 use crate::placement::{Members, ReplicationFactor, assign};
 
@@ -16,6 +16,20 @@ fn nodes(numbers: impl IntoIterator<Item = u32>) -> BTreeSet<NodeId> {
 
 fn shards(numbers: impl IntoIterator<Item = u32>) -> Vec<ShardId> {
     numbers.into_iter().map(ShardId).collect()
+}
+
+/// The cover by nodes of which none is behind.
+fn plan_cover(placement: &IndexPlacement, in_sync: &BTreeSet<NodeId>, seed: u64) -> Cover {
+    plan_cover_by(placement, &in_sync.clone().into(), seed)
+}
+
+fn plan_cover_of(
+    placement: &IndexPlacement,
+    shards: impl IntoIterator<Item = ShardId>,
+    in_sync: &BTreeSet<NodeId>,
+    seed: u64,
+) -> Cover {
+    plan_cover_of_by(placement, shards, &in_sync.clone().into(), seed)
 }
 
 /// `groups` groups of `size` nodes each: nodes 0 to `size - 1` are group 0, and so on.
@@ -152,6 +166,35 @@ fn a_node_that_is_changing_groups_is_asked_once() {
 }
 
 #[test]
+fn a_copy_that_is_behind_is_asked_only_for_shards_of_which_no_other_is_left() {
+    let placement = table(&[&[0, 1], &[1, 2], &[2, 0]]);
+    let pool = |in_sync: &[u32], stale: &[u32]| Pool {
+        in_sync: nodes(in_sync.iter().copied()),
+        stale: nodes(stale.iter().copied()),
+    };
+    let stale_of = |pool: &Pool| {
+        let cover = plan_cover_by(&placement, pool, 3);
+        let stale = cover.parts.iter().filter(|part| part.is_stale());
+        let stale: Vec<ShardId> = stale.flat_map(|part| part.shards.clone()).collect();
+        (stale, cover.missing)
+    };
+    assert_eq!(stale_of(&pool(&[0, 1], &[2])), (vec![], vec![]));
+    assert_eq!(stale_of(&pool(&[0], &[2])), (shards([1]), vec![]));
+    assert_eq!(stale_of(&pool(&[0], &[])), (vec![], shards([1])));
+    assert_eq!(stale_of(&pool(&[], &[2])), (shards([1, 2]), shards([0])));
+}
+
+#[test]
+fn another_group_in_sync_is_asked_before_a_copy_that_is_behind() {
+    let placement = placement(12, 1, 2, 3);
+    let pool = Pool { in_sync: nodes([1, 2, 3, 4, 5]), stale: nodes([0]) };
+    for seed in 0..20 {
+        let cover = plan_cover_by(&placement, &pool, seed);
+        assert!(cover.is_complete() && !cover.parts.iter().any(CoverPart::is_stale), "{cover:?}");
+    }
+}
+
+#[test]
 fn a_cover_is_written_with_its_reasons() {
     let cover = plan_cover(&placement(2, 1, 1, 1), &nodes(0..1), 0);
     assert_eq!(
@@ -207,6 +250,37 @@ proptest! {
         for &shard in &cover.missing {
             prop_assert!(!placement.all_replicas(shard).any(|node| readable.contains(node)), "{} is there", shard);
         }
+    }
+
+    #[test]
+    fn what_nodes_in_sync_hold_is_asked_of_them_and_the_rest_of_those_behind_if_they_hold_it(
+        (placement, usable) in some_cluster(), late in any::<u64>(), seed in any::<u64>()
+    ) {
+        let is_late = |node: &NodeId| draw(late, node.as_str().as_bytes()) % 3 == 0;
+        let (stale, in_sync): (BTreeSet<_>, BTreeSet<_>) = usable.into_iter().partition(is_late);
+        let pool = Pool { in_sync, stale };
+        let cover = plan_cover_by(&placement, &pool, seed);
+        let held_by = |shard, nodes: &BTreeSet<NodeId>| {
+            placement.all_replicas(shard).any(|node| nodes.contains(node))
+        };
+        let mut seen: Vec<ShardId> = cover.missing.clone();
+        for part in &cover.parts {
+            prop_assert_eq!(part.is_stale(), pool.stale.contains(&part.node));
+            prop_assert!(pool.contains(&part.node));
+            for shard in &part.shards {
+                prop_assert_eq!(part.is_stale(), !held_by(*shard, &pool.in_sync));
+            }
+            seen.extend(&part.shards);
+        }
+        seen.sort_unstable();
+        prop_assert_eq!(seen, placement.shard_count().shards().collect::<Vec<_>>());
+        for shard in &cover.missing {
+            prop_assert!(!held_by(*shard, &pool.in_sync) && !held_by(*shard, &pool.stale));
+        }
+        prop_assert_eq!(
+            plan_cover(&placement, &pool.in_sync, seed).parts,
+            cover.parts.into_iter().filter(|part| !part.is_stale()).collect::<Vec<_>>()
+        );
     }
 
     #[test]

@@ -73,7 +73,7 @@ const SEARCHED: [&str; 9] = [
 pub struct FacetSearchPlan {
     /// Who is asked what.
     pub parts: Vec<PartPlan>,
-    /// Shards that no readable node holds.
+    /// Shards of which no node that may be asked has a copy.
     pub missing: Vec<ShardId>,
     /// How the answers become one.
     pub merge: FacetHitsPlan,
@@ -96,7 +96,7 @@ pub struct FacetHitsPlan {
 
 /// Decides a facet search against one view.
 pub fn plan_facet_search(request: &FacetSearchRequest, entry: &IndexEntry, view: &View) -> FacetSearchPlan {
-    let cover = plan_cover(&entry.placement, view.readable_for(entry), cover_seed(&request.body));
+    let cover = plan_cover(&entry.placement, &view.readable_for(entry), cover_seed(&request.body));
     let missing = cover.missing.clone();
     let merge = FacetHitsPlan {
         whole: !entry.placement.is_scattered(),

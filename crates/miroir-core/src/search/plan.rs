@@ -30,7 +30,7 @@ pub struct SearchPlan {
     pub physical: PhysicalUid,
     /// Who is asked what; together they search every shard once, but for the missing ones.
     pub parts: Vec<PartPlan>,
-    /// Shards that no readable node holds.
+    /// Shards of which no node that may be asked has a copy.
     pub missing: Vec<ShardId>,
     /// How the answers become one.
     pub merge: MergePlan,
@@ -158,7 +158,7 @@ impl FacetOrder {
 pub fn plan_search(request: &SearchRequest, entry: &IndexEntry, view: &View) -> SearchPlan {
     let moves_the_window = |name: &&String| WINDOW.contains(&name.as_str());
     let seed = cover_seed(request.body.iter().filter(|(name, _)| !moves_the_window(name)));
-    let cover = crate::cover::plan_cover(&entry.placement, view.readable_for(entry), seed);
+    let cover = crate::cover::plan_cover(&entry.placement, &view.readable_for(entry), seed);
     plan_with_cover(request, entry, &view.rules, cover)
 }
 

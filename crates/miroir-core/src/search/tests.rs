@@ -43,8 +43,8 @@ fn index(nodes: u32, factor: u32, settings: Value) -> (IndexEntry, View) {
         created_at: now,
         updated_at: now,
     };
-    let readable: BTreeSet<NodeId> = members.into_keys().collect();
-    (entry, View { readable, ..View::default() })
+    let usable: BTreeSet<NodeId> = members.into_keys().collect();
+    (entry, View { usable, ..View::default() })
 }
 
 fn request(body: Value) -> SearchRequest {

@@ -7,9 +7,11 @@ use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 
 use super::*;
+use crate::cover::Pool;
 use crate::error::{ErrorCode, ResponseError};
 use crate::ids::{GroupId, IndexUid, NodeId, PhysicalUid, SettingsVersion, ShardCount, TaskUid};
 use crate::placement::{Members, ReplicationFactor, assign};
+use crate::task::{Behind, Lack};
 use crate::view::{IndexEntry, View};
 
 fn object(value: Value) -> Map<String, Value> {
@@ -110,7 +112,7 @@ fn two_groups() -> (Arc<IndexEntry>, View) {
         created_at: OffsetDateTime::UNIX_EPOCH,
         updated_at: OffsetDateTime::UNIX_EPOCH,
     };
-    let view = View { indexes: BTreeMap::new(), readable: nodes(0..4), ..View::default() };
+    let view = View { indexes: BTreeMap::new(), usable: nodes(0..4), ..View::default() };
     (Arc::new(entry), view)
 }
 
@@ -135,21 +137,64 @@ fn searches_keep_to_nodes_with_equal_settings_while_a_change_rolls_through_two_g
             versions.rolling = Some(rolling(&entry, changing, changed));
         });
         let reading = choose_reading(&view, &entry, None, &SeenNew::new()).unwrap();
-        assert_eq!(reading.pool, expected);
+        assert_eq!(reading.pool, expected.into());
         assert_eq!(reading.entry.settings.get("stopWords").is_some(), is_new);
-        assert!(reading.is_uniform(&reading.pool));
+        assert!(reading.is_uniform(reading.pool.nodes()));
     }
+}
+
+/// The view in which these nodes lack changes of documents of the index, and may be asked where nobody else is left.
+fn with_late(view: &View, entry: &IndexEntry, late: BTreeSet<NodeId>) -> View {
+    let mut behind = Behind::default();
+    for node in &late {
+        behind.insert(&entry.physical, node, Lack::Documents);
+    }
+    View { behind: Arc::new(behind), asks_stale: true, ..view.clone() }
+}
+
+#[test]
+fn a_copy_that_is_behind_is_in_the_choice_only_with_the_settings_of_the_others_and_never_in_doubt() {
+    let (entry, mut view) = two_groups();
+    let pool = |view: &View| choose_reading(view, &entry, None, &SeenNew::new()).unwrap().pool;
+    let late = with_late(&view, &entry, nodes([1, 3]));
+    assert_eq!(pool(&late), Pool { in_sync: nodes([0, 2]), stale: nodes([1, 3]) });
+    // The first group has the new settings, and a node of the second is late.
+    view.settings.change(&entry.physical, |versions| {
+        versions.rolling = Some(rolling(&entry, nodes(2..4), nodes(0..2)));
+    });
+    assert_eq!(pool(&with_late(&view, &entry, nodes([3]))), nodes(0..2).into());
+    // The late node has the new settings too, so that it stands in for its shards.
+    view.usable = nodes(0..2);
+    let late = with_late(&view, &entry, nodes([1]));
+    assert_eq!(pool(&late), Pool { in_sync: nodes([0]), stale: nodes([1]) });
+    view.settings.change(&entry.physical, |versions| {
+        versions.rolling = None;
+        versions.doubt(&node(1), Doubt::Astray);
+    });
+    assert_eq!(pool(&with_late(&view, &entry, nodes([1]))), nodes([0]).into());
+}
+
+#[test]
+fn a_floor_holds_for_copies_that_are_behind() {
+    let (entry, mut view) = two_groups();
+    view.usable = nodes(0..2);
+    view.settings.commit(&entry.physical, SettingsVersion(1), &nodes(0..4));
+    view.settings.commit(&entry.physical, SettingsVersion(2), &nodes([0]));
+    let late = with_late(&view, &entry, nodes([1]));
+    let at = |floor| choose_reading(&late, &entry, Some(SettingsVersion(floor)), &SeenNew::new());
+    assert_eq!(at(1).unwrap().pool, Pool { in_sync: nodes([0]), stale: nodes([1]) });
+    assert_eq!(at(2), Err(Stale::NotThereYet));
 }
 
 #[test]
 fn a_mixture_is_said_to_be_one_and_a_single_node_never_is() {
     let (entry, mut view) = two_groups();
-    view.readable = nodes(0..2);
+    view.usable = nodes(0..2);
     view.settings.change(&entry.physical, |versions| {
         versions.rolling = Some(rolling(&entry, nodes(0..1), nodes(1..2)));
     });
     let reading = choose_reading(&view, &entry, None, &SeenNew::new()).unwrap();
-    assert_eq!(reading.pool, nodes(0..2));
+    assert_eq!(reading.pool, nodes(0..2).into());
     assert!(!reading.is_uniform(&nodes(0..2)));
     assert!(reading.is_uniform(&nodes(0..1)));
 }
@@ -162,7 +207,7 @@ fn shown_by(entry: &IndexEntry) -> Map<String, Value> {
 #[test]
 fn a_node_that_shows_the_old_settings_after_its_answer_has_answered_with_them() {
     let (entry, mut view) = two_groups();
-    view.readable = nodes(0..2);
+    view.usable = nodes(0..2);
     let between = rolling(&entry, nodes(0..1), nodes([]));
     let next = Arc::clone(&between.next);
     view.settings.change(&entry.physical, |versions| {
@@ -201,7 +246,7 @@ fn a_node_that_shows_the_old_settings_after_its_answer_has_answered_with_them() 
 #[test]
 fn settings_that_read_alike_before_and_after_a_change_tell_nothing() {
     let (entry, mut view) = two_groups();
-    view.readable = nodes(0..2);
+    view.usable = nodes(0..2);
     // Nodes show neither which pooling an embedder has, nor an accent as it was set.
     let with = |settings: Value| Arc::new(IndexEntry { settings: client(settings), ..(*entry).clone() });
     let pooling = |pooling: &str| json!({"embedders": {"e": {"source": "huggingFace", "pooling": pooling}}});
@@ -265,7 +310,8 @@ fn a_floor_leaves_out_nodes_that_lack_the_last_commit_of_the_index_up_to_it() {
     view.settings.commit(&entry.physical, version(2), &nodes(0..2));
     view.settings.commit(&other, version(3), &nodes(0..4));
     let pool = |floor| {
-        choose_reading(&view, &entry, Some(version(floor)), &SeenNew::new()).map(|reading| reading.pool)
+        choose_reading(&view, &entry, Some(version(floor)), &SeenNew::new())
+            .map(|reading| reading.pool.in_sync)
     };
     assert_eq!(pool(0), Ok(nodes(0..4)));
     assert_eq!(pool(1), Ok(nodes(0..4)));
@@ -274,23 +320,23 @@ fn a_floor_leaves_out_nodes_that_lack_the_last_commit_of_the_index_up_to_it() {
     assert_eq!(pool(3), Ok(nodes(0..2)));
     assert_eq!(pool(4), Err(Stale::NeverCommitted));
     let without = |away: &NodeId| {
-        let readable = view.readable.iter().filter(|node| *node != away).cloned().collect();
-        choose_reading(&View { readable, ..view.clone() }, &entry, Some(version(2)), &SeenNew::new())
-            .map(|it| it.pool)
+        let usable = view.usable.iter().filter(|node| *node != away).cloned().collect();
+        choose_reading(&View { usable, ..view.clone() }, &entry, Some(version(2)), &SeenNew::new())
+            .map(|it| it.pool.in_sync)
     };
     assert_eq!(without(&node(0)), Err(Stale::NotThereYet));
     assert_eq!(without(&node(3)), Ok(nodes(0..2)));
     // Nodes that are behind are not read, and their copies are stale all the same.
-    let of_those = |readable| {
-        let view = View { readable, ..view.clone() };
-        choose_reading(&view, &entry, Some(version(2)), &SeenNew::new()).map(|reading| reading.pool)
+    let of_those = |usable| {
+        let view = View { usable, ..view.clone() };
+        choose_reading(&view, &entry, Some(version(2)), &SeenNew::new()).map(|reading| reading.pool.in_sync)
     };
     assert_eq!(of_those(nodes(1..2)), Err(Stale::NotThereYet));
     // Shards that are lost altogether are missing, not stale.
     view.settings.commit(&entry.physical, version(4), &nodes(0..4));
-    let view = View { readable: nodes(1..2), ..view };
+    let view = View { usable: nodes(1..2), ..view };
     let reading = choose_reading(&view, &entry, Some(version(4)), &SeenNew::new()).unwrap();
-    assert_eq!(reading.pool, nodes(1..2));
+    assert_eq!(reading.pool, nodes(1..2).into());
 }
 
 #[test]

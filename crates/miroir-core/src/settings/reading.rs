@@ -1,5 +1,6 @@
 //! Which nodes may answer one search together: nodes with equal settings, as new as the client wants them, wherever that
-//! leaves a copy of every shard.
+//! leaves a copy of every shard. Nodes that are behind are in the choice where their settings are known; whether one is asked is
+//! the cover's business.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::Canonical;
 use super::versions::{IndexVersions, Side};
+use crate::cover::Pool;
 use crate::ids::{NodeId, SettingsVersion};
 use crate::placement::IndexPlacement;
 use crate::view::{IndexEntry, View};
@@ -18,7 +20,7 @@ pub struct Reading {
     /// The index with the settings of these nodes.
     pub entry: Arc<IndexEntry>,
     /// The nodes that may be asked.
-    pub pool: BTreeSet<NodeId>,
+    pub pool: Pool,
     /// Of every fresh node; empty when all have what the catalog says.
     sides: BTreeMap<NodeId, Side>,
     versions: Option<Arc<IndexVersions>>,
@@ -62,9 +64,12 @@ pub fn choose_reading(
         return Ok(reading(entry, fresh, BTreeMap::new()));
     };
     let sides = sides_of(versions, &fresh, seen);
+    // One that is behind is asked only if its settings are known for sure.
+    let is_known = |node: &NodeId| matches!(sides[node], Side::Old | Side::New);
+    let fresh = fresh.filtered(|node| fresh.in_sync.contains(node) || is_known(node));
     let best = uncovered(&entry.placement, &fresh);
-    let of = |wanted: &[Side]| -> Option<BTreeSet<NodeId>> {
-        let pool = fresh.iter().filter(|node| wanted.contains(&sides[*node])).cloned().collect();
+    let of = |wanted: &[Side]| -> Option<Pool> {
+        let pool = fresh.filtered(|node| wanted.contains(&sides[node]));
         (uncovered(&entry.placement, &pool) <= best).then_some(pool)
     };
     if let Some(rolling) = &versions.rolling
@@ -76,37 +81,32 @@ pub fn choose_reading(
     Ok(reading(entry, old.unwrap_or(fresh), sides))
 }
 
-/// The readable nodes that are as new as the client wants them.
-fn fresh_nodes(
-    view: &View,
-    entry: &IndexEntry,
-    floor: Option<SettingsVersion>,
-) -> Result<BTreeSet<NodeId>, Stale> {
+/// The nodes that may be asked and are as new as the client wants them.
+fn fresh_nodes(view: &View, entry: &IndexEntry, floor: Option<SettingsVersion>) -> Result<Pool, Stale> {
     let versions = view.settings.indexes.get(&entry.physical);
-    let mut fresh = view.readable.clone();
-    let Some(floor) = floor else { return Ok(fresh) };
+    let readable = view.readable_for(entry);
+    let Some(floor) = floor else { return Ok(readable) };
     if floor.0 > view.settings.last.map_or(0, |last| last.0) {
         return Err(Stale::NeverCommitted);
     }
-    if let Some(needed) = versions.and_then(|versions| versions.needed_for(floor)) {
-        let has = |node: &NodeId| versions.and_then(|it| it.nodes.get(node)).is_some_and(|it| *it >= needed);
-        fresh.retain(has);
-        // A copy on a node that is not read because it is behind is stale too; a lost copy of the right version is not.
-        let stale = entry.placement.nodes().filter(|node| !has(node)).cloned();
-        let with_stale = fresh.iter().cloned().chain(stale).collect();
-        if uncovered(&entry.placement, &fresh) > uncovered(&entry.placement, &with_stale) {
-            return Err(Stale::NotThereYet);
-        }
+    let Some(needed) = versions.and_then(|versions| versions.needed_for(floor)) else { return Ok(readable) };
+    let has = |node: &NodeId| versions.and_then(|it| it.nodes.get(node)).is_some_and(|it| *it >= needed);
+    let fresh = readable.filtered(has);
+    // A copy without that version is too old, whether it is read or not; a lost copy of the right version is not.
+    let too_old = entry.placement.nodes().filter(|node| !has(node)).cloned();
+    let with_too_old = Pool::from(fresh.nodes().cloned().chain(too_old).collect::<BTreeSet<_>>());
+    if uncovered(&entry.placement, &fresh).0 > uncovered(&entry.placement, &with_too_old).0 {
+        return Err(Stale::NotThereYet);
     }
     Ok(fresh)
 }
 
-fn sides_of(versions: &IndexVersions, nodes: &BTreeSet<NodeId>, seen: &SeenNew) -> BTreeMap<NodeId, Side> {
+fn sides_of(versions: &IndexVersions, pool: &Pool, seen: &SeenNew) -> BTreeMap<NodeId, Side> {
     let side = |node: &NodeId| match versions.side(node) {
         Side::OldSoFar if seen.get(node) == Some(&versions.turn(node)) => Side::New,
         side => side,
     };
-    nodes.iter().map(|node| (node.clone(), side(node))).collect()
+    pool.nodes().map(|node| (node.clone(), side(node))).collect()
 }
 
 impl Reading {
@@ -182,8 +182,10 @@ fn has_settings(found: &Map<String, Value>, entry: &IndexEntry) -> bool {
     Canonical::of_node(found, &entry.settings, entry.node_context()) == Canonical::of_client(&entry.settings)
 }
 
-/// How many shards have no copy on these nodes.
-fn uncovered(placement: &IndexPlacement, nodes: &BTreeSet<NodeId>) -> usize {
-    let is_held = |shard| placement.all_replicas(shard).any(|node| nodes.contains(node));
-    placement.shard_count().shards().filter(|&shard| !is_held(shard)).count()
+/// How many shards have no copy on these nodes, and how many none on those of them that are in sync.
+fn uncovered(placement: &IndexPlacement, pool: &Pool) -> (usize, usize) {
+    let without = |holds: &dyn Fn(&NodeId) -> bool| {
+        placement.shard_count().shards().filter(|&shard| !placement.all_replicas(shard).any(holds)).count()
+    };
+    (without(&|node| pool.contains(node)), without(&|node| pool.in_sync.contains(node)))
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use super::decision::{Grouping, Target};
-use super::{Decision, Step, WriteMethod};
+use super::{Decision, Lack, Step, WriteMethod};
 use crate::document::marker::selection_filter;
 use crate::error::ErrorCode;
 use crate::ids::{NodeId, ShardId};
@@ -103,6 +103,24 @@ impl Op<'_> {
     /// Whether it is about dynamic search rules.
     pub const fn is_about_rules(&self) -> bool {
         matches!(self, Self::PutRule { .. } | Self::DeleteRule { .. } | Self::ClearRules)
+    }
+
+    /// What a node lacks that has not done it.
+    pub const fn lack(&self) -> Lack {
+        match self {
+            Self::CreateIndex { .. }
+            | Self::UpdateIndex { .. }
+            | Self::DeleteIndex
+            | Self::Settings { .. } => Lack::Form,
+            Self::AddDocuments { .. }
+            | Self::DeleteByIds { .. }
+            | Self::DeleteByFilter { .. }
+            | Self::EditDocuments { .. }
+            | Self::Clear
+            | Self::PutRule { .. }
+            | Self::DeleteRule { .. }
+            | Self::ClearRules => Lack::Documents,
+        }
     }
 
     /// The error with which a request that was sent again, because its answer was lost, finds its own work done.

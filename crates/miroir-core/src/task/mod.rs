@@ -9,6 +9,7 @@
 //! One Meilisearch decides such things while it works; here many nodes work on parts of one write, so the decision comes
 //! first, once, and nodes only carry it out.
 
+mod behind;
 mod decision;
 mod delivery;
 mod details;
@@ -26,6 +27,7 @@ mod status;
 mod swap;
 mod sync;
 
+pub use behind::{Behind, Lack};
 pub use decision::{
     Decision, Effect, Grouping, NewIndexRules, ShardRules, Step, Target, Verdict, apply_effect,
 };

@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 
 use crate::cluster::Cluster;
 use crate::http::{App, Bearer, HttpError, Search, answer_conditions, check_reserved, existing};
-use crate::read::{ListingRequest, list_documents};
+use crate::read::{ListingRequest, Reader, list_documents};
 use crate::search::{Original, explain, read_uniformly, run_search};
 
 /// What a search found.
@@ -127,7 +127,7 @@ async fn complete(
     if ids.is_empty() {
         return Ok(documents);
     }
-    let listing = list_documents(cluster, view, entry, &request, None).await?;
+    let listing = list_documents(&Reader::new(cluster, view, entry), &request, None).await?;
     let mut whole = HashMap::new();
     for document in listing.results {
         if let Value::Object(document) = document

@@ -45,13 +45,10 @@ pub async fn offer_indexes(app: &App, caller: &Authorized<ChatCompletions>) -> R
     let mut all = Offers { indexes: Vec::new(), shortfall: Shortfall::default(), note };
     for (index, shortfall, note) in offers {
         all.indexes.push(index);
-        all.shortfall.missing.extend(shortfall.missing);
-        all.shortfall.cut_off |= shortfall.cut_off;
+        all.shortfall = all.shortfall.and(shortfall);
         all.note.version = all.note.version.max(note.version);
         all.note.uniform &= note.uniform;
     }
-    all.shortfall.missing.sort_unstable();
-    all.shortfall.missing.dedup();
     Ok(all)
 }
 

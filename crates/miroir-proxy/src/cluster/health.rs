@@ -1,9 +1,9 @@
-//! Asks every node at a steady pace whether it is there.
+//! Asks every node at a steady pace whether it is there; at once when a request to it failed, or somebody wants to know. A
+//! node that does not answer is asked again without a pause, until it is clear whether it is gone.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use miroir_core::ids::NodeId;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::identity::{Due, Identities, Unusable, read_version};
@@ -49,8 +49,11 @@ impl Streak {
     }
 }
 
-/// Checks every node once, so that a server that begins to listen knows whom it can ask. Without `identities` it is taken
-/// for granted whose the nodes are.
+/// Between two looks at a node that may be gone.
+const AGAIN: Duration = Duration::from_millis(50);
+
+/// Checks every node once, so that a server that begins to listen knows whom it can ask. Those that can't be used are named
+/// in the log. Without `identities` it is taken for granted whose the nodes are.
 pub async fn check_health_once(
     membership: &Membership,
     identities: Option<&Identities>,
@@ -58,7 +61,11 @@ pub async fn check_health_once(
 ) {
     let checks = membership.nodes().map(|node| async {
         let check = look(node, membership, identities, policy.timeout).await;
-        announce(membership, node.id(), &check);
+        if let Err(reason) = &check {
+            let (node, address) = (node.id(), node.address());
+            tracing::warn!(%node, address, %reason, "node can't be used at the start; it is asked again and again");
+        }
+        announce(membership, node, &check);
     });
     futures_util::future::join_all(checks).await;
 }
@@ -84,13 +91,29 @@ async fn watch(node: &Node, membership: &Membership, identities: Option<&Identit
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut streak = Streak::default();
     loop {
+        let is_reachable = membership.standing(node.id()).is_some_and(|standing| standing.reachable);
         tokio::select! {
             _ = ticks.tick() => {}
             () = doubted(node, identities) => {}
+            () = node.alarm().raised(), if is_reachable => {}
+            () = node.alarm().wanted() => {}
         }
-        let check = look(node, membership, identities, policy.timeout).await;
-        if streak.next(check.is_ok(), policy).is_some() {
-            announce(membership, node.id(), &check);
+        let waiting = node.alarm().take_waiting();
+        loop {
+            let check = look(node, membership, identities, policy.timeout).await;
+            if streak.next(check.is_ok(), policy).is_some() {
+                announce(membership, node, &check);
+                break;
+            }
+            if check.is_ok() {
+                // Coming back takes its time.
+                break;
+            }
+            sleep(AGAIN).await;
+        }
+        for tell in waiting {
+            // Whoever wanted to know may be gone.
+            let _ = tell.send(());
         }
     }
 }
@@ -184,16 +207,18 @@ async fn identify(node: &Node, membership: &Membership, identities: &Identities)
     }
 }
 
-fn announce(membership: &Membership, node: &NodeId, check: &Result<(), String>) {
+fn announce(membership: &Membership, node: &Node, check: &Result<(), String>) {
+    let id = node.id();
     match check {
         Ok(()) => {
-            if membership.note_reached(node) {
-                tracing::info!(%node, "node answers");
+            if membership.note_reached(id) {
+                tracing::info!(node = %id, "node answers");
+                node.alarm().note_return();
             }
         }
         Err(reason) => {
-            if membership.note_unreachable(node) {
-                tracing::warn!(%node, %reason, "node can't be used; its shards are read from other replicas");
+            if membership.note_unreachable(id) {
+                tracing::warn!(node = %id, %reason, "node can't be used; its shards are read from other replicas");
             }
         }
     }
@@ -201,7 +226,13 @@ fn announce(membership: &Membership, node: &NodeId, check: &Result<(), String>) 
 
 #[cfg(test)]
 mod tests {
+    use miroir_core::ids::NodeId;
+    use miroir_core::task::SyncState;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
     use super::*;
+    use crate::cluster::ViewCell;
 
     const POLICY: HealthPolicy = HealthPolicy {
         interval: Duration::from_secs(1),
@@ -216,5 +247,58 @@ mod tests {
         let answers = [true, false, false, true, false, true, true];
         let verdicts: Vec<_> = answers.iter().map(|&answered| streak.next(answered, &POLICY)).collect();
         assert_eq!(verdicts, [Some(true), None, Some(false), None, None, None, Some(true)]);
+    }
+
+    /// A node that answers everything, until the task is aborted, and a membership whose health checks look at it once an
+    /// hour.
+    async fn watched() -> (Node, Arc<Membership>, tokio::task::JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let server = tokio::spawn(async move {
+            loop {
+                let (mut connection, _) = listener.accept().await.unwrap();
+                let _ = connection.read(&mut [0; 4096]).await.unwrap();
+                let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
+                connection.write_all(answer).await.unwrap();
+            }
+        });
+        let node = Node::new(NodeId::new("a"), &address, None).unwrap();
+        let view = Arc::new(ViewCell::default());
+        let membership = Arc::new(Membership::new(vec![node.clone()], SyncState::InSync, view));
+        let policy = HealthPolicy { interval: Duration::from_hours(1), ..POLICY };
+        check_health_once(&membership, None, &policy).await;
+        tokio::spawn(run_health_checks(Arc::clone(&membership), None, policy));
+        membership.look_now(Duration::from_secs(5)).await;
+        assert!(membership.standing(node.id()).unwrap().reachable);
+        (node, membership, server)
+    }
+
+    async fn stop(server: tokio::task::JoinHandle<()>) {
+        server.abort();
+        assert!(server.await.unwrap_err().is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn a_node_is_gone_as_soon_as_a_request_to_it_fails() {
+        let (node, membership, server) = watched().await;
+        stop(server).await;
+        let sent = node.send(NodeRequest::get("/indexes"), Duration::from_secs(1)).await;
+        assert!(sent.is_err());
+        for _ in 0..100 {
+            if !membership.standing(node.id()).unwrap().reachable {
+                return;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the node is still thought to be there");
+    }
+
+    #[tokio::test]
+    async fn whoever_wants_to_know_learns_how_the_node_is_now() {
+        let (node, membership, server) = watched().await;
+        stop(server).await;
+        membership.look_now(Duration::from_secs(5)).await;
+        assert!(!membership.standing(node.id()).unwrap().reachable);
+        assert!(membership.sighting(node.id()).error.is_some());
     }
 }

@@ -1,12 +1,12 @@
 //! Which nodes there are, and which of them may be read.
 //!
-//! A node is *readable* when it answers health checks and its lane has applied everything that clients were told has
-//! succeeded. Two parties know one half each: the health check says whether it answers, the write path whether it is
-//! in sync. Both say it here, and the view follows at once.
+//! A node is *usable* when it answers health checks and its data are those of the log, as far as they have come. Two parties
+//! know one half each: the health check says whether it answers, the write path what its data are worth. Both say it here,
+//! and the view follows at once. What a usable node lacks of which index the write path tells the view itself.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use miroir_core::identity::Stranger;
 use miroir_core::ids::NodeId;
@@ -19,14 +19,24 @@ use super::{Node, Rebuilding, ViewCell};
 pub struct Standing {
     /// It answers its health checks.
     pub reachable: bool,
-    /// It has applied everything that clients were told has succeeded.
-    pub in_sync: bool,
+    /// What its data are worth.
+    pub sync: SyncState,
 }
 
 impl Standing {
-    /// Whether searches may go to it.
-    pub const fn is_readable(self) -> bool {
-        self.reachable && self.in_sync
+    /// Whether it has applied everything that clients were told has succeeded.
+    pub fn is_in_sync(self) -> bool {
+        self.sync == SyncState::InSync
+    }
+
+    /// Whether it answers and has everything, of whatever index.
+    pub fn is_readable(self) -> bool {
+        self.reachable && self.is_in_sync()
+    }
+
+    /// Whether it answers and may be read for the indexes in which it is not behind.
+    pub fn is_usable(self) -> bool {
+        self.reachable && self.sync != SyncState::Damaged
     }
 }
 
@@ -47,6 +57,8 @@ pub struct Sighting {
     pub foreign: Option<Stranger>,
     /// What is wrong with a node that is used all the same.
     pub warning: Option<String>,
+    /// What it says of the task that it is to finish next, if nothing has ended there for a while.
+    pub own_task: Option<String>,
 }
 
 /// All nodes of the cluster with their standing.
@@ -60,12 +72,10 @@ pub struct Membership {
 }
 
 impl Membership {
-    /// Every node begins unreachable, until its first health check, and in sync as the store remembers it.
-    pub fn new(nodes: Vec<Node>, in_sync: impl Fn(&NodeId) -> bool, view: Arc<ViewCell>) -> Self {
-        let standings = nodes
-            .iter()
-            .map(|node| (node.id().clone(), Standing { reachable: false, in_sync: in_sync(node.id()) }))
-            .collect();
+    /// Every node begins unreachable, until its first health check, with data that are worth `sync`.
+    pub fn new(nodes: Vec<Node>, sync: SyncState, view: Arc<ViewCell>) -> Self {
+        let standings =
+            nodes.iter().map(|node| (node.id().clone(), Standing { reachable: false, sync })).collect();
         let nodes = nodes.into_iter().map(|node| (node.id().clone(), node)).collect();
         Self {
             nodes,
@@ -91,6 +101,13 @@ impl Membership {
         self.standings.lock().unwrap_or_else(PoisonError::into_inner).get(id).copied()
     }
 
+    /// Has every node looked at now, and waits until it is known how they are, for so long at most.
+    pub async fn look_now(&self, patience: Duration) {
+        let looks = futures_util::future::join_all(self.nodes.values().map(|node| node.alarm().look()));
+        // What is not known by then stays as it was.
+        let _ = tokio::time::timeout(patience, looks).await;
+    }
+
     /// The health check's word that the node answers. True if that is news.
     pub fn note_reached(&self, id: &NodeId) -> bool {
         self.change(id, |standing| standing.reachable = true)
@@ -101,9 +118,9 @@ impl Membership {
         self.change(id, |standing| standing.reachable = false)
     }
 
-    /// The write path's word: whatever is in sync may be read. True if that is news.
+    /// The write path's word. True if that is news.
     pub fn note_sync(&self, id: &NodeId, sync: SyncState) -> bool {
-        self.change(id, |standing| standing.in_sync = sync == SyncState::InSync)
+        self.change(id, |standing| standing.sync = sync)
     }
 
     /// The version of Meilisearch that each node last said to run; nothing of a node that never said.
@@ -140,6 +157,12 @@ impl Membership {
         sightings.entry(id.clone()).or_default().refusal = refusal;
     }
 
+    /// Keeps for those who watch what the node says of the task on which it does not come on.
+    pub fn note_own_task(&self, id: &NodeId, own_task: Option<String>) {
+        let mut sightings = self.sightings.lock().unwrap_or_else(PoisonError::into_inner);
+        sightings.entry(id.clone()).or_default().own_task = own_task;
+    }
+
     /// Keeps for those who watch what becomes of a damaged node, and how far that is.
     pub fn note_damage(&self, id: &NodeId, damage: Option<String>, rebuild: Option<Rebuilding>) {
         let mut sightings = self.sightings.lock().unwrap_or_else(PoisonError::into_inner);
@@ -167,9 +190,8 @@ impl Membership {
         if *standing == before {
             return false;
         }
-        let readable =
-            standings.iter().filter(|(_, it)| it.is_readable()).map(|(id, _)| id.clone()).collect();
-        self.view.update(|view| view.readable = readable);
+        let usable = standings.iter().filter(|(_, it)| it.is_usable()).map(|(id, _)| id.clone()).collect();
+        self.view.update(|view| view.usable = usable);
         true
     }
 }

@@ -9,6 +9,7 @@ use crate::config::UnavailableShardPolicy;
 use crate::observe::ScatterMetrics;
 
 mod access;
+mod alarm;
 mod complaints;
 mod form;
 mod health;
@@ -52,16 +53,16 @@ pub struct Cluster {
     pub paths: Arc<KnownPaths>,
 }
 
-/// How often a request that waits for a node looks whether the node is still readable.
+/// How often a request that waits for a node looks whether the node is still usable.
 const LOOK: Duration = Duration::from_millis(50);
 
 impl Cluster {
-    /// Reads from a node: gives up as soon as the node stops being readable, so that a node that hangs holds a request
+    /// Reads from a node: gives up as soon as the node stops being usable, so that a node that hangs holds a request
     /// up only until the health check has found out.
     pub async fn read(&self, node: &Node, request: NodeRequest) -> Result<NodeReply, NodeError> {
         tokio::select! {
             reply = node.send(request, self.node_timeout) => reply,
-            () = self.until_unreadable(node.id()) => {
+            () = self.until_unusable(node.id()) => {
                 let reason = "it may no longer be read".to_owned();
                 Err(NodeError::NoAnswer { node: node.id().clone(), reason })
             }
@@ -88,10 +89,10 @@ impl Cluster {
         None
     }
 
-    async fn until_unreadable(&self, node: &NodeId) {
+    async fn until_unusable(&self, node: &NodeId) {
         loop {
             tokio::time::sleep(LOOK).await;
-            if !self.view.load().readable.contains(node) {
+            if !self.view.load().usable.contains(node) {
                 return;
             }
         }

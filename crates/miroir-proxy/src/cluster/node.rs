@@ -11,6 +11,7 @@ use reqwest::{Method, StatusCode};
 use thiserror::Error;
 
 use super::access::{Access, bearer};
+use super::alarm::Alarm;
 use super::form::Form;
 use super::path::{NodePath, Unaddressable};
 use crate::observe::{NodeMetrics, operation};
@@ -224,6 +225,7 @@ pub struct Node {
     client: reqwest::Client,
     metrics: NodeMetrics,
     answers: Arc<AnswerRoom>,
+    alarm: Arc<Alarm>,
 }
 
 impl Node {
@@ -247,6 +249,7 @@ impl Node {
             client,
             metrics: NodeMetrics::default(),
             answers: Arc::default(),
+            alarm: Arc::default(),
         })
     }
 
@@ -267,8 +270,18 @@ impl Node {
         &self.address
     }
 
+    /// What wakes its health check.
+    pub(super) fn alarm(&self) -> &Alarm {
+        &self.alarm
+    }
+
+    /// Waits until the node answers again after it did not.
+    pub async fn returned(&self) {
+        self.alarm.returned().await;
+    }
+
     /// Sends one request and reads the whole answer within `deadline`. Dropping the future gives the request up; the
-    /// node may still act on it. Nothing is sent to a node that is not used.
+    /// node may still act on it. Nothing is sent to a node that is not used. Without an answer the node is looked at.
     pub async fn send(&self, request: NodeRequest, deadline: Duration) -> Result<NodeReply, NodeError> {
         if let Some(reason) = self.access.closed() {
             let (node, reason) = (self.id.clone(), reason.to_string());
@@ -276,6 +289,9 @@ impl Node {
         }
         let answer = self.measure(request, deadline, self.access.everyday()).await;
         self.access.note(&answer);
+        if let Err(NodeError::Unreachable { .. } | NodeError::NoAnswer { .. }) = &answer {
+            self.alarm.raise();
+        }
         answer
     }
 

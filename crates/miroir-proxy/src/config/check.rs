@@ -137,13 +137,16 @@ impl Checker {
     }
 
     fn scatter(&mut self, raw: &RawScatter, defaults: &ScatterConfig) -> ScatterConfig {
-        let policies =
-            &[("partial", UnavailableShardPolicy::Partial), ("error", UnavailableShardPolicy::Error)];
+        let policies = &[
+            ("stale", UnavailableShardPolicy::Stale),
+            ("partial", UnavailableShardPolicy::Partial),
+            ("error", UnavailableShardPolicy::Error),
+        ];
         let policy = self.word(
             "scatter.unavailable_shard_policy",
             raw.unavailable_shard_policy.as_ref(),
             policies,
-            &["partial", "error"],
+            &["stale", "partial", "error"],
         );
         ScatterConfig {
             node_timeout: self.duration(

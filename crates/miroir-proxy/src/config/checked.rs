@@ -67,7 +67,7 @@ impl Config {
             },
             scatter: ScatterConfig {
                 node_timeout: Duration::from_secs(15),
-                unavailable_shard_policy: UnavailableShardPolicy::Partial,
+                unavailable_shard_policy: UnavailableShardPolicy::Stale,
             },
             health: HealthConfig {
                 interval: Duration::from_secs(1),
@@ -191,13 +191,15 @@ pub struct ServerConfig {
 pub struct ScatterConfig {
     /// How long one node may take for its part.
     pub node_timeout: Duration,
-    /// What a search does when no node can answer for a shard.
+    /// What a search does when no node in sync can answer for a shard.
     pub unavailable_shard_policy: UnavailableShardPolicy,
 }
 
-/// What a search does when no node can answer for a shard.
+/// What a search does when no node in sync can answer for a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UnavailableShardPolicy {
+    /// It asks a node that is behind, and is partial where there is none. A header says either.
+    Stale,
     /// It answers from the other shards and says so in a header.
     Partial,
     /// It fails with 503.

@@ -42,7 +42,7 @@ fn the_default_configuration_is_valid() {
     assert_eq!((config.server.max_connections, config.server.header_timeout.as_millis()), (4096, 10_000));
     assert_eq!(config.server.request_timeout.as_millis(), 60_000);
     assert_eq!(config.scatter.node_timeout.as_millis(), 15_000);
-    assert_eq!(config.scatter.unavailable_shard_policy, UnavailableShardPolicy::Partial);
+    assert_eq!(config.scatter.unavailable_shard_policy, UnavailableShardPolicy::Stale);
     assert_eq!(config.health.interval.as_millis(), 1000);
     assert_eq!((config.health.unhealthy_threshold, config.health.recovery_threshold), (2, 1));
     assert_eq!(config.task_store, TaskStoreConfig::Sqlite { path: "./miroir-data/miroir.sqlite".into() });
@@ -144,7 +144,7 @@ fn all_wrong_values_are_reported_at_once() {
             "miroir.yaml:8: `server.bind` is `localhost`: must be an IP address, such as 127.0.0.1, 0.0.0.0 or ::1",
             "miroir.yaml:8: `server.port` is `65536`: must be a whole number from 0 to 65535",
             "miroir.yaml:8: `server.max_body_bytes` is `-1`: must be a whole number from 1 to 17179869184",
-            "miroir.yaml:9: `scatter.unavailable_shard_policy` is `maybe`: must be one of partial, error",
+            "miroir.yaml:9: `scatter.unavailable_shard_policy` is `maybe`: must be one of stale, partial, error",
             "miroir.yaml:10: `health.interval_ms` is `0`: must be a whole number from 1 to 3600000",
             "miroir.yaml:11: `task_store.backend` is `redis`: must be one of sqlite",
         ]

@@ -29,10 +29,10 @@ pub(super) async fn check_form(cluster: &Cluster, request: NodeRequest) -> Resul
     }
 }
 
-/// The first answer that a readable node gives.
+/// The first answer that a node gives.
 pub(super) async fn ask_any(cluster: &Cluster, request: NodeRequest) -> Option<NodeReply> {
     let view = cluster.view.load();
-    cluster.ask_first(view.readable.iter(), &request, NodeReply::is_unfit).await
+    cluster.ask_first(view.usable_first_complete(), &request, NodeReply::is_unfit).await
 }
 
 /// What a node says against a request that Miroir can't read; `otherwise` if none finds fault with it. The request must be

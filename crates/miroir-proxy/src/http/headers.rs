@@ -4,14 +4,14 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use miroir_core::error::ErrorCode;
-use miroir_core::ids::SettingsVersion;
+use miroir_core::ids::{SettingsVersion, ShardId};
 
 use super::App;
 use super::error::{HttpError, list};
 use crate::search::{SettingsNote, Shortfall};
 
-/// `shards=3,7`: the documents of these shards are missing from the answer. `cutoff`: a node ran out of time while it
-/// ranked its hits. Both are joined by a semicolon.
+/// `shards=3,7`: the documents of these shards are missing from the answer. `stale=3,7`: these shards were answered for by
+/// nodes that are behind. `cutoff`: a node ran out of time while it ranked its hits. Several are joined by semicolons.
 const DEGRADED: HeaderName = HeaderName::from_static("x-miroir-degraded");
 
 /// Asks for the names of the indexes that were searched, and more, in the answer.
@@ -31,11 +31,12 @@ pub(super) fn wants_metadata(headers: &HeaderMap) -> bool {
 }
 
 /// Says what the answer lacks; nothing when it is whole.
-fn degraded(shortfall: &Shortfall) -> HeaderMap {
-    let missing = &shortfall.missing;
-    let shards = (!missing.is_empty()).then(|| format!("shards={}", list(missing)));
+pub(super) fn degraded(shortfall: &Shortfall) -> HeaderMap {
+    let named =
+        |what: &str, shards: &[ShardId]| (!shards.is_empty()).then(|| format!("{what}={}", list(shards)));
+    let shards = [named("shards", &shortfall.missing), named("stale", &shortfall.stale)];
     let cutoff = shortfall.cut_off.then(|| "cutoff".to_owned());
-    let lacks: Vec<String> = shards.into_iter().chain(cutoff).collect();
+    let lacks: Vec<String> = shards.into_iter().chain([cutoff]).flatten().collect();
     let mut headers = HeaderMap::new();
     if !lacks.is_empty()
         && let Ok(value) = HeaderValue::from_str(&lacks.join("; "))
@@ -86,8 +87,6 @@ fn floor(headers: &HeaderMap) -> Result<Option<SettingsVersion>, HttpError> {
 
 #[cfg(test)]
 mod tests {
-    use miroir_core::ids::ShardId;
-
     use super::*;
 
     fn parsed(value: &str) -> Result<Option<u64>, u16> {
@@ -110,15 +109,16 @@ mod tests {
 
     #[test]
     fn an_answer_says_what_it_lacks_and_a_whole_one_nothing() {
-        let said = |missing: &[u32], cut_off| {
-            let missing = missing.iter().copied().map(ShardId).collect();
-            let headers = degraded(&Shortfall { missing, cut_off });
+        let said = |missing: &[u32], stale: &[u32], cut_off| {
+            let shards = |numbers: &[u32]| numbers.iter().copied().map(ShardId).collect();
+            let headers = degraded(&Shortfall { missing: shards(missing), stale: shards(stale), cut_off });
             headers.get(DEGRADED).map(|value| value.to_str().unwrap().to_owned())
         };
-        assert_eq!(said(&[], false), None);
-        assert_eq!(said(&[3, 7], false).as_deref(), Some("shards=3,7"));
-        assert_eq!(said(&[], true).as_deref(), Some("cutoff"));
-        assert_eq!(said(&[3], true).as_deref(), Some("shards=3; cutoff"));
+        assert_eq!(said(&[], &[], false), None);
+        assert_eq!(said(&[3, 7], &[], false).as_deref(), Some("shards=3,7"));
+        assert_eq!(said(&[], &[3, 7], false).as_deref(), Some("stale=3,7"));
+        assert_eq!(said(&[], &[], true).as_deref(), Some("cutoff"));
+        assert_eq!(said(&[3], &[1], true).as_deref(), Some("shards=3; stale=1; cutoff"));
     }
 
     #[test]

@@ -2,18 +2,36 @@
 
 use std::collections::BTreeSet;
 
+use miroir_core::cover::Pool;
 use miroir_core::ids::{NodeId, ShardId};
 use miroir_core::view::{IndexEntry, View};
+use serde::Serialize;
 
 /// Shards of all indexes, counted by what can be read of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Coverage {
     /// All shards.
     pub shards: u32,
-    /// Those with a copy on a node that cannot be read now.
+    /// Those with a copy that cannot be read now, or is behind.
     pub degraded: u32,
-    /// Those without a copy on any node that can be read now.
+    /// Those of which only copies are left that are behind, and asked.
+    pub stale: u32,
+    /// Those of which no copy can be read now.
     pub missing: u32,
+    /// Nodes that answer and may be read.
+    pub nodes: usize,
+}
+
+/// What can be read of a shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ShardState {
+    /// A copy that has everything.
+    Readable,
+    /// A copy that is behind.
+    Stale,
+    /// None.
+    Missing,
 }
 
 impl Coverage {
@@ -22,26 +40,43 @@ impl Coverage {
         self.missing == 0
     }
 
-    /// The part of all shards that can be read, from 0 to 1; 1 when there is no index.
+    /// The part of all shards that can be read, from 0 to 1. Where there is no index it is 1, unless no node could tell.
     pub fn ratio(self) -> f64 {
-        if self.shards == 0 { 1.0 } else { f64::from(self.shards - self.missing) / f64::from(self.shards) }
+        match self.shards {
+            0 if self.nodes == 0 => 0.0,
+            0 => 1.0,
+            shards => f64::from(shards - self.missing) / f64::from(shards),
+        }
     }
 }
 
-/// Whether a node that can be read has the shard.
-pub fn is_readable(entry: &IndexEntry, shard: ShardId, readable: &BTreeSet<NodeId>) -> bool {
-    entry.placement.all_replicas(shard).any(|node| readable.contains(node))
+/// What the nodes of a pool have of a shard.
+pub fn shard_state(entry: &IndexEntry, shard: ShardId, pool: &Pool) -> ShardState {
+    let is_held =
+        |nodes: &BTreeSet<NodeId>| entry.placement.all_replicas(shard).any(|node| nodes.contains(node));
+    if is_held(&pool.in_sync) {
+        ShardState::Readable
+    } else if is_held(&pool.stale) {
+        ShardState::Stale
+    } else {
+        ShardState::Missing
+    }
 }
 
 /// Counts the shards of all indexes of the view.
 pub fn coverage(view: &View) -> Coverage {
-    let mut counted = Coverage::default();
+    let mut counted = Coverage { nodes: view.usable.len(), ..Coverage::default() };
     for entry in view.indexes.values() {
+        let pool = view.readable_for(entry);
         for shard in entry.placement.shard_count().shards() {
             counted.shards += 1;
-            let all = entry.placement.all_replicas(shard).all(|node| view.readable.contains(node));
+            let all = entry.placement.all_replicas(shard).all(|node| pool.in_sync.contains(node));
             counted.degraded += u32::from(!all);
-            counted.missing += u32::from(!is_readable(entry, shard, &view.readable));
+            match shard_state(entry, shard, &pool) {
+                ShardState::Readable => {}
+                ShardState::Stale => counted.stale += 1,
+                ShardState::Missing => counted.missing += 1,
+            }
         }
     }
     counted
@@ -54,6 +89,7 @@ pub(super) mod tests {
     use miroir_core::ids::{GroupId, IndexUid, PhysicalUid, ShardCount};
     use miroir_core::placement::{GroupPlacement, IndexPlacement};
     use miroir_core::settings::ClientSettings;
+    use miroir_core::task::{Behind, Lack};
     use time::OffsetDateTime;
 
     use super::*;
@@ -75,7 +111,7 @@ pub(super) mod tests {
         };
         View {
             indexes: [(entry.uid.clone(), Arc::new(entry))].into(),
-            readable: readable.iter().map(|id| NodeId::new(*id)).collect(),
+            usable: readable.iter().map(|id| NodeId::new(*id)).collect(),
             ..View::default()
         }
     }
@@ -93,9 +129,21 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_ratio_goes_from_nothing_to_everything_and_no_index_is_everything() {
+    fn a_shard_is_stale_when_only_a_copy_is_left_that_is_behind_and_missing_if_that_is_not_asked() {
+        let mut behind = Behind::default();
+        behind.insert(&PhysicalUid::new("films"), &NodeId::new("c"), Lack::Documents);
+        let late = View { behind: Arc::new(behind), asks_stale: true, ..view(&["a", "c"]) };
+        let counted = coverage(&late);
+        assert_eq!((counted.degraded, counted.stale, counted.missing), (2, 1, 0));
+        let counted = coverage(&View { asks_stale: false, ..late });
+        assert_eq!((counted.degraded, counted.stale, counted.missing), (2, 0, 1));
+    }
+
+    #[test]
+    fn the_ratio_goes_from_nothing_to_everything_and_no_index_is_everything_while_a_node_is_there() {
         let ratio = |view: &View| format!("{:.1}", coverage(view).ratio());
         let ratios = [ratio(&view(&[])), ratio(&view(&["a"])), ratio(&view(&["b"])), ratio(&View::default())];
-        assert_eq!(ratios, ["0.0", "0.5", "1.0", "1.0"]);
+        assert_eq!(ratios, ["0.0", "0.5", "1.0", "0.0"]);
+        assert_eq!(ratio(&View { usable: [NodeId::new("a")].into(), ..View::default() }), "1.0");
     }
 }

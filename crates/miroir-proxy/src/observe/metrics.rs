@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use miroir_core::ids::{NodeId, ShardId};
+use miroir_core::ids::NodeId;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -13,6 +13,7 @@ use prometheus_client::registry::Registry;
 
 use super::chats::ChatMetrics;
 use crate::cluster::{NodeError, NodeReply};
+use crate::search::Shortfall;
 use crate::settings::SettingsMetrics;
 
 /// Upper bounds, in seconds: from an answer out of a node's memory to the longest timeouts.
@@ -204,6 +205,7 @@ impl NodeMetrics {
 pub struct ScatterMetrics {
     fan_out: Histogram,
     partial: Counter,
+    stale: Counter,
     cutoffs: Counter,
     retries: Counter,
 }
@@ -213,6 +215,7 @@ impl Default for ScatterMetrics {
         Self {
             fan_out: Histogram::new(FAN_OUTS),
             partial: Counter::default(),
+            stale: Counter::default(),
             cutoffs: Counter::default(),
             retries: Counter::default(),
         }
@@ -230,10 +233,13 @@ impl ScatterMetrics {
         self.retries.inc_by(nodes as u64);
     }
 
-    /// Counts an answer without these shards.
-    pub fn note_answer(&self, missing: &[ShardId]) {
-        if !missing.is_empty() {
+    /// Counts an answer that lacks shards, or has them from nodes that are behind.
+    pub fn note_answer(&self, shortfall: &Shortfall) {
+        if !shortfall.missing.is_empty() {
             self.partial.inc();
+        }
+        if !shortfall.stale.is_empty() {
+            self.stale.inc();
         }
     }
 
@@ -248,6 +254,11 @@ impl ScatterMetrics {
             "scatter_partial_responses",
             "Searches that were answered without the documents of some shard",
             self.partial.clone(),
+        );
+        registry.register(
+            "scatter_stale_responses",
+            "Searches that were answered for some shard by a node that is behind, since no other copy was left",
+            self.stale.clone(),
         );
         registry.register(
             "scatter_cutoffs",
@@ -265,6 +276,7 @@ impl ScatterMetrics {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
+    use miroir_core::ids::ShardId;
     use prometheus_client::encoding::text::encode;
     use reqwest::StatusCode;
 
@@ -309,13 +321,19 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_partial_only_when_a_shard_is_missing() {
+    fn an_answer_is_partial_when_a_shard_is_missing_and_stale_when_one_comes_from_a_node_that_is_behind() {
         let metrics = Metrics::new();
-        metrics.scatter.note_answer(&[]);
-        metrics.scatter.note_answer(&[ShardId(3), ShardId(4)]);
+        let lacking = |missing: &[u32], stale: &[u32]| {
+            let shards = |numbers: &[u32]| numbers.iter().copied().map(ShardId).collect();
+            Shortfall { missing: shards(missing), stale: shards(stale), cut_off: false }
+        };
+        for shortfall in [lacking(&[], &[]), lacking(&[3, 4], &[]), lacking(&[], &[1]), lacking(&[], &[2])] {
+            metrics.scatter.note_answer(&shortfall);
+        }
         metrics.scatter.note_retry(2);
         let text = text(&metrics);
         assert!(text.contains("miroir_scatter_partial_responses_total 1\n"), "{text}");
+        assert!(text.contains("miroir_scatter_stale_responses_total 2\n"), "{text}");
         assert!(text.contains("miroir_scatter_retries_total 2\n"), "{text}");
     }
 }

@@ -11,7 +11,7 @@ mod scrape;
 mod topology;
 
 pub use chats::ChatMetrics;
-pub use coverage::{Coverage, coverage};
+pub use coverage::{Coverage, ShardState, coverage, shard_state};
 pub use logs::{Listener, LogFormat, Logs};
 pub use metrics::{Metrics, NodeMetrics, RequestLabels, RequestMetrics, ScatterMetrics};
 pub use operation::operation;

@@ -86,21 +86,27 @@ async fn load_tasks(writer: &Writer) -> Result<Tasks, WriteError> {
 fn describe_shards(state: &mut Registry, coverage: Coverage) {
     let ratio = coverage.ratio();
     real(state, "shard_coverage", "The part of all shards that can be read, from 0 to 1", ratio);
-    let help = "Shards with a copy on a node that can't be read";
+    let help = "Shards of which only copies are left that are behind";
+    whole(state, "stale_shards", help, u64::from(coverage.stale));
+    whole(state, "missing_shards", "Shards of which no copy can be read", u64::from(coverage.missing));
+    let help = "Shards with a copy that can't be read, or is behind";
     whole(state, "degraded_shards_total", help, u64::from(coverage.degraded));
 }
 
 fn describe_nodes(state: &mut Registry, nodes: &[NodeReport]) {
     let (healthy, copies, entries) = (Family::default(), Family::default(), Family::default());
+    let late = Family::default();
     let seconds: Family<NodeLabel, Real> = Family::default();
     for node in nodes {
         let label = NodeLabel { node_id: node.id.to_string() };
         set(&healthy, &label, u64::from(node.status == NodeStatus::Healthy));
         set(&copies, &label, node.shard_count as u64);
         set(&entries, &label, node.lag as u64);
+        set(&late, &label, node.late_index_count as u64);
         seconds.get_or_create(&label).set(node.lag_seconds);
     }
-    state.register("node_healthy", "1 if the node is read, 0 if not", healthy);
+    state.register("node_healthy", "1 if the node is read for every index, 0 if not", healthy);
+    state.register("node_late_indexes", "Indexes of which the node lacks something that has ended", late);
     state.register("shard_distribution", "Copies of shards that the node holds", copies);
     state.register("lane_lag_entries", "Entries of the log that the node has not finished", entries);
     let help = "How long ago the oldest entry that the node has not finished was accepted";

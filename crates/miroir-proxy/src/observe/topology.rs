@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use miroir_core::ids::{ClusterId, GroupId, NodeId, ShardCount};
+use miroir_core::ids::{ClusterId, GroupId, IndexUid, NodeId, ShardCount};
 use miroir_core::placement::Members;
 use miroir_core::task::SyncState;
-use miroir_core::view::View;
+use miroir_core::view::{IndexEntry, View};
 use serde::Serialize;
 use time::OffsetDateTime;
 
@@ -14,6 +14,12 @@ use super::coverage::coverage;
 use crate::accord::versions_agree;
 use crate::cluster::{Membership, Rebuilding, Standing};
 use crate::write::NodeProgress;
+
+/// So many indexes are named of a node that is behind in more.
+const NAMED: usize = 20;
+
+/// A node is said to be stuck when nothing has ended there for so many seconds.
+const STALLED: f64 = 10.0;
 
 /// The cluster as configured.
 #[derive(Debug, Clone)]
@@ -34,7 +40,7 @@ pub struct Layout {
 pub enum NodeStatus {
     /// It answers and has everything that clients were told has succeeded: it is read.
     Healthy,
-    /// It answers and is getting the writes that it missed.
+    /// It answers and is getting the writes that it missed. It is read for the indexes in which it missed none.
     CatchingUp,
     /// It answers, and lost a write for good: it is not read until its data are copied anew.
     Damaged,
@@ -49,7 +55,7 @@ impl NodeStatus {
     pub fn of(standing: Option<Standing>, sync: Option<SyncState>) -> Self {
         match (standing, sync) {
             (None | Some(Standing { reachable: false, .. }), _) => Self::Unreachable,
-            (Some(Standing { in_sync: true, .. }), _) => Self::Healthy,
+            (Some(Standing { sync: SyncState::InSync, .. }), _) => Self::Healthy,
             (Some(_), Some(SyncState::Damaged)) => Self::Damaged,
             (Some(_), Some(SyncState::InSync | SyncState::Behind) | None) => Self::CatchingUp,
         }
@@ -77,6 +83,12 @@ pub struct NodeReport {
     pub lag: usize,
     /// How long ago the oldest of them was accepted, in seconds.
     pub lag_seconds: f64,
+    /// Indexes of which it lacks something that clients were told has succeeded: its copies of them are stale.
+    pub late_index_count: usize,
+    /// Some of them.
+    pub late_indexes: Vec<IndexUid>,
+    /// How long nothing has ended there although it had something to do, in seconds; 0 while it has nothing to do.
+    pub quiet_seconds: f64,
     /// What is wrong with it, if anything is known.
     pub error: Option<String>,
     /// How far its data are copied anew, while they are.
@@ -107,11 +119,15 @@ pub struct Topology {
     pub nodes: Vec<NodeReport>,
     /// Whether all nodes run the same version, as far as its first two numbers go.
     pub versions_agree: bool,
-    /// Nodes that are not read.
+    /// Nodes that are not healthy.
     pub degraded_node_count: usize,
+    /// Shards of which only copies are left that are behind. They are asked, if the operator wants that.
+    pub stale_shard_count: u32,
+    /// Shards of which no copy can be read.
+    pub missing_shard_count: u32,
     /// Whether copies of shards are on the move. This version never moves any.
     pub rebalance_in_progress: bool,
-    /// Whether every shard of every index can be read.
+    /// Whether every shard of every index can be read, from a copy that has everything or from one that is behind.
     pub fully_covered: bool,
 }
 
@@ -128,6 +144,7 @@ pub fn look(
     for (node, group) in &layout.members {
         groups.entry(*group).or_default().push(node.clone());
     }
+    let coverage = coverage(view);
     Topology {
         cluster_id: layout.cluster,
         shards: layout.shards,
@@ -136,8 +153,10 @@ pub fn look(
         versions_agree: versions_agree(membership.versions().values().map(String::as_str)),
         degraded_node_count: nodes.iter().filter(|node| node.status != NodeStatus::Healthy).count(),
         nodes,
+        stale_shard_count: coverage.stale,
+        missing_shard_count: coverage.missing,
         rebalance_in_progress: false,
-        fully_covered: coverage(view).is_full(),
+        fully_covered: coverage.is_full() && coverage.nodes > 0,
     }
 }
 
@@ -155,14 +174,20 @@ fn report(
         NodeStatus::Unreachable if sighting.foreign.is_some() => NodeStatus::Foreign,
         status => status,
     };
+    let late = late_indexes(view, id);
     let seen = |at: Instant| u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let quiet_seconds = progress.and_then(|progress| progress.quiet_since).map_or(0.0, seconds_since);
+    let stalled = (quiet_seconds >= STALLED).then(|| {
+        let own = sighting.own_task.unwrap_or_else(|| "it does not tell of its tasks".to_owned());
+        format!("nothing has ended there for {quiet_seconds:.0} s: {own}")
+    });
     let error = match status {
         NodeStatus::Damaged => {
             Some(sighting.damage.unwrap_or_else(|| "its data are to be copied anew".to_owned()))
         }
         NodeStatus::Healthy | NodeStatus::CatchingUp | NodeStatus::Unreachable | NodeStatus::Foreign => {
             let refusal = sighting.refusal.map(|reason| format!("it takes no writes: {reason}"));
-            sighting.error.or(refusal).or(sighting.warning)
+            sighting.error.or(refusal).or(stalled).or(sighting.warning)
         }
     };
     NodeReport {
@@ -175,9 +200,20 @@ fn report(
         last_seen_ms: sighting.last_seen.map(seen),
         lag: progress.map_or(0, |progress| progress.entries),
         lag_seconds: progress.and_then(|progress| progress.oldest).map_or(0.0, seconds_since),
+        quiet_seconds,
+        late_index_count: late.len(),
+        late_indexes: late.into_iter().take(NAMED).collect(),
         error,
         rebuild: sighting.rebuild,
     }
+}
+
+/// The indexes in which the node is behind, by the client's names. Those that are no more are not named.
+fn late_indexes(view: &View, node: &NodeId) -> Vec<IndexUid> {
+    let is_late = |entry: &IndexEntry| {
+        entry.placement.shard_count_of(node) > 0 && view.behind.of(&entry.physical, node).is_some()
+    };
+    view.indexes.values().filter(|entry| is_late(entry)).map(|entry| entry.uid.clone()).collect()
 }
 
 /// A clock that went back gives no time at all.
@@ -195,12 +231,12 @@ mod tests {
 
     #[test]
     fn a_node_that_does_not_answer_is_unreachable_whatever_its_data_are_worth() {
-        let standing = |reachable, in_sync| Some(Standing { reachable, in_sync });
+        let status = |reachable, sync| NodeStatus::of(Some(Standing { reachable, sync }), Some(sync));
         let statuses = [
-            NodeStatus::of(standing(true, true), Some(SyncState::InSync)),
-            NodeStatus::of(standing(true, false), Some(SyncState::Behind)),
-            NodeStatus::of(standing(true, false), Some(SyncState::Damaged)),
-            NodeStatus::of(standing(false, true), Some(SyncState::InSync)),
+            status(true, SyncState::InSync),
+            status(true, SyncState::Behind),
+            status(true, SyncState::Damaged),
+            status(false, SyncState::InSync),
             NodeStatus::of(None, None),
         ];
         let expected = [
@@ -217,7 +253,7 @@ mod tests {
     fn a_topology_names_the_shards_lag_and_fault_of_each_node() {
         let nodes =
             ["a", "b", "c"].map(|id| Node::new(NodeId::new(id), "http://127.0.0.1:1/", None).unwrap());
-        let membership = Membership::new(nodes.into(), |_| true, Arc::new(ViewCell::default()));
+        let membership = Membership::new(nodes.into(), SyncState::InSync, Arc::new(ViewCell::default()));
         for id in ["a", "b"] {
             membership.note_reached(&NodeId::new(id));
             membership.note_check(&NodeId::new(id), Ok(()));
@@ -231,7 +267,7 @@ mod tests {
             replication_factor: 2,
             members: ["a", "b", "c"].map(|id| (NodeId::new(id), GroupId(0))).into(),
         };
-        let progress = NodeProgress { sync: SyncState::Behind, entries: 3, oldest: None };
+        let progress = NodeProgress { sync: SyncState::Behind, entries: 3, oldest: None, quiet_since: None };
         let topology = look(&layout, &membership, &view(&["a", "b"]), &[(NodeId::new("c"), progress)].into());
         assert_eq!((topology.degraded_node_count, topology.fully_covered), (1, true));
         assert_eq!(topology.groups.len(), 1);

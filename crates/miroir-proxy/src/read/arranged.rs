@@ -14,15 +14,15 @@ use miroir_core::document::{find_document_id, marker};
 use miroir_core::hash::shard_of;
 use miroir_core::ids::ShardId;
 use miroir_core::search::{Criterion, Listed, arrange_documents, confine, sort_criteria};
-use miroir_core::view::{IndexEntry, View};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
+use super::Reader;
 use super::ask::ask_shards;
 use super::counts::count_by_markers;
 use super::listing::ListingRequest;
-use crate::cluster::{Cluster, NodePath, NodeReply, NodeRequest};
+use crate::cluster::{NodePath, NodeReply, NodeRequest};
 use crate::http::HttpError;
 use crate::search::scrub_reply;
 
@@ -33,9 +33,7 @@ type Document = Map<String, Value>;
 
 /// A listing in the order of a book.
 pub(super) struct Arranged<'a> {
-    pub(super) cluster: &'a Cluster,
-    pub(super) view: &'a View,
-    pub(super) entry: &'a IndexEntry,
+    pub(super) of: &'a Reader<'a>,
     pub(super) request: &'a ListingRequest,
     pub(super) book: &'a ArrivalBook,
     pub(super) primary_key: &'a str,
@@ -84,7 +82,7 @@ impl Arranged<'_> {
     /// The page that the book promises; `None` if nodes have other documents than those in the book.
     async fn cut(&self) -> Result<Option<(Vec<Document>, u64)>, HttpError> {
         let page = self.page_of(self.book.ids().map(str::to_owned));
-        let counts = count_by_markers(self.cluster, self.view, self.entry);
+        let counts = count_by_markers(self.of);
         let (documents, counts) = futures_util::future::try_join(self.fetch(&page), counts).await?;
         let total: u64 = counts.iter().map(|(_, count)| count).sum();
         let agree = documents.len() == page.len() && total == self.book.ids().count() as u64;
@@ -120,14 +118,14 @@ impl Arranged<'_> {
         }
         let shards: Vec<ShardId> = match self.request.ids() {
             Some(ids) => self.shards_of(ids),
-            None => self.entry.shards.shards().collect(),
+            None => self.of.entry.shards.shards().collect(),
         };
         let replies = self
             .ask(shards, |part| {
                 let mut body = body.clone();
                 self.name_ids(&mut body, self.request.ids(), part);
                 let shards = part.shards.iter().copied();
-                if let Some(selection) = marker::selection_filter(shards, self.entry.shards) {
+                if let Some(selection) = marker::selection_filter(shards, self.of.entry.shards) {
                     confine(&mut body, selection);
                 }
                 body
@@ -169,7 +167,7 @@ impl Arranged<'_> {
     /// Has a node look for those ids that are in the shards that it answers for.
     fn name_ids(&self, body: &mut Map<String, Value>, ids: Option<&[String]>, part: &CoverPart) {
         let shards: BTreeSet<ShardId> = part.shards.iter().copied().collect();
-        let is_asked = |id: &&String| shards.contains(&shard_of(id, self.entry.shards));
+        let is_asked = |id: &&String| shards.contains(&shard_of(id, self.of.entry.shards));
         let asked = ids.map(|ids| ids.iter().filter(is_asked).map(String::as_str).collect());
         body.extend(asked.map(|ids| ("ids".to_owned(), ids)));
     }
@@ -179,19 +177,19 @@ impl Arranged<'_> {
         shards: Vec<ShardId>,
         body: impl Fn(&CoverPart) -> Map<String, Value>,
     ) -> Result<Vec<NodeReply>, HttpError> {
-        let path = NodePath::from(["indexes", self.entry.physical.as_str(), "documents", "fetch"]);
+        let path = NodePath::from(["indexes", self.of.entry.physical.as_str(), "documents", "fetch"]);
         let request =
             |part: &CoverPart| NodeRequest::post(path.clone()).json(Value::Object(body(part)).to_string());
-        let answered = ask_shards(self.cluster, self.view, self.entry, shards, request).await?;
+        let answered = ask_shards(self.of, shards, request).await?;
         let replies = answered.into_iter().map(|(_, reply)| match reply.status {
             StatusCode::OK => Ok(reply),
-            _ => Err(HttpError::Node(scrub_reply(reply, self.entry))),
+            _ => Err(HttpError::Node(scrub_reply(reply, self.of.entry))),
         });
         replies.collect()
     }
 
     fn shards_of(&self, ids: &[String]) -> Vec<ShardId> {
-        let shards: BTreeSet<ShardId> = ids.iter().map(|id| shard_of(id, self.entry.shards)).collect();
+        let shards: BTreeSet<ShardId> = ids.iter().map(|id| shard_of(id, self.of.entry.shards)).collect();
         shards.into_iter().collect()
     }
 }

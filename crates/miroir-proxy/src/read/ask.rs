@@ -4,57 +4,56 @@
 use futures_util::future::join_all;
 use miroir_core::cover::{CoverPart, plan_cover_of};
 use miroir_core::ids::{NodeId, ShardId};
-use miroir_core::view::{IndexEntry, View};
 
+use super::Reader;
 use crate::cluster::{Cluster, NodeReply, NodeRequest};
 use crate::http::HttpError;
 
-/// Asks one readable replica of a shard; the next one when it fails. A refusal of the request is an answer.
+/// Asks one replica of a shard that may be read; the next one when it fails. A refusal of the request is an answer.
 pub(crate) async fn ask_replica(
-    cluster: &Cluster,
-    view: &View,
-    entry: &IndexEntry,
+    of: &Reader<'_>,
     shard: ShardId,
     request: &NodeRequest,
 ) -> Result<(NodeId, NodeReply), HttpError> {
-    let mut readable = view.readable_for(entry).clone();
+    let mut pool = of.view.readable_for(of.entry);
     loop {
-        let cover = plan_cover_of(&entry.placement, [shard], &readable, 0);
+        let cover = plan_cover_of(&of.entry.placement, [shard], &pool, 0);
         let Some(part) = cover.parts.into_iter().next() else {
             return Err(HttpError::ShardsUnavailable(vec![shard]));
         };
-        if let Some(reply) = ask_node(cluster, &part.node, request).await {
+        if let Some(reply) = ask_node(of.cluster, &part.node, request).await {
+            of.note(&part);
             return Ok((part.node, reply));
         }
-        readable.remove(&part.node);
+        pool.remove(&part.node);
     }
 }
 
 /// Asks nodes that hold these shards together, each once, and other replicas for the shards of those that fail.
 pub(super) async fn ask_shards(
-    cluster: &Cluster,
-    view: &View,
-    entry: &IndexEntry,
+    of: &Reader<'_>,
     shards: Vec<ShardId>,
     request: impl Fn(&CoverPart) -> NodeRequest,
 ) -> Result<Vec<(CoverPart, NodeReply)>, HttpError> {
-    let mut readable = view.readable_for(entry).clone();
+    let mut pool = of.view.readable_for(of.entry);
     let mut unanswered = shards;
     let mut answered = Vec::new();
     // Each round that leaves shards over leaves out a node, so there are no more rounds than nodes.
     while !unanswered.is_empty() {
-        let cover = plan_cover_of(&entry.placement, unanswered, &readable, 0);
+        let cover = plan_cover_of(&of.entry.placement, unanswered, &pool, 0);
         if !cover.missing.is_empty() {
             return Err(HttpError::ShardsUnavailable(cover.missing));
         }
         let requests: Vec<_> = cover.parts.iter().map(|part| (&part.node, request(part))).collect();
-        let replies = join_all(requests.iter().map(|(node, request)| ask_node(cluster, node, request))).await;
+        let replies =
+            join_all(requests.iter().map(|(node, request)| ask_node(of.cluster, node, request))).await;
         unanswered = Vec::new();
         for (part, reply) in cover.parts.into_iter().zip(replies) {
             if let Some(reply) = reply {
+                of.note(&part);
                 answered.push((part, reply));
             } else {
-                readable.remove(&part.node);
+                pool.remove(&part.node);
                 unanswered.extend(part.shards);
             }
         }

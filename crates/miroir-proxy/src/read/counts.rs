@@ -4,26 +4,23 @@ use std::collections::BTreeMap;
 
 use miroir_core::document::marker;
 use miroir_core::ids::ShardId;
-use miroir_core::view::{IndexEntry, View};
+use miroir_core::view::IndexEntry;
 use serde_json::{Map, Value};
 
 use super::ask::ask_shards;
-use super::object;
-use crate::cluster::{Cluster, NodeRequest};
+use super::{Reader, object};
+use crate::cluster::NodeRequest;
 use crate::http::HttpError;
 use crate::search::scrub_reply;
 
 /// Nodes count how many documents have each field, and each shard has a field of its own: one request per node tells
 /// the size of all of its shards.
-pub(super) async fn count_by_markers(
-    cluster: &Cluster,
-    view: &View,
-    entry: &IndexEntry,
-) -> Result<Vec<(ShardId, u64)>, HttpError> {
+pub(super) async fn count_by_markers(of: &Reader<'_>) -> Result<Vec<(ShardId, u64)>, HttpError> {
+    let entry = of.entry;
     let request = NodeRequest::get(["indexes", entry.physical.as_str(), "stats"]);
     let mut counts = BTreeMap::new();
     let shards = entry.shards.shards().collect();
-    for (part, reply) in ask_shards(cluster, view, entry, shards, |_| request.clone()).await? {
+    for (part, reply) in ask_shards(of, shards, |_| request.clone()).await? {
         if !reply.status.is_success() {
             return Err(HttpError::Node(scrub_reply(reply, entry)));
         }

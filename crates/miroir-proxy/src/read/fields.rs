@@ -18,8 +18,8 @@ pub async fn list_fields(
     entry: &IndexEntry,
     request: &FieldsRequest,
 ) -> Result<(Vec<Map<String, Value>>, usize), HttpError> {
-    let nodes: Vec<&NodeId> =
-        entry.placement.nodes().filter(|node| view.readable_for(entry).contains(*node)).collect();
+    let pool = view.readable_for(entry);
+    let nodes: Vec<&NodeId> = entry.placement.nodes().filter(|node| pool.contains(node)).collect();
     if nodes.is_empty() {
         return Err(HttpError::ShardsUnavailable(entry.shards.shards().collect()));
     }

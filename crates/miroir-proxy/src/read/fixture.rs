@@ -8,6 +8,7 @@ use axum::Router;
 use miroir_core::ids::{GroupId, IndexUid, NodeId, PhysicalUid, ShardCount};
 use miroir_core::placement::{ReplicationFactor, assign};
 use miroir_core::settings::ClientSettings;
+use miroir_core::task::SyncState;
 use miroir_core::view::{IndexEntry, View};
 use time::OffsetDateTime;
 
@@ -44,10 +45,10 @@ pub(super) fn two_nodes(addresses: [String; 2]) -> (Cluster, IndexEntry) {
         created_at: now,
         updated_at: now,
     };
-    let view = View { readable: members.into_keys().collect(), ..View::default() };
+    let view = View { usable: members.into_keys().collect(), ..View::default() };
     let view = Arc::new(ViewCell::new(view));
     let cluster = Cluster {
-        membership: Arc::new(Membership::new(nodes, |_| true, Arc::clone(&view))),
+        membership: Arc::new(Membership::new(nodes, SyncState::InSync, Arc::clone(&view))),
         view,
         node_timeout: Duration::from_secs(5),
         unavailable_shards: UnavailableShardPolicy::Error,

@@ -18,7 +18,7 @@ use serde_json::{Map, Value, json};
 use super::arranged::Arranged;
 use super::counts::count_by_markers;
 use super::window::{Stretch, plan_stretches};
-use super::{ask_replica, object};
+use super::{Reader, ask_replica, object};
 use crate::cluster::{Cluster, NodeRequest};
 use crate::http::HttpError;
 use crate::search::{met, scrub_reply};
@@ -150,21 +150,19 @@ pub struct Listing {
 
 /// Lists documents: sorted as asked, else in their order of arrival if there is a book of it, else shard by shard.
 pub async fn list_documents(
-    cluster: &Cluster,
-    view: &View,
-    entry: &IndexEntry,
+    of: &Reader<'_>,
     request: &ListingRequest,
     book: Option<&ArrivalBook>,
 ) -> Result<Listing, HttpError> {
-    let request = &request.meet(cluster, view, entry).await;
-    let (results, total) = if let Some(arranged) = arranged_page(cluster, view, entry, request, book).await? {
+    let request = &request.meet(of.cluster, of.view, of.entry).await;
+    let (results, total) = if let Some(arranged) = arranged_page(of, request, book).await? {
         arranged
     } else if request.is_sorted() {
-        sorted_page(cluster, view, entry, request).await?
+        sorted_page(of, request).await?
     } else {
-        let counts = count_shards(cluster, view, entry, request).await?;
+        let counts = count_shards(of, request).await?;
         let stretches = plan_stretches(&counts, request.offset, request.limit);
-        let pages = fetch_all(cluster, view, entry, request, &stretches).await?;
+        let pages = fetch_all(of, request, &stretches).await?;
         let documents = pages.into_iter().flat_map(|page| page.documents);
         (request.select(documents), counts.iter().map(|(_, count)| count).sum())
     };
@@ -174,19 +172,17 @@ pub async fn list_documents(
 
 /// A page in the order of the book, if that can be.
 async fn arranged_page(
-    cluster: &Cluster,
-    view: &View,
-    entry: &IndexEntry,
+    of: &Reader<'_>,
     request: &ListingRequest,
     book: Option<&ArrivalBook>,
 ) -> Result<Option<(Vec<Map<String, Value>>, u64)>, HttpError> {
-    let (Some(book), Some(primary_key)) = (book, entry.primary_key.as_deref()) else { return Ok(None) };
+    let (Some(book), Some(primary_key)) = (book, of.entry.primary_key.as_deref()) else { return Ok(None) };
     // Ids that can't be any: a node says so.
     let names_none = request.ids().map_or(request.body.contains_key("ids"), <[String]>::is_empty);
     if names_none {
         return Ok(None);
     }
-    Arranged { cluster, view, entry, request, book, primary_key }.list().await
+    Arranged { of, request, book, primary_key }.list().await
 }
 
 fn without_markers(mut document: Map<String, Value>) -> Value {
@@ -196,9 +192,7 @@ fn without_markers(mut document: Map<String, Value>) -> Value {
 
 /// The first documents of every shard, merged. Its cost grows with the offset, as sorting does on one server.
 async fn sorted_page(
-    cluster: &Cluster,
-    view: &View,
-    entry: &IndexEntry,
+    of: &Reader<'_>,
     request: &ListingRequest,
 ) -> Result<(Vec<Map<String, Value>>, u64), HttpError> {
     let wanted = request.offset.saturating_add(request.limit);
@@ -206,8 +200,8 @@ async fn sorted_page(
     let mut read = request.clone();
     read.beside.extend(criteria.iter().map(|criterion| criterion.field().to_owned()));
     let stretches: Vec<_> =
-        entry.shards.shards().map(|shard| Stretch { shard, offset: 0, limit: wanted }).collect();
-    let pages = fetch_all(cluster, view, entry, &read, &stretches).await?;
+        of.entry.shards.shards().map(|shard| Stretch { shard, offset: 0, limit: wanted }).collect();
+    let pages = fetch_all(of, &read, &stretches).await?;
     let total = pages.iter().map(|page| page.total).sum();
     let merged = order_documents(&criteria, pages.into_iter().map(|page| page.documents).collect());
     let (offset, limit) = request.window();
@@ -215,19 +209,14 @@ async fn sorted_page(
 }
 
 /// How many matching documents each shard has.
-async fn count_shards(
-    cluster: &Cluster,
-    view: &View,
-    entry: &IndexEntry,
-    request: &ListingRequest,
-) -> Result<Vec<(ShardId, u64)>, HttpError> {
+async fn count_shards(of: &Reader<'_>, request: &ListingRequest) -> Result<Vec<(ShardId, u64)>, HttpError> {
     let unfiltered = request.body.get("filter").is_none_or(Value::is_null);
     let shards: Vec<ShardId> = match request.ids() {
         Some(ids) => {
-            let mut shards: Vec<_> = ids.iter().map(|id| shard_of(id, entry.shards)).collect();
+            let mut shards: Vec<_> = ids.iter().map(|id| shard_of(id, of.entry.shards)).collect();
             if shards.is_empty() {
                 // Whatever else is wrong a node says.
-                shards.extend(entry.shards.shards().next());
+                shards.extend(of.entry.shards.shards().next());
             }
             shards.sort_unstable();
             shards.dedup();
@@ -235,12 +224,12 @@ async fn count_shards(
         }
         // A request that is wrong must fail even where the markers' counts would do.
         None if unfiltered && !request.body.contains_key("ids") => {
-            return count_by_markers(cluster, view, entry).await;
+            return count_by_markers(of).await;
         }
-        None => entry.shards.shards().collect(),
+        None => of.entry.shards.shards().collect(),
     };
     let nothing: Vec<_> = shards.iter().map(|&shard| Stretch { shard, offset: 0, limit: 0 }).collect();
-    let pages = fetch_all(cluster, view, entry, request, &nothing).await?;
+    let pages = fetch_all(of, request, &nothing).await?;
     Ok(shards.into_iter().zip(pages.into_iter().map(|page| page.total)).collect())
 }
 
@@ -251,30 +240,27 @@ struct Page {
 }
 
 async fn fetch_all(
-    cluster: &Cluster,
-    view: &View,
-    entry: &IndexEntry,
+    of: &Reader<'_>,
     request: &ListingRequest,
     stretches: &[Stretch],
 ) -> Result<Vec<Page>, HttpError> {
-    let shares = request.ids_by_shard(entry);
+    let shares = request.ids_by_shard(of.entry);
     let of_shard = |shard| shares.as_ref().map(|shares| shares.get(&shard).map_or(&[][..], Vec::as_slice));
-    let ask = |stretch: &Stretch| fetch(cluster, view, entry, request, (*stretch, of_shard(stretch.shard)));
+    let ask = |stretch: &Stretch| fetch(of, request, *stretch, of_shard(stretch.shard));
     let pages: Vec<_> = stretches.iter().map(ask).collect();
     stream::iter(pages).buffered(STRETCHES_AT_ONCE).try_collect().await
 }
 
 async fn fetch(
-    cluster: &Cluster,
-    view: &View,
-    entry: &IndexEntry,
+    of: &Reader<'_>,
     request: &ListingRequest,
-    (stretch, ids): (Stretch, Option<&[&str]>),
+    stretch: Stretch,
+    ids: Option<&[&str]>,
 ) -> Result<Page, HttpError> {
-    let request = request.to_shard(entry, stretch, ids);
-    let (_, reply) = ask_replica(cluster, view, entry, stretch.shard, &request).await?;
+    let request = request.to_shard(of.entry, stretch, ids);
+    let (_, reply) = ask_replica(of, stretch.shard, &request).await?;
     if reply.status != StatusCode::OK {
-        return Err(HttpError::Node(scrub_reply(reply, entry)));
+        return Err(HttpError::Node(scrub_reply(reply, of.entry)));
     }
     let mut page = object(&reply)?;
     let total = page.get("total").and_then(Value::as_u64).unwrap_or(0);

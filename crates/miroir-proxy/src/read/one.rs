@@ -12,7 +12,7 @@ use miroir_core::view::{IndexEntry, View};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::{Map, Value};
 
-use super::{ask_replica, object};
+use super::{Reader, ask_replica, object};
 use crate::cluster::{Cluster, NodePath, NodeRequest};
 use crate::http::HttpError;
 use crate::search::{met, scrub_reply};
@@ -21,19 +21,14 @@ use crate::search::{met, scrub_reply};
 const NO_ID: &str = "miroir-has-no-such-document";
 
 /// `id` is decoded, `query` as it stood in the client's address. No node is asked for what can't be the id of a document.
-pub async fn get_document(
-    cluster: &Cluster,
-    view: &View,
-    entry: &IndexEntry,
-    id: &str,
-    query: &str,
-) -> Result<Map<String, Value>, HttpError> {
+pub async fn get_document(of: &Reader<'_>, id: &str, query: &str) -> Result<Map<String, Value>, HttpError> {
+    let entry = of.entry;
     let (asked, shard) = if is_valid_id(id) { (id, shard_of(id, entry.shards)) } else { (NO_ID, ShardId(0)) };
-    let fields = Fields::of(query).meet(cluster, view, entry).await;
+    let fields = Fields::of(query).meet(of.cluster, of.view, entry).await;
     let path = ["indexes", entry.physical.as_str(), "documents", asked];
     let path = NodePath::from(path).with_query(fields.asked.as_deref().unwrap_or(query));
     let request = NodeRequest::get(path);
-    let (_, reply) = ask_replica(cluster, view, entry, shard, &request).await?;
+    let (_, reply) = ask_replica(of, shard, &request).await?;
     if reply.status == StatusCode::NOT_FOUND || (reply.status == StatusCode::OK && asked != id) {
         let message = format!("Document `{id}` not found.");
         return Err(HttpError::new(ErrorCode::DocumentNotFound, message));

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
+use super::Reader;
 use super::ask::ask_shards;
 use crate::cluster::{Cluster, NodeReply, NodeRequest};
 use crate::http::HttpError;
@@ -102,7 +103,7 @@ async fn fetch(
 ) -> Result<Vec<NodeReply>, HttpError> {
     let path = ["indexes", entry.physical.as_str(), "documents", "fetch"];
     let request = |part: &CoverPart| NodeRequest::post(path).json(Value::Object(body(part)).to_string());
-    let answered = ask_shards(cluster, view, entry, shards, request).await?;
+    let answered = ask_shards(&Reader::new(cluster, view, entry), shards, request).await?;
     let replies = answered.into_iter().map(|(_, reply)| match reply.status {
         StatusCode::OK => Ok(reply),
         _ => Err(HttpError::Node(scrub_reply(reply, entry))),

@@ -5,7 +5,7 @@ use miroir_core::ids::ShardId;
 use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value};
 
-use super::{ask_replica, object};
+use super::{Reader, ask_replica, object};
 use crate::cluster::{Cluster, NodePath, NodeReply, NodeRequest};
 use crate::http::HttpError;
 use crate::search::scrub_reply;
@@ -38,7 +38,7 @@ async fn ask(
 ) -> Result<NodeReply, HttpError> {
     let path = NodePath::of(["indexes", entry.physical.as_str(), "settings"].into_iter().chain(route));
     let request = NodeRequest::get(path);
-    let (_, reply) = ask_replica(cluster, view, entry, ShardId(0), &request).await?;
+    let (_, reply) = ask_replica(&Reader::new(cluster, view, entry), ShardId(0), &request).await?;
     if reply.status != StatusCode::OK {
         return Err(HttpError::Node(scrub_reply(reply, entry)));
     }

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::ask::ask_node;
 use super::counts::{count_by_markers, count_of};
-use super::object;
+use super::{Reader, object};
 use crate::cluster::{Cluster, NodePath, NodeRequest};
 use crate::http::HttpError;
 
@@ -59,7 +59,7 @@ pub async fn instance_stats(
     internal: InternalSizes,
 ) -> Result<InstanceStats, HttpError> {
     let request = internal.asked_at("/stats".into());
-    let told = join_all(view.readable.iter().map(async |id| {
+    let told = join_all(view.usable.iter().map(async |id| {
         let reply = ask_node(cluster, id, &request).await?;
         Some((id, object(&reply).ok().filter(|_| reply.status.is_success())?))
     }));
@@ -85,8 +85,12 @@ fn told_of_index(
     let of_index = |node: &NodeId| -> Option<&Map<String, Value>> {
         told.get(node)?.get("indexes")?.get(entry.physical.as_str())?.as_object()
     };
-    let readable = view.readable_for(entry);
-    let replicas = |shard| entry.placement.all_replicas(shard).filter(|node| readable.contains(*node));
+    let pool = view.readable_for(entry);
+    // Those in sync first, so that one that is behind is taken only where no other tells.
+    let replicas = |shard| {
+        let held = move |node: &&NodeId| entry.placement.holds(node, shard);
+        pool.nodes().filter(held)
+    };
     let (mut documents, mut missing) = (0, Vec::new());
     for shard in entry.shards.shards() {
         let count = replicas(shard).find_map(|node| count_of(entry, shard, of_index(node)?));
@@ -103,7 +107,7 @@ fn told_of_index(
         let is_going = missing.iter().all(lacks_it);
         return if is_going { Ok(None) } else { Err(HttpError::ShardsUnavailable(missing)) };
     }
-    let group = best_group(entry, |node| view.readable.contains(node) && of_index(node).is_some());
+    let group = best_group(entry, |node| pool.contains(node) && of_index(node).is_some());
     let nodes = group.into_iter().flat_map(GroupPlacement::nodes);
     let stats: Vec<_> = nodes.filter_map(of_index).collect();
     Ok(Some(add_stats(&stats, documents)))
@@ -119,11 +123,13 @@ pub async fn index_stats(
     entry: &IndexEntry,
     internal: InternalSizes,
 ) -> Result<Map<String, Value>, HttpError> {
-    let Some(group) = best_group(entry, |node| view.readable.contains(node)) else {
+    let pool = view.readable_for(entry);
+    let Some(group) = best_group(entry, |node| pool.contains(node)) else {
         return Err(HttpError::ShardsUnavailable(entry.shards.shards().collect()));
     };
-    let documents = count_by_markers(cluster, view, entry).await?.iter().map(|(_, count)| count).sum();
-    let nodes: Vec<&NodeId> = group.nodes().iter().filter(|node| view.readable.contains(*node)).collect();
+    let documents =
+        count_by_markers(&Reader::new(cluster, view, entry)).await?.iter().map(|(_, count)| count).sum();
+    let nodes: Vec<&NodeId> = group.nodes().iter().filter(|node| pool.contains(node)).collect();
     // A node that fails is left out, like one that can't be read.
     let told = join_all(nodes.into_iter().map(|node| node_stats(cluster, entry, node, internal))).await;
     let stats: Vec<&Map<String, Value>> = told.iter().flatten().collect();

@@ -90,7 +90,8 @@ pub(super) fn refused_by_miroir() -> HttpError {
 /// Asks any readable node of the index what is wrong with a request that Miroir could not even read.
 pub async fn explain(cluster: &Cluster, entry: &IndexEntry, original: &Original) -> HttpError {
     let view = cluster.view.load();
-    let nodes = entry.placement.nodes().filter(|node| view.readable.contains(*node));
+    let pool = view.readable_for(entry);
+    let nodes = entry.placement.nodes().filter(|node| pool.contains(node));
     match cluster.ask_first(nodes, &original.to_request(entry), NodeReply::is_nodes_fault).await {
         Some(reply) if reply.status.is_client_error() => HttpError::Node(scrub_reply(reply, entry)),
         Some(reply) => {

@@ -8,7 +8,7 @@ use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value};
 
 use super::scatter::run_scatter;
-use super::{Answer, Asked, Original, Searched, Shortfall, accept, ask, note_time};
+use super::{Answer, Asked, Original, Searched, accept, ask, note_time};
 use crate::cluster::Cluster;
 use crate::http::HttpError;
 
@@ -35,16 +35,14 @@ pub async fn run_facet_search(
     let (gathered, counted) = try_join(values, count(&of, request)).await?;
     let searched = slowest(&gathered.replies);
     let began = Instant::now();
-    let mut missing = gathered.missing;
-    if let Some(counted) = &counted {
-        missing.extend(&counted.missing);
-        missing.sort_unstable();
-        missing.dedup();
-    }
-    let counted = counted.map(|counted| (counted.plan, counted.replies));
+    let mut shortfall = gathered.shortfall;
+    let counted = counted.map(|counted| {
+        shortfall = std::mem::take(&mut shortfall).and(counted.shortfall);
+        (counted.plan, counted.replies)
+    });
     let mut body = merge_facet_search(&plan.merge, gathered.replies, counted);
     note_time(&mut body, began, searched);
-    Ok(Answer { body, shortfall: Shortfall { missing, cut_off: false } })
+    Ok(Answer { body, shortfall })
 }
 
 /// The hits over which values are counted, where nodes' own counts don't add up.

@@ -52,7 +52,7 @@ pub async fn form_fault(cluster: &Cluster, body: &Value) -> Option<HttpError> {
 
 async fn check_written(cluster: &Cluster, view: &View, body: &Value) -> Result<(), HttpError> {
     let request = NodeRequest::post("/multi-search").json(body.to_string());
-    match cluster.ask_first(view.readable.iter(), &request, NodeReply::is_unfit).await {
+    match cluster.ask_first(view.usable_first_complete(), &request, NodeReply::is_unfit).await {
         Some(reply) if reply.status.is_client_error() => judge(reply),
         Some(_) | None => Ok(()),
     }

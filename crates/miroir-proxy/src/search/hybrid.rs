@@ -5,20 +5,19 @@
 
 use futures_util::future::try_join;
 use miroir_core::hash::draw;
-use miroir_core::ids::ShardId;
 use miroir_core::search::{MergePlan, Merged, SearchRequest, plan_search, rank_keyword_hits};
 use serde_json::Value;
 
 use super::explain::{explain, no_node};
-use super::{Searched, ask};
+use super::{Searched, Shortfall, ask};
 use crate::cluster::{NodeReply, NodeRequest};
 use crate::http::HttpError;
 
-/// Both halves of a hybrid search, merged; and the shards that one of them is missing.
+/// Both halves of a hybrid search, merged; and what one of them lacks.
 pub(super) async fn search_halves(
     of: &Searched<'_>,
     request: &SearchRequest,
-) -> Result<(Merged, Vec<ShardId>), HttpError> {
+) -> Result<(Merged, Shortfall), HttpError> {
     let keyword = request.keyword_half();
     let plan = plan_search(&keyword, of.entry, of.view).merge;
     if request.needs_embedding() {
@@ -28,11 +27,11 @@ pub(super) async fn search_halves(
     // searches one after the other take twice as long.
     let semantic = request.semantic_half(&plan);
     let (keyword, semantic) = try_join(ask(of, &keyword), ask(of, &semantic)).await?;
-    let missing = union(keyword.missing, semantic.missing);
+    let shortfall = keyword.shortfall.and(semantic.shortfall);
     let hits = rank_keyword_hits(&plan, keyword.replies);
     let merged =
         if hits.suffice(&plan) { hits.alone(&plan) } else { hits.with_semantic(&plan, semantic.replies) };
-    Ok((merged, missing))
+    Ok((merged, shortfall))
 }
 
 /// Where there is no vector yet, none is made before it is clear that the words are not enough.
@@ -41,30 +40,23 @@ async fn search_words_first(
     request: &SearchRequest,
     keyword: &SearchRequest,
     plan: &MergePlan,
-) -> Result<(Merged, Vec<ShardId>), HttpError> {
+) -> Result<(Merged, Shortfall), HttpError> {
     if !of.entry.settings.has_embedder(request.embedder().unwrap_or_default()) {
         return Err(explain(of.cluster, of.entry, of.original).await);
     }
     let found = ask(of, keyword).await?;
     let hits = rank_keyword_hits(plan, found.replies);
     let vector = if hits.suffice(plan) { None } else { embed(of, request).await? };
-    let Some(vector) = vector else { return Ok((hits.alone(plan), found.missing)) };
+    let Some(vector) = vector else { return Ok((hits.alone(plan), found.shortfall)) };
     let semantic = ask(of, &request.with_vector(vector).semantic_half(plan)).await?;
-    Ok((hits.with_semantic(plan, semantic.replies), union(found.missing, semantic.missing)))
-}
-
-fn union(a: Vec<ShardId>, b: Vec<ShardId>) -> Vec<ShardId> {
-    let mut shards: Vec<ShardId> = a.into_iter().chain(b).collect();
-    shards.sort_unstable();
-    shards.dedup();
-    shards
+    Ok((hits.with_semantic(plan, semantic.replies), found.shortfall.and(semantic.shortfall)))
 }
 
 /// The vector that a node makes of the query. `None` if it can't, where that is no error.
 pub(super) async fn embed(of: &Searched<'_>, request: &SearchRequest) -> Result<Option<Value>, HttpError> {
     let body = Value::Object(request.embedding()).to_string();
-    let mut nodes: Vec<_> =
-        of.entry.placement.nodes().filter(|node| of.view.readable_for(of.entry).contains(*node)).collect();
+    let pool = of.view.readable_for(of.entry);
+    let mut nodes: Vec<_> = of.entry.placement.nodes().filter(|node| pool.contains(node)).collect();
     // Other queries begin with other nodes.
     nodes.sort_by_key(|node| draw(body.len() as u64, node.as_str().as_bytes()));
     let asked = NodeRequest::post(["indexes", of.entry.physical.as_str(), "search"]).json(body);

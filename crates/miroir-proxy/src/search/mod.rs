@@ -32,6 +32,7 @@ use self::rounds::judge_missing;
 use self::scatter::{Answers, run_scatter};
 use crate::cluster::Cluster;
 use crate::http::HttpError;
+use crate::read::Reader;
 
 pub use self::asking::Asking;
 use self::explain::explain_refusal;
@@ -60,8 +61,30 @@ pub struct Answer {
 pub struct Shortfall {
     /// Shards that no node could answer for; their documents are missing from the answer.
     pub missing: Vec<ShardId>,
+    /// Shards that only nodes could answer for that are behind: what was written lately may be missing from the answer.
+    pub stale: Vec<ShardId>,
     /// A node ran into the index's `searchCutoffMs`: hits may be missing or in another order.
     pub cut_off: bool,
+}
+
+impl Shortfall {
+    /// What is said of two answers that go into one.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.missing.extend(other.missing);
+        self.stale.extend(other.stale);
+        self.cut_off |= other.cut_off;
+        self.tidy();
+        self
+    }
+
+    /// Each shard once, in order.
+    fn tidy(&mut self) {
+        for shards in [&mut self.missing, &mut self.stale] {
+            shards.sort_unstable();
+            shards.dedup();
+        }
+    }
 }
 
 /// What a search is made over, and what its errors are explained with.
@@ -71,6 +94,12 @@ struct Searched<'a> {
     view: &'a View,
     entry: &'a IndexEntry,
     original: &'a Original,
+}
+
+impl<'a> Searched<'a> {
+    fn reader(&self) -> Reader<'a> {
+        Reader::new(self.cluster, self.view, self.entry)
+    }
 }
 
 /// Answers one search over one view. Dropping the future gives up the requests to the nodes.
@@ -84,18 +113,18 @@ pub async fn run_search(
     let began = Instant::now();
     let (request, original) = facets::named(request, original, entry);
     let of = Searched { cluster, view, entry, original: &original };
-    let (merged, missing) = find(&of, &request).await?;
+    let (merged, shortfall) = find(&of, &request).await?;
     if merged.cut_off {
         cluster.metrics.note_cutoff();
     }
     let mut body = merged.body;
     body.entry("query").or_insert_with(|| request.body.get("q").cloned().unwrap_or_else(|| json!("")));
     note_time(&mut body, began, 0);
-    Ok(Answer { body, shortfall: Shortfall { missing, cut_off: merged.cut_off } })
+    Ok(Answer { body, shortfall: Shortfall { cut_off: merged.cut_off, ..shortfall } })
 }
 
 /// Asks the nodes in the way that the kind of the search needs, and merges their answers.
-async fn find(of: &Searched<'_>, request: &SearchRequest) -> Result<(Merged, Vec<ShardId>), HttpError> {
+async fn find(of: &Searched<'_>, request: &SearchRequest) -> Result<(Merged, Shortfall), HttpError> {
     let scattered = of.entry.placement.is_scattered();
     let request = &paths::meet(of.cluster, of.view, of.entry, request.clone()).await;
     if scattered && matches!(request.kind, SearchKind::Hybrid { .. }) {
@@ -104,14 +133,14 @@ async fn find(of: &Searched<'_>, request: &SearchRequest) -> Result<(Merged, Vec
     let vector = if scattered && request.needs_embedding() { embed(of, request).await? } else { None };
     let embedded = vector.map(|vector| request.with_vector(vector));
     let found = ask(of, embedded.as_ref().unwrap_or(request)).await?;
-    Ok((merge_replies(&found.plan, found.replies), found.missing))
+    Ok((merge_replies(&found.plan, found.replies), found.shortfall))
 }
 
 /// The nodes' answers to one request, and how they become one.
 struct Asked {
     plan: MergePlan,
     replies: Vec<Map<String, Value>>,
-    missing: Vec<ShardId>,
+    shortfall: Shortfall,
 }
 
 /// Plans one request to the nodes and asks them.
@@ -121,7 +150,7 @@ async fn ask(of: &Searched<'_>, request: &SearchRequest) -> Result<Asked, HttpEr
     let gathered = run_scatter(of.cluster, of.view, of.entry, (plan.parts, plan.missing), again).await?;
     let gathered = accept(of, gathered).await?;
     check_rules(&plan.merge, &gathered.replies).map_err(|error| HttpError::Unreadable(error.to_string()))?;
-    Ok(Asked { plan: plan.merge, replies: gathered.replies, missing: gathered.missing })
+    Ok(Asked { plan: plan.merge, replies: gathered.replies, shortfall: gathered.shortfall })
 }
 
 /// A refusal is explained, and so are shards that the operator does not want to be without.
@@ -129,8 +158,9 @@ async fn accept(of: &Searched<'_>, gathered: Answers) -> Result<Answers, HttpErr
     if let Some(refusal) = &gathered.refusal {
         return Err(explain_refusal(of.cluster, of.entry, of.original, refusal).await);
     }
-    judge_missing(of.cluster.unavailable_shards, &gathered.missing, !gathered.replies.is_empty())?;
-    of.cluster.metrics.note_answer(&gathered.missing);
+    let missing = &gathered.shortfall.missing;
+    judge_missing(of.cluster.unavailable_shards, missing, !gathered.replies.is_empty())?;
+    of.cluster.metrics.note_answer(&gathered.shortfall);
     Ok(gathered)
 }
 

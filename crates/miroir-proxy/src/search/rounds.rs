@@ -1,14 +1,13 @@
 //! Asking several nodes at once, and others for the shards of those that do not answer. What is asked, and how an answer
 //! is read, is the caller's business.
 
-use std::collections::BTreeSet;
-
 use futures_util::future::{BoxFuture, join_all};
-use miroir_core::cover::{Cover, CoverPart, plan_cover_of};
+use miroir_core::cover::{Cover, CoverPart, Pool, plan_cover_of};
 use miroir_core::ids::{NodeId, ShardId};
 use miroir_core::search::PartPlan;
 use miroir_core::view::{IndexEntry, View};
 
+use super::Shortfall;
 use crate::cluster::{Cluster, NodeReply};
 use crate::config::UnavailableShardPolicy;
 use crate::http::HttpError;
@@ -17,7 +16,7 @@ use crate::http::HttpError;
 #[derive(Debug)]
 pub(super) struct Gathered<R> {
     pub(super) replies: Vec<R>,
-    pub(super) missing: Vec<ShardId>,
+    pub(super) shortfall: Shortfall,
     /// A node refused the request as the client's fault.
     pub(super) refusal: Option<Refusal>,
 }
@@ -66,42 +65,47 @@ pub(super) async fn run_rounds<'a, P: Part, R>(
     plan_parts: impl Fn(Cover) -> Vec<P>,
     send: impl Fn(P) -> BoxFuture<'a, Result<Outcome<R>, HttpError>>,
 ) -> Result<Gathered<R>, HttpError> {
-    let mut gathered = Gathered { replies: Vec::new(), missing, refusal: None };
-    let mut readable = view.readable_for(entry).clone();
+    let shortfall = Shortfall { missing, ..Shortfall::default() };
+    let mut gathered = Gathered { replies: Vec::new(), shortfall, refusal: None };
+    let mut pool = view.readable_for(entry);
     let mut parts = parts;
     cluster.metrics.note_fan_out(parts.len());
     // Each round that leaves shards over leaves out a node, so there are no more rounds than nodes.
     while !parts.is_empty() {
         let covers: Vec<CoverPart> = parts.iter().map(|part| part.cover().clone()).collect();
         let outcomes = join_all(parts.into_iter().map(&send)).await;
-        let unanswered = sort_out(covers, outcomes, &mut gathered, &mut readable)?;
+        let unanswered = sort_out(covers, outcomes, &mut gathered, &mut pool)?;
         if unanswered.is_empty() || gathered.refusal.is_some() {
             break;
         }
-        let mut cover = plan_cover_of(&entry.placement, unanswered, &readable, 0);
-        gathered.missing.append(&mut cover.missing);
+        let mut cover = plan_cover_of(&entry.placement, unanswered, &pool, 0);
+        gathered.shortfall.missing.append(&mut cover.missing);
         parts = plan_parts(cover);
         cluster.metrics.note_retry(parts.len());
     }
-    gathered.missing.sort_unstable();
-    gathered.missing.dedup();
+    gathered.shortfall.tidy();
     Ok(gathered)
 }
 
-/// Keeps what was answered; returns the shards of those that failed, who are not readable any more.
+/// Keeps what was answered; returns the shards of those that failed, who are not asked any more.
 fn sort_out<R>(
     parts: Vec<CoverPart>,
     outcomes: Vec<Result<Outcome<R>, HttpError>>,
     gathered: &mut Gathered<R>,
-    readable: &mut BTreeSet<NodeId>,
+    pool: &mut Pool,
 ) -> Result<Vec<ShardId>, HttpError> {
     let mut unanswered = Vec::new();
     for (part, outcome) in parts.into_iter().zip(outcomes) {
         match outcome? {
-            Outcome::Answered(reply) => gathered.replies.push(reply),
+            Outcome::Answered(reply) => {
+                if part.is_stale() {
+                    gathered.shortfall.stale.extend(part.shards);
+                }
+                gathered.replies.push(reply);
+            }
             Outcome::Refused(reply) => gathered.refusal = Some(Refusal { node: part.node, reply }),
             Outcome::Failed => {
-                readable.remove(&part.node);
+                pool.remove(&part.node);
                 unanswered.extend(part.shards);
             }
         }
@@ -118,8 +122,8 @@ pub(super) fn judge_missing(
 ) -> Result<(), HttpError> {
     match policy {
         _ if missing.is_empty() => Ok(()),
-        UnavailableShardPolicy::Partial if has_replies => Ok(()),
-        UnavailableShardPolicy::Partial | UnavailableShardPolicy::Error => {
+        UnavailableShardPolicy::Stale | UnavailableShardPolicy::Partial if has_replies => Ok(()),
+        UnavailableShardPolicy::Stale | UnavailableShardPolicy::Partial | UnavailableShardPolicy::Error => {
             Err(HttpError::ShardsUnavailable(missing.to_vec()))
         }
     }

@@ -76,11 +76,8 @@ fn together(answers: Vec<Answer>) -> Answer {
     let mut shortfall = Shortfall::default();
     let mut results = Vec::with_capacity(answers.len());
     for answer in answers {
-        shortfall.missing.extend(answer.shortfall.missing);
-        shortfall.cut_off |= answer.shortfall.cut_off;
+        shortfall = shortfall.and(answer.shortfall);
         results.push(Value::Object(answer.body));
     }
-    shortfall.missing.sort_unstable();
-    shortfall.missing.dedup();
     Answer { body: Map::from_iter([("results".to_owned(), Value::Array(results))]), shortfall }
 }

@@ -31,21 +31,27 @@ pub async fn run_similar(
     let began = Instant::now();
     let of = Searched { cluster, view, entry, original };
     let scattered = entry.placement.is_scattered();
-    let target =
-        if scattered || request.visible.is_some() { Some(read_target(&of, request).await?) } else { None };
+    let mut behind = Shortfall::default();
+    let target = if scattered || request.visible.is_some() {
+        let (target, read) = read_target(&of, request).await?;
+        behind = read;
+        Some(target)
+    } else {
+        None
+    };
     let (mut body, gathered) = match target {
         Some(target) if scattered => near_to(&of, request, &target).await?,
         _ => pass_through(&of, request).await?,
     };
     note_time(&mut body, began, 0);
-    Ok(Answer { body, shortfall: Shortfall { missing: gathered.missing, cut_off: false } })
+    Ok(Answer { body, shortfall: gathered.shortfall.and(behind) })
 }
 
 type Found = (Map<String, Value>, Answers);
 
 async fn pass_through(of: &Searched<'_>, request: &SimilarRequest) -> Result<Found, HttpError> {
     let plan = |cover| similar_passed_through(request, of.entry, cover);
-    let mut cover = plan_cover(&of.entry.placement, of.view.readable_for(of.entry), request.seed());
+    let mut cover = plan_cover(&of.entry.placement, &of.view.readable_for(of.entry), request.seed());
     let missing = std::mem::take(&mut cover.missing);
     let gathered = run_scatter(of.cluster, of.view, of.entry, (plan(cover), missing), plan).await?;
     let mut gathered = accept(of, gathered).await?;
@@ -61,7 +67,7 @@ async fn near_to(
     let mut request = request.clone();
     request.paths = met(of.cluster, of.view, of.entry, &named).await;
     let request = &request;
-    let cover = plan_cover(&of.entry.placement, of.view.readable_for(of.entry), request.seed());
+    let cover = plan_cover(&of.entry.placement, &of.view.readable_for(of.entry), request.seed());
     let Ok(mut plan) = plan_similar(request, target, of.entry, cover) else {
         return Err(explain_by_owner(of, request).await);
     };
@@ -77,8 +83,11 @@ async fn near_to(
     Ok((merge_similar(request, &plan, replies), gathered))
 }
 
-/// Reads the document with its vectors. If there is none, a node says so.
-async fn read_target(of: &Searched<'_>, request: &SimilarRequest) -> Result<SimilarTarget, HttpError> {
+/// Reads the document with its vectors, and says what that read lacks. If there is none, a node says so.
+async fn read_target(
+    of: &Searched<'_>,
+    request: &SimilarRequest,
+) -> Result<(SimilarTarget, Shortfall), HttpError> {
     if !of.entry.settings.has_embedder(&request.embedder) {
         return Err(explain_by_owner(of, request).await);
     }
@@ -86,10 +95,11 @@ async fn read_target(of: &Searched<'_>, request: &SimilarRequest) -> Result<Simi
     let fetch = NodeRequest::post(["indexes", of.entry.physical.as_str(), "documents", "fetch"])
         .json(body.to_string());
     let shard = request.shard(of.entry);
-    let (_, reply) = ask_replica(of.cluster, of.view, of.entry, shard, &fetch).await?;
+    let reader = of.reader();
+    let (_, reply) = ask_replica(&reader, shard, &fetch).await?;
     let page: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
     match page["results"][0].as_object() {
-        Some(document) => Ok(request.target(of.entry, document)),
+        Some(document) => Ok((request.target(of.entry, document), reader.shortfall())),
         None if reply.status == StatusCode::OK && request.visible.is_some() => {
             let message = format!("Document `{}` not found.", request.id);
             Err(HttpError::new(ErrorCode::NotFoundSimilarId, message))
@@ -102,8 +112,7 @@ async fn read_target(of: &Searched<'_>, request: &SimilarRequest) -> Result<Simi
 async fn explain_rule(of: &Searched<'_>, request: &SimilarRequest) -> Option<ResponseError> {
     let (rule, body) = request.with_rule_alone()?;
     let asked = NodeRequest::post(["indexes", of.entry.physical.as_str(), "similar"]).json(body.to_string());
-    let (_, reply) =
-        ask_replica(of.cluster, of.view, of.entry, request.shard(of.entry), &asked).await.ok()?;
+    let (_, reply) = ask_replica(&of.reader(), request.shard(of.entry), &asked).await.ok()?;
     let error = HttpError::Node(scrub_reply(reply, of.entry)).told();
     let is_about_rule = matches!(error.code, ErrorCode::InvalidSimilarFilter | ErrorCode::FeatureNotEnabled);
     is_about_rule.then(|| as_rule_fault(error, rule, &of.entry.uid))
@@ -117,7 +126,7 @@ async fn explain_by_owner(of: &Searched<'_>, request: &SimilarRequest) -> HttpEr
         return fault.into();
     }
     let asked = of.original.to_request(of.entry);
-    match ask_replica(of.cluster, of.view, of.entry, request.shard(of.entry), &asked).await {
+    match ask_replica(&of.reader(), request.shard(of.entry), &asked).await {
         Ok((_, reply)) if reply.status.is_client_error() => {
             let reply = scrub_reply(reply, of.entry);
             match rule_fault {

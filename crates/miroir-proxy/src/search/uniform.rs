@@ -89,7 +89,7 @@ impl<'a> UniformRead<'a> {
             let seen_new = self.seen.entry(entry.physical.clone()).or_default();
             let reading = choose_reading(&self.view, &entry, self.floor, seen_new)
                 .map_err(|stale| refuse(stale, &entry, self.floor))?;
-            if reading.pool != seen.readable || !Arc::ptr_eq(&reading.entry, &entry) {
+            if reading.pool != seen.readable_for(&entry) || !Arc::ptr_eq(&reading.entry, &entry) {
                 let narrowed = Arc::make_mut(&mut seen);
                 narrowed.pools.insert(entry.physical.clone(), reading.pool.clone());
                 narrowed.indexes.insert(entry.uid.clone(), Arc::clone(&reading.entry));

@@ -153,8 +153,7 @@ impl Drift {
     async fn look(&self, pair: &Pair, seen: &mpsc::Sender<Seen>) -> bool {
         let Some(_turn) = Turn::begin(&self.busy, pair) else { return false };
         let (index, node) = pair;
-        let is_read = |standing: crate::cluster::Standing| standing.reachable && standing.in_sync;
-        if !self.membership.standing(node).is_some_and(is_read) {
+        if !self.view.load().in_sync_for(index).contains(node) {
             return false;
         }
         let Some(connection) = self.membership.node(node) else { return false };

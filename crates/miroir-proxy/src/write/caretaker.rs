@@ -124,6 +124,7 @@ impl Caretaker {
             events: self.events.clone(),
             open: open_on(self.node.id(), &node_tasks),
             has_peers: self.has_peers(),
+            membership: Arc::clone(&self.membership),
         };
         let mut sync = self.sync.clone();
         tokio::select! {

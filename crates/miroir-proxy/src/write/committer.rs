@@ -1,6 +1,6 @@
 //! Turns what nodes have finished into what clients see. What becomes true together is stored together.
 //!
-//! The order matters: first readers lose the nodes that are behind, then they see the changed catalog, then the store
+//! The order matters: first readers lose the copies that are behind, then they see the changed catalog, then the store
 //! says that the task has succeeded. So whoever learns that a task has succeeded sees its effect wherever it reads. Only
 //! the versions of settings are stored before all of that: none that was seen may ever be taken back.
 
@@ -223,13 +223,22 @@ impl Committer {
     }
 
     async fn make_true(&self, outcome: Outcome) {
-        let Outcome { mut commit, ended } = outcome;
-        if commit.is_empty() {
+        let Outcome { mut commit, ended, behind } = outcome;
+        if let Some(behind) = &behind {
+            self.view.update(|view| Arc::make_mut(&mut view.behind).extend(behind));
+        }
+        if commit.is_empty() && behind.is_none() {
             return;
         }
         for (node, sync) in &commit.nodes {
             tell(node, *sync);
-            if *sync != SyncState::InSync {
+            let before = self.membership.standing(node).map(|standing| standing.sync);
+            let is_worse = match sync {
+                SyncState::InSync => false,
+                SyncState::Behind => before != Some(SyncState::Damaged),
+                SyncState::Damaged => true,
+            };
+            if is_worse {
                 self.membership.note_sync(node, *sync);
             }
         }
@@ -239,9 +248,10 @@ impl Committer {
             until_stored("ends of tasks", || self.store.commit(commit.clone())).await;
         }
         for (node, sync) in &commit.nodes {
-            if *sync == SyncState::InSync {
-                self.membership.note_sync(node, *sync);
-            }
+            self.membership.note_sync(node, *sync);
+        }
+        if let Some(behind) = behind {
+            self.view.update(|view| view.behind = Arc::new(behind));
         }
         for (node, sync) in &commit.nodes {
             if let Some(sender) = self.syncs.get(node) {
@@ -298,9 +308,9 @@ impl Committer {
 
 fn tell(node: &NodeId, sync: SyncState) {
     match sync {
-        SyncState::InSync => tracing::info!(%node, "node has caught up and is read again"),
+        SyncState::InSync => tracing::info!(%node, "node has caught up and is read for every index"),
         SyncState::Behind => {
-            tracing::warn!(%node, "a task succeeded without this node; it is not read until it caught up");
+            tracing::warn!(%node, "a task succeeded without this node; its copy of the index is not read until it caught up");
         }
         SyncState::Damaged => {
             tracing::error!(%node, "node is not read until its data are copied anew");

@@ -273,7 +273,7 @@ impl Lane {
                 }
             }
             self.store_received(work.entry.uid, pending).await;
-            backoff.pause().await;
+            backoff.pause_unless(self.node.returned()).await;
         }
     }
 

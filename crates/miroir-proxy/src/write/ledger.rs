@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, ShardId, TaskUid};
 use miroir_core::rules::RuleBook;
 use miroir_core::task::{
-    Effect, Folded, LogEntry, NodeReport, Op, OpResult, SyncEvent, SyncState, TaskStatus, Verdict,
-    apply_effect, details_at_end, details_at_start, fold, ops_for, touched_shards,
+    Behind, Effect, Folded, Lack, LogEntry, NodeReport, Op, OpResult, SyncEvent, SyncState, TaskStatus,
+    Verdict, apply_effect, details_at_end, details_at_start, fold, ops_for, touched_shards,
 };
 use miroir_core::view::IndexEntry;
 use miroir_store::{CatalogChange, Commit, Relabelling, Settled};
@@ -20,79 +20,18 @@ use time::OffsetDateTime;
 
 pub(super) use self::names::name_on_nodes;
 pub(super) use self::obstacle::Obstacle;
+use self::open::{End, Open, Stage};
+use self::patience::{NodeState, is_awaited};
 use self::rollout::Rollout;
 pub(super) use self::rollout::{RolloutNews, is_rollout};
 use self::share::Share;
 pub(super) use self::touched::Touched;
+pub use self::waiting::{ShareState, TaskOnNode, WaitReason};
 use super::prepared::Decided;
 use super::progress::NodeProgress;
 
-/// A node that is behind by at most so many tasks is waited for again. Otherwise, under steady writes, it would always
-/// be one task behind.
-const NEARLY_CAUGHT_UP: usize = 16;
-
-/// A decided task that some node still works on.
-#[derive(Debug)]
-struct Open {
-    index: IndexUid,
-    /// When the write was accepted.
-    since: OffsetDateTime,
-    shares: BTreeMap<NodeId, Share>,
-    stage: Stage,
-    /// There if it changes settings.
-    rollout: Option<Rollout>,
-}
-
-#[derive(Debug)]
-enum Stage {
-    /// The task is open. `covered_since` is when each shard had first been done by some node.
-    Unsettled { work: Arc<Decided>, touched: BTreeSet<ShardId>, covered_since: Option<Instant> },
-    /// The task has ended; the remaining shares are of nodes that are behind.
-    Settled { end: End },
-}
-
-/// What an ended task says of nodes that come to it later.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    /// It succeeded: so must they.
-    Done,
-    /// It was refused before any node heard of it, as a whole or but for its index: they may do what they get.
-    Judged,
-    /// It failed on the nodes that came first: so must they.
-    FailedOnNodes,
-}
-
-impl End {
-    fn of(status: TaskStatus, verdict: &Verdict) -> Self {
-        match (status, verdict) {
-            (TaskStatus::Succeeded, _) => Self::Done,
-            (_, Verdict::Refused(_)) => Self::Judged,
-            (_, Verdict::Accepted) => Self::FailedOnNodes,
-        }
-    }
-
-    fn is_contradicted_by(self, share: &Share) -> bool {
-        match self {
-            Self::Done => share.has_failed(),
-            Self::Judged => false,
-            // Whether it did the same parts as the others is not known any more.
-            Self::FailedOnNodes => !share.has_failed() || share.results.len() > 1,
-        }
-    }
-}
-
-#[derive(Debug)]
-struct NodeState {
-    sync: SyncState,
-    /// What the last outcome said.
-    told: SyncState,
-    /// Ended tasks of which it still owes its share.
-    behind: usize,
-    /// It takes no writes, for a reason of its own.
-    refuses: bool,
-    /// When it was last seen to work on something.
-    sign: Option<Instant>,
-}
+/// How much a task that took long counts at the next one.
+const PACE_FADES: (u32, u32) = (4, 5);
 
 /// What became true at once, and has to be stored and told.
 #[derive(Debug, Default)]
@@ -100,6 +39,8 @@ pub(super) struct Outcome {
     pub(super) commit: Commit,
     /// Ended tasks, in order.
     pub(super) ended: Vec<(TaskUid, TaskStatus)>,
+    /// What nodes lack, if that changed.
+    pub(super) behind: Option<Behind>,
 }
 
 /// What is known of the outside when tasks are settled.
@@ -120,6 +61,8 @@ pub(super) struct Ledger {
     /// Unsettled tasks of each index.
     queues: BTreeMap<IndexUid, BTreeSet<TaskUid>>,
     nodes: BTreeMap<NodeId, NodeState>,
+    /// How long tasks take, from when they are the first of their index.
+    pace: Duration,
     /// Ended tasks of which a node has done its share since.
     late: BTreeSet<TaskUid>,
     /// Changes of settings that are open.
@@ -141,10 +84,8 @@ impl Ledger {
             rules,
             open: BTreeMap::new(),
             queues: BTreeMap::new(),
-            nodes: nodes
-                .into_iter()
-                .map(|(id, sync)| (id, NodeState { sync, told: sync, behind: 0, refuses: false, sign: None }))
-                .collect(),
+            nodes: nodes.into_iter().map(|(id, sync)| (id, NodeState::new(sync))).collect(),
+            pace: Duration::ZERO,
             late: BTreeSet::new(),
             rollouts: BTreeSet::new(),
             unread: Vec::new(),
@@ -196,13 +137,22 @@ impl Ledger {
 
     /// How far each node is.
     pub(super) fn progress(&self) -> BTreeMap<NodeId, NodeProgress> {
-        let begin = |state: &NodeState| NodeProgress { sync: state.sync, entries: 0, oldest: None };
+        let begin = |state: &NodeState| NodeProgress {
+            sync: state.sync,
+            entries: 0,
+            oldest: None,
+            quiet_since: None,
+        };
         let mut progress: BTreeMap<NodeId, NodeProgress> =
             self.nodes.iter().map(|(id, state)| (id.clone(), begin(state))).collect();
         for open in self.open.values() {
-            for (node, _) in open.shares.iter().filter(|(_, share)| !share.is_done()) {
+            for (node, share) in open.shares.iter().filter(|(_, share)| !share.is_done()) {
                 if let Some(progress) = progress.get_mut(node) {
                     progress.entries += 1;
+                    let last_end = self.nodes.get(node).and_then(|state| state.last_end);
+                    let quiet_since = last_end.map_or(share.since, |last_end| last_end.max(share.since));
+                    progress.quiet_since =
+                        Some(progress.quiet_since.map_or(quiet_since, |since| since.min(quiet_since)));
                     progress.oldest =
                         Some(progress.oldest.map_or(open.since, |oldest| oldest.min(open.since)));
                 }
@@ -233,23 +183,33 @@ impl Ledger {
                     results: vec![None; ops.len()],
                     forgiven: ops.iter().map(Op::error_when_repeated).collect(),
                     shards: held.unwrap_or_default(),
+                    lack: ops.iter().map(Op::lack).max().unwrap_or(Lack::Documents),
+                    since: OffsetDateTime::now_utc(),
                     unverified: rollout.is_some(),
                 },
             );
         }
         let index = work.entry.index_uid.clone();
+        let target = work.decision.target.as_ref();
+        let physical = target.map_or_else(|| PhysicalUid::new(index.as_str()), |it| it.physical.clone());
         let stage = if let Some(status) = ended {
-            self.owe(shares.keys());
+            for (node, share) in &shares {
+                if let Some(state) = self.nodes.get_mut(node) {
+                    state.owe(&physical, share.lack);
+                }
+            }
             Stage::Settled { end: End::of(status, &work.decision.verdict) }
         } else {
             self.queues.entry(index.clone()).or_default().insert(uid);
             let touched = touched_shards(&work.decision);
-            Stage::Unsettled { work: Arc::clone(work), touched, covered_since: None }
+            let work = Arc::clone(work);
+            Stage::Unsettled { work, touched, first_since: None, covered_since: None }
         };
         if rollout.is_some() {
             self.rollouts.insert(uid);
         }
-        self.open.insert(uid, Open { index, since: work.entry.enqueued_at, shares, stage, rollout });
+        self.open
+            .insert(uid, Open { index, physical, since: work.entry.enqueued_at, shares, stage, rollout });
     }
 
     /// Notes whether a node takes writes.
@@ -266,18 +226,26 @@ impl Ledger {
         }
     }
 
-    fn owe<'a>(&mut self, nodes: impl Iterator<Item = &'a NodeId>) {
-        for node in nodes {
-            if let Some(state) = self.nodes.get_mut(node) {
-                state.behind += 1;
+    /// What nodes lack of what has ended.
+    pub(super) fn behind(&self) -> Behind {
+        let mut behind = Behind::default();
+        for (node, state) in &self.nodes {
+            for (index, lack) in state.lacks() {
+                behind.insert(index, node, lack);
             }
         }
+        behind
     }
 
     /// Notes how a request ended. Ends of requests that nobody waits for are not news.
     pub(super) fn note(&mut self, node: &NodeId, task: TaskUid, op: usize, result: OpResult) {
+        let now = OffsetDateTime::now_utc();
+        if let Some(state) = self.nodes.get_mut(node) {
+            state.last_end = Some(now);
+        }
         let Some(open) = self.open.get_mut(&task) else { return };
         let Some(share) = open.shares.get_mut(node) else { return };
+        share.since = now;
         if let Some(slot) = share.results.get_mut(op) {
             *slot = Some(result);
         }
@@ -289,6 +257,7 @@ impl Ledger {
     /// Ends all tasks that can end, and finds out which nodes are behind and which have caught up.
     pub(super) fn settle(&mut self, now: &Now<'_>) -> Outcome {
         let mut outcome = Outcome::default();
+        self.collect_late_shares(now, &mut outcome.commit);
         let indexes: Vec<IndexUid> = self.queues.keys().cloned().collect();
         for index in indexes {
             while let Some(task) = self.queues.get(&index).and_then(|queue| queue.first().copied()) {
@@ -300,13 +269,14 @@ impl Ledger {
                 self.queues.remove(&index);
             }
         }
-        self.collect_late_shares(&mut outcome.commit);
-        for state in self.nodes.values_mut().filter(|state| state.behind == 0) {
-            state.sync = state.sync.next(SyncEvent::CaughtUp);
-        }
         for (id, state) in self.nodes.iter_mut().filter(|(_, state)| state.sync != state.told) {
             state.told = state.sync;
             outcome.commit.nodes.push((id.clone(), state.sync));
+        }
+        // All of them: each look is one.
+        let news = self.nodes.values_mut().map(|state| std::mem::take(&mut state.is_news));
+        if news.fold(false, |any, is_news| any | is_news) {
+            outcome.behind = Some(self.behind());
         }
         outcome
     }
@@ -314,7 +284,10 @@ impl Ledger {
     fn settle_one(&mut self, task: TaskUid, now: &Now<'_>, outcome: &mut Outcome) -> bool {
         let nodes = &self.nodes;
         let Some(open) = self.open.get_mut(&task) else { return false };
-        let Stage::Unsettled { work, touched, covered_since } = &mut open.stage else { return false };
+        let Stage::Unsettled { work, touched, first_since, covered_since } = &mut open.stage else {
+            return false;
+        };
+        let first_since = *first_since.get_or_insert(now.instant);
         let rollout = open.rollout.as_ref();
         let looked_at = rollout.and_then(|rollout| rollout.awaits);
         if rollout.is_some_and(|rollout| rollout.held) || looked_at == Some(true) {
@@ -339,7 +312,11 @@ impl Ledger {
         if touched.iter().any(is_open) {
             return false;
         }
-        let since = *covered_since.get_or_insert(now.instant);
+        let since = *covered_since.get_or_insert_with(|| {
+            let took = now.instant.duration_since(first_since);
+            self.pace = took.max(self.pace * PACE_FADES.0 / PACE_FADES.1);
+            now.instant
+        });
         let in_time = looked_at.is_none() && now.instant.duration_since(since) < now.max_lag;
         let awaited = |node: &NodeId| in_time && is_awaited(nodes, node, now);
         if open.shares.iter().any(|(node, share)| !share.is_done() && awaited(node)) {
@@ -421,9 +398,9 @@ impl Ledger {
         let Some(open) = self.open.get_mut(&task) else { return };
         open.stage = Stage::Settled { end };
         open.shares.retain(|_, share| !share.is_done());
-        for node in open.shares.keys() {
+        for (node, share) in &open.shares {
             if let Some(state) = self.nodes.get_mut(node) {
-                state.behind += 1;
+                state.owe(&open.physical, share.lack);
                 state.sync = state.sync.next(SyncEvent::LeftBehind);
             }
         }
@@ -440,13 +417,13 @@ impl Ledger {
 
     /// Shares of ended tasks that were done meanwhile. A node that fails what has succeeded is damaged, and so is one that
     /// does what has failed.
-    fn collect_late_shares(&mut self, commit: &mut Commit) {
+    fn collect_late_shares(&mut self, now: &Now<'_>, commit: &mut Commit) {
         for task in std::mem::take(&mut self.late) {
             let Some(open) = self.open.get_mut(&task) else { continue };
             let Stage::Settled { end } = open.stage else { continue };
             for (node, share) in open.shares.extract_if(.., |_, share| share.is_done()) {
                 let Some(state) = self.nodes.get_mut(&node) else { continue };
-                state.behind = state.behind.saturating_sub(1);
+                state.pay(&open.physical, share.lack);
                 if end.is_contradicted_by(&share) {
                     state.sync = state.sync.next(SyncEvent::FailedAlone);
                 }
@@ -455,18 +432,10 @@ impl Ledger {
                 self.forget(task, commit);
             }
         }
+        for state in self.nodes.values_mut() {
+            state.look(now, self.pace);
+        }
     }
-}
-
-/// Whether a node that answers, and takes writes, is not too far behind to be waited for.
-fn is_awaited(nodes: &BTreeMap<NodeId, NodeState>, node: &NodeId, now: &Now<'_>) -> bool {
-    let Some(state) = nodes.get(node) else { return false };
-    let counts = match state.sync {
-        SyncState::InSync => true,
-        SyncState::Behind => state.behind <= NEARLY_CAUGHT_UP,
-        SyncState::Damaged => false,
-    };
-    counts && !state.refuses && (now.is_reachable)(node)
 }
 
 /// What is true after a task: as decided, or as it turned out.
@@ -484,9 +453,12 @@ fn effects<'a>(work: &'a Decided, folded: Option<&Folded>) -> impl Iterator<Item
 
 mod names;
 mod obstacle;
+mod open;
+mod patience;
 mod rebuilt;
 mod rollout;
 mod share;
 #[cfg(test)]
 mod tests;
 mod touched;
+mod waiting;

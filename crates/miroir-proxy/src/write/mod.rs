@@ -76,6 +76,7 @@ use crate::webhook::Ended;
 
 pub use config::WriteConfig;
 pub use error::{StartError, WriteError};
+pub use ledger::{ShareState, TaskOnNode, WaitReason};
 pub use progress::NodeProgress;
 pub use start::start;
 
@@ -111,6 +112,8 @@ pub struct Writer {
     /// Tells webhooks.
     told: Ended,
     broadcasts: Arc<Broadcasts>,
+    /// How much longer than its peers a node may take for a task.
+    max_lag: Duration,
     /// What operators want of damaged nodes.
     orders: Arc<Orders>,
     /// The way to the committer.

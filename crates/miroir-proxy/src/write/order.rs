@@ -61,7 +61,7 @@ impl Sequencer {
             return None;
         };
         let ids: BTreeSet<String> = book.ids().map(str::to_owned).collect();
-        let readable = self.view.load().readable.clone();
+        let readable = self.view.load().in_sync_for(&index.physical);
         let existing = find_existing(&self.membership, &readable, QUESTION, &index, &ids).await;
         existing.unknown.is_empty().then_some(ArrivalChange::Keep(existing.found))
     }

@@ -3,11 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
+use std::time::Instant;
 
-use miroir_core::ids::NodeId;
+use miroir_core::ids::{NodeId, TaskUid};
 use miroir_core::task::SyncState;
 use time::OffsetDateTime;
 
+use super::ledger::{Now, TaskOnNode};
 use super::{WriteError, Writer};
 
 /// How far a node is with the writes that concern it.
@@ -19,12 +21,30 @@ pub struct NodeProgress {
     pub entries: usize,
     /// When the oldest of them was accepted.
     pub oldest: Option<OffsetDateTime>,
+    /// Since when nothing has ended there although it had something to do, as far as this process knows.
+    pub quiet_since: Option<OffsetDateTime>,
 }
 
 impl Writer {
     /// How far each node is.
     pub fn node_progress(&self) -> BTreeMap<NodeId, NodeProgress> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner).progress()
+    }
+
+    /// The nodes that have a part in a task, each with what the task knows of it; none if it is not decided, or over on all.
+    pub fn task_on_nodes(&self, task: TaskUid, is_reachable: &dyn Fn(&NodeId) -> bool) -> Vec<TaskOnNode> {
+        let (date, instant) = (OffsetDateTime::now_utc(), Instant::now());
+        let now = Now { is_reachable, date, instant, max_lag: self.max_lag };
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner).task_on_nodes(task, &now)
+    }
+
+    /// The numbers that nodes gave to what they received of a task.
+    pub async fn node_tasks(&self, task: TaskUid) -> Result<BTreeMap<NodeId, Vec<u64>>, WriteError> {
+        let mut numbers: BTreeMap<NodeId, Vec<u64>> = BTreeMap::new();
+        for received in self.store.node_tasks().await?.into_iter().filter(|received| received.task == task) {
+            numbers.entry(received.node).or_default().extend(received.node_task);
+        }
+        Ok(numbers)
     }
 
     /// The bytes of documents that the log still keeps for nodes that lack them.

@@ -21,6 +21,14 @@ impl Backoff {
         tokio::time::sleep(self.0).await;
         self.0 = (self.0 * 2).min(LONGEST);
     }
+
+    /// A pause that ends when something happens that makes it needless.
+    pub(super) async fn pause_unless(&mut self, needless: impl Future<Output = ()>) {
+        tokio::select! {
+            () = self.pause() => {}
+            () = needless => *self = Self::new(),
+        }
+    }
 }
 
 /// Repeats a step on the store until it is done: the work in the background has nobody to give an error to, and can't go

@@ -171,7 +171,7 @@ impl Rollouts {
         verified: Vec<(TaskUid, NodeId)>,
         gone: Vec<PhysicalUid>,
     ) {
-        let Outcome { commit, ended } = outcome;
+        let Outcome { commit, ended, .. } = outcome;
         for (task, node) in verified {
             self.advance(commit, task, node);
         }

@@ -189,7 +189,8 @@ impl Sequencer {
             documents = count;
         }
         let source = self.load(&entry).await;
-        let readable = self.view.load().readable.clone();
+        let view = self.view.load();
+        let readable = index.as_ref().map(|index| view.in_sync_for(&index.physical)).unwrap_or_default();
         let rules = Arc::clone(&self.rules);
         let Loaded { payload, place } = match source.read().await {
             Ok(loaded) => loaded,
@@ -286,7 +287,7 @@ impl Sequencer {
     /// Takes decisions into the ledger. Answers the changes of settings among them, which are to be stored before any lane
     /// hears of them.
     fn add(&self, group: &[Prepared]) -> Vec<Broadcast> {
-        let readable = self.view.load().readable.clone();
+        let view = self.view.load();
         let mut ledger = self.ledger();
         let mut begun = Vec::new();
         for work in group {
@@ -299,7 +300,8 @@ impl Sequencer {
             {
                 let task = work.decided.entry.uid;
                 let mixes = before.is_some_and(|before| before.settings != next.settings);
-                let broadcast = self.broadcasts.begin(task, next, mixes.then_some(&readable));
+                let readable = mixes.then(|| view.in_sync_for(&next.physical));
+                let broadcast = self.broadcasts.begin(task, next, readable.as_ref());
                 ledger.hold(task, broadcast.is_held());
                 begun.push(broadcast);
             }
@@ -330,7 +332,9 @@ impl Sequencer {
     }
 
     async fn count_on(&self, node: &NodeId, index: &IndexEntry) -> Option<u64> {
-        self.membership.standing(node).filter(|standing| standing.in_sync)?;
+        if !self.view.load().in_sync_for(&index.physical).contains(node) {
+            return None;
+        }
         let request = NodeRequest::get(["indexes", index.physical.as_str(), "stats"]);
         let reply = self.membership.node(node)?.send(request, QUESTION).await.ok()?;
         let stats: serde_json::Value = serde_json::from_slice(&reply.body).ok()?;

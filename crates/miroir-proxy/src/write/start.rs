@@ -71,6 +71,7 @@ pub async fn start(
     let broadcasts = Arc::new(broadcasts);
     let decided = load_work(&store, &mut ledger, &node_tasks, (&nodes, &broadcasts)).await?;
     view.update(|view| {
+        view.behind = Arc::new(ledger.behind());
         view.rules = Arc::new(book);
         view.indexes = catalog.into_iter().map(|index| (index.uid.clone(), Arc::new(index))).collect();
     });
@@ -233,6 +234,7 @@ impl Shared {
             ended,
             told,
             broadcasts: self.broadcasts,
+            max_lag: self.config.max_lag,
             orders,
             events: to_committer,
             background: Arc::new(tokio::sync::Mutex::new(background)),

@@ -2,6 +2,7 @@
 //! none while nothing is open.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use miroir_core::ids::{NodeId, TaskUid};
@@ -14,7 +15,7 @@ use tokio::time::sleep;
 use super::committer::Event;
 use super::recall::ask_tasks;
 use super::receive::op_result;
-use crate::cluster::{Node, NodePath};
+use crate::cluster::{Membership, Node, NodePath};
 
 const SHORTEST: Duration = Duration::from_millis(10);
 const LONGEST: Duration = Duration::from_millis(50);
@@ -52,6 +53,8 @@ pub(super) struct Tracker {
     pub(super) open: BTreeMap<u64, Watched>,
     /// Whether every shard of the node has another copy.
     pub(super) has_peers: bool,
+    /// Where it is told what the node says of a task on which it does not come on.
+    pub(super) membership: Arc<Membership>,
 }
 
 /// What the node had not finished when the store was last told.
@@ -82,11 +85,15 @@ impl Tracker {
                 self.open.insert(watched.node_task, watched);
                 pause = SHORTEST;
             }
-            sleep(pause).await;
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = self.node.returned() => {}
+            }
             pause = match self.ask().await {
                 Some(0) => (pause * 3 / 2).min(LONGEST),
                 Some(_) => {
                     moved = Instant::now();
+                    self.membership.note_own_task(self.node.id(), None);
                     SHORTEST
                 }
                 None => AWAY,
@@ -107,7 +114,10 @@ impl Tracker {
     /// so the node's data are compared with its peers'; without peers they are taken to have succeeded.
     async fn look_for_deleted(&mut self) {
         let asked = self.asked();
-        let Some(known) = self.known(&asked).await else { return };
+        let Some(tasks) = self.list("/tasks", &asked).await else { return };
+        let first = tasks.iter().min_by_key(|task| task["uid"].as_u64());
+        self.membership.note_own_task(self.node.id(), first.map(describe));
+        let known: BTreeSet<u64> = tasks.iter().filter_map(|task| task["uid"].as_u64()).collect();
         let deleted: Vec<u64> = asked.difference(&known).copied().collect();
         if deleted.is_empty() {
             return;
@@ -128,12 +138,6 @@ impl Tracker {
     /// What one question is about.
     fn asked(&self) -> BTreeSet<u64> {
         self.open.keys().take(ASKED).copied().collect()
-    }
-
-    /// Those of the tasks that the node still lists; none if it does not say.
-    async fn known(&self, asked: &BTreeSet<u64>) -> Option<BTreeSet<u64>> {
-        let tasks = self.list("/tasks", asked).await?;
-        Some(tasks.iter().filter_map(|task| task["uid"].as_u64()).collect())
     }
 
     /// What the node lists of these tasks, of those that this path lists; none if it does not say.
@@ -166,4 +170,12 @@ impl Tracker {
         }
         Some(count)
     }
+}
+
+/// What a node says of one of its tasks.
+fn describe(task: &Value) -> String {
+    let text = |name: &str| task[name].as_str().unwrap_or("unknown");
+    let since = if task["startedAt"].is_string() { text("startedAt") } else { text("enqueuedAt") };
+    let error = task["error"]["message"].as_str().map_or_else(String::new, |error| format!(": {error}"));
+    format!("its task {} ({}) is `{}` since {since}{error}", task["uid"], text("type"), text("status"))
 }

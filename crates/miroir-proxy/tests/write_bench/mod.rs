@@ -10,7 +10,7 @@ use bytes::Bytes;
 use miroir_core::document::{Payload, PayloadFormat, check_payload};
 use miroir_core::ids::{GroupId, IndexUid, NodeId, ShardCount, TaskUid};
 use miroir_core::placement::ReplicationFactor;
-use miroir_core::task::{MissingIndex, Mutation, SettingsOrigin, ShardRules, Task, WriteMethod};
+use miroir_core::task::{MissingIndex, Mutation, SettingsOrigin, ShardRules, SyncState, Task, WriteMethod};
 use miroir_core::view::IndexEntry;
 use miroir_proxy::cluster::{HealthPolicy, Membership, Node as Connection, ViewCell, run_health_checks};
 use miroir_proxy::settings::{SettingsConfig, SettingsMetrics};
@@ -92,7 +92,7 @@ impl Bench {
             nodes.push(node);
         }
         let view = Arc::new(ViewCell::default());
-        let membership = Arc::new(Membership::new(connections, |_| false, Arc::clone(&view)));
+        let membership = Arc::new(Membership::new(connections, SyncState::Damaged, Arc::clone(&view)));
         let policy = HealthPolicy {
             interval: Duration::from_millis(100),
             timeout: Duration::from_secs(2),
@@ -112,7 +112,7 @@ impl Bench {
         let data = tempfile::tempdir().unwrap();
         let mut bench = Self { nodes, membership, view, config, writer: None, health, data };
         bench.start_writer().await;
-        bench.wait_until("all nodes answer", |bench| bench.view.load().readable.len() == count).await;
+        bench.wait_until("all nodes answer", |bench| bench.view.load().usable.len() == count).await;
         bench
     }
 
@@ -176,7 +176,7 @@ impl Bench {
     }
 
     pub fn is_in_sync(&self, node: usize) -> bool {
-        self.membership.standing(&node_id(node)).unwrap().in_sync
+        self.membership.standing(&node_id(node)).unwrap().is_in_sync()
     }
 
     /// The documents of the index on each node.

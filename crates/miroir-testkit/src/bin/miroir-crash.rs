@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use clap::Parser;
-use miroir_testkit::crash::{CrashOptions, FaultPlan, crash};
+use clap::{Parser, ValueEnum};
+use miroir_testkit::crash::{CrashOptions, FaultPlan, Faults, crash};
 use miroir_testkit::sandbox::{Topology, nodes_are_real};
 
 /// Kills, freezes and restarts nodes and Miroir while clients write, then checks what is there.
@@ -26,12 +26,33 @@ struct Arguments {
     /// Clients that write at the same time.
     #[arg(long, default_value_t = 5)]
     clients: usize,
+    /// What happens: `everything`; `nodes-away`, while clients search, and nothing else; `hangs`, nodes that end nothing.
+    #[arg(long, default_value = "everything")]
+    faults: Kind,
     /// Shape of the cluster: `<nodes>x<groups>:rf<copies>[:s<shards>]`.
     #[arg(long, default_value = "3x1:rf2")]
     topology: Topology,
     /// Insist on real Meilisearch servers as nodes (`MIROIR_TEST_MEILISEARCH` says where the program is).
     #[arg(long)]
     real_nodes: bool,
+}
+
+/// What happens.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Kind {
+    Everything,
+    NodesAway,
+    Hangs,
+}
+
+impl From<Kind> for Faults {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Everything => Self::Everything,
+            Kind::NodesAway => Self::NodesAway,
+            Kind::Hangs => Self::Hangs,
+        }
+    }
 }
 
 #[tokio::main]
@@ -41,9 +62,9 @@ async fn main() -> Result<ExitCode> {
     let duration = Duration::try_from_secs_f64(arguments.minutes * 60.0)?;
     let mut good = true;
     for seed in arguments.seed..arguments.seed + arguments.runs {
-        let topology = arguments.topology;
-        print!("{}", FaultPlan::generate(seed, topology.nodes() as usize, duration));
-        let report = crash(CrashOptions { seed, duration, clients: arguments.clients, topology }).await?;
+        let (topology, faults, clients) = (arguments.topology, arguments.faults.into(), arguments.clients);
+        print!("{}", FaultPlan::generate(faults, seed, topology.nodes() as usize, duration));
+        let report = crash(CrashOptions { seed, duration, clients, topology, faults }).await?;
         print!("{report}");
         good &= report.is_good();
     }

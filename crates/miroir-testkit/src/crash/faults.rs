@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use reqwest::Method;
 
 use super::plan::{FaultPlan, Hurt};
-use crate::sandbox::Cluster;
+use crate::sandbox::{Cluster, Meddling, Rule};
 
 /// How long Miroir may take to say how the nodes are.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -17,10 +18,24 @@ enum Half {
     End,
 }
 
+/// A fault as it was.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Happened {
+    pub(super) hurt: Hurt,
+    pub(super) began: Instant,
+    pub(super) ended: Instant,
+}
+
 /// Does what the plan says when it says so (later, when bringing somebody back took longer than planned), then waits
 /// for the rest of `duration`.
-pub(super) async fn carry_out(cluster: &mut Cluster, plan: &FaultPlan, duration: Duration) -> Result<()> {
+pub(super) async fn carry_out(
+    cluster: &mut Cluster,
+    plan: &FaultPlan,
+    duration: Duration,
+) -> Result<Vec<Happened>> {
     let start = Instant::now();
+    let mut begun: Vec<(Hurt, Instant)> = Vec::new();
+    let mut happened = Vec::new();
     let mut halves: Vec<(Duration, Hurt, Half)> = Vec::new();
     for fault in &plan.faults {
         halves.push((fault.at, fault.hurt, Half::Begin));
@@ -30,18 +45,31 @@ pub(super) async fn carry_out(cluster: &mut Cluster, plan: &FaultPlan, duration:
     for (at, hurt, half) in halves {
         tokio::time::sleep_until((start + at).into()).await;
         match half {
-            Half::Begin => begin(cluster, hurt)?,
-            Half::End => end(cluster, hurt).await?,
+            Half::Begin => {
+                begun.push((hurt, Instant::now()));
+                begin(cluster, hurt)?;
+            }
+            Half::End => {
+                end(cluster, hurt).await?;
+                if let Some(place) = begun.iter().position(|(it, _)| *it == hurt) {
+                    let (hurt, began) = begun.remove(place);
+                    happened.push(Happened { hurt, began, ended: Instant::now() });
+                }
+            }
         }
     }
     tokio::time::sleep_until((start + duration).into()).await;
-    Ok(())
+    Ok(happened)
 }
 
 fn begin(cluster: &mut Cluster, hurt: Hurt) -> Result<()> {
     match hurt {
         Hurt::KillNode(node) | Hurt::EmptyNode(node) => cluster.kill_node(node),
         Hurt::PauseNode(node) => cluster.pause_node(node),
+        Hurt::HangNode(node) => {
+            cluster.relay(node).set(Rule::always(Method::GET, "/tasks", Meddling::NothingEnds));
+            Ok(())
+        }
         Hurt::KillMiroir => cluster.kill_proxy(),
         Hurt::PauseMiroir => cluster.pause_proxy(),
     }
@@ -54,6 +82,10 @@ async fn end(cluster: &mut Cluster, hurt: Hurt) -> Result<()> {
         }
         Hurt::KillNode(node) | Hurt::EmptyNode(node) => cluster.restart_node(node).await,
         Hurt::PauseNode(node) => cluster.resume_node(node),
+        Hurt::HangNode(node) => {
+            cluster.relay(node).clear();
+            Ok(())
+        }
         Hurt::KillMiroir => cluster.restart_proxy().await,
         Hurt::PauseMiroir => cluster.resume_proxy(),
     }

@@ -7,10 +7,12 @@ use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
 use super::faults::carry_out;
+use super::hang::{HangReport, MAX_LAG, check_hangs};
 use super::model::{Model, check_tasks, expected};
-use super::plan::FaultPlan;
+use super::plan::{FaultPlan, Faults};
+use super::search::{SearchReport, Searches};
 use super::tasks::{all_tasks, wait_until_ended};
-use super::traffic::{Answer, Journal, Traffic};
+use super::traffic::{Answer, Journal, Pace, Traffic};
 use super::verify::differences;
 use super::write::{LASTING, PASSING};
 use crate::sandbox::{Cluster, Topology};
@@ -32,6 +34,8 @@ pub struct CrashOptions {
     pub clients: usize,
     /// The shape of the cluster.
     pub topology: Topology,
+    /// What happens.
+    pub faults: Faults,
 }
 
 /// What came of it.
@@ -49,6 +53,10 @@ pub struct CrashReport {
     pub lost_but_kept: usize,
     /// How long it took until everything had settled.
     pub recovery: Duration,
+    /// What searches were like, where clients searched.
+    pub searches: Option<SearchReport>,
+    /// What writes were like, where nodes hung.
+    pub hangs: Option<HangReport>,
     /// Everything that is not as promised.
     pub problems: Vec<String>,
     /// Answers of status 500 and above, each text once.
@@ -62,14 +70,31 @@ pub struct CrashReport {
 /// # Errors
 /// When processes can't be started, or Miroir does not answer after everybody is back.
 pub async fn crash(options: CrashOptions) -> Result<CrashReport> {
-    let plan = FaultPlan::generate(options.seed, options.topology.nodes() as usize, options.duration);
-    let mut cluster = Cluster::start(options.topology).await?;
+    let CrashOptions { seed, duration, clients, topology, faults } = options;
+    let plan = FaultPlan::generate(faults, seed, topology.nodes() as usize, duration);
+    let (mut cluster, pace) = match faults {
+        Faults::Everything => (Cluster::start(topology).await?, Pace::Fast),
+        Faults::NodesAway => (Cluster::start(topology).await?, Pace::Slow),
+        Faults::Hangs => {
+            let health = json!({"health": {"max_lag_ms": MAX_LAG.as_millis()}});
+            (Cluster::start_relayed(topology, health).await?, Pace::Waiting)
+        }
+    };
     prepare(&cluster).await?;
-    let traffic = Traffic::start(cluster.client(), options.clients, options.seed);
-    let done = carry_out(&mut cluster, &plan, options.duration).await;
-    let journals = traffic.stop().await?;
-    done.with_context(|| format!("{plan}\nMiroir's log:\n{}", cluster.proxy_log()))?;
-    judge(&cluster, plan, &journals).await
+    let traffic = Traffic::start(cluster.client(), clients, seed, pace);
+    let searches = (faults == Faults::NodesAway).then(|| Searches::start(cluster.client(), seed));
+    let done = carry_out(&mut cluster, &plan, duration).await;
+    let (journals, timings) = traffic.stop().await?;
+    let searches = match searches {
+        Some(searches) => Some(searches.stop().await?),
+        None => None,
+    };
+    let happened = done.with_context(|| format!("{plan}\nMiroir's log:\n{}", cluster.proxy_log()))?;
+    let hangs = (faults == Faults::Hangs).then(|| check_hangs(&happened, &timings));
+    let mut report = judge(&cluster, plan, &journals).await?;
+    report.problems.extend(searches.iter().flat_map(SearchReport::problems));
+    report.problems.extend(hangs.iter().flat_map(|hangs| hangs.problems.clone()));
+    Ok(CrashReport { searches, hangs, ..report })
 }
 
 async fn prepare(cluster: &Cluster) -> Result<()> {
@@ -115,6 +140,8 @@ async fn judge(cluster: &Cluster, plan: FaultPlan, journals: &[Journal]) -> Resu
         lost: count(|answer| *answer == Answer::Lost),
         lost_but_kept: lost.filter(|(write, _)| kept(&write.tag)).count(),
         recovery: since.elapsed(),
+        searches: None,
+        hangs: None,
         problems,
         server_errors: server_errors(journals),
         logged_errors: cluster.proxy_errors(),
@@ -161,6 +188,11 @@ impl fmt::Display for CrashReport {
             self.lost_but_kept,
             self.recovery.as_secs_f64(),
         )?;
+        for said in
+            [self.searches.as_ref().map(ToString::to_string), self.hangs.as_ref().map(ToString::to_string)]
+        {
+            said.map_or(Ok(()), |said| writeln!(f, "  {said}"))?;
+        }
         for error in &self.server_errors {
             writeln!(f, "  a client was told {error}")?;
         }

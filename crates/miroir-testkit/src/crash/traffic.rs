@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use tokio::task::JoinSet;
 
+use super::hang::Timing;
 use super::tasks::open_tasks;
 use super::write::{Act, Write};
 use crate::client::Client;
@@ -19,6 +20,20 @@ const AFTER_LOSS: Duration = Duration::from_millis(25);
 
 /// Open tasks beyond which clients wait, so that slow nodes are not left with hours of work.
 const BACKLOG: u64 = 300;
+
+/// How clients write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// One write after the other, of all kinds.
+    Fast,
+    /// Changes of documents, with time between them.
+    Slow,
+    /// The same, and each is waited for.
+    Waiting,
+}
+
+/// Shortest and longest time between two writes of a slow client, in milliseconds.
+const SLOW_THINK_MS: (usize, usize) = (100, 400);
 
 /// How a write was answered.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,38 +51,55 @@ pub(super) type Journal = Vec<(Write, Answer)>;
 
 /// Clients at work.
 pub(super) struct Traffic {
-    clients: JoinSet<Journal>,
+    clients: JoinSet<(Journal, Vec<Timing>)>,
     stop: Arc<AtomicBool>,
 }
 
 impl Traffic {
-    pub(super) fn start(client: &Client, clients: usize, seed: u64) -> Self {
+    pub(super) fn start(client: &Client, clients: usize, seed: u64, pace: Pace) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let mut tasks = JoinSet::new();
         for number in 0..clients {
             let dice = Dice::new(seed.wrapping_mul(1_000).wrapping_add(number as u64 + 1));
-            tasks.spawn(work(client.clone(), number, dice, Arc::clone(&stop)));
+            tasks.spawn(work(client.clone(), number, dice, pace, Arc::clone(&stop)));
         }
         Self { clients: tasks, stop }
     }
 
     /// Lets the clients finish their last write.
-    pub(super) async fn stop(mut self) -> Result<Vec<Journal>> {
+    pub(super) async fn stop(mut self) -> Result<(Vec<Journal>, Vec<Timing>)> {
         self.stop.store(true, Ordering::Relaxed);
-        let mut journals = Vec::new();
-        while let Some(journal) = self.clients.join_next().await {
-            journals.push(journal.context("a client has panicked")?);
+        let (mut journals, mut timings) = (Vec::new(), Vec::new());
+        while let Some(done) = self.clients.join_next().await {
+            let (journal, timed) = done.context("a client has panicked")?;
+            journals.push(journal);
+            timings.extend(timed);
         }
-        Ok(journals)
+        Ok((journals, timings))
     }
 }
 
-async fn work(client: Client, number: usize, mut dice: Dice, stop: Arc<AtomicBool>) -> Journal {
-    let mut journal = Journal::new();
+async fn work(
+    client: Client,
+    number: usize,
+    mut dice: Dice,
+    pace: Pace,
+    stop: Arc<AtomicBool>,
+) -> (Journal, Vec<Timing>) {
+    let (mut journal, mut timings) = (Journal::new(), Vec::new());
     while !stop.load(Ordering::Relaxed) {
         let tag = format!("c{number}-{}", journal.len());
-        let write = Write::throw(&mut dice, tag);
+        let write = match pace {
+            Pace::Fast => Write::throw(&mut dice, tag),
+            Pace::Slow | Pace::Waiting => Write::throw_documents(&mut dice, &tag),
+        };
+        let began = Instant::now();
         let answer = send(&client, &write).await;
+        if let (Pace::Waiting, Answer::Accepted(uid)) = (pace, &answer)
+            && client.wait_task(*uid).await.is_ok()
+        {
+            timings.push(Timing { began, took: began.elapsed() });
+        }
         if answer == Answer::Lost {
             tokio::time::sleep(AFTER_LOSS).await;
         }
@@ -75,10 +107,11 @@ async fn work(client: Client, number: usize, mut dice: Dice, stop: Arc<AtomicBoo
         while !stop.load(Ordering::Relaxed) && open_tasks(&client).await.is_some_and(|open| open > BACKLOG) {
             tokio::time::sleep(AFTER_LOSS).await;
         }
-        let think = dice.between(THINK_MS.0, THINK_MS.1);
+        let (shortest, longest) = if pace == Pace::Fast { THINK_MS } else { SLOW_THINK_MS };
+        let think = dice.between(shortest, longest);
         tokio::time::sleep(Duration::from_millis(think as u64)).await;
     }
-    journal
+    (journal, timings)
 }
 
 async fn send(client: &Client, write: &Write) -> Answer {

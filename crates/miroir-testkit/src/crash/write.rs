@@ -69,6 +69,16 @@ impl Write {
         Self { tag, index, act }
     }
 
+    /// The next write of a client that only changes documents.
+    pub(super) fn throw_documents(dice: &mut Dice, tag: &str) -> Self {
+        loop {
+            let write = Self::throw(dice, tag.to_owned());
+            if write.index != PASSING && !matches!(write.act, Act::Settings(_) | Act::DropIndex) {
+                return write;
+            }
+        }
+    }
+
     /// Method, path and body of the request.
     pub(super) fn request(&self) -> (Method, String, Vec<u8>) {
         let index = format!("/indexes/{}", self.index);

@@ -13,7 +13,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, stream};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -41,6 +41,8 @@ pub enum Meddling {
     Endless,
     /// The node does not get it; the answer points to this address.
     Redirect(String),
+    /// The node gets it, and its answer is a list of tasks of which none seems to have ended.
+    NothingEnds,
 }
 
 /// Which requests are meddled with, and how.
@@ -208,6 +210,7 @@ async fn relay(State(shared): State<Arc<Shared>>, request: Request) -> Response 
             body
         }
         Some((Meddling::Overlay(overlay), _)) => overlaid(&body, overlay),
+        Some((Meddling::NothingEnds, _)) => without_ends(&body, path.contains("statuses=")),
         _ => body,
     };
     let mut response = Response::new(Body::from(body));
@@ -221,6 +224,20 @@ fn endless() -> Response {
     let hit = Bytes::from(r#",{"id":1}"#.repeat(8_000));
     let on_and_on = stream::repeat_with(move || Ok(hit.clone()));
     ([(header::CONTENT_TYPE, "application/json")], Body::from_stream(begin.chain(on_and_on))).into_response()
+}
+
+/// A list of tasks as if the node still worked on all of them. Whoever asks for those in some state asks for ended ones.
+fn without_ends(body: &Bytes, asks_for_ended: bool) -> Bytes {
+    let Ok(mut list) = serde_json::from_slice::<Value>(body) else { return body.clone() };
+    if let Some(tasks) = list["results"].as_array_mut() {
+        if asks_for_ended {
+            tasks.clear();
+        }
+        for task in tasks {
+            merge(task, json!({"status": "processing", "finishedAt": null, "error": null, "duration": null}));
+        }
+    }
+    Bytes::from(list.to_string())
 }
 
 fn overlaid(body: &Bytes, overlay: Value) -> Bytes {

@@ -145,18 +145,18 @@ pub fn plan_federated(
     })
 }
 
-/// A node of `readable` that holds every index of the request as a whole, with the client's own settings: it can be asked
+/// A node of `usable` that is in sync and holds every index of the request as a whole, with the client's own settings: it can be asked
 /// what the client asked. Indexes that do not exist don't count.
-pub fn whole_node(request: &MultiRequest, view: &View, readable: &BTreeSet<NodeId>) -> Option<NodeId> {
+pub fn whole_node(request: &MultiRequest, view: &View, usable: &BTreeSet<NodeId>) -> Option<NodeId> {
     let facets = request.federation.iter().flat_map(|federation| federation.facets.keys());
     let uids = request.queries.iter().map(|query| &query.index).chain(facets);
-    let mut nodes: BTreeSet<&NodeId> = readable.iter().collect();
+    let mut nodes: BTreeSet<&NodeId> = usable.iter().collect();
     for entry in uids.filter_map(|uid| view.index(uid)) {
         if entry.placement.is_scattered() {
             return None;
         }
         let shards = entry.shards.get() as usize;
-        let may_be_asked = view.readable_for(entry);
+        let may_be_asked = view.readable_for(entry).in_sync;
         nodes.retain(|node| may_be_asked.contains(*node) && entry.placement.shard_count_of(node) == shards);
     }
     let seed = seed(request.queries.iter());
@@ -295,7 +295,7 @@ fn plan_index(
         groups,
         cover: plan_cover(
             &entry.placement,
-            view.readable_for(entry),
+            &view.readable_for(entry),
             seed(ordinals.iter().map(|&at| &queries[at])),
         ),
         federation: node_federation(federation, entry, &requests, &plans, &facets),

@@ -45,7 +45,7 @@ fn add_index(view: &mut View, uid: &str, factor: u32, settings: Value) {
         updated_at: now,
     };
     view.indexes.insert(entry.uid.clone(), Arc::new(entry));
-    view.readable = members.into_keys().collect::<BTreeSet<_>>();
+    view.usable = members.into_keys().collect::<BTreeSet<_>>();
 }
 
 /// Two scattered indexes, `a` and `b`.
@@ -150,7 +150,7 @@ fn the_longer_rules_stay_the_measure() {
 fn one_node_is_asked_only_if_it_holds_every_index_as_a_whole() {
     let mut view = view();
     add_index(&mut view, "whole", 3, json!({}));
-    let of = |queries: Value| whole_node(&request(json!({}), queries), &view, &view.readable);
+    let of = |queries: Value| whole_node(&request(json!({}), queries), &view, &view.usable);
     assert!(of(json!([{ "indexUid": "whole" }, { "indexUid": "no-such-index" }])).is_some());
     assert_eq!(of(json!([{ "indexUid": "whole" }, { "indexUid": "a" }])), None);
 }

@@ -156,7 +156,7 @@ fn similar(body: Value) -> (SimilarRequest, SearchPlan) {
     let document =
         json!({ "id": 7, "_vectors": { "e": { "embeddings": [[1.0, 0.0]], "regenerate": false } } });
     let target = request.target(&entry, &object(document));
-    let cover = plan_cover(&entry.placement, &view.readable, request.seed());
+    let cover = plan_cover(&entry.placement, &view.readable_for(&entry), request.seed());
     let plan = plan_similar(&request, &target, &entry, cover).unwrap();
     (request, plan)
 }

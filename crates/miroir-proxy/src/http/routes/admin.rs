@@ -1,29 +1,35 @@
 //! `/_miroir/…`: how the cluster is doing, for those who run it. Field names are in snake case, so that nobody takes an
 //! answer for one of Meilisearch's.
 
+use std::time::Duration;
+
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderName, StatusCode, header};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use miroir_core::error::ErrorCode;
-use miroir_core::ids::{GroupId, IndexUid, NodeId, PhysicalUid, ShardId};
+use miroir_core::ids::{GroupId, IndexUid, NodeId, PhysicalUid, ShardId, TaskUid};
+use miroir_core::task::TaskStatus;
 use miroir_core::view::{IndexEntry, View};
 use miroir_store::KEPT_BROADCASTS;
 use serde::Serialize;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
+use super::tasks::read_uid;
 use crate::http::App;
 use crate::http::auth::AdminAuthorized;
 use crate::http::error::HttpError;
 use crate::http::path::IndexPath;
-use crate::observe::{self, CONTENT_TYPE, Topology, coverage, look};
+use crate::observe::{self, CONTENT_TYPE, ShardState, Topology, coverage, look, shard_state};
 use crate::settings::IndexBroadcasts;
+use crate::write::TaskOnNode;
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
         .route("/_miroir/topology", get(topology))
         .route("/_miroir/shards", get(shards))
+        .route("/_miroir/tasks/{uid}", get(task))
         .route("/_miroir/ready", get(ready))
         .route("/_miroir/nodes/{node}/accept-loss", post(accept_loss))
         .route("/_miroir/nodes/{node}/adopt", post(super::adopt::adopt))
@@ -41,17 +47,67 @@ pub(super) fn open_metrics() -> Router<App> {
 /// names either.
 async fn ready(State(app): State<App>) -> (StatusCode, Json<Value>) {
     let view = app.cluster.view.load();
-    let missing = coverage(&view).missing;
-    if missing == 0 && !view.readable.is_empty() {
-        return (StatusCode::OK, Json(json!({ "status": "ready" })));
+    let coverage = coverage(&view);
+    let stale = coverage.stale;
+    if coverage.is_full() && coverage.nodes > 0 {
+        return (StatusCode::OK, Json(json!({ "status": "ready", "stale_shard_count": stale })));
     }
-    let body = json!({ "status": "not_ready", "missing_shard_count": missing });
+    let reason = if coverage.nodes == 0 { "no node can be read" } else { "some shards can't be read" };
+    let body = json!({
+        "status": "not_ready",
+        "reason": reason,
+        "readable_node_count": coverage.nodes,
+        "missing_shard_count": coverage.missing,
+        "stale_shard_count": stale,
+    });
     (StatusCode::SERVICE_UNAVAILABLE, Json(body))
 }
 
+/// How long a topology waits for nodes to say how they are. One that hangs longer is as it was last known to be.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// As a look now finds it.
 async fn topology(_: AdminAuthorized, State(app): State<App>) -> Json<Topology> {
+    app.cluster.membership.look_now(LOOK).await;
     let view = app.cluster.view.load();
     Json(look(&app.layout, &app.cluster.membership, &view, &app.writer.node_progress()))
+}
+
+/// A task, and what it waits for.
+#[derive(Debug, Serialize)]
+struct TaskProgress {
+    uid: TaskUid,
+    index_uid: Option<IndexUid>,
+    status: TaskStatus,
+    nodes: Vec<NodePart>,
+}
+
+#[derive(Debug, Serialize)]
+struct NodePart {
+    #[serde(flatten)]
+    part: TaskOnNode,
+    /// What the node calls what it received of it.
+    node_tasks: Vec<u64>,
+}
+
+/// Which nodes a task waits for, and until when.
+async fn task(
+    _: AdminAuthorized,
+    Path(uid): Path<String>,
+    State(app): State<App>,
+) -> Result<Json<TaskProgress>, HttpError> {
+    let number = read_uid(&uid)?;
+    let missing = || HttpError::new(ErrorCode::TaskNotFound, format!("Task `{uid}` not found."));
+    let membership = &app.cluster.membership;
+    let is_reachable = |node: &NodeId| membership.standing(node).is_some_and(|standing| standing.reachable);
+    // Before the task is read, so that one that is over has nobody to wait for.
+    let parts = app.writer.task_on_nodes(number, &is_reachable);
+    let mut node_tasks = app.writer.node_tasks(number).await?;
+    let task = app.writer.task(number).await?.ok_or_else(missing)?;
+    let part =
+        |part: TaskOnNode| NodePart { node_tasks: node_tasks.remove(&part.node).unwrap_or_default(), part };
+    let nodes = parts.into_iter().map(part).collect();
+    Ok(Json(TaskProgress { uid: number, index_uid: task.index_uid, status: task.status, nodes }))
 }
 
 /// Gives up what only this node had.
@@ -148,6 +204,7 @@ struct IndexShards {
 struct ShardCopies {
     shard: ShardId,
     readable: bool,
+    state: ShardState,
     groups: Vec<GroupCopies>,
 }
 
@@ -190,13 +247,18 @@ fn read_window(pairs: &[(String, String)]) -> Result<(usize, usize), HttpError> 
 
 fn index_shards(entry: &IndexEntry, view: &View) -> IndexShards {
     let placement = &entry.placement;
-    let copies = |shard: ShardId| ShardCopies {
-        shard,
-        readable: placement.all_replicas(shard).any(|node| view.readable.contains(node)),
-        groups: placement
-            .groups()
-            .map(|(group, table)| GroupCopies { group, nodes: table.replicas(shard).to_vec() })
-            .collect(),
+    let pool = view.readable_for(entry);
+    let copies = |shard: ShardId| {
+        let state = shard_state(entry, shard, &pool);
+        ShardCopies {
+            shard,
+            readable: state == ShardState::Readable,
+            state,
+            groups: placement
+                .groups()
+                .map(|(group, table)| GroupCopies { group, nodes: table.replicas(shard).to_vec() })
+                .collect(),
+        }
     };
     IndexShards {
         uid: entry.uid.clone(),

@@ -1,7 +1,7 @@
 //! `/indexes/{index}/documents`: adding, changing, deleting, reading one. Listings are in [`super::list_documents`].
 
 use axum::extract::{Path, RawQuery, Request, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use miroir_core::document::{Payload, PayloadFormat};
@@ -18,12 +18,13 @@ use crate::http::auth::{Authorized, DocumentsAdd, DocumentsDelete, DocumentsGet}
 use crate::http::body::{JsonBody, content_type, content_type_error};
 use crate::http::dry_run::{NOBODY, check_form};
 use crate::http::error::HttpError;
+use crate::http::headers::degraded;
 use crate::http::path::{IndexPath, check_uid};
 use crate::http::poison::check_deletion_filter;
 use crate::http::relations::refuse_conditions;
 use crate::http::reserved;
 use crate::http::spool::{self, Checked};
-use crate::read::get_document;
+use crate::read::{Reader, get_document};
 use crate::write::NewWrite;
 
 const JSON: &str = "application/json";
@@ -189,7 +190,7 @@ async fn one(
     Path((_, id)): Path<(String, String)>,
     State(app): State<App>,
     RawQuery(query): RawQuery,
-) -> Result<Json<Map<String, Value>>, HttpError> {
+) -> Result<(HeaderMap, Json<Map<String, Value>>), HttpError> {
     let query = query.unwrap_or_default();
     let view = app.cluster.view.load();
     let entry = match existing(&view, &uid) {
@@ -201,7 +202,9 @@ async fn one(
             return Err(missing);
         }
     };
-    Ok(Json(get_document(&app.cluster, &view, entry, &id, &query).await?))
+    let reader = Reader::new(&app.cluster, &view, entry);
+    let document = get_document(&reader, &id, &query).await?;
+    Ok((degraded(&reader.shortfall()), Json(document)))
 }
 
 async fn delete_one(

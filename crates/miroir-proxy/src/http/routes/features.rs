@@ -70,7 +70,7 @@ pub(super) async fn require(app: &App, feature: Feature, request: NodeRequest) -
         return Ok(());
     }
     let view = app.cluster.view.load();
-    for node in view.readable.iter().filter_map(|id| app.cluster.membership.node(id)) {
+    for node in view.usable_first_complete().filter_map(|id| app.cluster.membership.node(id)) {
         let features = node.send(NodeRequest::get("/experimental-features"), app.cluster.node_timeout).await;
         if !features.is_ok_and(|reply| is_off(&reply, feature)) {
             continue;

@@ -27,7 +27,7 @@ async fn health() -> Json<Value> {
 /// The version that clients must be compatible with is the nodes'.
 async fn version(_: Authorized<Version>, State(app): State<App>) -> Result<Response, HttpError> {
     let view = app.cluster.view.load();
-    for node in view.readable.iter().filter_map(|id| app.cluster.membership.node(id)) {
+    for node in view.usable_first_complete().filter_map(|id| app.cluster.membership.node(id)) {
         match node.send(NodeRequest::get("/version"), app.cluster.node_timeout).await {
             Ok(reply) if reply.status.is_success() => return Ok(pass_on(reply)),
             Ok(reply) => {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Query, RawQuery, State};
+use axum::http::HeaderMap;
 use bytes::Bytes;
 use miroir_core::error::ErrorCode;
 use miroir_core::ids::IndexUid;
@@ -20,14 +21,16 @@ use crate::http::auth::{Authorized, DocumentsGet};
 use crate::http::body::JsonBody;
 use crate::http::dry_run::{NO_INDEX, NOBODY, ask_any, check_form};
 use crate::http::error::HttpError;
+use crate::http::headers::degraded;
 use crate::http::path::IndexPath;
 use crate::http::relations::answer_conditions;
 use crate::http::reserved;
-use crate::read::{ListingRequest, list_documents};
+use crate::read::{ListingRequest, Reader, list_documents};
 use crate::search::{Reach, read_uniformly};
 
 /// So many ids of a body are shown to a node that only looks at its form.
 const SHOWN_IDS: usize = 1000;
+pub(super) type Found = (HeaderMap, Json<Page>);
 
 /// A page of documents.
 #[derive(Debug, Serialize)]
@@ -44,7 +47,7 @@ pub(super) async fn by_query(
     State(app): State<App>,
     RawQuery(query): RawQuery,
     Query(pairs): Query<Vec<(String, String)>>,
-) -> Result<Json<Page>, HttpError> {
+) -> Result<Found, HttpError> {
     let query = query.unwrap_or_default();
     if !query.is_empty() {
         check_form(
@@ -81,7 +84,7 @@ pub(super) async fn by_body(
     IndexPath(uid): IndexPath,
     State(app): State<App>,
     body: JsonBody,
-) -> Result<Json<Page>, HttpError> {
+) -> Result<Found, HttpError> {
     let JsonBody { bytes, mut value } = body;
     let shown = with_few_ids(&mut value).unwrap_or(bytes);
     let request = NodeRequest::post(["indexes", NOBODY, "documents", "fetch"]).json(shown);
@@ -90,12 +93,12 @@ pub(super) async fn by_body(
         return Err(HttpError::new(ErrorCode::BadRequest, "The body is not an object."));
     };
     let asks_nobody = body.contains_key("useNetwork") && peers(&app).await?.reach(&body)? == Reach::Nobody;
-    let Json(mut page) = list(&app, &uid, body).await?;
+    let (headers, Json(mut page)) = list(&app, &uid, body).await?;
     if asks_nobody {
         page.results.clear();
         page.total = 0;
     }
-    Ok(Json(page))
+    Ok((headers, Json(page)))
 }
 
 /// The same body with few of its ids, if it has many: of which form each of them is is looked at later.
@@ -109,7 +112,7 @@ fn with_few_ids(body: &mut Value) -> Option<Bytes> {
     shown
 }
 
-async fn list(app: &App, uid: &IndexUid, mut body: Map<String, Value>) -> Result<Json<Page>, HttpError> {
+async fn list(app: &App, uid: &IndexUid, mut body: Map<String, Value>) -> Result<Found, HttpError> {
     let view = app.cluster.view.load();
     let entry = match existing(&view, uid) {
         Ok(entry) => entry,
@@ -135,9 +138,12 @@ async fn list(app: &App, uid: &IndexUid, mut body: Map<String, Value>) -> Result
         } else {
             None
         };
-        list_documents(&app.cluster, &view, entry, request, book.as_ref()).await
+        let reader = Reader::new(&app.cluster, &view, entry);
+        let listing = list_documents(&reader, request, book.as_ref()).await?;
+        Ok((listing, reader.shortfall()))
     };
-    let (listing, _) = read_uniformly(&app.cluster, &view, [uid.clone()], None, ask).await?;
+    let ((listing, shortfall), _) = read_uniformly(&app.cluster, &view, [uid.clone()], None, ask).await?;
     let (offset, limit, total) = (listing.offset, listing.limit, listing.total);
-    Ok(Json(Page { results: listing.results, offset, limit, total }))
+    let page = Page { results: listing.results, offset, limit, total };
+    Ok((degraded(&shortfall), Json(page)))
 }

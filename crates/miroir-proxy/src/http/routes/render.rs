@@ -17,7 +17,7 @@ use crate::http::auth::{Authorized, DocumentsGet, SettingsGet};
 use crate::http::body::JsonBody;
 use crate::http::dry_run::ask_any;
 use crate::http::error::{HttpError, pass_on};
-use crate::read::{ask_replica, get_document};
+use crate::read::{Reader, ask_replica, get_document};
 use crate::search::scrub_reply;
 
 /// Fields of a document that templates don't see (Meilisearch 1.50).
@@ -77,7 +77,7 @@ async fn render_document(
     asked: Value,
 ) -> Result<NodeReply, HttpError> {
     for _ in 0..MAX_TRIES {
-        match get_document(&app.cluster, view, entry, id, "").await {
+        match get_document(&Reader::new(&app.cluster, view, entry), id, "").await {
             Ok(mut document) => {
                 document.retain(|name, _| !UNSEEN.contains(&name.as_str()));
                 let reply = send(app, view, entry, &inline(asked, &document)).await?;
@@ -108,7 +108,7 @@ fn inline(mut asked: Value, document: &Map<String, Value>) -> Value {
 
 async fn send(app: &App, view: &View, entry: &IndexEntry, asked: &Value) -> Result<NodeReply, HttpError> {
     let request = NodeRequest::post("/render-template").json(asked.to_string());
-    Ok(ask_replica(&app.cluster, view, entry, ShardId(0), &request).await?.1)
+    Ok(ask_replica(&Reader::new(&app.cluster, view, entry), ShardId(0), &request).await?.1)
 }
 
 /// A node does not know which fields of a document that comes with the request are searchable, and takes all of them for it.

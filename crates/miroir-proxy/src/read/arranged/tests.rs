@@ -52,7 +52,8 @@ async fn list(book: &ArrivalBook, there: Vec<u64>, body: Value) -> (Option<(Valu
     let Value::Object(body) = body else { panic!("not a listing: {body}") };
     let (request, view) = (ListingRequest::parse(body).unwrap(), cluster.view.load());
     let (cluster, entry, request) = (&cluster, &entry, &request);
-    let arranged = Arranged { cluster, view: &view, entry, request, book, primary_key: "id" };
+    let reader = Reader::new(cluster, &view, entry);
+    let arranged = Arranged { of: &reader, request, book, primary_key: "id" };
     let listed = arranged.list().await.unwrap();
     let seen = seen.lock().unwrap().clone();
     (listed.map(|(page, total)| (json!(page), total)), seen)

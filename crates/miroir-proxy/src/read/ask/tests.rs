@@ -5,6 +5,8 @@ use axum::http::{StatusCode, header};
 use miroir_core::error::ErrorCode;
 use serde_json::json;
 
+use miroir_core::view::IndexEntry;
+
 use super::*;
 use crate::read::counts::count_by_markers;
 use crate::read::fixture::{serve, two_nodes};
@@ -46,7 +48,8 @@ async fn documents_are_counted_by_another_replica_when_one_fails() {
         for answers in [[(status, body.clone()), (200, counts())], [(200, counts()), (status, body.clone())]]
         {
             let (cluster, entry) = two_replicas(answers).await;
-            let counted = count_by_markers(&cluster, &cluster.view.load(), &entry).await.unwrap();
+            let counted =
+                count_by_markers(&Reader::new(&cluster, &cluster.view.load(), &entry)).await.unwrap();
             assert_eq!(counted, [(ShardId(0), 3), (ShardId(1), 4)], "{status}");
         }
     }
@@ -59,7 +62,8 @@ async fn a_document_is_read_from_another_replica_when_one_does_not_know_the_inde
             let mut answers = [(200, json!({ "id": 1 })), (200, json!({ "id": 1 }))];
             answers[place] = (status, body.clone());
             let (cluster, entry) = two_replicas(answers).await;
-            let read = get_document(&cluster, &cluster.view.load(), &entry, "1", "").await.unwrap();
+            let view = cluster.view.load();
+            let read = get_document(&Reader::new(&cluster, &view, &entry), "1", "").await.unwrap();
             assert_eq!(read["id"], 1, "{status}");
         }
     }
@@ -69,7 +73,8 @@ async fn a_document_is_read_from_another_replica_when_one_does_not_know_the_inde
 async fn a_document_that_is_not_there_is_an_answer() {
     let missing = (404, json!({ "code": "document_not_found", "message": "Document `1` not found." }));
     let (cluster, entry) = two_replicas([missing.clone(), missing]).await;
-    let error = get_document(&cluster, &cluster.view.load(), &entry, "1", "").await.unwrap_err();
+    let view = cluster.view.load();
+    let error = get_document(&Reader::new(&cluster, &view, &entry), "1", "").await.unwrap_err();
     assert!(matches!(error, HttpError::Refused(error) if error.code == ErrorCode::DocumentNotFound));
 }
 
@@ -77,6 +82,6 @@ async fn a_document_that_is_not_there_is_an_answer() {
 async fn shards_that_every_replica_fails_to_count_are_unavailable_and_not_empty() {
     let broken = (500, json!({ "code": "internal" }));
     let (cluster, entry) = two_replicas([broken.clone(), broken]).await;
-    let error = count_by_markers(&cluster, &cluster.view.load(), &entry).await.unwrap_err();
+    let error = count_by_markers(&Reader::new(&cluster, &cluster.view.load(), &entry)).await.unwrap_err();
     assert!(matches!(error, HttpError::ShardsUnavailable(shards) if shards == [ShardId(0), ShardId(1)]));
 }

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::cluster::{Cluster, Node, NodeReply, NodeRequest};
 use crate::http::HttpError;
+use crate::search::Shortfall;
 use crate::search::rounds::{Gathered, Outcome, run_rounds};
 
 /// Asks a node as one server of a network asks another: each hit then says by what it compares.
@@ -35,7 +36,8 @@ pub(super) async fn run_gather(
     plan: &IndexPlan,
 ) -> Result<Answers, HttpError> {
     let Some(entry) = view.index(&plan.uid) else {
-        return Ok(Gathered { replies: Vec::new(), missing: plan.shards.shards().collect(), refusal: None });
+        let shortfall = Shortfall { missing: plan.shards.shards().collect(), ..Shortfall::default() };
+        return Ok(Gathered { replies: Vec::new(), shortfall, refusal: None });
     };
     let parts = (plan.cover.parts.clone(), plan.cover.missing.clone());
     run_rounds(cluster, view, entry, parts, |cover| cover.parts, |part| ask_part(cluster, plan, part).boxed())

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use miroir_core::error::{ErrorCode, ResponseError};
-use miroir_core::ids::{IndexUid, NodeId, ShardId};
+use miroir_core::ids::{IndexUid, NodeId};
 use miroir_core::search::{
     Fault, FederatedPlan, Federation, MultiRequest, SearchRequest, Shown, check_rules, merge_federated,
     plan_federated,
@@ -42,15 +42,19 @@ pub async fn run_federated(
     let began = Instant::now();
     let request = &*named_in_all(request, view);
     let federation = request.federation.as_ref().unwrap_or(federation);
-    let mut answer = match whole::node_to_ask(request, view) {
+    let whole = match whole::node_to_ask(request, view) {
         Some(node) => whole::run_whole(cluster, view, request, node).await?,
+        None => None,
+    };
+    let mut answer = match whole {
+        Some(answer) => answer,
         None => run_scattered(cluster, view, request, federation, server).await?,
     };
     let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     answer.body.insert("processingTimeMs".to_owned(), json!(milliseconds));
     let names_server = answer.body.contains_key("remoteErrors");
     asking.sign_all(&mut answer.body, view, &request.queries, server.filter(|_| names_server));
-    cluster.metrics.note_answer(&answer.shortfall.missing);
+    cluster.metrics.note_answer(&answer.shortfall);
     Ok(answer)
 }
 
@@ -75,7 +79,7 @@ async fn run_scattered(
         return Err(explain_refusal(cluster, view, request, &plan, at, &gathered[at]).await);
     }
     check_unused_facets(cluster, view, federation, &plan).await?;
-    let missing = accept(&gathered, cluster.unavailable_shards)?;
+    let shortfall = accept(&gathered, cluster.unavailable_shards)?;
     for (index, gathered) in plan.indexes.iter().zip(&gathered) {
         for replies in &gathered.replies {
             check_rules(&index.facets, replies).map_err(|error| HttpError::Unreadable(error.to_string()))?;
@@ -87,7 +91,7 @@ async fn run_scattered(
             if merged.cut_off {
                 cluster.metrics.note_cutoff();
             }
-            Ok(Answer { body: merged.body, shortfall: Shortfall { missing, cut_off: merged.cut_off } })
+            Ok(Answer { body: merged.body, shortfall: Shortfall { cut_off: merged.cut_off, ..shortfall } })
         }
         Err(fault) => Err(explain_fault(cluster, view, request, fault).await),
     }
@@ -109,12 +113,11 @@ async fn meet_in_all<'a>(cluster: &Cluster, view: &View, request: &'a MultiReque
 }
 
 /// The same policy as for one search.
-fn accept(gathered: &[Answers], policy: UnavailableShardPolicy) -> Result<Vec<ShardId>, HttpError> {
-    let mut missing: Vec<ShardId> = gathered.iter().flat_map(|index| index.missing.iter().copied()).collect();
-    missing.sort_unstable();
-    missing.dedup();
-    judge_missing(policy, &missing, gathered.iter().any(|index| !index.replies.is_empty()))?;
-    Ok(missing)
+fn accept(gathered: &[Answers], policy: UnavailableShardPolicy) -> Result<Shortfall, HttpError> {
+    let shortfalls = gathered.iter().map(|index| index.shortfall.clone());
+    let shortfall = shortfalls.fold(Shortfall::default(), Shortfall::and);
+    judge_missing(policy, &shortfall.missing, gathered.iter().any(|index| !index.replies.is_empty()))?;
+    Ok(shortfall)
 }
 
 /// Facets of an index that no query searches are in no answer, but may not be wrong either.
@@ -134,7 +137,8 @@ async fn check_unused_facets(
             );
             return Err(HttpError::BadRequest(ResponseError::new(ErrorCode::IndexNotFound, message)));
         };
-        let node = entry.placement.nodes().find(|node| view.readable_for(entry).contains(node));
+        let pool = view.readable_for(entry);
+        let node = entry.placement.nodes().find(|node| pool.contains(node));
         if let (Some(node), Some(names)) = (node, names)
             && let Some(error) = explain_unused_facets(cluster, node, entry, names).await
         {
@@ -198,7 +202,8 @@ async fn first_refusal(
     queries.sort_by_key(|(_, query)| &query.index);
     for (ordinal, query) in queries.into_iter().filter(|(at, query)| concerns(*at, &query.index)) {
         let entry = view.index(&query.index)?;
-        let node: &NodeId = entry.placement.nodes().find(|node| view.readable_for(entry).contains(node))?;
+        let pool = view.readable_for(entry);
+        let node: &NodeId = entry.placement.nodes().find(|node| pool.contains(node))?;
         let position = query.options.as_ref().and_then(|options| options.query_position).unwrap_or(ordinal);
         if let Some(error) = explain_query(cluster, node, entry, request, (position, query)).await {
             return Some(error);

@@ -20,24 +20,24 @@ pub(super) fn node_to_ask(request: &MultiRequest, view: &View) -> Option<NodeId>
             .as_ref()
             .is_some_and(|options| options.remote.is_some() || options.query_position.is_some())
     });
-    if needs_network { None } else { whole_node(request, view, &view.readable) }
+    if needs_network { None } else { whole_node(request, view, &view.usable) }
 }
 
-/// Asks node after node until one answers. Indexes that do not exist are asked for too, by a name that nobody has: the
+/// Asks node after node until one answers; nothing if none does. Indexes that do not exist are asked for too, by a name that nobody has: the
 /// node knows best which of several faults is named first.
 pub(super) async fn run_whole(
     cluster: &Cluster,
     view: &View,
     request: &MultiRequest,
     first: NodeId,
-) -> Result<Answer, HttpError> {
+) -> Result<Option<Answer>, HttpError> {
     let physical = |uid: &_| view.index(uid).map_or_else(|| nobody(uid), |entry| entry.physical.to_string());
     let mut request_without_network = request.clone();
     for query in &mut request_without_network.queries {
         query.body.shift_remove("useNetwork");
     }
     let body = request_without_network.written(physical).to_string();
-    let mut readable = view.readable.clone();
+    let mut usable = view.usable.clone();
     let mut node_id = first;
     loop {
         if let Some(node) = cluster.membership.node(&node_id) {
@@ -47,10 +47,10 @@ pub(super) async fn run_whole(
                     cluster.metrics.note_fan_out(1);
                     let answer: Map<String, Value> = serde_json::from_slice(&reply.body)
                         .map_err(|error| HttpError::Unreadable(error.to_string()))?;
-                    return Ok(Answer {
+                    return Ok(Some(Answer {
                         body: translate(answer, &entries(request, view)),
                         shortfall: Shortfall::default(),
-                    });
+                    }));
                 }
                 Ok(reply) if !is_nodes_fault(&reply) => {
                     return Err(HttpError::Node(scrub_for_all(reply, entries(request, view).into_iter())));
@@ -59,11 +59,8 @@ pub(super) async fn run_whole(
                 Err(error) => cluster.complaints.note(&node_id, &error),
             }
         }
-        readable.remove(&node_id);
-        let Some(next) = whole_node(request, view, &readable) else {
-            let shards = entries(request, view).into_iter().flat_map(|entry| entry.shards.shards()).collect();
-            return Err(HttpError::ShardsUnavailable(shards));
-        };
+        usable.remove(&node_id);
+        let Some(next) = whole_node(request, view, &usable) else { return Ok(None) };
         cluster.metrics.note_retry(1);
         node_id = next;
     }

@@ -120,7 +120,7 @@ impl Transfer<'_> {
     async fn send_shard(&self, shard: ShardId) -> Result<u64, ResponseError> {
         let mut reason = "no node that holds them can be read".to_owned();
         for node in self.index.placement.all_replicas(shard) {
-            if !self.errands.view.load().readable.contains(node) {
+            if !self.errands.view.load().in_sync_for(&self.index.physical).contains(node) {
                 continue;
             }
             match self.send_from(node, shard).await {

@@ -59,7 +59,7 @@ impl Errands {
             let message = format!("Index `{}` not found.", entry.index_uid);
             return Err(ResponseError::new(ErrorCode::IndexNotFound, message));
         };
-        let readable = self.view.load().readable.clone();
+        let readable = self.view.load().in_sync_for(&index.physical);
         let nodes = index.placement.nodes().filter(|node| readable.contains(*node)).cloned().collect();
         let request = NodeRequest::post(["indexes", index.physical.as_str(), "compact"]);
         let done = on_nodes(self, nodes, &request).await;
@@ -89,14 +89,14 @@ impl Errands {
         Ok(Map::from_iter([("nodes".to_owned(), json!(done.keys().collect::<Vec<_>>()))]))
     }
 
-    /// Lets every node that is read do something. Nodes that fail are no matter as long as the others hold everything.
+    /// Lets every node that has everything do something. Nodes that fail are no matter as long as the others hold everything.
     async fn everywhere(
         &self,
         path: &'static str,
         code: ErrorCode,
     ) -> Result<BTreeMap<NodeId, Map<String, Value>>, ResponseError> {
         let view = self.view.load();
-        let done = on_nodes(self, view.readable.clone(), &NodeRequest::post(path)).await;
+        let done = on_nodes(self, view.complete(), &NodeRequest::post(path)).await;
         let (good, bad): (Vec<_>, Vec<_>) = done.into_iter().partition(|(_, done)| done.is_ok());
         for (node, done) in &bad {
             let reason = done.as_ref().err().map(String::as_str).unwrap_or_default();
@@ -104,7 +104,7 @@ impl Errands {
         }
         let good: BTreeMap<_, _> =
             good.into_iter().filter_map(|(node, done)| Some((node, done.ok()?))).collect();
-        let cut = View { readable: good.keys().cloned().collect(), ..View::clone(&view) };
+        let cut = View { usable: good.keys().cloned().collect(), ..View::clone(&view) };
         if !good.is_empty() && coverage(&cut).is_full() {
             return Ok(good);
         }

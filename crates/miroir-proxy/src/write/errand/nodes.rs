@@ -42,7 +42,7 @@ async fn on_node(errands: &Errands, node: &Node, request: NodeRequest) -> Done {
         let reply = node.send(NodeRequest::get(["tasks", &task.to_string()]), errands.timeout).await;
         let reply = match reply {
             Ok(reply) => Some(reply),
-            Err(error) if !errands.view.load().readable.contains(node.id()) => return Err(error.to_string()),
+            Err(error) if !errands.view.load().usable.contains(node.id()) => return Err(error.to_string()),
             Err(_) => None,
         };
         if let Some(task) = reply.map(|reply| read(&reply)).transpose()? {

@@ -33,17 +33,20 @@ impl Ledger {
     pub(in crate::write) fn begin_anew(&mut self, rebuilt: &Rebuilt) -> Vec<TaskUid> {
         let node = &rebuilt.node;
         let forgotten = self.forgive(node, |task| task < rebuilt.cursor);
-        let mut behind = 0;
+        let mut owed = Vec::new();
         for open in self.open.values_mut() {
             let is_settled = matches!(open.stage, Stage::Settled { .. });
             if let Some(share) = open.shares.get_mut(node) {
                 share.results.fill(None);
                 share.unverified = open.rollout.is_some();
-                behind += usize::from(is_settled);
+                owed.extend(is_settled.then(|| (open.physical.clone(), share.lack)));
             }
         }
         if let Some(state) = self.nodes.get_mut(node) {
-            state.behind = behind;
+            state.forgive_all();
+            for (index, lack) in &owed {
+                state.owe(index, *lack);
+            }
             // Its new lane tells if it still takes none.
             state.refuses = false;
             state.sync = state.sync.next(SyncEvent::Rebuilt);
@@ -120,12 +123,13 @@ impl Ledger {
     ) -> Vec<TaskUid> {
         let mut forgotten = Vec::new();
         for (task, open) in &mut self.open {
-            if !is_forgiven(*task) || open.shares.remove(node).is_none() {
+            if !is_forgiven(*task) {
                 continue;
             }
+            let Some(share) = open.shares.remove(node) else { continue };
             if matches!(open.stage, Stage::Settled { .. }) {
                 if let Some(state) = self.nodes.get_mut(node) {
-                    state.behind = state.behind.saturating_sub(1);
+                    state.forgive(&open.physical, share.lack);
                 }
                 if open.shares.is_empty() {
                     forgotten.push(*task);

@@ -10,7 +10,8 @@ use miroir_core::task::{Mutation, Step, Verdict};
 use miroir_core::view::IndexEntry;
 use time::OffsetDateTime;
 
-use super::{End, Ledger, Now, Share, Stage, is_awaited};
+use super::patience::is_awaited;
+use super::{End, Ledger, Now, Share, Stage};
 use crate::write::prepared::Decided;
 
 /// What is special about a change of settings.

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use miroir_core::error::{ErrorCode, ResponseError};
 use miroir_core::ids::ShardId;
-use miroir_core::task::{Fault, NodeReport, OpResult, fault_of};
+use miroir_core::task::{Fault, Lack, NodeReport, OpResult, fault_of};
+use time::OffsetDateTime;
 
 /// What one node owes of one task.
 #[derive(Debug)]
@@ -13,6 +14,10 @@ pub(super) struct Share {
     /// For each request, the error that means "done before".
     pub(super) forgiven: Vec<Option<ErrorCode>>,
     pub(super) shards: BTreeSet<ShardId>,
+    /// What the node lacks until it is done.
+    pub(super) lack: Lack,
+    /// When it last came on, as far as this process knows.
+    pub(super) since: OffsetDateTime,
     /// It is settings that have to be read back.
     pub(super) unverified: bool,
 }

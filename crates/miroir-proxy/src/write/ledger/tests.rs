@@ -5,14 +5,17 @@ use miroir_core::error::{ErrorCode, ResponseError};
 use miroir_core::ids::{GroupId, PhysicalUid, ShardCount};
 use miroir_core::placement::ReplicationFactor;
 use miroir_core::task::{
-    Circumstances, MissingIndex, Mutation, NewIndexRules, SettingsOrigin, ShardRules, judge,
+    Circumstances, Deletion, MissingIndex, Mutation, NewIndexRules, SettingsOrigin, ShardRules, judge,
 };
 use miroir_store::{Accepted, NodeTask, Rebuilt};
 use serde_json::{Map, json};
 
 use super::*;
 
+mod behind;
+mod patience;
 mod rebuild;
+mod waiting;
 mod waves;
 
 const MAX_LAG: Duration = Duration::from_secs(5);
@@ -232,24 +235,6 @@ fn a_slow_node_is_waited_for_only_so_long() {
     assert!(bench.ended().is_empty());
     bench.instant += MAX_LAG;
     assert_eq!(bench.settle().commit.nodes, [(b(), SyncState::Behind)]);
-}
-
-#[test]
-fn a_node_that_nearly_caught_up_is_waited_for_again() {
-    let mut bench = Bench::new();
-    bench.away.borrow_mut().insert(b());
-    bench.add(0, "x");
-    bench.note(&a(), 0, done());
-    assert_eq!(bench.ended(), [0]);
-    bench.away.borrow_mut().clear();
-    bench.add(1, "x");
-    bench.note(&a(), 1, done());
-    assert!(bench.ended().is_empty());
-    bench.note(&b(), 0, done());
-    bench.note(&b(), 1, done());
-    let outcome = bench.settle();
-    assert_eq!(outcome.ended.len(), 1);
-    assert_eq!(outcome.commit.nodes, [(b(), SyncState::InSync)]);
 }
 
 #[test]

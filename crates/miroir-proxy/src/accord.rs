@@ -36,7 +36,9 @@ pub async fn run_accord(membership: Arc<Membership>, writer: Writer) {
                     }
                 }
             }
-            Err(error) => tracing::warn!(%error, "the features that nodes should have can't be read"),
+            Err(error) => {
+                tracing::warn!(%error, "the task store does not tell which experimental features are on; trying again")
+            }
         }
         let versions = membership.versions();
         let agree = versions_agree(versions.values().map(String::as_str));
@@ -57,7 +59,7 @@ async fn look_at(node: &Node, wanted: &BTreeMap<String, bool>) {
     let request =
         NodeRequest::new(Method::PATCH, "/experimental-features").json(Value::Object(changes).to_string());
     if let Err(error) = node.send(request, TIMEOUT).await {
-        tracing::warn!(%error, "node was not told which features are on");
+        tracing::warn!(%error, "node could not be told which experimental features are on; trying again");
     }
 }
 

@@ -121,7 +121,7 @@ impl RunningServer {
             tracing::warn!(%error, "can't let a listener of the log go");
         }
         if tokio::time::timeout(GRACE, &mut self.serving).await.is_err() {
-            tracing::warn!("some requests did not end in time");
+            tracing::warn!("some requests did not end in time and are cut off");
             self.serving.abort();
         }
         self.health.abort();

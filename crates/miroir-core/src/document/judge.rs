@@ -7,6 +7,7 @@
 mod demands;
 mod error;
 mod geo;
+mod inspect;
 mod merged;
 mod missing;
 mod scan;
@@ -19,6 +20,7 @@ use serde_json::value::RawValue;
 
 pub use self::demands::Demands;
 pub use self::error::{BatchError, GeoError, ValueError};
+pub use self::inspect::{InWay, Inspection};
 pub use self::missing::MissingVectors;
 pub use self::vectors::{EmbeddingsError, ShapeError, ShapeFault};
 
@@ -262,6 +264,8 @@ fn infer_key(document: &[u8]) -> Result<String, BatchError> {
     }
 }
 
+#[cfg(test)]
+mod inspect_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

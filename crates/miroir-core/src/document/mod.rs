@@ -22,8 +22,8 @@ use serde::Deserialize;
 
 pub use id::{canonical_id, find_document_id, is_valid_id};
 pub use judge::{
-    Batch, BatchError, Demands, DocumentIds, Existing, Judged, JudgedBatch, judge_batch, partition,
-    replaced_later, shards_of_part,
+    Batch, BatchError, Demands, DocumentIds, Existing, InWay, Inspection, Judged, JudgedBatch, judge_batch,
+    partition, replaced_later, shards_of_part,
 };
 pub use payload::{
     Part, Payload, PayloadError, PayloadFormat, Unclear, WINDOW_BYTES, Windows, check_payload,

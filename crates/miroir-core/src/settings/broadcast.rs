@@ -292,6 +292,11 @@ impl Broadcast {
         self.nodes_that(|stage| matches!(stage, NodeStage::Proposed | NodeStage::Applied { .. }))
     }
 
+    /// The nodes that a change which was taken back left as they were.
+    pub fn untouched(&self) -> BTreeSet<NodeId> {
+        self.nodes_that(|stage| matches!(stage, NodeStage::Refused | NodeStage::Skipped))
+    }
+
     /// The nodes that were verified.
     pub fn verified(&self) -> BTreeSet<NodeId> {
         self.nodes_that(|stage| *stage == NodeStage::Verified)

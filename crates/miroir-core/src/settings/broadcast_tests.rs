@@ -379,6 +379,7 @@ fn a_change_that_is_taken_back_is_read_back_where_it_was_sent_and_skips_the_othe
     let skipped = NodeStage::Skipped;
     assert_eq!(stages, [NodeStage::Applied { repairs: 0 }, NodeStage::Refused, skipped.clone(), skipped]);
     assert!(!broadcast.is_held());
+    assert_eq!(broadcast.untouched(), nodes(1..4));
     assert!(broadcast.is_open_for(&node(3)), "its lane goes on without it");
     let stored = serde_json::to_value(&broadcast).unwrap();
     assert_eq!(serde_json::from_value::<Broadcast>(stored).unwrap(), broadcast);

@@ -119,10 +119,15 @@ pub fn repair_patch(
             ("embedders", embedders) => {
                 let present = read_back.get(key).and_then(Value::as_object);
                 let wanted = embedders.as_object().cloned().unwrap_or_default();
-                let surplus =
-                    present.into_iter().flat_map(Map::keys).filter(|name| !wanted.contains_key(*name));
-                let removed = surplus.map(|name| (name.clone(), Value::Null));
-                return Value::Object(wanted.clone().into_iter().chain(removed).collect());
+                let is_quantized = |embedder: &Value| embedder["binaryQuantized"] == Value::Bool(true);
+                // Vectors never become whole again: such an embedder goes first, and comes back with the next change.
+                let goes = |(name, embedder): &(&String, &Value)| {
+                    let stays = |wanted: &Value| is_quantized(wanted) || !is_quantized(embedder);
+                    !wanted.get(*name).is_some_and(stays)
+                };
+                let gone = present.into_iter().flatten().filter(goes);
+                let gone: Vec<_> = gone.map(|(name, _)| (name.clone(), Value::Null)).collect();
+                return Value::Object(wanted.clone().into_iter().chain(gone).collect());
             }
             _ => {}
         }

@@ -276,6 +276,18 @@ fn a_repair_names_every_part_of_what_nodes_merge_and_takes_away_what_is_too_much
 }
 
 #[test]
+fn an_embedder_whose_vectors_can_not_become_whole_again_goes_before_it_comes_back() {
+    let settings = client(json!({ "embedders": { "mine": { "source": "userProvided", "dimensions": 3 } } }));
+    let keys = ["embedders".to_owned()];
+    let mut node = whole_node_settings(&settings, CONTEXT);
+    node["embedders"]["mine"]["binaryQuantized"] = json!(true);
+    assert_eq!(repair_patch(&keys, &node, &settings, CONTEXT)["embedders"], json!({ "mine": null }));
+    node["embedders"] = json!({});
+    let patch = repair_patch(&keys, &node, &settings, CONTEXT);
+    assert_eq!(patch["embedders"], json!({ "mine": { "source": "userProvided", "dimensions": 3 } }));
+}
+
+#[test]
 fn an_embedder_loses_with_its_source_what_belonged_to_it_and_fragments_change_one_by_one() {
     let mut settings = client(json!({ "embedders": { "e": {
         "source": "rest", "url": "http://e", "dimensions": 3, "headers": { "A": "b" }, "apiKey": "k",

@@ -3,21 +3,29 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Decision, NodeReport, Op, OpResult, ops_for};
+use super::{Decision, Fault, NodeReport, Op, OpResult, ops_for};
 use crate::ids::{NodeId, ShardId};
 
 /// Of each shard, the requests that were done.
 type Done = BTreeMap<ShardId, BTreeSet<usize>>;
 
-/// The nodes to leave out so that all copies of a shard have had the same requests done. Those that have most done stay,
-/// and each shard keeps a copy, even one that differs.
-pub(super) fn diverged(decision: &Decision, reports: &BTreeMap<NodeId, NodeReport>) -> BTreeSet<NodeId> {
+/// The nodes to leave out so that all copies of a shard have had the same requests done. Each shard keeps a copy, even one
+/// that differs. What is at fault for the failure says which stay: of a write that is itself at fault those that have least
+/// of it, as it is to have failed; where nodes broke those that have most.
+pub(super) fn diverged(
+    decision: &Decision,
+    reports: &BTreeMap<NodeId, NodeReport>,
+    fault: Fault,
+) -> BTreeSet<NodeId> {
     let mut nodes: Vec<(&NodeId, Done)> = reports
         .iter()
         .filter(|(_, report)| !report.contains(&OpResult::Skipped))
         .map(|(node, report)| (node, done_by(decision, node, report)))
         .collect();
-    nodes.sort_by_key(|(_, done)| std::cmp::Reverse(done.values().map(BTreeSet::len).sum::<usize>()));
+    nodes.sort_by_key(|(_, done)| done.values().map(BTreeSet::len).sum::<usize>());
+    if fault == Fault::Node {
+        nodes.reverse();
+    }
     let mut kept = Done::new();
     let mut differing = Vec::new();
     for (node, done) in nodes {

@@ -1,16 +1,16 @@
 //! What the nodes' answers amount to: the end of the client's task, and which nodes can't be trusted any more.
 //!
 //! A node *did* its part if each of its requests succeeded and none was skipped. A shard is *kept* if a node that did its
-//! part holds it. A node that failed where all its shards are kept by others has failed alone: it leaves the in-sync
-//! set, and the task is none the worse. A failure of a shard that nobody keeps is the failure of the task. So do nodes that
-//! did other parts of a failed task than their peers.
+//! part holds it. A node that failed where all its shards that the task touches are kept by others has failed alone: it
+//! leaves the in-sync set, and the task is none the worse. A failure of a touched shard that nobody keeps is the failure of
+//! the task. Nodes that did other parts of a failed task than their peers leave the set too.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::diverged::diverged;
-use super::{Counts, Decision, Effect, Op, Step, TaskStatus, Verdict, ops_for};
+use super::{Counts, Decision, Effect, Op, Step, TaskStatus, Verdict, ops_for, touched_shards};
 use crate::document::edit::message_without_marker;
 use crate::error::{ErrorCode, ErrorType, ResponseError, scrub_message};
 use crate::ids::{GroupId, IndexUid, NodeId, ShardId};
@@ -65,11 +65,13 @@ pub fn fold(decision: &Decision, index: &str, reports: &BTreeMap<NodeId, NodeRep
         .filter(|(node, report)| !failures.contains_key(node) && !report.contains(&OpResult::Skipped))
         .flat_map(|(node, _)| target.placement.shards_of(node))
         .collect();
+    let touched = touched_shards(decision);
+    let is_kept = |shard: &ShardId| kept.contains(shard) || !touched.contains(shard);
     let (alone, shared): (Vec<_>, Vec<_>) =
-        failures.into_iter().partition(|(node, _)| target.placement.shards_of(node).is_subset(&kept));
+        failures.into_iter().partition(|(node, _)| target.placement.shards_of(node).iter().all(is_kept));
     let mut failed_alone: BTreeSet<NodeId> = alone.into_iter().map(|(node, _)| node.clone()).collect();
-    if !shared.is_empty() {
-        failed_alone.extend(diverged(decision, reports));
+    if let Some(fault) = shared.iter().map(|(_, failure)| failure.fault).min() {
+        failed_alone.extend(diverged(decision, reports, fault));
     }
     let verdict = shared.iter().map(|(_, failure)| failure).min_by_key(|failure| failure.fault).map_or_else(
         || decision.verdict.clone(),

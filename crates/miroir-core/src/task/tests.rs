@@ -466,6 +466,25 @@ fn a_node_that_fails_alone_is_no_failure_of_the_task() {
 }
 
 #[test]
+fn a_document_that_one_copy_took_and_another_refused_is_there_and_the_other_is_left_out() {
+    let cluster = Cluster::new(3, 2, 6);
+    let index = cluster.index(Some("id"));
+    let decision = cluster.add(Some(&index), r#"[{"id":21}]"#);
+    let holders: Vec<NodeId> = index.placement.all_replicas(shard_of("21", index.shards)).cloned().collect();
+    let [first, second] = holders.as_slice() else { panic!("two copies") };
+    let refused = vec![failed(ErrorCode::VectorEmbeddingError, "no vectors provided")];
+    let folded = fold(
+        &decision,
+        "movies",
+        &[(first.clone(), vec![done(None)]), (second.clone(), refused.clone())].into(),
+    );
+    assert_eq!((folded.status, folded.failed_alone), (TaskStatus::Succeeded, [second.clone()].into()));
+    let both = [(first.clone(), refused.clone()), (second.clone(), refused)].into();
+    let folded = fold(&decision, "movies", &both);
+    assert_eq!((folded.status, folded.failed_alone.len()), (TaskStatus::Failed, 0));
+}
+
+#[test]
 fn an_error_of_the_client_goes_before_one_of_a_node_and_a_skipped_part_proves_nothing() {
     let cluster = Cluster::new(2, 2, 2);
     let index = cluster.index(Some("id"));
@@ -610,6 +629,17 @@ fn replicas_that_did_other_parts_of_a_failed_payload_are_left_out_but_for_those_
     assert_eq!((folded.status, folded.has_part), (TaskStatus::Failed, true));
     assert_eq!(folded.failed_alone, [node(0)].into());
     assert_eq!(of([0, 1, 2]).failed_alone, [node(0), node(1)].into());
+    let at_fault = |done: [usize; 3]| {
+        let refuse = |mut report: NodeReport| {
+            report.iter_mut().filter(|result| matches!(result, OpResult::Failed(_))).for_each(|result| {
+                *result = failed(ErrorCode::InvalidVectorDimensions, "too long");
+            });
+            report
+        };
+        let reports = done.into_iter().zip(0..).map(|(done, number)| (node(number), refuse(report(done))));
+        fold(&decision, "movies", &reports.collect())
+    };
+    assert_eq!(at_fault([0, 1, 0]).failed_alone, [node(1)].into(), "what failed must not stay");
     let alike = of([1, 1, 1]);
     assert_eq!((alike.failed_alone.len(), alike.has_part), (0, true));
     assert!(!of([0, 0, 0]).has_part);

@@ -92,11 +92,21 @@ where
 }
 
 fn blame(problem: Problem, key: &str, origin: &Origin) -> Problem {
-    let key = match problem.reason {
-        Reason::UnknownKey { .. } => problem.key,
-        _ => key.to_owned(),
+    let Problem { key: found_key, value, reason, .. } = problem;
+    let (key, reason) = match reason {
+        Reason::UnknownKey { .. } => (found_key, reason),
+        Reason::Syntax(found) => (key.to_owned(), Reason::NotAList { example: example(key), found }),
+        reason => (key.to_owned(), reason),
     };
-    Problem { key, origin: origin.clone(), ..problem }
+    Problem { key, value, origin: origin.clone(), reason }
+}
+
+/// What a variable with this list may hold.
+fn example(key: &str) -> &'static str {
+    match key {
+        "nodes" => r#"[{"id": "node-1", "address": "http://10.0.0.1:7700"}]"#,
+        _ => r#"[{"pattern": "small*", "shards": 1}]"#,
+    }
 }
 
 /// An item of a list that can be told where it came from.

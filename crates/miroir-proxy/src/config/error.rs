@@ -37,6 +37,14 @@ pub enum Reason {
     /// The text is not YAML, or has a list where a value belongs.
     #[error("{0}")]
     Syntax(String),
+    /// A variable that should hold a list holds something else.
+    #[error("must be a list as YAML or JSON, such as '{example}' ({found})")]
+    NotAList {
+        /// One that would do.
+        example: &'static str,
+        /// What is wrong with what there is.
+        found: String,
+    },
     /// No such key.
     #[error("unknown key{}", suggestion(.nearest.as_deref()))]
     UnknownKey {

@@ -157,8 +157,31 @@ where
     read.unwrap_or_else(|error| (None, vec![syntax(&error)]))
 }
 
-/// The parser's message without the lines around it, which may hold a key.
+/// What is wrong, without the lines around it, which may hold a key.
 fn syntax(error: &serde_saphyr::Error) -> Problem {
     let origin = error.location().map_or(Origin::Unset, |location| Origin::Line(location.line()));
-    Problem::syntax(origin, error.without_snippet().to_string())
+    Problem::syntax(origin, in_words(error.without_snippet()))
+}
+
+/// The mistakes that people make, in words that need no knowledge of the parser.
+fn in_words(error: &serde_saphyr::Error) -> String {
+    use serde_saphyr::Error;
+    match error {
+        Error::DuplicateMappingKey { key: Some(key), .. } => {
+            format!("`{key}` is set twice in one place: take one of them out")
+        }
+        Error::Unexpected { expected: "sequence start", .. } => {
+            "here must be a list, each of its items after a `-`".to_owned()
+        }
+        Error::Unexpected { expected: "mapping start", .. } => {
+            "here must be keys with values, such as `port: 7700`, one in a line".to_owned()
+        }
+        Error::Unexpected { expected: "string scalar" | "scalar", .. } => {
+            "here must be a single value, neither a list nor keys".to_owned()
+        }
+        Error::MultipleDocuments { .. } => {
+            "a second document begins here: a configuration is one, without `---` in its middle".to_owned()
+        }
+        other => format!("this is no YAML that can be read: {other}"),
+    }
 }

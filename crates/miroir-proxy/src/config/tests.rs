@@ -130,6 +130,32 @@ fn a_list_where_a_value_belongs_names_its_line() {
 }
 
 #[test]
+fn what_is_written_in_another_shape_is_told_in_plain_words() {
+    for (text, end) in [
+        (minimal_and("shards: 4\nshards: 8"), "`shards` is set twice in one place: take one of them out"),
+        (minimal_and("server: 7700"), "here must be keys with values, such as `port: 7700`, one in a line"),
+        (
+            "master_key: k\nnodes: http://a:1\n".to_owned(),
+            "here must be a list, each of its items after a `-`",
+        ),
+        (minimal_and("shards: {a: 1}"), "here must be a single value, neither a list nor keys"),
+    ] {
+        let printed = messages(&text, &[]);
+        assert_eq!(printed.len(), 1, "{printed:?}");
+        assert!(printed[0].starts_with("miroir.yaml:") && printed[0].ends_with(end), "{printed:?}");
+    }
+    for nodes in ["http://127.0.0.1:7701", "{a: 1}", "5"] {
+        let printed = messages("master_key: k", &[("MIROIR_NODES", nodes)]);
+        assert_eq!(
+            printed,
+            [
+                r#"MIROIR_NODES: `nodes`: must be a list as YAML or JSON, such as '[{"id": "node-1", "address": "http://10.0.0.1:7700"}]' (here must be a list, each of its items after a `-`)"#
+            ]
+        );
+    }
+}
+
+#[test]
 fn all_wrong_values_are_reported_at_once() {
     let text = minimal_and(
         "shards: 0\nreplication_factor: 0\nserver: {port: 65536, bind: localhost, max_body_bytes: -1}\n\

@@ -74,7 +74,7 @@ pub(super) async fn explain_refusal(
             HttpError::Node(scrub_reply(reply, entry))
         }
         Ok(_) => {
-            tracing::error!(refusal = %String::from_utf8_lossy(&refusal.reply.body), "a node refused Miroir's form of a valid request");
+            tracing::error!(refusal = %String::from_utf8_lossy(&refusal.reply.body), "a node refused Miroir's form of a valid search: a fault of Miroir's, worth a report");
             own_words(refusal)
         }
         Err(error) => HttpError::NodeFailed(error),
@@ -95,7 +95,7 @@ pub async fn explain(cluster: &Cluster, entry: &IndexEntry, original: &Original)
     match cluster.ask_first(nodes, &original.to_request(entry), NodeReply::is_nodes_fault).await {
         Some(reply) if reply.status.is_client_error() => HttpError::Node(scrub_reply(reply, entry)),
         Some(reply) => {
-            tracing::warn!(status = %reply.status, "a node takes a request that Miroir refuses");
+            tracing::warn!(status = %reply.status, "a node takes a search that Miroir refuses: a fault of Miroir's, worth a report");
             refused_by_miroir()
         }
         None => no_node(),

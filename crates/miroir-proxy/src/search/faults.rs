@@ -154,7 +154,7 @@ async fn refusal(cluster: &Cluster, node: &Node, body: &Value) -> Option<NodeRep
     match node.send(request, cluster.node_timeout).await {
         Ok(reply) => (reply.status.is_client_error() && !reply.is_unfit()).then_some(reply),
         Err(error) => {
-            tracing::warn!(%error, "node did not say what is wrong with a query");
+            tracing::warn!(%error, "node did not say what is wrong with a query; the answer is less exact");
             None
         }
     }

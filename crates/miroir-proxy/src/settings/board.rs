@@ -208,6 +208,11 @@ impl Broadcasts {
         self.state().live.get(&task).map(|live| live.broadcast.clone())
     }
 
+    /// The index as a change that is open makes it.
+    pub fn next(&self, task: TaskUid) -> Option<Arc<IndexEntry>> {
+        self.state().live.get(&task)?.next.clone()
+    }
+
     /// The changes that are not over, each with the client's name of its index.
     pub fn on_their_way(&self) -> Vec<(IndexUid, Broadcast)> {
         let state = self.state();

@@ -166,7 +166,7 @@ impl Drift {
             }
             Ok(None) => false,
             Err(error) => {
-                tracing::warn!(%node, %index, %error, "settings of a node can't be looked at or repaired");
+                tracing::warn!(%node, %index, %error, "node does not say which settings an index has, or does not take them; trying again");
                 false
             }
         }
@@ -198,7 +198,7 @@ impl Drift {
             let changed = Seen::Changed { index: index.clone(), node: node.id().clone() };
             // Whoever listens ends only together with this.
             let _ = seen.send(changed).await;
-            tracing::warn!(node = %node.id(), %index, ?keys, "somebody changed the settings of a node");
+            tracing::warn!(node = %node.id(), %index, ?keys, "somebody changed the settings of an index on the node itself");
         }
         // What we have left behind ourselves is ours to mend.
         if !is_ours && !self.broadcasts.config.drift.auto_repair {

@@ -30,4 +30,4 @@ pub use drift::{Drift, Seen};
 pub use frozen::taken_back_error;
 pub use metrics::SettingsMetrics;
 pub use report::{BroadcastReport, IndexBroadcasts};
-pub use verifier::{Targets, Verdict, Verifier};
+pub use verifier::{Originals, Targets, Verdict, Verifier};

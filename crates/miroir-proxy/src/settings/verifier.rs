@@ -32,6 +32,8 @@ pub enum Verdict {
     GivenUp(Vec<String>, Option<SettingsHash>),
     /// Nobody wants to know any more: a later change stands in its place.
     Obsolete,
+    /// It has the settings that it had, but its documents could not be given back what the change had made of them.
+    Spoiled,
 }
 
 /// What nodes should have. Whoever knows the log knows it.
@@ -43,23 +45,39 @@ pub trait Targets: Send + Sync {
     fn catalog_targets(&self, index: &PhysicalUid, node: &NodeId) -> Vec<IndexEntry>;
 }
 
+/// Documents as they were before a change of settings.
+pub trait Originals: Send + Sync {
+    /// Gives a node that has back its settings what a change which was taken back has made of its documents.
+    ///
+    /// # Errors
+    /// Why that can't be done.
+    fn restore(
+        &self,
+        job: &Job,
+        node: &Node,
+        before: &IndexEntry,
+    ) -> impl Future<Output = Result<(), String>> + Send;
+}
+
 /// See the module.
-pub struct Verifier {
+pub struct Verifier<O> {
     /// The board of changes.
     pub broadcasts: Arc<Broadcasts>,
     /// The nodes.
     pub membership: Arc<Membership>,
     /// What nodes should have.
     pub targets: Arc<dyn Targets>,
+    /// Where documents are as they were.
+    pub originals: O,
 }
 
-impl std::fmt::Debug for Verifier {
+impl<O> std::fmt::Debug for Verifier<O> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Verifier").finish_non_exhaustive()
     }
 }
 
-impl Verifier {
+impl<O: Originals> Verifier<O> {
     /// Works on jobs, all at once, until the future is dropped.
     pub async fn run(self, mut jobs: mpsc::Receiver<Job>, said: impl AsyncFn(Job, Verdict)) {
         let mut running = FuturesUnordered::new();
@@ -100,13 +118,16 @@ impl Verifier {
             let (keys, hash) = match read_back(node, &targets, timeout).await {
                 // What it should have may have changed meanwhile.
                 Ok(_) if self.targets.targets(job) != targets => continue,
-                Ok(Found::Same) => return Verdict::Verified,
+                Ok(Found::Same) => return self.restore(node, job, &targets[0]).await,
                 Ok(Found::Other { read_back, keys, hash }) => {
                     self.broadcasts.metrics.note_mismatch();
-                    tracing::warn!(node = %job.node, index = %job.index, ?keys, repairs, "node has other settings");
+                    tracing::warn!(node = %job.node, index = %job.index, ?keys, repairs, "node reports other settings than it was given");
                     if repairs < self.broadcasts.config.max_repair_retries {
                         sleep(FIRST_PAUSE * 2_u32.saturating_pow(repairs)).await;
                         repairs += 1;
+                        if repairs > 1 {
+                            self.give_back(node, job, &targets[0]).await;
+                        }
                         self.repair(node, job, (&keys, &read_back)).await;
                         deadline = Instant::now() + timeout;
                         continue;
@@ -119,11 +140,33 @@ impl Verifier {
                     continue;
                 }
                 Err(error) => {
-                    tracing::warn!(node = %job.node, index = %job.index, %error, "node can't be read back");
+                    tracing::warn!(node = %job.node, index = %job.index, %error, "node does not say which settings it has, and is given up for now");
                     (Vec::new(), None)
                 }
             };
             return Verdict::GivenUp(keys, hash);
+        }
+    }
+
+    /// What was taken back is undone when the documents are as they were, too.
+    async fn restore(&self, node: &Node, job: &Job, before: &IndexEntry) -> Verdict {
+        match self.originals.restore(job, node, before).await {
+            Ok(()) => Verdict::Verified,
+            Err(reason) => {
+                tracing::error!(
+                    node = %job.node, index = %job.index, task = %job.task, reason,
+                    "node took a change of settings that failed, and its documents can't be given back as they were; it is \
+                     not read until all its data are copied anew"
+                );
+                Verdict::Spoiled
+            }
+        }
+    }
+
+    /// A node that was rid of an embedder may have lost vectors without which it does not take the embedder again.
+    async fn give_back(&self, node: &Node, job: &Job, before: &IndexEntry) {
+        if let Err(reason) = self.originals.restore(job, node, before).await {
+            tracing::debug!(node = %job.node, index = %job.index, reason, "documents are not given back yet");
         }
     }
 
@@ -146,7 +189,7 @@ impl Verifier {
             Err(error) => Err(error),
         };
         if let Err(error) = done {
-            tracing::warn!(node = %job.node, index = %job.index, %error, "node did not take its settings");
+            tracing::warn!(node = %job.node, index = %job.index, %error, "node did not take its settings when they were sent again");
         }
     }
 }

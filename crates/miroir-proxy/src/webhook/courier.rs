@@ -88,7 +88,7 @@ impl Courier {
                 .filter_map(|(uuid, webhook)| Some((uuid, serde_json::from_value(webhook).ok()?)))
                 .collect(),
             Err(error) => {
-                tracing::error!(%error, "the webhooks can't be read; they are not told of some finished tasks");
+                tracing::error!(%error, "the task store does not tell the webhooks; they are not told of some finished tasks");
                 Vec::new()
             }
         }
@@ -99,7 +99,7 @@ impl Courier {
         let page = TaskPage { limit: u32::try_from(tasks.len()).ok()?, from: None, reverse: true };
         let found = self.store.tasks(TaskFilter { uids: Some(tasks), ..TaskFilter::default() }, page).await;
         let found =
-            found.inspect_err(|error| tracing::error!(%error, "finished tasks can't be read")).ok()?;
+            found.inspect_err(|error| tracing::error!(%error, "the task store does not tell some finished tasks; webhooks are not told of them")).ok()?;
         if found.results.is_empty() {
             return None;
         }
@@ -130,10 +130,10 @@ async fn deliver(client: &reqwest::Client, uuid: &str, webhook: &Webhook, body: 
             Err(error) => error.without_url().to_string(),
         };
         let Some(pause) = pauses.next() else {
-            tracing::error!(webhook = uuid, error = %refusal, "webhook was not told of some tasks");
+            tracing::error!(webhook = uuid, error = %refusal, "webhook did not take the news of some finished tasks, and is not told of them any more; look at its `url`");
             return;
         };
-        tracing::warn!(webhook = uuid, error = %refusal, "webhook was not told; trying again");
+        tracing::warn!(webhook = uuid, error = %refusal, "webhook did not take the news of finished tasks; trying again");
         tokio::time::sleep(pause).await;
     }
 }

@@ -94,16 +94,16 @@ async fn ask_node(
             Ok(reply) if reply.status.is_success() => match read_ids(&reply.body, primary_key) {
                 Ok(ids) => found.extend(ids),
                 Err(error) => {
-                    tracing::warn!(node = %node.id(), %error, "a list of documents can't be read");
+                    tracing::warn!(node = %node.id(), %error, "node's list of documents can't be read; asking another copy");
                     return None;
                 }
             },
             Ok(reply) => {
-                tracing::warn!(node = %node.id(), status = %reply.status, "a node can't say which documents exist");
+                tracing::warn!(node = %node.id(), status = %reply.status, "node can't say which documents exist; asking another copy");
                 return None;
             }
             Err(error) => {
-                tracing::warn!(%error, "a node does not say which documents exist; asking another one");
+                tracing::warn!(%error, "node does not say which documents exist; asking another copy");
                 return None;
             }
         }

@@ -198,7 +198,7 @@ impl Lane {
                     return next;
                 }
                 Ok(Err(reason)) if !told => {
-                    tracing::warn!(node = %self.node.id(), %reason, "a new node does not tell; asking again");
+                    tracing::warn!(node = %self.node.id(), %reason, "node is new to Miroir and does not say where its task queue ends, so it gets no writes; asking again");
                     self.tell_taking(Some(reason)).await;
                     told = true;
                 }
@@ -259,7 +259,7 @@ impl Lane {
                 Ok(Step::NotNow(reason)) => {
                     refusals = refusals.saturating_add(1);
                     if refusals <= REFUSALS {
-                        tracing::warn!(node = %self.node.id(), %reason, "node does not take a write now; trying again");
+                        tracing::warn!(node = %self.node.id(), %reason, "node answers but does not take a write; it is tried again until it does");
                     }
                     if refusals == REFUSALS {
                         self.tell_taking(Some(reason)).await;

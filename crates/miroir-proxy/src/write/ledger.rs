@@ -387,7 +387,7 @@ impl Ledger {
             queue.remove(&uid);
         }
         let end = match End::of(folded.status, &work.decision.verdict) {
-            End::FailedOnNodes if self.is_taken_back(uid) => End::Judged,
+            End::FailedOnNodes => self.end_of_failed(uid),
             end => end,
         };
         self.leave_behind(uid, end, &mut outcome.commit);

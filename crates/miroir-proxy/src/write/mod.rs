@@ -15,6 +15,7 @@
 //! - [`tracker`] notices what one node has finished;
 //! - [`committer`] turns that into ends of tasks, changes of the catalog and of the in-sync set;
 //! - [`rollout`] moves changes of settings from wave to wave and to their end, see [`crate::settings`];
+//! - [`undo`] gives documents back what a failed change of settings made of them;
 //! - [`ledger`] is what they know together, in memory.
 
 mod arrivals;
@@ -25,6 +26,7 @@ mod errand;
 mod error;
 mod existing;
 mod gate;
+mod inspect;
 mod inventory;
 mod lane;
 mod ledger;
@@ -44,6 +46,8 @@ mod start;
 mod stored;
 mod stragglers;
 mod tracker;
+mod undo;
+mod waiting;
 mod watched;
 
 use std::collections::BTreeMap;

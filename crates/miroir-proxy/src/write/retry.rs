@@ -41,7 +41,9 @@ where
     loop {
         match step().await {
             Ok(done) => return done,
-            Err(error) => tracing::error!(%error, what, "the state store fails; trying again"),
+            Err(error) => {
+                tracing::error!(%error, what, "the task store can't be read or written, and writes wait for that; trying again. Look at the disk of `task_store.path`")
+            }
         }
         backoff.pause().await;
     }

@@ -66,6 +66,11 @@ impl Rollouts {
                 read.save = self.broadcasts.broadcast(task).filter(|broadcast| broadcast.phase.is_over());
             }
             Verdict::Obsolete => ledger.note_verified(task, node),
+            Verdict::Spoiled => {
+                self.broadcasts.note(task, node, NodeEvent::Verified);
+                ledger.note_verified(task, node);
+                ledger.lose(node);
+            }
             Verdict::GivenUp(keys, hash) => {
                 read.save = self.broadcasts.give_up(task, node, (keys, hash), Instant::now());
             }
@@ -109,7 +114,11 @@ impl Rollouts {
         step.save.extend(self.broadcasts.step(task, PhaseEvent::Applied));
         let differs = broadcast.differing().next().is_some();
         let taken_back = broadcast.taken_back.is_some();
-        if broadcast.has_failed() && !taken_back && broadcast.strategy == Strategy::Sequential {
+        let fails = match broadcast.strategy {
+            Strategy::Sequential => broadcast.has_failed(),
+            Strategy::TwoPhase => ledger.is_refused(broadcast),
+        };
+        if fails && !taken_back {
             let error = ledger.refusal(task).unwrap_or_else(|| taken_back_error(broadcast));
             step.take_back.push((task, error));
             return true;
@@ -126,7 +135,7 @@ impl Rollouts {
                 ledger.note_verified(task, node);
             }
         } else if differs && let Some(frozen) = self.broadcasts.step(task, PhaseEvent::Unrepairable) {
-            tracing::error!(index = %frozen.index, task = %task, "settings did not reach every node; writes to the index are frozen");
+            tracing::error!(index = %frozen.index, task = %task, "some nodes could not be brought to a change of settings, and the index takes no writes: mend or stop the nodes that `GET /_miroir/indexes/…/settings/broadcast` names, then `POST` to its `/retry`");
             ledger.hold(task, true);
             step.save.push(frozen);
         }
@@ -146,7 +155,7 @@ impl Rollouts {
         }
         for (task, error) in step.take_back {
             let Some(broadcast) = self.broadcasts.prepare_to_take_back(task, error.clone()) else { continue };
-            tracing::warn!(index = %broadcast.index, %task, %error, "settings are taken back");
+            tracing::warn!(index = %broadcast.index, %task, %error, "nodes refused a change of settings or did not come to it: it fails, and nodes that have it get back what they had");
             self.save(broadcast.clone()).await;
             ledger.lock().unwrap_or_else(PoisonError::into_inner).take_back(task, error);
             self.broadcasts.turn_round(broadcast);

@@ -1,5 +1,5 @@
 //! Decides about the entries of the log, one after the other, each against the indexes as everything before it leaves
-//! them. It does not wait for nodes to get there, with two exceptions (see [`must_wait`]).
+//! them. It does not wait for nodes to get there, but where it has to (see [`must_wait`]).
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,6 +20,7 @@ use super::arrivals::Arrivals;
 use super::committer::Event;
 use super::errand::Errands;
 use super::existing::find_existing;
+use super::inspect::Inspected;
 use super::ledger::Ledger;
 use super::ledger::is_rollout;
 use super::names::Names;
@@ -27,6 +28,7 @@ use super::order::Sure;
 use super::prepared::Prepared;
 use super::retry::{Backoff, until_stored};
 use super::shelf::Shelf;
+use super::waiting::{changes_key, is_stopped, must_wait};
 use crate::cluster::{Membership, NodeRequest, ViewCell};
 use crate::room::{Place, Room};
 use crate::settings::Broadcasts;
@@ -180,6 +182,15 @@ impl Sequencer {
             let renamed = on_nodes.map(|physical| names.rules_after(&entry, physical, group));
             (index, physical, renamed.unwrap_or_default())
         };
+        if let Some(index) = &index {
+            match self.inspect(&entry, index, group).await {
+                Inspected::Free => {}
+                Inspected::MustWait => return Turn::MustWait,
+                Inspected::Refused(error) => {
+                    return Turn::Decided(Box::new(Prepared::new(entry, Judgement::refused(error), None)));
+                }
+            }
+        }
         let mut documents = 0;
         if let Some(index) = index.as_ref().filter(|index| changes_key(&entry.mutation, index)) {
             let Some(count) = self.count_documents(index).await else {
@@ -440,63 +451,10 @@ pub(super) fn same_index<'a>(
     group.iter().map(|work| &work.decided.entry).filter(move |entry| entry.index_uid == *index)
 }
 
-/// Whether a primary key is replaced by another one, which only an index without documents allows.
-fn changes_key(mutation: &Mutation, index: &IndexEntry) -> bool {
-    let key = primary_key_of(mutation);
-    key.is_some_and(|key| index.primary_key.as_ref().is_some_and(|known| known != key))
-}
-
-/// The primary key that the client gives an index which may have one.
-fn primary_key_of(mutation: &Mutation) -> Option<&String> {
-    match mutation {
-        Mutation::UpdateIndex { primary_key } | Mutation::RenameIndex { primary_key, .. } => {
-            primary_key.as_ref()
-        }
-        _ => None,
-    }
-}
-
 fn nobody_counts(index: &IndexEntry) -> ResponseError {
     let uid = &index.uid;
     let message = format!(
         "Index `{uid}`: its primary key can't be changed now: no replica of some shard tells whether there are documents."
     );
     ResponseError::new(ErrorCode::MiroirShardUnavailable, message)
-}
-
-/// Why an entry fails because it would change a frozen index. Documents may still go to it: they were accepted before,
-/// and wait for their end.
-fn is_stopped(entry: &LogEntry, frozen: &[(IndexUid, ResponseError)]) -> Option<ResponseError> {
-    let error_of = |index: &IndexUid| Some(frozen.iter().find(|(it, _)| it == index)?.1.clone());
-    match &entry.mutation {
-        _ if frozen.is_empty() => None,
-        Mutation::AddDocuments { .. }
-        | Mutation::DeleteDocuments { .. }
-        | Mutation::EditDocuments { .. }
-        | Mutation::Rules { .. }
-        | Mutation::Errand { .. } => None,
-        Mutation::SwapIndexes { swaps } => {
-            swaps.iter().find_map(|swap| error_of(&swap.indexes.0).or_else(|| error_of(&swap.indexes.1)))
-        }
-        Mutation::RenameIndex { new_uid, .. } => error_of(&entry.index_uid).or_else(|| error_of(new_uid)),
-        Mutation::Settings { .. }
-        | Mutation::CreateIndex { .. }
-        | Mutation::UpdateIndex { .. }
-        | Mutation::DeleteIndex => error_of(&entry.index_uid),
-    }
-}
-
-/// Whether `entry` can only be decided, or delivered, when `earlier`, of the same index, is over.
-fn must_wait(entry: &LogEntry, earlier: &LogEntry) -> bool {
-    let both_settings = matches!(
-        (&entry.mutation, &earlier.mutation),
-        (Mutation::Settings { .. }, Mutation::Settings { .. })
-    );
-    // Documents are judged by the settings, so it must be known whether nodes took them.
-    let judged_by_risk = entry.mutation.has_payload() && earlier.mutation.is_risky_settings();
-    // What a change is to be read back from must not go away meanwhile.
-    let deletes_changed = matches!(entry.mutation, Mutation::DeleteIndex)
-        && matches!(earlier.mutation, Mutation::Settings { .. });
-    // One change of an index's settings at a time: it has to be verified before the next one.
-    primary_key_of(&entry.mutation).is_some() || both_settings || judged_by_risk || deletes_changed
 }

@@ -138,7 +138,9 @@ impl Shelf {
                     from = TaskUid(work.entry.uid.0 + 1);
                     continue;
                 }
-                Err(error) => tracing::error!(%error, "an entry of the log can't be read; trying again"),
+                Err(error) => {
+                    tracing::error!(%error, "an entry of the log can't be read from the task store, and nodes wait for it; trying again")
+                }
             }
             backoff.pause().await;
         }
@@ -164,7 +166,9 @@ impl Shelf {
                     self.kept().put_part(key, Arc::clone(&documents));
                     return documents;
                 }
-                Err(error) => tracing::error!(%error, "documents can't be read from the log; trying again"),
+                Err(error) => {
+                    tracing::error!(%error, "documents can't be read from the task store, and nodes wait for them; trying again")
+                }
             }
             drop(reading);
             backoff.pause().await;

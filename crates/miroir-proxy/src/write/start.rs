@@ -25,6 +25,7 @@ use super::rebuild::{Orders, Rebuilder};
 use super::rollout::{LedgerTargets, Rollouts};
 use super::sequencer::Sequencer;
 use super::shelf::Shelf;
+use super::undo::Undo;
 use super::watched::run_watched;
 use super::{StartError, WriteConfig, Writer};
 use crate::cluster::{Membership, ViewCell};
@@ -172,6 +173,12 @@ impl Shared {
             broadcasts: Arc::clone(&self.broadcasts),
             membership: Arc::clone(&self.membership),
             targets: targets.clone(),
+            originals: Undo {
+                broadcasts: Arc::clone(&self.broadcasts),
+                membership: Arc::clone(&self.membership),
+                ledger: Arc::clone(&ledger),
+                timeout: self.config.node_timeout,
+            },
         };
         let verdicts = events.clone();
         let verifying = verifier.run(to_verify, async move |job, verdict| {

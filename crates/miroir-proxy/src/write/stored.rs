@@ -40,6 +40,11 @@ impl<'a> StoredDocument<'a> {
         find_id(self.0.iter().map(|(name, value)| (&**name, *value)), primary_key)
     }
 
+    /// What it has in a field.
+    pub(super) fn field(&self, name: &str) -> Option<&'a RawValue> {
+        self.0.get(name).copied()
+    }
+
     /// The document as clients know it.
     pub(super) fn without_markers(mut self) -> Self {
         self.0.retain(|name, _| !is_reserved(name));

@@ -147,7 +147,7 @@ impl Tracker {
         match ask_tasks(&self.node, path, self.timeout).await {
             Ok(Ok(tasks)) => Some(tasks),
             Ok(Err(reason)) => {
-                tracing::warn!(node = %self.node.id(), %reason, "node does not tell its tasks");
+                tracing::warn!(node = %self.node.id(), %reason, "node does not tell how its tasks ended, and Miroir's tasks wait for that; asking again");
                 None
             }
             Err(_) => None,

@@ -15,7 +15,10 @@ struct Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            tracing::error!(part = self.part, "a part of the write path panicked; Miroir ends");
+            tracing::error!(
+                part = self.part,
+                "a part of the write path panicked, and Miroir ends: start it again, what was accepted is kept"
+            );
             std::process::abort();
         }
     }

@@ -74,7 +74,11 @@ pub(super) struct Counts<'a>(BTreeMap<Cow<'a, str>, u64>);
 
 impl<'a> Counts<'a> {
     pub(super) fn add(&mut self, name: Cow<'a, str>) {
-        *self.0.entry(name).or_default() += 1;
+        self.add_many(name, 1);
+    }
+
+    pub(super) fn add_many(&mut self, name: Cow<'a, str>, count: u64) {
+        *self.0.entry(name).or_default() += count;
     }
 
     pub(super) fn all(&self) -> Vec<(String, u64)> {

@@ -16,7 +16,7 @@ use super::{Batch, DocumentIds, Findings, Presence};
 use crate::task::WriteMethod;
 
 /// So many documents are embedded together: missing vectors are reported for all of them at once.
-const EMBEDDED_TOGETHER: usize = 100;
+pub(super) const EMBEDDED_TOGETHER: usize = 100;
 
 /// Judges the values of a batch whose ids are right. `Ok` with ids: it depends on which of these documents exist.
 pub(super) fn judge_values(
@@ -237,7 +237,7 @@ fn read_shapes<'a>(id: &str, vectors: &'a RawValue, demands: &Demands) -> Result
 }
 
 /// What a document has for one embedder.
-enum Vectors {
+pub(super) enum Vectors {
     /// Vectors, or the wish for none.
     Enough,
     /// No word of it.
@@ -246,7 +246,8 @@ enum Vectors {
     ToBeMade,
 }
 
-fn embed(
+/// What a document has for an embedder.
+pub(super) fn embed(
     id: &str,
     embedder: &str,
     demand: &EmbedderDemand,

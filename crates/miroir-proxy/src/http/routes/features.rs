@@ -78,9 +78,11 @@ pub(super) async fn require(app: &App, feature: Feature, request: NodeRequest) -
         match node.send(request.clone(), app.cluster.node_timeout).await {
             Ok(reply) if reply.status.is_client_error() => return Err(HttpError::Node(reply)),
             Ok(reply) => {
-                tracing::warn!(node = %node.id(), status = %reply.status, "node did not refuse a request");
+                tracing::warn!(node = %node.id(), status = %reply.status, "node was to say what is wrong with a request and did something else; asking another one");
             }
-            Err(error) => tracing::warn!(%error, "node did not refuse a request; asking another one"),
+            Err(error) => {
+                tracing::warn!(%error, "node was to say what is wrong with a request and did not answer; asking another one")
+            }
         }
     }
     Err(HttpError::new(

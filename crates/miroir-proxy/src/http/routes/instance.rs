@@ -31,9 +31,9 @@ async fn version(_: Authorized<Version>, State(app): State<App>) -> Result<Respo
         match node.send(NodeRequest::get("/version"), app.cluster.node_timeout).await {
             Ok(reply) if reply.status.is_success() => return Ok(pass_on(reply)),
             Ok(reply) => {
-                tracing::warn!(node = %node.id(), status = %reply.status, "node did not tell its version");
+                tracing::warn!(node = %node.id(), status = %reply.status, "node did not tell its version; asking another one");
             }
-            Err(error) => tracing::warn!(%error, "node did not tell its version"),
+            Err(error) => tracing::warn!(%error, "node did not tell its version; asking another one"),
         }
     }
     Err(HttpError::new(

@@ -186,7 +186,7 @@ async fn explain_refusal(
         return error;
     }
     if let Some(refusal) = &gathered.refusal {
-        tracing::error!(index = %uid, refusal = %String::from_utf8_lossy(&refusal.reply.body), "a node refused Miroir's form of a valid request");
+        tracing::error!(index = %uid, refusal = %String::from_utf8_lossy(&refusal.reply.body), "a node refused Miroir's form of a valid search: a fault of Miroir's, worth a report");
     }
     HttpError::Unreadable("a node refused Miroir's form of a valid request".to_owned())
 }

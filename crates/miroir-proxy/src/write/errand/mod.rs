@@ -100,7 +100,7 @@ impl Errands {
         let (good, bad): (Vec<_>, Vec<_>) = done.into_iter().partition(|(_, done)| done.is_ok());
         for (node, done) in &bad {
             let reason = done.as_ref().err().map(String::as_str).unwrap_or_default();
-            tracing::warn!(%node, reason, path, "node did not do its part");
+            tracing::warn!(%node, reason, path, "node did not do its part of a task for all nodes");
         }
         let good: BTreeMap<_, _> =
             good.into_iter().filter_map(|(node, done)| Some((node, done.ok()?))).collect();

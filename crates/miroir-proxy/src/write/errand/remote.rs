@@ -114,10 +114,10 @@ impl<'a> Remote<'a> {
                 }
                 Err(error) if error.is_final() || began.elapsed() > PATIENCE => return Err(failed(&error)),
                 Ok((status, _)) => {
-                    tracing::warn!(url = self.url, %status, "export: the other server is busy");
+                    tracing::warn!(url = self.url, %status, "export: the other server is busy; trying again");
                 }
                 Err(error) => {
-                    tracing::warn!(url = self.url, %error, "export: the other server does not answer");
+                    tracing::warn!(url = self.url, %error, "export: the other server does not answer; trying again");
                 }
             }
             backoff.pause().await;

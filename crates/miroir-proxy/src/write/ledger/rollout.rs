@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use miroir_core::error::{ResponseError, scrub_message};
-use miroir_core::ids::{NodeId, PhysicalUid, TaskUid};
+use miroir_core::ids::{NodeId, PhysicalUid, ShardId, TaskUid};
 use miroir_core::settings::{Broadcast, NodeStage};
-use miroir_core::task::{Mutation, Step, Verdict};
+use miroir_core::task::{Mutation, Step, SyncState, Verdict, fault_of};
 use miroir_core::view::IndexEntry;
 use time::OffsetDateTime;
 
@@ -22,6 +22,8 @@ pub(super) struct Rollout {
     pub(super) held: bool,
     /// Its task fails with this, and every node gets back what it had.
     pub(super) taken_back: Option<ResponseError>,
+    /// Whether nodes that take it may change their documents: vectors move out of them, or back into them.
+    pub(super) rewrites: bool,
     /// Whether nodes are waited for, as far as that was looked at.
     pub(super) awaits: Option<bool>,
     /// The open waves, by their number.
@@ -41,7 +43,11 @@ impl Rollout {
     pub(super) fn of(work: &Decided) -> Option<Self> {
         let target = work.decision.target.as_ref().filter(|_| is_rollout(work))?;
         let index = target.physical.clone();
-        Some(Self { index, held: false, taken_back: None, awaits: None, waves: BTreeMap::new() })
+        let rewrites = matches!(
+            &work.entry.mutation,
+            Mutation::Settings { patch, .. } if patch.contains_key("embedders")
+        );
+        Some(Self { index, held: false, taken_back: None, rewrites, awaits: None, waves: BTreeMap::new() })
     }
 }
 
@@ -189,26 +195,63 @@ impl Ledger {
     }
 
     /// The task of a change is to fail with this error, when every node has back what it had. Nodes that come later may
-    /// do what they get: they are read back, and get back what they had.
+    /// do what they get, and get back what they had: they are read back, or, where it may have changed their documents, their
+    /// data are copied anew.
     pub(in crate::write) fn take_back(&mut self, task: TaskUid, error: ResponseError) {
         let Some(open) = self.open.get_mut(&task) else { return };
         let Some(rollout) = &mut open.rollout else { return };
         rollout.taken_back = Some(error);
         rollout.held = false;
         if let Stage::Settled { end } = &mut open.stage {
-            *end = End::Judged;
+            *end = if rollout.rewrites { End::FailedOnNodes } else { End::Judged };
         }
         for share in open.shares.values_mut() {
             share.unverified = true;
         }
     }
 
+    /// Whether nodes have refused a change so that it fails, now that nobody who may still answer is waited for: no copy of
+    /// some shard has it, or may still get it. A node that broke decides nothing as long as one that is away may take it.
+    pub(in crate::write) fn is_refused(&self, broadcast: &Broadcast) -> bool {
+        let Some(open) = self.open.get(&broadcast.task) else { return false };
+        let shards: BTreeSet<ShardId> =
+            open.shares.values().flat_map(|share| share.shards.iter().copied()).collect();
+        let is_refused = |shard: &ShardId| {
+            let (mut refuses, mut breaks, mut may_come) = (false, false, false);
+            for (node, share) in open.shares.iter().filter(|(_, share)| share.shards.contains(shard)) {
+                let is_trusted = self.nodes.get(node).is_some_and(|it| it.sync != SyncState::Damaged);
+                match broadcast.nodes.get(node).filter(|_| is_trusted) {
+                    Some(NodeStage::Refused) if share.has_broken() => breaks = true,
+                    Some(NodeStage::Refused) => refuses = true,
+                    Some(NodeStage::Proposed) => may_come = true,
+                    Some(NodeStage::Skipped) | None => {}
+                    Some(
+                        NodeStage::Waiting
+                        | NodeStage::Applied { .. }
+                        | NodeStage::Verified
+                        | NodeStage::Differs { .. },
+                    ) => return false,
+                }
+            }
+            refuses || (breaks && !may_come)
+        };
+        shards.iter().any(is_refused)
+    }
+
     /// Why a node did not take a change, in the client's words.
     pub(in crate::write) fn refusal(&self, task: TaskUid) -> Option<ResponseError> {
         let open = self.open.get(&task)?;
         let index = &open.rollout.as_ref()?.index;
-        let error = open.shares.values().find_map(Share::error)?;
+        let errors = open.shares.values().filter_map(Share::error);
+        let error = errors.min_by_key(|error| fault_of(error.code))?;
         Some(ResponseError::new(error.code, scrub_message(&error.message, index, &open.index)))
+    }
+
+    /// What is said of nodes that come later to a task that failed though it was accepted.
+    pub(super) fn end_of_failed(&self, task: TaskUid) -> End {
+        let rollout = self.open.get(&task).and_then(|open| open.rollout.as_ref());
+        let is_undone = rollout.is_some_and(|rollout| rollout.taken_back.is_some() && !rollout.rewrites);
+        if is_undone { End::Judged } else { End::FailedOnNodes }
     }
 
     pub(super) fn is_taken_back(&self, task: TaskUid) -> bool {

@@ -6,22 +6,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use futures_util::{TryStreamExt, stream};
 use miroir_core::document::marker::field_name;
-use miroir_core::ids::PhysicalUid;
+use miroir_core::ids::{PhysicalUid, ShardId};
 use miroir_core::settings::node_settings;
+use miroir_core::view::IndexEntry;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::counter::Ticket;
+use super::counter::{Counter, Ticket};
 use super::documents::{Part, There};
 use super::error::RebuildError;
 use super::peers::{Peers, Wanted};
 use super::survey::Survey;
 use super::target::{Target, Work, ask};
-use crate::cluster::{NodePath, NodeRequest};
+use crate::cluster::{Node, NodePath, NodeRequest};
 use crate::write::inventory::{inventory_request, read_inventory};
 
 /// Indexes that are looked at side by side. Each takes the memory of a page and a body.
@@ -67,6 +69,27 @@ pub(super) async fn copy_indexes(target: &Target, peers: &Peers, pass: &Pass) ->
             copy_index(target, wanted, &survey, pass, there).await
         })
         .await?;
+        target.all_ended().await;
+        Ok(())
+    };
+    tokio::select! {
+        failed = target.watch() => Err(failed),
+        done = work => done,
+    }
+}
+
+/// Makes a node's documents of some shards of an index those of a peer. Nothing else may be written there meanwhile.
+pub(in crate::write) async fn copy_documents(
+    (node, peer): (&Node, &Node),
+    (index, primary_key): (&IndexEntry, &str),
+    shards: Vec<ShardId>,
+    timeout: Duration,
+) -> Result<(), RebuildError> {
+    let counter = Counter::new();
+    let target = Target::new(node.clone(), timeout, Arc::clone(&counter));
+    let part = Part { index, primary_key, peer, shards, ticket: counter.ticket() };
+    let work = async {
+        part.copy(&target, There::Something).await?;
         target.all_ended().await;
         Ok(())
     };

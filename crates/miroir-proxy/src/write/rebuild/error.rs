@@ -10,7 +10,7 @@ use crate::cluster::NodeError;
 use crate::write::ledger::Obstacle;
 
 #[derive(Debug, Error)]
-pub(super) enum RebuildError {
+pub(in crate::write) enum RebuildError {
     #[error(transparent)]
     Node(#[from] NodeError),
     #[error(transparent)]

@@ -40,6 +40,7 @@ use miroir_store::{Accepted, NodeRecord, Rebuilt, Store};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
+pub(super) use self::copy::copy_documents;
 use self::copy::{Pass, copy_indexes};
 use self::counter::Counter;
 use self::error::RebuildError;

@@ -40,6 +40,15 @@ impl Rolling {
         self.broadcast.note(node, NodeEvent::Applied);
     }
 
+    fn refuse(&mut self, node: &NodeId, code: ErrorCode) {
+        self.bench.ledger.note(node, TaskUid(0), 0, failed(code));
+        self.broadcast.note(node, NodeEvent::Refused);
+    }
+
+    fn is_refused(&self) -> bool {
+        self.bench.ledger.is_refused(&self.broadcast)
+    }
+
     fn verify(&mut self, node: &NodeId) {
         self.bench.ledger.note_verified(TaskUid(0), node);
         self.broadcast.note(node, NodeEvent::Verified);
@@ -118,6 +127,30 @@ fn a_lane_that_stands_at_an_earlier_change_is_not_taken_for_a_node_that_does_not
 }
 
 #[test]
+fn a_change_is_refused_when_no_copy_of_some_shard_has_it_or_may_still_get_it() {
+    let client = ErrorCode::InvalidVectorDimensions;
+    let mut rolling = Rolling::new(vec![[a()].into(), [b()].into()]);
+    assert!(!rolling.is_refused());
+    rolling.refuse(&a(), client);
+    assert!(!rolling.is_refused(), "the other copy is not asked yet");
+    rolling.broadcast.open_next();
+    assert!(rolling.is_refused(), "the other copy is away, or would be waited for");
+    rolling.apply(&b());
+    assert!(!rolling.is_refused(), "the other copy has it");
+    let mut rolling = Rolling::new(vec![[a(), b()].into()]);
+    rolling.refuse(&a(), ErrorCode::NoSpaceLeftOnDevice);
+    assert!(!rolling.is_refused(), "a full disk says nothing of the change");
+    rolling.refuse(&b(), client);
+    assert!(rolling.is_refused());
+    assert_eq!(rolling.bench.ledger.refusal(TaskUid(0)).unwrap().code, client);
+    let mut rolling = Rolling::new(vec![[a(), b()].into()]);
+    rolling.apply(&b());
+    rolling.bench.ledger.lose(&b());
+    rolling.refuse(&a(), client);
+    assert!(rolling.is_refused(), "what a damaged node has counts for nothing");
+}
+
+#[test]
 fn nobody_knows_what_a_node_has_that_was_not_read_back_before_the_next_change() {
     let mut rolling = Rolling::new(vec![[a(), b()].into()]);
     rolling.apply(&a());
@@ -129,4 +162,22 @@ fn nobody_knows_what_a_node_has_that_was_not_read_back_before_the_next_change() 
     rolling.bench.add(1, "x");
     assert_eq!(rolling.bench.ledger.take_unread(), [(PhysicalUid::new("x"), b())]);
     assert_eq!(rolling.bench.ledger.take_unread(), []);
+}
+
+#[test]
+fn a_node_that_comes_late_to_what_was_taken_back_and_rewrote_its_documents_is_damaged() {
+    for (result, sync) in [(done(), SyncState::Damaged), (failed(ErrorCode::Internal), SyncState::InSync)] {
+        let mut bench = Bench::new();
+        bench.away.borrow_mut().insert(b());
+        let patch = Map::from_iter([("embedders".to_owned(), json!({"m": {"source": "userProvided"}}))]);
+        let (origin, missing_index) = (SettingsOrigin::Update, MissingIndex::Create);
+        bench.write(0, "x", Mutation::Settings { patch, origin, missing_index });
+        bench.note(&a(), 0, failed(ErrorCode::InvalidVectorDimensions));
+        let error = bench.ledger.refusal(TaskUid(0)).unwrap();
+        bench.ledger.take_back(TaskUid(0), error);
+        assert_eq!(bench.settle().commit.nodes, [(b(), SyncState::Behind)]);
+        bench.ledger.note(&b(), TaskUid(0), 0, result);
+        bench.ledger.note_verified(TaskUid(0), &b());
+        assert_eq!(bench.settle().commit.nodes, [(b(), sync)]);
+    }
 }

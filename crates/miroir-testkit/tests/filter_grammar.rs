@@ -121,8 +121,12 @@ const VECTORS: [&str; 16] = [
     "_vectors CONTAINS x",
 ];
 
+/// Mostly ordinary ones.
+const BLANKS: [&str; 15] = [" ", " ", " ", " ", " ", " ", " ", " ", " ", "", "", "  ", "\n", "\t", "\u{a0}"];
+
 fn blank(dice: &mut Dice) -> &'static str {
-    *dice.pick(&[" ", " ", " ", " ", " ", " ", " ", " ", " ", "", "", "  ", "\n", "\t", "\u{a0}"])
+    let chosen = dice.pick(&BLANKS);
+    chosen
 }
 
 fn condition(dice: &mut Dice) -> String {
@@ -207,7 +211,7 @@ fn generate(dice: &mut Dice) -> String {
         0 => nested(dice),
         1 => {
             let count = dice.between(1, 8);
-            (0..count).map(|_| format!("{}{}", dice.pick(&WORDS), blank(dice))).collect()
+            (0..count).fold(String::new(), |text, _| text + *dice.pick(&WORDS) + blank(dice))
         }
         _ => expression(dice, 3),
     };

@@ -97,8 +97,12 @@ impl Both {
             "filterableAttributes": ["fame", "name", "home.city"],
         });
         self.write("PATCH", "/indexes/people/settings", &settings).await;
-        self.write("POST", "/indexes/people/documents?primaryKey=id", &json!(people("w", "ann"))).await;
-        self.write("POST", "/indexes/others/documents?primaryKey=id", &json!(people("w", "other"))).await;
+        self.write("POST", "/indexes/people/documents?primaryKey=id", &json!(people())).await;
+        let settings = json!({"displayedAttributes": ["*"], "filterableAttributes": ["fame"]});
+        self.write("PATCH", "/indexes/others/settings", &settings).await;
+        let others =
+            (1..=8).map(|number| json!({"id": format!("w{number}"), "other": true, "fame": 9 - number}));
+        self.write("POST", "/indexes/others/documents?primaryKey=id", &others.collect()).await;
         let settings = json!({
             "filterableAttributes": ["author", "genre", "with.by", "year"],
             "sortableAttributes": ["year"],
@@ -113,10 +117,10 @@ impl Both {
     }
 }
 
-fn people(prefix: &str, name: &str) -> Vec<Value> {
+fn people() -> Vec<Value> {
     let person = |number: u32| {
         json!({
-            "id": format!("{prefix}{number}"), "name": format!("{name} {number}"), "fame": number,
+            "id": format!("w{number}"), "name": format!("ann {number}"), "fame": number,
             "diary": SECRET, "home": {"city": format!("city {number}"), "street": SECRET},
         })
     };
@@ -135,7 +139,7 @@ fn books() -> Vec<Value> {
         json!({
             "id": format!("b{number}"), "title": format!("book {number}"), "author": author(number),
             "with": [{"by": format!("w{}", number % 3 + 1), "as": "w1"}, {"as": "w2"}],
-            "genre": if number % 2 == 0 { "drama" } else { "crime" }, "year": 1990 + number,
+            "genre": if number.is_multiple_of(2) { "drama" } else { "crime" }, "year": 1990 + number,
             "_vectors": {"given": [number, 10]},
         })
     };

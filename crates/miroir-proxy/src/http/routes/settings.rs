@@ -9,11 +9,12 @@ use axum::{Json, Router};
 use bytes::Bytes;
 use miroir_core::document::Payload;
 use miroir_core::ids::IndexUid;
+use miroir_core::relation;
 use miroir_core::settings::client_view;
 use miroir_core::task::{Mutation, SettingsOrigin, TaskSummary};
 use miroir_core::view::View;
 use reqwest::Method;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::existing;
 use crate::cluster::{NodePath, NodeRequest};
@@ -94,6 +95,10 @@ fn one(setting: &'static Setting) -> MethodRouter<App> {
         }
         let view = app.cluster.view.load();
         let entry = existing(&view, &uid)?;
+        if setting.key == relation::SETTING {
+            // One server shows it here whether its feature is on or off, and nodes don't have it.
+            return Ok(Json(entry.settings.get(setting.key).cloned().unwrap_or_else(|| json!([]))));
+        }
         read_setting(&app.cluster, &view, entry, setting.route).await.map(Json)
     };
     let change = move |caller: Authorized<SettingsUpdate>,

@@ -170,7 +170,9 @@ async fn ask_all(node: &Node, expected: &Expected, answers: &mut Answers) -> Res
             problems.extend(unknown_indexes(&traces.indexes, &known));
         }
         Belonging::Unclaimed => facts.push("not marked yet".to_owned()),
-        Belonging::Foreign(stranger) => problems.push(stranger.to_string()),
+        Belonging::Foreign(stranger) => {
+            return Err(Unusable::Foreign { node: own.node, stranger });
+        }
     }
     Ok(())
 }

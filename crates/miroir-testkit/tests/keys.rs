@@ -210,11 +210,11 @@ fn seen(reply: &Reply) -> Value {
 #[tokio::test]
 async fn keys_and_tokens_open_what_they_open_on_one_node() {
     if !nodes_are_real() {
-        // A development node knows its master key only: there is nothing to compare with, and nothing is made there.
+        // A development node checks keys less closely: there is nothing to compare with, and no client's key is made there.
         let cluster = Cluster::start(Topology::SINGLE).await.unwrap();
         with_key(cluster.client(), FILMS_KEY, &["search"], &["films"]).await;
         let keys = cluster.nodes()[0].client().get("/keys").await.unwrap().success().unwrap();
-        assert_eq!(keys["total"], 0);
+        assert_eq!(names(&keys, "name"), ["Miroir"]);
         return;
     }
     let (node, cluster) = (Node::start("expected").await.unwrap(), cluster().await);

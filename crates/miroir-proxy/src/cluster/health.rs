@@ -135,7 +135,7 @@ async fn look(
 ) -> Result<(), String> {
     let check = check(node, membership, identities, timeout).await;
     let foreign = match &check {
-        Err(Unusable::Foreign(stranger)) => Some(stranger.clone()),
+        Err(Unusable::Foreign { stranger, .. }) => Some(stranger.clone()),
         Ok(()) | Err(_) => None,
     };
     let check = check.map_err(|error| error.to_string());

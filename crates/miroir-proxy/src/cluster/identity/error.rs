@@ -1,6 +1,7 @@
 //! Why a node can't be used, or why that can't be found out now.
 
 use miroir_core::identity::Stranger;
+use miroir_core::ids::NodeId;
 use miroir_store::StoreError;
 use thiserror::Error;
 
@@ -10,8 +11,13 @@ use crate::cluster::NodeError;
 #[derive(Debug, Error)]
 pub enum Unusable {
     /// It is not this cluster's.
-    #[error("{0}")]
-    Foreign(Stranger),
+    #[error("{}", advice(.stranger, .node))]
+    Foreign {
+        /// What it is taken for.
+        node: NodeId,
+        /// What it is.
+        stranger: Stranger,
+    },
     /// It is no Meilisearch at all.
     #[error(
         "a Miroir answers at its address, maybe this one itself, and not a Meilisearch: correct the node's `address`"
@@ -41,9 +47,14 @@ pub enum Unusable {
     Store(#[from] StoreError),
 }
 
+/// What is wrong and what can be done about just this node.
+fn advice(stranger: &Stranger, node: &NodeId) -> String {
+    stranger.to_string().replace("{id}", node.as_str())
+}
+
 impl Unusable {
     /// Whether somebody has to do something before the node may be used. The others may be over at the next look.
     pub const fn is_about_whose(&self) -> bool {
-        matches!(self, Self::Foreign(_) | Self::Miroir)
+        matches!(self, Self::Foreign { .. } | Self::Miroir)
     }
 }

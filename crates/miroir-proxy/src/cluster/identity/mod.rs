@@ -156,14 +156,16 @@ impl Identities {
         let own = self.mark_of(node);
         let keys = ask_keys(node, TIMEOUT).await?;
         let warning = match self.judge(node, &own, &keys).await? {
-            Belonging::Foreign(stranger) => return Err(Unusable::Foreign(stranger)),
+            Belonging::Foreign(stranger) => return Err(Unusable::Foreign { node: own.node, stranger }),
             Belonging::Own => key::ensure(node, &own, &keys, TIMEOUT).await?,
             Belonging::Unclaimed => {
                 let _turn = self.claiming.lock().await;
                 // The same server may have got a mark under another address.
                 let keys = ask_keys(node, TIMEOUT).await?;
                 match self.judge(node, &own, &keys).await? {
-                    Belonging::Foreign(stranger) => return Err(Unusable::Foreign(stranger)),
+                    Belonging::Foreign(stranger) => {
+                        return Err(Unusable::Foreign { node: own.node, stranger });
+                    }
                     Belonging::Own => key::ensure(node, &own, &keys, TIMEOUT).await?,
                     Belonging::Unclaimed => self.claim(node, &own, &keys).await?,
                 }

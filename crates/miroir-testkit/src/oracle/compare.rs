@@ -13,6 +13,8 @@ const VOLATILE: [&str; 2] = ["processingTimeMs", "requestUid"];
 const ECHOES: [&str; 5] = ["query", "limit", "offset", "page", "hitsPerPage"];
 /// Answer keys with totals.
 const TOTALS: [&str; 3] = ["estimatedTotalHits", "totalHits", "totalPages"];
+/// How much of a facet value tells it from others.
+const LONGEST_VALUE: usize = 468;
 /// How far scores may be apart.
 const TOLERANCE: f64 = 1e-6;
 
@@ -112,15 +114,17 @@ pub fn compare_facets(by_count: bool, whole: &Value, expected: &Value, actual: &
     })
 }
 
-fn pairs(values: &Value) -> Vec<(&String, &Value)> {
-    values.as_object().into_iter().flatten().collect()
+/// The values of a facet with their counts. Of a long one a server shows any spelling that begins like it.
+fn pairs(values: &Value) -> Vec<(String, &Value)> {
+    let name = |name: &String| name.chars().take(LONGEST_VALUE).collect();
+    values.as_object().into_iter().flatten().map(|(value, count)| (name(value), count)).collect()
 }
 
 /// Whether the counts are the same one by one and every value has the count it has in the whole list.
 fn same_counts(
-    whole: &[(&String, &Value)],
-    expected: &[(&String, &Value)],
-    actual: &[(&String, &Value)],
+    whole: &[(String, &Value)],
+    expected: &[(String, &Value)],
+    actual: &[(String, &Value)],
 ) -> bool {
     expected.len() == actual.len()
         && expected.iter().zip(actual).all(|(left, right)| left.1 == right.1)

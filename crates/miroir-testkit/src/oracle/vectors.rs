@@ -102,7 +102,6 @@ fn documents(dice: &mut Dice) -> Value {
             ("_rankingScoreDetails", json!({ "words": { "order": 0, "score": "saved" } })),
             ("_formatted", json!({ "title": "saved" })),
             ("_matchesPosition", json!({ "nothing": [{ "start": 0, "length": 3 }] })),
-            ("_federation", json!({ "indexUid": "films", "pinnedPosition": 0 })),
         ] {
             if dice.chance(6) {
                 document[name] = value;

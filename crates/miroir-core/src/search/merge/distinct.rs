@@ -46,46 +46,45 @@ impl Dropped {
 #[derive(Debug)]
 pub(super) struct DistinctFilter<'a> {
     attribute: Option<&'a str>,
-    seen: Seen,
-}
-
-/// The values that went through.
-#[derive(Debug)]
-enum Seen {
-    /// As the index keeps them.
-    Kept(HashSet<FacetValue>),
-    /// As hits tell them.
-    Told(HashSet<ToldValue>),
+    /// The values that went through, as an index keeps them, where that is looked at.
+    kept: Option<HashSet<FacetValue>>,
+    /// The same as hits tell them.
+    told: Option<HashSet<ToldValue>>,
 }
 
 impl<'a> DistinctFilter<'a> {
     /// Among the hits of one query. Without an attribute everything is let through.
     pub(super) fn new(attribute: Option<&'a str>) -> Self {
-        Self { attribute, seen: Seen::Kept(HashSet::new()) }
+        Self { attribute, kept: Some(HashSet::new()), told: None }
     }
 
-    /// Among those that are left of several queries.
+    /// Among those that are left of several queries of one index. A document that two queries find stands in one list only,
+    /// and keeps others out of both.
     pub(super) fn between_queries(attribute: Option<&'a str>) -> Self {
-        Self { attribute, seen: Seen::Told(HashSet::new()) }
+        Self { attribute, kept: Some(HashSet::new()), told: Some(HashSet::new()) }
+    }
+
+    /// Among those that are left of several indexes.
+    pub(super) fn between_indexes(attribute: Option<&'a str>) -> Self {
+        Self { attribute, kept: None, told: Some(HashSet::new()) }
     }
 
     /// Whether the hit, which comes after all that were asked for before, is let through.
     pub(super) fn admits(&mut self, hit: &RankedHit) -> bool {
         let Some(attribute) = self.attribute else { return true };
-        match &mut self.seen {
-            Seen::Kept(seen) => note(seen, hit.values(attribute)),
-            Seen::Told(seen) => note(seen, hit.told_values(attribute)),
+        let kept = self.kept.as_ref().map_or_else(Vec::new, |_| hit.values(attribute));
+        let told = self.told.as_ref().map_or_else(Vec::new, |_| hit.told_values(attribute));
+        let is_new = !has_any(self.kept.as_ref(), &kept) && !has_any(self.told.as_ref(), &told);
+        if is_new {
+            self.kept.iter_mut().for_each(|seen| seen.extend(kept.iter().cloned()));
+            self.told.iter_mut().for_each(|seen| seen.extend(told.iter().cloned()));
         }
+        is_new
     }
 }
 
-/// Whether none of the values was seen; then they are from now on.
-fn note<T: Eq + Hash>(seen: &mut HashSet<T>, values: Vec<T>) -> bool {
-    let is_new = !values.iter().any(|value| seen.contains(value));
-    if is_new {
-        seen.extend(values);
-    }
-    is_new
+fn has_any<T: Eq + Hash>(seen: Option<&HashSet<T>>, values: &[T]) -> bool {
+    seen.is_some_and(|seen| values.iter().any(|value| seen.contains(value)))
 }
 
 /// How many hits that win have each value of an attribute, by its normal form. `None` if nodes have more hits than they sent.

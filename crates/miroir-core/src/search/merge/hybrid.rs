@@ -97,15 +97,16 @@ pub(super) fn merge_hybrid(
     lists: Vec<Vec<RankedHit>>,
 ) -> Vec<RankedHit> {
     let best = BestRanks::of(&lists.iter().flatten().collect::<Vec<_>>());
-    let weigh = |hit: RankedHit| {
-        let weight = if hit.is_semantic() { hybrid.semantic_weight() } else { hybrid.keyword_weight() };
-        // Of equals the vectors' come first, as on a node, and then the primary key decides.
-        let equal = (!hit.is_semantic(), Tie::of(plan, &hit));
-        (weighted(plan, &best, &hit, weight), equal, hit)
-    };
-    let lists: Vec<Vec<(Vec<Weighted>, (bool, Tie), RankedHit)>> =
-        lists.into_iter().map(|hits| hits.into_iter().map(weigh).collect()).collect();
-    let merged = merge_sorted(lists, |(a, equal_a, _), (b, equal_b, _)| {
+    let lists = lists.into_iter().map(|hits| {
+        let weighed = hits.into_iter().map(|hit| {
+            let weight = if hit.is_semantic() { hybrid.semantic_weight() } else { hybrid.keyword_weight() };
+            // Of equals the vectors' come first, as on a node, and then the primary key decides.
+            let equal = (!hit.is_semantic(), Tie::of(plan, &hit));
+            (weighted(plan, &best, &hit, weight), equal, hit)
+        });
+        weighed.collect()
+    });
+    let merged = merge_sorted(lists.collect(), |(a, equal_a, _), (b, equal_b, _)| {
         compare(b, a).then_with(|| equal_a.cmp(equal_b)).is_lt()
     });
     merged.map(|(_, _, hit)| hit).collect()

@@ -46,13 +46,8 @@ pub(super) fn count_numbers(lists: &[NodeList<'_>], order: ListOrder) -> Vec<usi
     };
     let numbers = certain(|bounds, at| at < bounds.least);
     let texts = certain(|bounds, at| at >= bounds.most);
-    let mixed = texts.iter().any(|text| number_of(text).is_some());
-    let is_number = |spelling: &str| match (numbers.contains(spelling), texts.contains(spelling)) {
-        (true, _) => true,
-        (false, true) => false,
-        // Where texts read like numbers this is rather one of them.
-        (false, false) => !mixed,
-    };
+    // What no list tells is rather a number: a text would have to go on just where the numbers leave off.
+    let is_number = |spelling: &str| numbers.contains(spelling) || !texts.contains(spelling);
     let count = |(list, bounds): (&NodeList<'_>, &Bounds)| {
         let open = &list.values[bounds.least..bounds.most];
         bounds.least + open.iter().take_while(|value| is_number(value.spelling)).count()
@@ -167,7 +162,7 @@ mod tests {
         let texts = list(&[("9.5", 1), ("x", 1)], None);
         assert_eq!(count_numbers(&[open.clone(), texts], ListOrder::Name), [2, 0]);
         let other_text = list(&[("8", 1)], None);
-        assert_eq!(count_numbers(&[open.clone(), other_text], ListOrder::Name), [2, 0]);
+        assert_eq!(count_numbers(&[open.clone(), other_text], ListOrder::Name), [3, 0]);
         let numbers = named(&["9.5", "8.5"], (8.5, 9.5));
         assert_eq!(count_numbers(&[open, numbers], ListOrder::Name), [3, 2]);
     }
@@ -184,7 +179,7 @@ mod tests {
             let part = |values: &std::collections::BTreeMap<u32, u64>| {
                 let mut part: Vec<(String, u64)> = values.iter().map(|(v, c)| (v.to_string(), *c)).collect();
                 if by_count {
-                    part.sort_by(|a, b| b.1.cmp(&a.1));
+                    part.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
                 } else {
                     part.sort();
                 }

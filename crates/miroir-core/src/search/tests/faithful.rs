@@ -37,7 +37,7 @@ fn a_path_keeps_plain_values_and_nothing_formatted_is_left_out() {
     let document = r#""price":7,"tags":["a",{"k":1}],"brand":"x""#;
     let formatted = r#""_formatted":{"brand":"x","tags":[{"k":"1"}]}"#;
     let replies = vec![
-        read(&format!(r#"{{{document},{formatted},{DETAILS}}}"#)),
+        read(&format!(r"{{{document},{formatted},{DETAILS}}}")),
         read(&format!(r#"{{"price":8,"brand":"y","_formatted":{{"brand":"y"}},{DETAILS}}}"#)),
     ];
     let answer = merged(&plan, replies);

@@ -87,7 +87,7 @@ fn choose_hits(plan: &FederatedPlan, indexes: &mut [Searched<'_>]) -> (Vec<Feder
     let pins: Vec<Pinned<FederatedHit>> = by_position(pins);
     let looked_at = if pins.is_empty() { window.clone() } else { 0..window.end };
     let lists = indexes.iter_mut().map(|index| std::mem::take(&mut index.hits)).collect();
-    let mut filter = DistinctFilter::between_queries(plan.distinct.as_deref());
+    let mut filter = DistinctFilter::between_indexes(plan.distinct.as_deref());
     let (mut place, mut chosen) = (0, Vec::new());
     for hit in in_order(lists) {
         if !filter.admits(&hit.ranked) {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use miroir_core::document::marker;
 use miroir_core::ids::ShardId;
+use miroir_core::view::IndexEntry;
 use serde_json::{Map, Value};
 
 use super::ask::ask_shards;

@@ -16,11 +16,7 @@ use crate::search::scrub_reply;
 const NO_ID: &str = "miroir-has-no-such-document";
 
 /// `id` is decoded, `query` as it stood in the client's address. No node is asked for what can't be the id of a document.
-pub async fn get_document(
-    of: &Reader<'_>,
-    id: &str,
-    query: &str,
-) -> Result<Map<String, Value>, HttpError> {
+pub async fn get_document(of: &Reader<'_>, id: &str, query: &str) -> Result<Map<String, Value>, HttpError> {
     let entry = of.entry;
     let (asked, shard) = if is_valid_id(id) { (id, shard_of(id, entry.shards)) } else { (NO_ID, ShardId(0)) };
     let path = NodePath::from(["indexes", entry.physical.as_str(), "documents", asked]).with_query(query);

@@ -87,10 +87,7 @@ fn told_of_index(
     };
     let pool = view.readable_for(entry);
     // Those in sync first, so that one that is behind is taken only where no other tells.
-    let replicas = |shard| {
-        let held = move |node: &&NodeId| entry.placement.holds(node, shard);
-        pool.nodes().filter(held)
-    };
+    let replicas = |shard| pool.nodes().filter(move |node| entry.placement.holds(node, shard));
     let (mut documents, mut missing) = (0, Vec::new());
     for shard in entry.shards.shards() {
         let count = replicas(shard).find_map(|node| count_of(entry, shard, of_index(node)?));

@@ -432,8 +432,8 @@ impl Ledger {
                 self.forget(task, commit);
             }
         }
-        for state in self.nodes.values_mut() {
-            state.look(now, self.pace);
+        for (id, state) in &mut self.nodes {
+            state.look(now, self.pace, (now.is_reachable)(id));
         }
     }
 }

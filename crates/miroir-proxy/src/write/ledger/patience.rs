@@ -2,10 +2,10 @@
 //!
 //! A node that is in sync is waited for as long as it may lag, counted from when others had done the task. The first task
 //! that ends without it is the last one that waited: whoever owes something is not waited for. But under steady writes such a
-//! node would always be one task behind. So when it does something of what it owes, and owes little, tasks wait for it for a
-//! moment that is the same one for all of them, and do so again only after a pause that is many times as long. A moment is
-//! as long as two tasks take now, and each that was too short makes the next one longer, for nodes that keep up with the
-//! writes and are slow with each.
+//! node would always be one task behind. So when it does something of what it owes, or answers again, and owes little, tasks
+//! wait for it for a moment that is the same one for all of them, and do so again only after a pause that is many times as
+//! long. A moment is as long as two tasks take now, and each that was too short makes the next one longer, for nodes that
+//! keep up with the writes and are slow with each.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -41,8 +41,10 @@ pub(super) struct NodeState {
     pub(super) sign: Option<Instant>,
     /// When something last ended on it.
     pub(super) last_end: Option<OffsetDateTime>,
-    /// It did something of what it owes, since the last look.
+    /// It did something of what it owes, or answers again, since the last look.
     moved: bool,
+    /// It did not answer at the last look.
+    was_away: bool,
     moment: Option<Moment>,
 }
 
@@ -81,6 +83,7 @@ impl NodeState {
             sign: None,
             last_end: None,
             moved: false,
+            was_away: false,
             moment: None,
         }
     }
@@ -132,7 +135,9 @@ impl NodeState {
     }
 
     /// It has caught up if it owes nothing; else tasks may wait for it from now on. `pace` is how long a task takes.
-    pub(super) fn look(&mut self, now: &Now<'_>, pace: Duration) {
+    pub(super) fn look(&mut self, now: &Now<'_>, pace: Duration, is_reachable: bool) {
+        self.moved |= is_reachable && self.was_away;
+        self.was_away = !is_reachable;
         if self.owed.is_empty() {
             self.sync = self.sync.next(SyncEvent::CaughtUp);
         }

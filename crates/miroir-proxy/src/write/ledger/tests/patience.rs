@@ -95,6 +95,16 @@ fn waiting_for_a_node_that_is_always_a_little_late_takes_little_of_the_time() {
 }
 
 #[test]
+fn tasks_wait_a_moment_for_a_node_that_answers_again() {
+    let mut bench = Bench::new();
+    bench.away.borrow_mut().insert(b());
+    assert_eq!(bench.waits([0, 1], "x"), [Duration::ZERO; 2]);
+    bench.away.borrow_mut().clear();
+    let waits = bench.waits([2, 3], "x");
+    assert_eq!(waits, [Duration::from_millis(500), Duration::ZERO]);
+}
+
+#[test]
 fn a_moment_is_as_long_as_two_tasks_take() {
     let mut bench = Bench::new();
     bench.waits([0, 1], "x");

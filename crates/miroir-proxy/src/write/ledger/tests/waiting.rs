@@ -36,6 +36,8 @@ fn a_task_says_for_which_node_it_waits_and_how_long_or_why_it_does_not() {
     bench.settle();
     assert_eq!(bench.said_of_b(0), (ShareState::Open, false, None, WaitReason::TaskEnded));
     bench.away.borrow_mut().clear();
+    bench.settle();
+    bench.instant += Duration::from_mins(1);
     bench.clear(1);
     bench.clear(2);
     bench.apply_on(&a(), [1]);
@@ -44,6 +46,6 @@ fn a_task_says_for_which_node_it_waits_and_how_long_or_why_it_does_not() {
     bench.apply_on(&a(), [2]);
     bench.apply_on(&b(), [0]);
     assert!(bench.ended().is_empty());
-    let moment = Some(Duration::from_millis(500));
+    let moment = Some(Duration::from_secs(1));
     assert_eq!(bench.said_of_b(2), (ShareState::Open, true, moment, WaitReason::NearlyCaughtUp));
 }

@@ -37,7 +37,7 @@ pub async fn run_accord(membership: Arc<Membership>, writer: Writer) {
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, "the task store does not tell which experimental features are on; trying again")
+                tracing::warn!(%error, "the task store does not tell which experimental features are on; trying again");
             }
         }
         let versions = membership.versions();

@@ -2,7 +2,6 @@
 //! keeps, texts that read like numbers, fields named like a server's own, vectors that several documents share.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panic")]
-#![expect(clippy::needless_pass_by_value, reason = "JSON literals read better without a reference")]
 
 use miroir_testkit::client::Client;
 use miroir_testkit::oracle::{Dice, seed_from_env};

@@ -125,8 +125,7 @@ const VECTORS: [&str; 16] = [
 const BLANKS: [&str; 15] = [" ", " ", " ", " ", " ", " ", " ", " ", " ", "", "", "  ", "\n", "\t", "\u{a0}"];
 
 fn blank(dice: &mut Dice) -> &'static str {
-    let chosen = dice.pick(&BLANKS);
-    chosen
+    (dice.pick(&BLANKS)) as _
 }
 
 fn condition(dice: &mut Dice) -> String {

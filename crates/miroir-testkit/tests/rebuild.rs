@@ -161,7 +161,9 @@ async fn a_rebuild_says_how_far_it_is_and_takes_in_what_is_made_meanwhile() {
         let index = json!({ "uid": format!("late{number}"), "primaryKey": "id" });
         succeed(&client, client.post("/indexes", &index).await.unwrap()).await;
     }
-    peers.map(|peer| cluster.relay(peer).clear());
+    for peer in peers {
+        cluster.relay(peer).clear();
+    }
     wait_for_status(&cluster, 0, "healthy").await;
     let held = cluster.nodes()[0].client().get("/stats").await.unwrap().success().unwrap();
     assert_eq!(held["indexes"].as_object().unwrap().len(), MADE_MEANWHILE + 1, "{held}");

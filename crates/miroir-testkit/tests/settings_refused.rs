@@ -142,8 +142,8 @@ fn embedder(dimensions: usize) -> Value {
 
 /// Nineteen films with vectors of three numbers.
 fn films() -> Vec<Value> {
-    let vector = |id: usize| json!([id as f64 / 7.0, 1, 0.1]);
-    (1..=19).map(|id| film(id, json!({ "m": vector(id) }))).collect()
+    let vector = |id: u32| json!([f64::from(id) / 7.0, 1, 0.1]);
+    (1..=19).map(|id| film(id as usize, json!({ "m": vector(id) }))).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -338,16 +338,16 @@ async fn a_node_that_was_away_while_a_change_was_undone_has_its_documents_as_the
 }
 
 /// What a document brings for an embedder of so many dimensions, seldom something that forbids it.
-fn vectors(dice: &mut Dice, dimensions: usize, bad: bool) -> Option<Value> {
+fn vectors(dice: &mut Dice, dimensions: usize, bad: bool) -> Value {
     let length = if bad { dimensions + 1 } else { dimensions };
     let vector = |dice: &mut Dice| (0..length).map(|_| json!(dice.real(-1.0, 1.0))).collect::<Vec<_>>();
     let plain = vector(dice);
     match dice.between(0, if bad { 3 } else { 4 }) {
-        0 => Some(json!(plain)),
-        1 => Some(json!([plain, vector(dice)])),
-        2 => Some(json!({ "regenerate": false, "embeddings": plain })),
-        3 => Some(json!({ "regenerate": dice.chance(50), "embeddings": [plain] })),
-        _ => Some(Value::Null),
+        0 => json!(plain),
+        1 => json!([plain, vector(dice)]),
+        2 => json!({ "regenerate": false, "embeddings": plain }),
+        3 => json!({ "regenerate": dice.chance(50), "embeddings": [plain] }),
+        _ => Value::Null,
     }
 }
 
@@ -357,7 +357,8 @@ fn drawn_film(dice: &mut Dice, id: usize, faults: u32) -> Value {
     let mut entries = Map::new();
     for (name, dimensions) in EMBEDDERS {
         let (bad, lacks) = (dice.chance(faults), dice.chance(faults));
-        if let Some(entry) = vectors(dice, dimensions, bad).filter(|_| !lacks) {
+        let entry = vectors(dice, dimensions, bad);
+        if !lacks {
             entries.insert(name.to_owned(), entry);
         }
     }

@@ -37,12 +37,11 @@ struct Count {
 
 impl Count {
     fn take<E: Error>(&mut self) -> Result<(), E> {
-        match self.left.checked_sub(1) {
-            Some(left) => self.left = left,
-            None => {
-                self.is_over = true;
-                return Err(E::custom("too many values"));
-            }
+        if let Some(left) = self.left.checked_sub(1) {
+            self.left = left;
+        } else {
+            self.is_over = true;
+            return Err(E::custom("too many values"));
         }
         Ok(())
     }

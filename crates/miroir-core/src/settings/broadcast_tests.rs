@@ -144,9 +144,9 @@ fn searches_keep_to_nodes_with_equal_settings_while_a_change_rolls_through_two_g
 }
 
 /// The view in which these nodes lack changes of documents of the index, and may be asked where nobody else is left.
-fn with_late(view: &View, entry: &IndexEntry, late: BTreeSet<NodeId>) -> View {
+fn with_late(view: &View, entry: &IndexEntry, late: &BTreeSet<NodeId>) -> View {
     let mut behind = Behind::default();
-    for node in &late {
+    for node in late {
         behind.insert(&entry.physical, node, Lack::Documents);
     }
     View { behind: Arc::new(behind), asks_stale: true, ..view.clone() }
@@ -156,22 +156,22 @@ fn with_late(view: &View, entry: &IndexEntry, late: BTreeSet<NodeId>) -> View {
 fn a_copy_that_is_behind_is_in_the_choice_only_with_the_settings_of_the_others_and_never_in_doubt() {
     let (entry, mut view) = two_groups();
     let pool = |view: &View| choose_reading(view, &entry, None, &SeenNew::new()).unwrap().pool;
-    let late = with_late(&view, &entry, nodes([1, 3]));
+    let late = with_late(&view, &entry, &nodes([1, 3]));
     assert_eq!(pool(&late), Pool { in_sync: nodes([0, 2]), stale: nodes([1, 3]) });
     // The first group has the new settings, and a node of the second is late.
     view.settings.change(&entry.physical, |versions| {
         versions.rolling = Some(rolling(&entry, nodes(2..4), nodes(0..2)));
     });
-    assert_eq!(pool(&with_late(&view, &entry, nodes([3]))), nodes(0..2).into());
+    assert_eq!(pool(&with_late(&view, &entry, &nodes([3]))), nodes(0..2).into());
     // The late node has the new settings too, so that it stands in for its shards.
     view.usable = nodes(0..2);
-    let late = with_late(&view, &entry, nodes([1]));
+    let late = with_late(&view, &entry, &nodes([1]));
     assert_eq!(pool(&late), Pool { in_sync: nodes([0]), stale: nodes([1]) });
     view.settings.change(&entry.physical, |versions| {
         versions.rolling = None;
         versions.doubt(&node(1), Doubt::Astray);
     });
-    assert_eq!(pool(&with_late(&view, &entry, nodes([1]))), nodes([0]).into());
+    assert_eq!(pool(&with_late(&view, &entry, &nodes([1]))), nodes([0]).into());
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn a_floor_holds_for_copies_that_are_behind() {
     view.usable = nodes(0..2);
     view.settings.commit(&entry.physical, SettingsVersion(1), &nodes(0..4));
     view.settings.commit(&entry.physical, SettingsVersion(2), &nodes([0]));
-    let late = with_late(&view, &entry, nodes([1]));
+    let late = with_late(&view, &entry, &nodes([1]));
     let at = |floor| choose_reading(&late, &entry, Some(SettingsVersion(floor)), &SeenNew::new());
     assert_eq!(at(1).unwrap().pool, Pool { in_sync: nodes([0]), stale: nodes([1]) });
     assert_eq!(at(2), Err(Stale::NotThereYet));

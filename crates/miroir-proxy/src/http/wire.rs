@@ -84,7 +84,7 @@ impl Framing {
         let line = std::mem::take(&mut self.line);
         let text = line.strip_suffix(b"\r").unwrap_or(&line);
         self.state = match self.state {
-            State::Start if text.is_empty() => State::Start,
+            State::Start | State::Trailers if text.is_empty() => State::Start,
             State::Start if text.starts_with(HTTP2) => State::Opaque,
             State::Start => {
                 self.head = Head::default();
@@ -97,7 +97,6 @@ impl Framing {
             }
             State::ChunkSize => chunk(text),
             State::ChunkEnd => State::ChunkSize,
-            State::Trailers if text.is_empty() => State::Start,
             other => other,
         };
         self.line = line;

@@ -27,7 +27,8 @@ pub(crate) async fn met(cluster: &Cluster, view: &View, entry: &IndexEntry, path
     if paths.is_empty() || !entry.placement.is_scattered() {
         return PathsMet::default();
     }
-    let nodes = entry.placement.nodes().filter(|node| view.readable_for(entry).contains(*node));
+    let pool = view.readable_for(entry);
+    let nodes = entry.placement.nodes().filter(|node| pool.contains(node));
     let told = join_all(nodes.map(|node| met_by(cluster, entry, node, paths))).await;
     PathsMet::new(paths, &told.into_iter().flatten().collect::<Vec<_>>())
 }

@@ -184,7 +184,9 @@ impl Sequencer {
                 *fields.entry(field.clone()).or_insert(0) += count.as_u64().unwrap_or(0);
             }
         }
-        fields.values_mut().for_each(|count| *count /= copies);
+        for count in fields.values_mut() {
+            *count /= copies;
+        }
         fields
     }
 

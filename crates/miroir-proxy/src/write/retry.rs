@@ -42,7 +42,7 @@ where
         match step().await {
             Ok(done) => return done,
             Err(error) => {
-                tracing::error!(%error, what, "the task store can't be read or written, and writes wait for that; trying again. Look at the disk of `task_store.path`")
+                tracing::error!(%error, what, "the task store can't be read or written, and writes wait for that; trying again. Look at the disk of `task_store.path`");
             }
         }
         backoff.pause().await;

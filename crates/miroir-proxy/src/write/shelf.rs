@@ -139,7 +139,7 @@ impl Shelf {
                     continue;
                 }
                 Err(error) => {
-                    tracing::error!(%error, "an entry of the log can't be read from the task store, and nodes wait for it; trying again")
+                    tracing::error!(%error, "an entry of the log can't be read from the task store, and nodes wait for it; trying again");
                 }
             }
             backoff.pause().await;
@@ -167,7 +167,7 @@ impl Shelf {
                     return documents;
                 }
                 Err(error) => {
-                    tracing::error!(%error, "documents can't be read from the task store, and nodes wait for them; trying again")
+                    tracing::error!(%error, "documents can't be read from the task store, and nodes wait for them; trying again");
                 }
             }
             drop(reading);

@@ -16,7 +16,7 @@ use miroir_core::view::IndexEntry;
 use super::ledger::Ledger;
 use super::rebuild::copy_documents;
 use super::retry::Backoff;
-use crate::cluster::{Membership, Node};
+use crate::cluster::{Membership, Node, Standing};
 use crate::settings::{Broadcasts, Job, Originals};
 
 /// Tries to copy documents, from whichever nodes, before they are given up.
@@ -101,7 +101,7 @@ impl Undo {
         let is_good = |peer: &&NodeId| {
             let standing = self.membership.standing(peer);
             untouched.contains(*peer)
-                && standing.is_some_and(|it| it.is_readable())
+                && standing.is_some_and(Standing::is_readable)
                 && ledger.has_done_for(&job.node, peer, job.task)
         };
         let mut sources: BTreeMap<NodeId, Vec<ShardId>> = BTreeMap::new();

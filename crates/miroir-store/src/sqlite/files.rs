@@ -10,6 +10,9 @@ use crate::StoreError;
 /// What may be done with the files of a store, and by its owner only.
 const MODE: u32 = 0o600;
 
+/// What anybody else may do.
+const OTHERS: u32 = 0o077;
+
 /// The database, what `SQLite` keeps beside it, and the lock file.
 pub fn files_of(path: &Path) -> [PathBuf; 4] {
     [path.to_owned(), beside(path, "-wal"), beside(path, "-shm"), lock_of(path)]
@@ -32,15 +35,15 @@ pub(super) fn keep_private(path: &Path) -> Result<(), StoreError> {
     create(path).map_err(failed)?;
     for file in files_of(path) {
         let Ok(metadata) = fs::metadata(&file) else { continue };
-        if metadata.permissions().mode() & 0o077 == 0 {
+        if metadata.permissions().mode() & OTHERS == 0 {
             continue;
         }
         match fs::set_permissions(&file, Permissions::from_mode(MODE)) {
             Ok(()) => {
-                tracing::warn!(file = %file.display(), "others could read this file of the store, and can't any more")
+                tracing::warn!(file = %file.display(), "others could read this file of the store, and can't any more");
             }
             Err(error) => {
-                tracing::error!(file = %file.display(), %error, "others can read this file of the store")
+                tracing::error!(file = %file.display(), %error, "others can read this file of the store");
             }
         }
     }

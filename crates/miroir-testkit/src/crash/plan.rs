@@ -143,7 +143,7 @@ impl fmt::Display for FaultPlan {
                 Hurt::EmptyNode(node) => writeln!(f, "  {at:7.2} s: empty node-{node} after {lasts:.2} s")?,
                 Hurt::PauseNode(node) => writeln!(f, "  {at:7.2} s: freeze node-{node} for {lasts:.2} s")?,
                 Hurt::HangNode(node) => {
-                    writeln!(f, "  {at:7.2} s: node-{node} ends nothing for {lasts:.2} s")?
+                    writeln!(f, "  {at:7.2} s: node-{node} ends nothing for {lasts:.2} s")?;
                 }
                 Hurt::KillMiroir => writeln!(f, "  {at:7.2} s: kill Miroir for {lasts:.2} s")?,
                 Hurt::PauseMiroir => writeln!(f, "  {at:7.2} s: freeze Miroir for {lasts:.2} s")?,

@@ -127,26 +127,26 @@ mod tests {
 
     use super::*;
 
-    fn answer(lacks: Option<&str>) -> Result<Reply> {
+    fn answer(lacks: Option<&str>) -> Reply {
         let mut headers = HeaderMap::new();
         if let Some(lacks) = lacks {
             headers.insert(DEGRADED, lacks.parse().unwrap());
         }
-        Ok(Reply { status: 200, headers, text: String::new(), body: Value::Null })
+        Reply { status: 200, headers, text: String::new(), body: Value::Null }
     }
 
     #[test]
     fn few_stale_answers_are_no_problem_and_one_without_a_shard_is() {
         let mut report = SearchReport::default();
         for _ in 0..99 {
-            report.note(0.0, answer(None));
+            report.note(0.0, Ok(answer(None)));
         }
-        report.note(0.0, answer(Some("stale=3,7")));
-        report.note(0.0, answer(Some("stale=3; cutoff")));
+        report.note(0.0, Ok(answer(Some("stale=3,7"))));
+        report.note(0.0, Ok(answer(Some("stale=3; cutoff"))));
         assert!(report.problems().is_empty(), "{report}");
-        report.note(0.0, answer(Some("stale=1")));
+        report.note(0.0, Ok(answer(Some("stale=1"))));
         assert_eq!(report.problems().len(), 1, "{report}");
-        report.note(0.0, answer(Some("shards=3; stale=1")));
+        report.note(0.0, Ok(answer(Some("shards=3; stale=1"))));
         assert_eq!(report.bad.len(), 1, "{report}");
     }
 }

@@ -39,11 +39,11 @@ fn packed(encoding: &str, body: &[u8]) -> Vec<u8> {
             packer.finish().unwrap()
         }
         "br" => {
-            let mut packed = Vec::new();
-            let mut packer = brotli::CompressorWriter::new(&mut packed, 1 << 16, 5, 22);
+            let mut bytes = Vec::new();
+            let mut packer = brotli::CompressorWriter::new(&mut bytes, 1 << 16, 5, 22);
             packer.write_all(body).unwrap();
             drop(packer);
-            packed
+            bytes
         }
         _ => body.to_vec(),
     }
@@ -135,7 +135,7 @@ async fn what_is_too_much_is_refused_for_its_form_as_on_one_server() {
         ("/indexes/films/facet-search", format!("{{\"facetName\":{many}}}")),
         ("/indexes/films/similar", format!("{{\"id\":{{\"a\":{many}}}}}")),
         ("/indexes/nobody/search", format!("{{\"q\":{many}}}")),
-        ("/indexes/films/search", format!("{{\"q\":{}", many)),
+        ("/indexes/films/search", format!("{{\"q\":{many}")),
     ] {
         let expected = send(node.client(), path, "identity", body.clone().into_bytes()).await;
         let actual = send(cluster.client(), path, "identity", body.into_bytes()).await;
@@ -170,11 +170,13 @@ async fn depth_ends_where_it_ends_on_one_server() {
     assert_eq!(cluster.client().get("/health").await.unwrap().status, 200);
 }
 
+/// What serde_json takes for JSON that it has read already, where a field has this name.
+const RAW: &str = "$serde_json::private::RawValue";
+
 #[tokio::test]
 async fn json_in_a_text_that_stands_for_json_is_no_way_around() {
     let cluster = Cluster::start(Topology::one_group(2, 1)).await.unwrap();
     with_films(cluster.client()).await;
-    const RAW: &str = "$serde_json::private::RawValue";
     let mut nested = json!({"q": [0]}).to_string();
     for _ in 0..12 {
         nested = format!(

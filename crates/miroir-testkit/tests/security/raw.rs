@@ -50,12 +50,11 @@ fn is_whole(answer: &[u8]) -> bool {
 
 /// A request with this key and, where there is a body, its length. The target stands in it letter by letter.
 pub fn request(method: &str, target: &str, key: &str, body: Option<&str>) -> Vec<u8> {
-    let mut request = format!("{method} {target} HTTP/1.1\r\nHost: miroir\r\nConnection: close\r\n");
-    if !key.is_empty() {
-        request += &format!("Authorization: Bearer {key}\r\n");
-    }
-    if let Some(body) = body {
-        request += &format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
-    }
-    (request + "\r\n" + body.unwrap_or_default()).into_bytes()
+    let key = if key.is_empty() { String::new() } else { format!("Authorization: Bearer {key}\r\n") };
+    let length = body.map_or_else(String::new, |body| {
+        format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len())
+    });
+    let head =
+        format!("{method} {target} HTTP/1.1\r\nHost: miroir\r\nConnection: close\r\n{key}{length}\r\n");
+    (head + body.unwrap_or_default()).into_bytes()
 }

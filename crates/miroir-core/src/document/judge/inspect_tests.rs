@@ -137,7 +137,7 @@ fn an_embedder_that_stops_making_vectors_needs_documents_that_bring_theirs() {
     let mine = embedders(&json!({ "m": user_provided(1) }));
     let own = with_vectors(&json!({ "m": { "regenerate": false, "embeddings": [[1]] } }));
     let made = with_vectors(&json!({ "m": { "regenerate": true, "embeddings": [[1]] } }));
-    assert_eq!(refusal(&rest, &mine, &[own.clone()]), None);
+    assert_eq!(refusal(&rest, &mine, std::slice::from_ref(&own)), None);
     let error = refusal(&rest, &mine, &[own, made]).unwrap();
     assert_eq!(error.code, ErrorCode::VectorEmbeddingError);
 }

@@ -81,7 +81,7 @@ pub(super) async fn require(app: &App, feature: Feature, request: NodeRequest) -
                 tracing::warn!(node = %node.id(), status = %reply.status, "node was to say what is wrong with a request and did something else; asking another one");
             }
             Err(error) => {
-                tracing::warn!(%error, "node was to say what is wrong with a request and did not answer; asking another one")
+                tracing::warn!(%error, "node was to say what is wrong with a request and did not answer; asking another one");
             }
         }
     }

@@ -26,6 +26,7 @@ const MOMENT: Duration = Duration::from_millis(500);
 const PAUSE: u32 = 10;
 
 /// What is known of a node.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, noticed at another place")]
 #[derive(Debug)]
 pub(super) struct NodeState {
     pub(super) sync: SyncState,

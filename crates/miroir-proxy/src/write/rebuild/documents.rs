@@ -122,7 +122,7 @@ impl Part<'_> {
 
     async fn send(&self, target: &Target, body: Vec<u8>, documents: u64) -> Result<(), RebuildError> {
         let path = NodePath::from(["indexes", self.index.physical.as_str(), "documents"]);
-        let path = path.with("primaryKey", &self.primary_key);
+        let path = path.with("primaryKey", self.primary_key);
         let work = Work { documents, ticket: Some(Arc::clone(&self.ticket)) };
         target.put(NodeRequest::post(path).body("application/x-ndjson", body), work).await
     }

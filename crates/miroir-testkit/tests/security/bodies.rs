@@ -170,7 +170,7 @@ async fn depth_ends_where_it_ends_on_one_server() {
     assert_eq!(cluster.client().get("/health").await.unwrap().status, 200);
 }
 
-/// What serde_json takes for JSON that it has read already, where a field has this name.
+/// What `serde_json` takes for JSON that it has read already, where a field has this name.
 const RAW: &str = "$serde_json::private::RawValue";
 
 #[tokio::test]

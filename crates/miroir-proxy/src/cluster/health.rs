@@ -167,7 +167,7 @@ async fn check(
         return Err(Unusable::Refused { question: "its health check", status, message });
     }
     if let Some(identities) = identities {
-        identify(node, membership, identities).await?;
+        identify(node, membership, identities, timeout).await?;
     }
     // Whoever asks for the health needs no key.
     let mut version = node.probe(NodeRequest::get("/version").briefly(), timeout).await?;
@@ -175,7 +175,7 @@ async fn check(
         && let Some(identities) = identities
     {
         identities.doubt(node.id());
-        identify(node, membership, identities).await?;
+        identify(node, membership, identities, timeout).await?;
         version = node.probe(NodeRequest::get("/version").briefly(), timeout).await?;
     }
     if version.refuses_key() {
@@ -187,24 +187,25 @@ async fn check(
     Ok(())
 }
 
-/// Finds out whose the node is, if that is due.
-async fn identify(node: &Node, membership: &Membership, identities: &Identities) -> Result<(), Unusable> {
-    let due = identities.due(node.id());
-    if due == Due::Later {
-        return Ok(());
-    }
-    match identities.identify(node).await {
-        Ok(warning) => {
-            membership.note_warning(node.id(), warning);
-            Ok(())
-        }
-        // It is busy: what it said before holds.
-        Err(error) if due == Due::Again && !error.is_about_whose() => {
-            tracing::debug!(node = %node.id(), %error, "a node can't be looked at now");
-            Ok(())
-        }
-        Err(error) => Err(error),
-    }
+/// Finds out whose the node is, if that is due. What is known holds until it is known better: a node that is too busy to
+/// say more within a check is asked again.
+async fn identify(
+    node: &Node,
+    membership: &Membership,
+    identities: &Identities,
+    timeout: Duration,
+) -> Result<(), Unusable> {
+    let found = match identities.due(node.id()) {
+        Due::Later => return Ok(()),
+        Due::Now => identities.identify(node).await,
+        Due::Again => match tokio::time::timeout(timeout, identities.identify(node)).await {
+            Ok(Err(error)) if !error.is_about_whose() => return Ok(()),
+            Ok(found) => found,
+            Err(_) => return Ok(()),
+        },
+    };
+    membership.note_warning(node.id(), found?);
+    Ok(())
 }
 
 fn announce(membership: &Membership, node: &Node, check: &Result<(), String>) {

@@ -112,7 +112,7 @@ fn sides_of(versions: &IndexVersions, pool: &Pool, seen: &SeenNew) -> BTreeMap<N
 impl Reading {
     /// The nodes of the pool that hold a part of the index.
     pub fn nodes(&self) -> impl Iterator<Item = &NodeId> {
-        self.entry.placement.nodes().filter(|node| self.pool.contains(*node))
+        self.entry.placement.nodes().filter(|node| self.pool.contains(node))
     }
 
     /// Those of them that may have begun to answer with the new settings, and are to be looked at after the answer.

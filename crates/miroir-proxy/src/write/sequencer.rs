@@ -343,9 +343,7 @@ impl Sequencer {
     }
 
     async fn count_on(&self, node: &NodeId, index: &IndexEntry) -> Option<u64> {
-        if !self.view.load().in_sync_for(&index.physical).contains(node) {
-            return None;
-        }
+        self.view.load().in_sync_for(&index.physical).get(node)?;
         let request = NodeRequest::get(["indexes", index.physical.as_str(), "stats"]);
         let reply = self.membership.node(node)?.send(request, QUESTION).await.ok()?;
         let stats: serde_json::Value = serde_json::from_slice(&reply.body).ok()?;

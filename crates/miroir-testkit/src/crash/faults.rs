@@ -34,7 +34,7 @@ pub(super) async fn carry_out(
     duration: Duration,
 ) -> Result<Vec<Happened>> {
     let start = Instant::now();
-    let mut open: Vec<(Hurt, Instant)> = Vec::new();
+    let mut at_work: Vec<(Hurt, Instant)> = Vec::new();
     let mut happened = Vec::new();
     let mut halves: Vec<(Duration, Hurt, Half)> = Vec::new();
     for fault in &plan.faults {
@@ -46,13 +46,13 @@ pub(super) async fn carry_out(
         tokio::time::sleep_until((start + at).into()).await;
         match half {
             Half::Begin => {
-                open.push((hurt, Instant::now()));
+                at_work.push((hurt, Instant::now()));
                 begin(cluster, hurt)?;
             }
             Half::End => {
                 end(cluster, hurt).await?;
-                if let Some(place) = open.iter().position(|(it, _)| *it == hurt) {
-                    let (hurt, began) = open.remove(place);
+                if let Some(place) = at_work.iter().position(|(it, _)| *it == hurt) {
+                    let (hurt, began) = at_work.remove(place);
                     happened.push(Happened { hurt, began, ended: Instant::now() });
                 }
             }

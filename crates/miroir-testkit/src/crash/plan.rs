@@ -12,7 +12,7 @@ const AWAY_MS: (usize, usize) = (300, 4_000);
 /// Shortest and longest pause between the return of one node and the next fault of a node.
 const NODE_GAP_MS: (usize, usize) = (100, 2_500);
 /// The same where a node is to have time to catch up.
-const LONG_GAP_MS: (usize, usize) = (1_500, 4_000);
+const LONG_GAP_MS: (usize, usize) = (3_000, 7_000);
 /// Shortest and longest time for which a node ends nothing.
 const HANGS_MS: (usize, usize) = (5_000, 12_000);
 /// The same for Miroir.

@@ -120,7 +120,11 @@ async fn fill(client: &Client, options: ScaleOptions) -> Result<Times> {
     let path = format!("/indexes/{INDEX}/documents?primaryKey=id");
     let documents =
         timed(client, batches.into_iter().map(|batch| (path.clone(), batch)), options.clients).await?;
-    let bodies = (0..options.indexes).map(|number| json!({ "uid": format!("index-{number:05}") }));
+    // Every other one has a primary key, as clients that create indexes often give one.
+    let bodies = (0..options.indexes).map(|number| {
+        let primary_key = (number % 2 == 1).then_some("id");
+        json!({ "uid": format!("index-{number:05}"), "primaryKey": primary_key })
+    });
     let indexes = timed(client, bodies.map(|body| ("/indexes".to_owned(), body)), options.clients).await?;
     let mut stats = Vec::new();
     for _ in 0..QUESTIONS {

@@ -2,26 +2,39 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::cluster::{RebuildStage, Rebuilding};
 
-/// A node takes about as long to make an index as to take in so many small documents.
-const DOCUMENTS_PER_INDEX: u64 = 200;
+/// As long as only one of them was timed: an index takes a node about as long as so many documents.
+const DOCUMENTS_PER_INDEX: f64 = 20.0;
 
 /// See the module. Shared by all that copy.
 #[derive(Debug)]
 pub(super) struct Counter {
     began: Instant,
-    stage: Mutex<(RebuildStage, Instant)>,
+    stage: Mutex<RebuildStage>,
     documents: Count,
     indexes: Count,
+}
+
+/// What a node does, one thing after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Doing {
+    /// It takes in documents, and is through with about so many of those that it has in hand.
+    Documents(u64),
+    /// It makes indexes, or settings, or deletes.
+    Other,
 }
 
 #[derive(Debug, Default)]
 struct Count {
     total: AtomicU64,
     done: AtomicU64,
+    /// About so many are done of what is not over.
+    under_way: AtomicU64,
+    /// The time that went into them, in milliseconds.
+    took: AtomicU64,
 }
 
 impl Count {
@@ -36,8 +49,16 @@ impl Count {
 
     /// Done, and left. More may be done than was known of.
     fn read(&self) -> (u64, u64) {
-        let done = self.done.load(Ordering::Relaxed);
-        (done, self.total.load(Ordering::Relaxed).saturating_sub(done))
+        let (done, total) = (self.done.load(Ordering::Relaxed), self.total.load(Ordering::Relaxed));
+        let under_way = self.under_way.load(Ordering::Relaxed).min(total.saturating_sub(done));
+        (done + under_way, total.saturating_sub(done + under_way))
+    }
+
+    /// How many are done in a second; none before any is.
+    #[expect(clippy::cast_precision_loss, reason = "no index has so many documents")]
+    fn rate(&self) -> Option<f64> {
+        let (done, took) = (self.read().0, self.took.load(Ordering::Relaxed));
+        (done > 0 && took > 0).then(|| done as f64 * 1000.0 / took as f64)
     }
 }
 
@@ -53,8 +74,7 @@ impl Drop for Ticket {
 
 impl Counter {
     pub(super) fn new() -> Arc<Self> {
-        let began = Instant::now();
-        let stage = Mutex::new((RebuildStage::Waiting, began));
+        let (began, stage) = (Instant::now(), Mutex::new(RebuildStage::Waiting));
         Arc::new(Self { began, stage, documents: Count::default(), indexes: Count::default() })
     }
 
@@ -62,12 +82,21 @@ impl Counter {
     pub(super) fn begin(&self, documents: u64, indexes: u64) {
         self.documents.begin(documents);
         self.indexes.begin(indexes);
-        let mut stage = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
-        stage.1 = Instant::now();
     }
 
     pub(super) fn enter(&self, stage: RebuildStage) {
-        *self.stage.lock().unwrap_or_else(PoisonError::into_inner) = (stage, Instant::now());
+        *self.stage.lock().unwrap_or_else(PoisonError::into_inner) = stage;
+    }
+
+    /// The node was doing this for so long.
+    pub(super) fn note(&self, doing: Doing, time: Duration) {
+        let (count, under_way) = match doing {
+            Doing::Documents(under_way) => (&self.documents, under_way),
+            Doing::Other => (&self.indexes, 0),
+        };
+        self.documents.under_way.store(under_way, Ordering::Relaxed);
+        let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        count.took.fetch_add(millis, Ordering::Relaxed);
     }
 
     pub(super) fn ticket(self: &Arc<Self>) -> Arc<Ticket> {
@@ -80,25 +109,41 @@ impl Counter {
     }
 
     pub(super) fn look(&self) -> Rebuilding {
-        let (stage, since) = *self.stage.lock().unwrap_or_else(PoisonError::into_inner);
+        let stage = *self.stage.lock().unwrap_or_else(PoisonError::into_inner);
         let (documents_done, documents_left) = self.documents.read();
         let (indexes_done, indexes_left) = self.indexes.read();
-        let millis = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
-        let work = |documents: u64, indexes: u64| documents + indexes * DOCUMENTS_PER_INDEX;
-        let done = work(documents_done, indexes_done);
-        let left = u128::from(work(documents_left, indexes_left)) * u128::from(millis);
-        let seconds_left = left.checked_div(u128::from(done) * 1000);
+        let (documents, indexes) = (self.documents.rate(), self.indexes.rate());
+        let of_documents = documents.or_else(|| Some(indexes? * DOCUMENTS_PER_INDEX));
+        let of_indexes = indexes.or_else(|| Some(documents? / DOCUMENTS_PER_INDEX));
+        let seconds_left = of_documents.zip(of_indexes).map(|(of_documents, of_indexes)| {
+            rounded(documents_left, of_documents) + rounded(indexes_left, of_indexes)
+        });
         Rebuilding {
             stage,
             documents_done,
             documents_left,
-            documents_per_second: documents_done.saturating_mul(1000) / millis,
+            documents_per_second: documents.map_or(0, whole),
             indexes_done,
             indexes_left,
             seconds: self.began.elapsed().as_secs(),
-            seconds_left: seconds_left.and_then(|seconds| u64::try_from(seconds).ok()),
+            seconds_left,
         }
     }
+}
+
+/// The seconds that so many need at this rate.
+#[expect(clippy::cast_precision_loss, reason = "no index has so many documents")]
+fn rounded(left: u64, rate: f64) -> u64 {
+    whole(left as f64 / rate)
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "rates and times are positive, and what is too large for a number becomes the largest one"
+)]
+fn whole(number: f64) -> u64 {
+    number.round() as u64
 }
 
 #[cfg(test)]
@@ -110,19 +155,36 @@ mod tests {
         let counter = Counter::new();
         counter.enter(RebuildStage::Copying);
         counter.begin(100, 2);
-        let (of_tasks, of_job) = {
-            let ticket = counter.ticket();
-            (Arc::clone(&ticket), ticket)
-        };
+        let of_job = counter.ticket();
+        let of_task = Arc::clone(&of_job);
         drop(of_job);
         assert_eq!((counter.look().indexes_done, counter.look().indexes_left), (0, 2));
-        assert_eq!(counter.look().seconds_left, None);
         counter.add_documents(120);
-        drop(of_tasks);
+        drop(of_task);
         let seen = counter.look();
         assert_eq!((seen.indexes_done, seen.indexes_left), (1, 1));
         assert_eq!((seen.documents_done, seen.documents_left), (120, 0));
-        assert!(seen.seconds_left.is_some());
         assert!(seen.to_string().contains("1 of 2 indexes"));
+    }
+
+    #[test]
+    fn documents_and_indexes_are_timed_apart_and_what_is_under_way_counts() {
+        let counter = Counter::new();
+        counter.begin(1_000, 30);
+        assert_eq!(counter.look().seconds_left, None);
+        counter.note(Doing::Other, Duration::from_secs(1));
+        (0..10).for_each(|_| drop(counter.ticket()));
+        // 20 indexes take 2 s, and 1,000 documents are taken for 50 indexes.
+        assert_eq!(counter.look().seconds_left, Some(2 + 5));
+        counter.note(Doing::Documents(100), Duration::from_secs(2));
+        let seen = counter.look();
+        assert_eq!((seen.documents_done, seen.documents_left, seen.documents_per_second), (100, 900, 50));
+        assert_eq!(seen.seconds_left, Some(2 + 18));
+        counter.note(Doing::Other, Duration::from_secs(0));
+        assert_eq!(
+            counter.look().documents_done,
+            0,
+            "the batch is over, and its tasks are counted when they end"
+        );
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use miroir_core::error::ErrorCode;
@@ -15,13 +15,16 @@ use serde_json::{Value, json};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
 
-use super::counter::{Counter, Ticket};
+use super::counter::{Counter, Doing, Ticket};
 use super::error::RebuildError;
 use crate::cluster::{Node, NodeError, NodePath, NodeReply, NodeRequest};
 use crate::write::recall::ask_next_task;
 
 /// Between questions for the end of tasks.
 const LOOK: Duration = Duration::from_millis(20);
+
+/// Between questions for what the node is doing.
+const GLANCE: Duration = Duration::from_millis(500);
 
 /// Tasks in one question: an address has its limits. The oldest end first.
 const ASKED: usize = 300;
@@ -119,8 +122,15 @@ impl Target {
 
     /// Takes note of the tasks that end. Returns when one has failed.
     pub(super) async fn watch(&self) -> RebuildError {
+        let mut glanced = Instant::now();
         loop {
             sleep(LOOK).await;
+            if glanced.elapsed() >= GLANCE {
+                if let Some(doing) = self.doing().await {
+                    self.counter.note(doing, glanced.elapsed());
+                }
+                glanced = Instant::now();
+            }
             let asked: Vec<String> = self.open().keys().take(ASKED).map(u64::to_string).collect();
             if asked.is_empty() {
                 continue;
@@ -143,6 +153,14 @@ impl Target {
             }
             self.ended.notify_waiters();
         }
+    }
+
+    /// What the node is doing; none if that is nothing, or if it does not say. Only those who watch depend on it.
+    async fn doing(&self) -> Option<Doing> {
+        let path = NodePath::from("/batches?statuses=processing&limit=1");
+        let answer = self.node.send(NodeRequest::get(path), self.timeout).await.ok()?;
+        let answer: Value = serde_json::from_slice(&answer.body).ok()?;
+        read_doing(answer["results"].get(0)?)
     }
 
     /// Returns when everything that was put into the queue has ended, provided that somebody watches.
@@ -213,6 +231,21 @@ impl Target {
     }
 }
 
+fn read_doing(batch: &Value) -> Option<Doing> {
+    if batch["stats"]["types"]["documentAdditionOrUpdate"].is_null() {
+        return Some(Doing::Other);
+    }
+    let percent = batch["progress"]["percentage"].as_f64().unwrap_or(0.0).clamp(0.0, 100.0);
+    let received = batch["details"]["receivedDocuments"].as_u64()?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "a part of a number of documents, about"
+    )]
+    Some(Doing::Documents((received as f64 * percent / 100.0) as u64))
+}
+
 /// An error if the task did not succeed. An index that is gone already is as good as one that is deleted now.
 fn check_end(task: &Value) -> Result<(), RebuildError> {
     let gone = task["error"]["code"] == ErrorCode::IndexNotFound.as_str();
@@ -261,5 +294,22 @@ fn refusal(node: &Node, request: &str, reply: &NodeReply) -> RebuildError {
         request: request.split_once('?').map_or(request, |(path, _)| path).to_owned(),
         status: reply.status.as_u16(),
         message: words.unwrap_or_else(|| String::from_utf8_lossy(&reply.body).into_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_says_what_the_node_is_doing_and_how_far_it_is() {
+        let documents = json!({
+            "progress": { "percentage": 25.5 },
+            "details": { "receivedDocuments": 2_000, "indexedDocuments": null },
+            "stats": { "types": { "documentAdditionOrUpdate": 3 } },
+        });
+        assert_eq!(read_doing(&documents), Some(Doing::Documents(510)));
+        let settings = json!({ "progress": null, "stats": { "types": { "settingsUpdate": 1 } } });
+        assert_eq!(read_doing(&settings), Some(Doing::Other));
     }
 }

@@ -37,13 +37,9 @@ struct Count {
 
 impl Count {
     fn take<E: Error>(&mut self) -> Result<(), E> {
-        match self.left.checked_sub(1) {
-            Some(left) => self.left = left,
-            None => {
-                self.is_over = true;
-                return Err(E::custom("too many values"));
-            }
-        }
+        let left = self.left.checked_sub(1);
+        self.is_over |= left.is_none();
+        self.left = left.ok_or_else(|| E::custom("too many values"))?;
         Ok(())
     }
 }

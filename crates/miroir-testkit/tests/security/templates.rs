@@ -20,9 +20,10 @@ const FIELDS: [&str; 9] = [
 async fn prepare(client: &Client, settings: &Value) {
     let features = json!({"renderRoute": true, "multimodal": true});
     client.patch("/experimental-features", &features).await.unwrap().success().unwrap();
-    client.wait_reply(client.patch("/indexes/films/settings", settings).await.unwrap()).await.unwrap();
     let films = json!([{"id": 1, "title": "tea", "year": 1990, "_geo": {"lat": 1, "lng": 2}}, {"id": 2, "title": null}]);
     client.wait_reply(client.post("/indexes/films/documents", &films).await.unwrap()).await.unwrap();
+    // Behind the documents, whose fields stand in the order in which an index met them.
+    client.wait_reply(client.patch("/indexes/films/settings", settings).await.unwrap()).await.unwrap();
 }
 
 #[tokio::test]

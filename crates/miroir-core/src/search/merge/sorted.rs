@@ -84,7 +84,9 @@ mod tests {
         fn however_many_lists_there_are_it_is_a_stable_sort(
             mut lists in prop::collection::vec(prop::collection::vec(0_u8..6, 0..6), 0..20)
         ) {
-            lists.iter_mut().for_each(|list| list.sort_unstable());
+            for list in &mut lists {
+                list.sort_unstable();
+            }
             let lists: Vec<Vec<(u8, usize)>> = lists
                 .into_iter()
                 .enumerate()

@@ -32,6 +32,9 @@ const PING: Duration = Duration::from_secs(20);
 /// Requests on one connection at a time (HTTP/2).
 const MAX_STREAMS: u32 = 128;
 
+/// The end of a head with a byte that none may have, so that hyper refuses it as it refuses any other that it can't read.
+const UNREADABLE: &[u8] = b"\0\r\n\r\n";
+
 /// The bounds of a listener.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
@@ -117,14 +120,21 @@ struct Watched {
     /// Until the first line of the first request is there. Later ones have hyper's own bound, which begins only once it is
     /// known which version of HTTP the client speaks.
     first: Option<Pin<Box<Sleep>>>,
-    is_refused: bool,
+    /// What is still to be read in place of what the client said, when that was refused; then comes the end.
+    refusal: Option<&'static [u8]>,
 }
 
 impl Watched {
     fn new(stream: TcpStream, head: Duration) -> Self {
         let first = Some(Box::pin(tokio::time::sleep(head)));
-        Self { stream, framing: Framing::new(), first, is_refused: false }
+        Self { stream, framing: Framing::new(), first, refusal: None }
     }
+}
+
+fn give(rest: &mut &'static [u8], buffer: &mut ReadBuf<'_>) {
+    let (now, later) = rest.split_at(rest.len().min(buffer.remaining()));
+    buffer.put_slice(now);
+    *rest = later;
 }
 
 impl AsyncRead for Watched {
@@ -134,7 +144,8 @@ impl AsyncRead for Watched {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if this.is_refused {
+        if let Some(rest) = &mut this.refusal {
+            give(rest, buffer);
             return Poll::Ready(Ok(()));
         }
         let before = buffer.filled().len();
@@ -148,13 +159,11 @@ impl AsyncRead for Watched {
             }
             Poll::Ready(read) => read?,
         }
-        let fresh = &mut buffer.filled_mut()[before..];
-        if let Err(at) = this.framing.follow(fresh) {
-            // No head may have this byte, so that hyper refuses it as it refuses any other that it can't read.
-            fresh[at..].fill(0);
-            this.is_refused = true;
+        if let Err(at) = this.framing.follow(&buffer.filled()[before..]) {
+            buffer.set_filled(before + at);
+            give(this.refusal.insert(UNREADABLE), buffer);
         }
-        if !this.framing.waits() {
+        if this.framing.has_begun() {
             this.first = None;
         }
         Poll::Ready(Ok(()))

@@ -37,12 +37,9 @@ struct Count {
 
 impl Count {
     fn take<E: Error>(&mut self) -> Result<(), E> {
-        if let Some(left) = self.left.checked_sub(1) {
-            self.left = left;
-        } else {
-            self.is_over = true;
-            return Err(E::custom("too many values"));
-        }
+        let left = self.left.checked_sub(1);
+        self.is_over |= left.is_none();
+        self.left = left.ok_or_else(|| E::custom("too many values"))?;
         Ok(())
     }
 }

@@ -159,12 +159,14 @@ enum Found {
 
 fn look_at(bytes: &[u8], max: usize) -> Found {
     match measure(bytes, max) {
-        Ok(values) => Found::Values(values),
-        Err(Unmeasured::Malformed(error)) => Found::NoJson(error),
-        Err(Unmeasured::TooMany) => match abridge(bytes) {
-            Ok(short) => Found::TooMany(short),
-            Err(error) => Found::NoJson(error),
-        },
+        Ok(values) => return Found::Values(values),
+        Err(Unmeasured::Malformed(error)) => return Found::NoJson(error),
+        Err(Unmeasured::TooMany) => {}
+    }
+    // Wrong JSON comes before wrong values, wherever it stands.
+    match (measure(bytes, usize::MAX), abridge(bytes)) {
+        (Err(Unmeasured::Malformed(error)), _) | (_, Err(error)) => Found::NoJson(error),
+        (_, Ok(short)) => Found::TooMany(short),
     }
 }
 

@@ -12,6 +12,7 @@ const HTTP2: &[u8] = b"PRI * HTTP/2.0";
 #[derive(Debug)]
 pub(crate) struct Framing {
     state: State,
+    has_begun: bool,
     /// The line as far as it has come.
     line: Vec<u8>,
     head: Head,
@@ -42,12 +43,12 @@ struct Head {
 
 impl Framing {
     pub(crate) fn new() -> Self {
-        Self { state: State::Start, line: Vec::new(), head: Head::default() }
+        Self { state: State::Start, has_begun: false, line: Vec::new(), head: Head::default() }
     }
 
-    /// Whether no request's first line has come since the last request, or since the beginning.
-    pub(crate) fn waits(&self) -> bool {
-        self.state == State::Start
+    /// Whether the first line of the first request has come.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.has_begun
     }
 
     /// Follows the next bytes. `Err` says where among them the line ends after which nobody knows how long a body is.
@@ -99,6 +100,7 @@ impl Framing {
             State::ChunkEnd => State::ChunkSize,
             other => other,
         };
+        self.has_begun |= self.state != State::Start;
         self.line = line;
         self.line.clear();
         Ok(())
@@ -183,7 +185,7 @@ mod tests {
     fn what_lies_in_a_body_is_no_head_however_the_bytes_arrive() {
         let all = [PLAIN, SIZED, CHUNKED, "\r\n\n", PLAIN, CHUNKED, SIZED].concat();
         for size in 1..=all.len() {
-            assert!(follow(&all, size).is_ok_and(|framing| framing.waits()), "{size}");
+            assert!(follow(&all, size).is_ok_and(|framing| framing.state == State::Start), "{size}");
         }
     }
 
@@ -205,11 +207,29 @@ mod tests {
     }
 
     #[test]
+    fn a_request_has_begun_also_when_it_has_ended() {
+        for (bytes, has_begun) in [
+            ("", false),
+            ("\r\n\r\n", false),
+            ("GET / HT", false),
+            (PLAIN, true),
+            (SIZED, true),
+            (CHUNKED, true),
+        ] {
+            assert_eq!(
+                follow(bytes, 1000).map(|framing| framing.has_begun()).ok(),
+                Some(has_begun),
+                "{bytes}"
+            );
+        }
+    }
+
+    #[test]
     fn other_ways_to_speak_are_left_to_others() {
         for opaque in ["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "POST / HTTP/1.1\r\nTransfer-Encoding: br\r\n\r\n"]
         {
             let rest = "\r\nContent-Length: 1\r\nContent-Length: 1\r\n";
-            assert!(follow(&[opaque, rest].concat(), 7).is_ok_and(|framing| !framing.waits()));
+            assert!(follow(&[opaque, rest].concat(), 7).is_ok_and(|framing| framing.has_begun()));
         }
     }
 }

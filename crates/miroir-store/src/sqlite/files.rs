@@ -38,13 +38,11 @@ pub(super) fn keep_private(path: &Path) -> Result<(), StoreError> {
         if metadata.permissions().mode() & OTHERS == 0 {
             continue;
         }
-        match fs::set_permissions(&file, Permissions::from_mode(MODE)) {
-            Ok(()) => {
-                tracing::warn!(file = %file.display(), "others could read this file of the store, and can't any more");
-            }
-            Err(error) => {
-                tracing::error!(file = %file.display(), %error, "others can read this file of the store");
-            }
+        let outcome = fs::set_permissions(&file, Permissions::from_mode(MODE));
+        let file = file.display();
+        match outcome {
+            Ok(()) => tracing::warn!(%file, "others could read this file of the store, and can't any more"),
+            Err(error) => tracing::error!(%file, %error, "others can read this file of the store"),
         }
     }
     Ok(())

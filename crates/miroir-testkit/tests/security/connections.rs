@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use miroir_testkit::client::Target;
-use miroir_testkit::sandbox::{Cluster, Node, Topology, nodes_are_real};
+use miroir_testkit::sandbox::{Cluster, Meddling, Node, Rule, Topology, nodes_are_real};
+use reqwest::Method;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -106,4 +107,25 @@ async fn an_open_request_ends_and_a_waiting_connection_does_not_keep_a_stop_wait
     assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
     rest(&mut waiting).await;
     rest(&mut kept).await;
+}
+
+#[tokio::test]
+async fn an_answer_may_take_longer_than_a_head() {
+    let overrides = json!({"server": {"header_timeout_ms": 300}});
+    let cluster = Cluster::start_relayed(Topology::one_group(1, 1), overrides).await.unwrap();
+    let films = json!([{"id": 1}]);
+    let reply = cluster.client().post("/indexes/films/documents", &films).await.unwrap();
+    cluster.client().wait_reply(reply).await.unwrap();
+    let relay = cluster.relay(0);
+    relay.set(Rule::always(Method::POST, "/search", Meddling::HoldRequest));
+    let body = json!({});
+    let held = async {
+        relay.wait_for_match().await.unwrap();
+        // Longer than a head may take.
+        tokio::time::sleep(Duration::from_millis(900)).await;
+        relay.clear();
+    };
+    let (reply, ()) = tokio::join!(cluster.client().post("/indexes/films/search", &body), held);
+    let reply = reply.unwrap();
+    assert_eq!(reply.status, 200, "{}", reply.text);
 }

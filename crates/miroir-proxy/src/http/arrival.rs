@@ -164,10 +164,13 @@ fn look_at(bytes: &[u8], max: usize) -> Found {
         Err(Unmeasured::TooMany) => {}
     }
     // Wrong JSON comes before wrong values, wherever it stands.
-    match (measure(bytes, usize::MAX), abridge(bytes)) {
-        (Err(Unmeasured::Malformed(error)), _) | (_, Err(error)) => Found::NoJson(error),
-        (_, Ok(short)) => Found::TooMany(short),
-    }
+    abridge(bytes).map_or_else(
+        |error| match measure(bytes, usize::MAX) {
+            Err(Unmeasured::Malformed(told)) => Found::NoJson(told),
+            _ => Found::NoJson(error),
+        },
+        Found::TooMany,
+    )
 }
 
 /// Where most of a body stands where none of it belongs, a node says so of its short form. Nothing but the form is looked

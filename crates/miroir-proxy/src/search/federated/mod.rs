@@ -29,6 +29,9 @@ use crate::http::HttpError;
 /// So many indexes of one request are asked at once; each may ask every node.
 const INDEXES_AT_ONCE: usize = 16;
 
+/// So many requests to nodes are made for one federated search at most.
+const MAX_REQUESTS: usize = 8192;
+
 /// Answers a federated search over one view. `server` is the name that clients gave this server. Dropping the future
 /// gives up the requests to the nodes.
 pub async fn run_federated(
@@ -73,6 +76,7 @@ async fn run_scattered(
         Ok(plan) => plan,
         Err(fault) => return Err(explain_fault(cluster, view, request, fault).await),
     };
+    check_fan_out(&plan)?;
     let searches: Vec<_> = plan.indexes.iter().map(|index| run_gather(cluster, view, index)).collect();
     let gathered: Vec<Answers> = stream::iter(searches).buffered(INDEXES_AT_ONCE).try_collect().await?;
     if let Some(at) = gathered.iter().position(|index| index.refusal.is_some()) {
@@ -110,6 +114,19 @@ async fn meet_in_all<'a>(cluster: &Cluster, view: &View, request: &'a MultiReque
         }
     }
     request
+}
+
+/// Queries of a scattered index are asked apart, and all answers are in memory until they are merged.
+fn check_fan_out(plan: &FederatedPlan) -> Result<(), HttpError> {
+    let requests: usize = plan.indexes.iter().map(|index| index.groups.len() * index.cover.parts.len()).sum();
+    if requests <= MAX_REQUESTS {
+        return Ok(());
+    }
+    let message = format!(
+        "The provided payload reached the size limit. Its queries would be {requests} requests to nodes, of which at most \
+         {MAX_REQUESTS} are made for one."
+    );
+    Err(HttpError::new(ErrorCode::PayloadTooLarge, message))
 }
 
 /// The same policy as for one search.

@@ -246,6 +246,11 @@ async fn relations_are_followed_where_indexes_lie_on_some_nodes_only() {
 }
 
 #[tokio::test]
+async fn relations_are_followed_in_every_group() {
+    relations_are_followed(Topology::groups(2, 2, 1)).await;
+}
+
+#[tokio::test]
 async fn relations_are_followed_where_nodes_hold_all() {
     relations_are_followed(Topology::SINGLE).await;
 }
@@ -264,6 +269,13 @@ async fn what_takes_no_relations_refuses_them_as_one_server_does() {
         let edit = json!({"filter": filter, "function": "doc.year += 1"});
         both.assert_alike("POST", "/indexes/books/documents/edit", &edit).await;
     }
+    // The task fails before anything is sent, so any server will do.
+    let export = json!({"url": both.node.target().url, "indexes": {"books": {"filter": filter}}});
+    let reply = both.cluster.client().post("/export", &export).await.unwrap();
+    let task = both.cluster.client().wait_reply(reply).await.unwrap();
+    let message = task["error"]["message"].as_str().unwrap();
+    let said = "Index `books`: Filter condition `_foreign` is not supported for this endpoint.";
+    assert_eq!((message.lines().next(), &task["status"]), (Some(said), &json!("failed")));
     for wrong in
         [json!([{"foreignIndexUid": "people"}]), json!([3]), json!([{"fieldName": "author", "x": 1}])]
     {

@@ -7,7 +7,8 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use miroir_testkit::client::{Client, Reply};
-use miroir_testkit::sandbox::{Alone, Cluster, Node, Relay, Topology, proxy_binary};
+use miroir_testkit::sandbox::{Alone, Cluster, Node, Relay, Topology, nodes_are_real, proxy_binary};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 const DEADLINE: Duration = Duration::from_secs(40);
@@ -99,6 +100,94 @@ async fn each_node_gets_a_key_of_its_own_that_is_its_mark_and_can_do_no_more_tha
     }
     add(cluster.client(), "films", 0..20).await;
     assert_eq!(count(cluster.client(), "films").await, 20);
+}
+
+/// Every question and order that Miroir has for a node, but edits by function, which only the master key may order.
+fn asked_of_nodes() -> Vec<(Method, &'static str, Value)> {
+    let (get, post, patch, delete) = (Method::GET, Method::POST, Method::PATCH, Method::DELETE);
+    let form = || json!({ "unheard-of": 1 });
+    let orders = [
+        (&post, "/multi-search"),
+        (&post, "/indexes/~/search"),
+        (&post, "/indexes/~/facet-search"),
+        (&post, "/indexes/~/similar"),
+        (&post, "/indexes/~/documents"),
+        (&Method::PUT, "/indexes/~/documents"),
+        (&post, "/indexes/~/documents/fetch"),
+        (&post, "/indexes/~/documents/delete"),
+        (&post, "/indexes/~/documents/delete-batch"),
+        (&delete, "/indexes/~/documents"),
+        (&post, "/indexes"),
+        (&patch, "/indexes/~"),
+        (&delete, "/indexes/~"),
+        (&post, "/indexes/~/compact"),
+        (&post, "/indexes/~/fields"),
+        (&patch, "/indexes/~/settings"),
+        (&delete, "/indexes/~/settings"),
+        (&post, "/swap-indexes"),
+        (&post, "/tasks/compact"),
+        (&patch, "/experimental-features"),
+        (&post, "/export"),
+        (&patch, "/network"),
+        (&post, "/network/control"),
+        (&post, "/chats/~/chat/completions"),
+        (&delete, "/chats/miroir"),
+        (&patch, "/chats/miroir/settings"),
+        (&patch, "/webhooks/~"),
+        (&post, "/dynamic-search-rules"),
+        (&patch, "/dynamic-search-rules/~"),
+        (&delete, "/dynamic-search-rules/~"),
+        (&post, "/render-template"),
+        (&post, "/logs/stderr"),
+        (&post, "/dumps"),
+        (&post, "/snapshots"),
+    ];
+    let questions = [
+        "/health",
+        "/version",
+        "/stats",
+        "/indexes",
+        "/indexes/~/stats",
+        "/indexes/~/settings",
+        "/indexes/~/settings/stop-words",
+        "/indexes/~/documents",
+        "/indexes/~/documents/1",
+        "/tasks",
+        "/tasks/0",
+        "/tasks/0/documents",
+        "/experimental-features",
+        "/chats",
+        "/chats/miroir",
+        "/chats/miroir/settings",
+        "/metrics",
+    ];
+    let orders = orders.map(|(method, path)| (method.clone(), path, form()));
+    orders.into_iter().chain(questions.map(|path| (get.clone(), path, Value::Null))).collect()
+}
+
+#[tokio::test]
+async fn a_nodes_key_opens_everything_that_miroir_asks_of_nodes() {
+    let cluster = Cluster::start(Topology::SINGLE).await.unwrap();
+    let node = &cluster.nodes()[0];
+    let key = miroirs_keys(node).await[0]["key"].as_str().unwrap().to_owned();
+    let miroir = node.client().with_key(&key);
+    for (method, path, body) in asked_of_nodes() {
+        let body = (method != Method::GET).then_some(&body);
+        let reply = miroir.send(method.clone(), path, body).await.unwrap();
+        assert!(!matches!(reply.status, 401 | 403), "{method} {path}: {}", reply.text);
+    }
+    if !nodes_are_real() {
+        return;
+    }
+    let client = cluster.client();
+    add(client, "films", 0..5).await;
+    let on =
+        client.patch("/experimental-features", &json!({ "editDocumentsByFunction": true })).await.unwrap();
+    assert_eq!(on.status, 200, "{}", on.text);
+    let edit = json!({ "function": "doc.title = \"edited\"" });
+    succeed(client, client.post("/indexes/films/documents/edit", &edit).await.unwrap()).await;
+    let film = client.get("/indexes/films/documents/1").await.unwrap().success().unwrap();
+    assert_eq!(film["title"], "edited");
 }
 
 #[tokio::test]

@@ -12,6 +12,9 @@ use serde_json::Value;
 
 /// How long one request may take before the test counts it as lost.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(30);
+/// How long an idle connection is kept. Below the five seconds after which Meilisearch closes one: what is sent on a
+/// connection that is just being closed gets no answer.
+const IDLE_TIME: Duration = Duration::from_secs(4);
 /// How long [`Client::wait_task`] waits for a task to end.
 const TASK_DEADLINE: Duration = Duration::from_mins(2);
 /// First and longest pause between two looks at a task.
@@ -79,6 +82,7 @@ impl Client {
         let http = reqwest::Client::builder()
             .no_proxy()
             .timeout(deadline)
+            .pool_idle_timeout(IDLE_TIME)
             .build()
             .context("cannot build the HTTP client")?;
         Ok(Self { http, target })

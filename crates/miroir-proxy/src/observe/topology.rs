@@ -204,7 +204,8 @@ fn report(
         late_index_count: late.len(),
         late_indexes: late.into_iter().take(NAMED).collect(),
         error,
-        rebuild: sighting.rebuild,
+        // One that is unreachable meanwhile is not copied to, and one that is back was a moment ago.
+        rebuild: sighting.rebuild.filter(|_| status == NodeStatus::Damaged),
     }
 }
 

@@ -256,7 +256,7 @@ proptest! {
     fn what_nodes_in_sync_hold_is_asked_of_them_and_the_rest_of_those_behind_if_they_hold_it(
         (placement, usable) in some_cluster(), late in any::<u64>(), seed in any::<u64>()
     ) {
-        let is_late = |node: &NodeId| draw(late, node.as_str().as_bytes()) % 3 == 0;
+        let is_late = |node: &NodeId| draw(late, node.as_str().as_bytes()).is_multiple_of(3);
         let (stale, in_sync): (BTreeSet<_>, BTreeSet<_>) = usable.into_iter().partition(is_late);
         let pool = Pool { in_sync, stale };
         let cover = plan_cover_by(&placement, &pool, seed);

@@ -125,7 +125,6 @@ fn asked_of_nodes() -> Vec<(Method, &'static str, Value)> {
         (&patch, "/indexes/~/settings"),
         (&delete, "/indexes/~/settings"),
         (&post, "/swap-indexes"),
-        (&post, "/tasks/compact"),
         (&patch, "/experimental-features"),
         (&post, "/export"),
         (&patch, "/network"),
@@ -138,7 +137,6 @@ fn asked_of_nodes() -> Vec<(Method, &'static str, Value)> {
         (&patch, "/dynamic-search-rules/~"),
         (&delete, "/dynamic-search-rules/~"),
         (&post, "/render-template"),
-        (&post, "/logs/stderr"),
         (&post, "/dumps"),
         (&post, "/snapshots"),
     ];

@@ -61,7 +61,10 @@ pub async fn check_health_once(
 ) {
     let checks = membership.nodes().map(|node| async {
         let check = look(node, membership, identities, policy.timeout).await;
-        if let Err(reason) = &check {
+        // That it is another's is said where that is found out.
+        if let Err(reason) = &check
+            && membership.sighting(node.id()).foreign.is_none()
+        {
             let (node, address) = (node.id(), node.address());
             tracing::warn!(%node, address, %reason, "node can't be used at the start; it is asked again and again");
         }

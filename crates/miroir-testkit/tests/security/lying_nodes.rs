@@ -1,6 +1,6 @@
 //! A node that answers with what is no answer has failed: another replica is asked, and no client notices.
 
-use miroir_testkit::sandbox::{Cluster, Meddling, Rule, Topology};
+use miroir_testkit::sandbox::{Cluster, Meddling, Rule, Topology, nodes_are_real};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
@@ -28,21 +28,22 @@ fn lies() -> Vec<Value> {
 
 /// What clients ask, and at which route of a node that ends.
 fn questions() -> Vec<(Method, &'static str, Value, &'static str)> {
-    vec![
+    let films = json!({"indexUid": "films", "q": "film"});
+    let mut questions = vec![
         (Method::POST, "/indexes/films/search", json!({"q": "film", "facets": ["genre"]}), "/search"),
         (Method::POST, "/indexes/films/search", json!({"q": "", "sort": ["id:desc"], "limit": 3}), "/search"),
         (Method::POST, "/indexes/films/facet-search", json!({"facetName": "genre"}), "/facet-search"),
         (Method::POST, "/indexes/films/documents/fetch", json!({"limit": 30}), "/documents/fetch"),
         (Method::POST, "/indexes/films/documents/fetch", json!({"filter": "id > 3"}), "/documents/fetch"),
         (Method::GET, "/indexes/films/stats", Value::Null, "/stats"),
-        (
-            Method::POST,
-            "/multi-search",
-            json!({"federation": {}, "queries": [{"indexUid": "films", "q": "film"}]}),
-            "/multi-search",
-        ),
-        (Method::POST, "/multi-search", json!({"queries": [{"indexUid": "films", "q": "film"}]}), "/search"),
-    ]
+        (Method::POST, "/multi-search", json!({"queries": [films]}), "/search"),
+    ];
+    // The development node has no federated search.
+    if nodes_are_real() {
+        let federated = json!({"federation": {}, "queries": [films]});
+        questions.push((Method::POST, "/multi-search", federated, "/multi-search"));
+    }
+    questions
 }
 
 async fn cluster(topology: Topology) -> Cluster {

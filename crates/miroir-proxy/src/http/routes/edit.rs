@@ -7,6 +7,7 @@ use axum::{Json, Router};
 use miroir_core::document::Payload;
 use miroir_core::document::edit::check_function as check_end;
 use miroir_core::error::ErrorCode;
+use miroir_core::ids::IndexUid;
 use miroir_core::task::{Mutation, TaskSummary};
 use serde_json::{Value, json};
 
@@ -14,7 +15,7 @@ use crate::cluster::{NodePath, NodeRequest};
 use crate::http::App;
 use crate::http::auth::{Authorized, DocumentsAll};
 use crate::http::body::JsonBody;
-use crate::http::dry_run::{ANY_INDEX, NOBODY, ask_any, check_form};
+use crate::http::dry_run::{NOBODY, ask_any, check_form};
 use crate::http::error::HttpError;
 use crate::http::path::check_uid;
 use crate::http::relations::refuse_conditions;
@@ -36,7 +37,7 @@ async fn edit(
     let path = NodePath::from(["indexes", NOBODY, "documents", "edit"]).with_query(&query);
     check_form(&app.cluster, NodeRequest::post(path).json(body.bytes.clone())).await?;
     let index = check_uid(&uid)?;
-    check_function(&app, &body.value).await?;
+    check_function(&app, &index, &body.value).await?;
     let given = |name: &str| body.value.get(name).filter(|value| !value.is_null()).cloned();
     let context = given("context");
     if context.as_ref().is_some_and(|context| !context.is_object()) {
@@ -60,13 +61,13 @@ fn metadata(query: &str) -> Option<String> {
 }
 
 /// Has a node compile the function and parse the filter. Meilisearch looks at the context after these two, so with a
-/// context that it can't accept it finds their faults and yet does nothing.
-async fn check_function(app: &App, body: &Value) -> Result<(), HttpError> {
+/// context that it can't accept it finds their faults and yet does nothing. What it says of a filter names the index.
+async fn check_function(app: &App, index: &IndexUid, body: &Value) -> Result<(), HttpError> {
     let Value::Object(mut asked) = body.clone() else {
         return Err(HttpError::new(ErrorCode::BadRequest, "The body is not an object with a `function`."));
     };
     asked.insert("context".to_owned(), json!(1));
-    let request = NodeRequest::post(["indexes", ANY_INDEX, "documents", "edit"]);
+    let request = NodeRequest::post(["indexes", index.as_str(), "documents", "edit"]);
     let request = request.json(Value::Object(asked).to_string());
     match ask_any(&app.cluster, request).await {
         Some(reply) if reply.status.is_client_error() => {

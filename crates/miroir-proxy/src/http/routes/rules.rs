@@ -16,7 +16,7 @@ use miroir_core::rules::{RULES_UID, RuleBook, RuleChange, RuleUpdate};
 use miroir_core::task::{Mutation, TaskSummary};
 use serde_json::{Value, json};
 
-use super::features::{Feature, require};
+use super::features::{Feature, require, require_unasked};
 use super::page::Window;
 use crate::cluster::{NodePath, NodeReply, NodeRequest};
 use crate::http::App;
@@ -134,10 +134,10 @@ async fn clear(
     _: Authorized<DynamicSearchRulesDelete>,
     State(app): State<App>,
     RawQuery(query): RawQuery,
-    request: Request,
 ) -> Accepted {
-    let asked = put_to_node(&app, Method::DELETE, nobodys(), request).await?;
-    require(&app, Feature::DynamicSearchRules, asked).await?;
+    let feature = ("dynamic search rules", 884);
+    require_unasked(&app, Feature::DynamicSearchRules, "Using the `/dynamic-search-rules` routes", feature)
+        .await?;
     let query = query.unwrap_or_default();
     check_query(&app, &query).await?;
     append(&app, RuleChange::Clear, Some(&query)).await

@@ -100,7 +100,6 @@ pub fn action(method: &Method, path: &str) -> Option<&'static str> {
     let (first, second, third) = (segments.next()?, segments.next().is_some(), segments.next());
     let is_read = *method == Method::GET;
     Some(match (first, second, third) {
-        ("health", ..) => return None,
         ("version", ..) => "version",
         ("stats", ..) | ("indexes", _, Some("stats")) => "stats.get",
         ("experimental-features", ..) => {
@@ -138,7 +137,7 @@ pub fn action(method: &Method, path: &str) -> Option<&'static str> {
         ("tasks", _, _) if *method == Method::DELETE => "tasks.delete",
         ("tasks", true, _) if *method == Method::POST => "tasks.cancel",
         ("tasks" | "batches", ..) => "tasks.get",
-        // What is served nowhere is nobody's.
+        // The health is everybody's, and what is served nowhere is nobody's.
         _ => return None,
     })
 }

@@ -66,6 +66,16 @@ impl HttpError {
         Self::Refused(ResponseError::new(code, message))
     }
 
+    /// Meilisearch's error for what needs a feature that is switched off: what it calls the action and the feature, and the
+    /// number of its discussion.
+    pub fn feature_missing(action: &str, feature: &str, discussion: u32) -> Self {
+        let message = format!(
+            "{action} requires enabling the `{feature}` experimental feature. See \
+             https://github.com/orgs/meilisearch/discussions/{discussion}"
+        );
+        Self::new(ErrorCode::FeatureNotEnabled, message)
+    }
+
     /// The error as it is told where an answer has begun already.
     pub fn told(self) -> ResponseError {
         self.into_response_error().unwrap_or_else(|reply| {

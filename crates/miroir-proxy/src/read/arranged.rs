@@ -7,7 +7,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use axum::http::StatusCode;
 use miroir_core::arrival::{ArrivalBook, MOST_DOCUMENTS};
 use miroir_core::cover::CoverPart;
 use miroir_core::document::{find_document_id, marker};
@@ -19,12 +18,11 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::Reader;
-use super::ask::ask_shards;
+use super::ask::fetch_documents;
 use super::counts::count_by_markers;
 use super::listing::ListingRequest;
-use crate::cluster::{NodePath, NodeReply, NodeRequest};
+use crate::cluster::NodeReply;
 use crate::http::HttpError;
-use crate::search::scrub_reply;
 
 #[cfg(test)]
 mod tests;
@@ -177,15 +175,7 @@ impl Arranged<'_> {
         shards: Vec<ShardId>,
         body: impl Fn(&CoverPart) -> Map<String, Value>,
     ) -> Result<Vec<NodeReply>, HttpError> {
-        let path = NodePath::from(["indexes", self.of.entry.physical.as_str(), "documents", "fetch"]);
-        let request =
-            |part: &CoverPart| NodeRequest::post(path.clone()).json(Value::Object(body(part)).to_string());
-        let answered = ask_shards(self.of, shards, request).await?;
-        let replies = answered.into_iter().map(|(_, reply)| match reply.status {
-            StatusCode::OK => Ok(reply),
-            _ => Err(HttpError::Node(scrub_reply(reply, self.of.entry))),
-        });
-        replies.collect()
+        fetch_documents(self.of, shards, body).await
     }
 
     fn shards_of(&self, ids: &[String]) -> Vec<ShardId> {

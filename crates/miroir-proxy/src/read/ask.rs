@@ -1,13 +1,16 @@
 //! Asking nodes for what one of them knows. A node that fails, for whatever reason of its own, is asked no more in this
 //! request; another replica is. What a node says of itself is never the client's answer.
 
+use axum::http::StatusCode;
 use futures_util::future::join_all;
 use miroir_core::cover::{CoverPart, plan_cover_of};
 use miroir_core::ids::{NodeId, ShardId};
+use serde_json::{Map, Value};
 
 use super::Reader;
 use crate::cluster::{Cluster, NodeReply, NodeRequest};
 use crate::http::HttpError;
+use crate::search::scrub_reply;
 
 /// Asks one replica of a shard that may be read; the next one when it fails. A refusal of the request is an answer.
 pub(crate) async fn ask_replica(
@@ -59,6 +62,23 @@ pub(super) async fn ask_shards(
         }
     }
     Ok(answered)
+}
+
+/// Asks nodes that hold these shards together for documents, each with the body that is made for its part. What a node
+/// refuses is the client's error.
+pub(super) async fn fetch_documents(
+    of: &Reader<'_>,
+    shards: Vec<ShardId>,
+    body: impl Fn(&CoverPart) -> Map<String, Value>,
+) -> Result<Vec<NodeReply>, HttpError> {
+    let path = ["indexes", of.entry.physical.as_str(), "documents", "fetch"];
+    let request = |part: &CoverPart| NodeRequest::post(path).json(Value::Object(body(part)).to_string());
+    let answered = ask_shards(of, shards, request).await?;
+    let replies = answered.into_iter().map(|(_, reply)| match reply.status {
+        StatusCode::OK => Ok(reply),
+        _ => Err(HttpError::Node(scrub_reply(reply, of.entry))),
+    });
+    replies.collect()
 }
 
 /// What a node answers to the request; nothing when it fails.

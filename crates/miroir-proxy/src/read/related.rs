@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use axum::http::StatusCode;
 use miroir_core::cover::CoverPart;
 use miroir_core::document::fields::FieldSelection;
 use miroir_core::document::{find_document_id, marker};
@@ -15,10 +14,9 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::Reader;
-use super::ask::ask_shards;
-use crate::cluster::{Cluster, NodeReply, NodeRequest};
+use super::ask::fetch_documents;
+use crate::cluster::{Cluster, NodeReply};
 use crate::http::HttpError;
-use crate::search::scrub_reply;
 
 /// Ids in one request to the nodes.
 const IDS_AT_ONCE: usize = 1_000;
@@ -101,14 +99,7 @@ async fn fetch(
     shards: Vec<ShardId>,
     body: impl Fn(&CoverPart) -> Map<String, Value>,
 ) -> Result<Vec<NodeReply>, HttpError> {
-    let path = ["indexes", entry.physical.as_str(), "documents", "fetch"];
-    let request = |part: &CoverPart| NodeRequest::post(path).json(Value::Object(body(part)).to_string());
-    let answered = ask_shards(&Reader::new(cluster, view, entry), shards, request).await?;
-    let replies = answered.into_iter().map(|(_, reply)| match reply.status {
-        StatusCode::OK => Ok(reply),
-        _ => Err(HttpError::Node(scrub_reply(reply, entry))),
-    });
-    replies.collect()
+    fetch_documents(&Reader::new(cluster, view, entry), shards, body).await
 }
 
 struct Page {

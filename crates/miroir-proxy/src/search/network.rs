@@ -85,10 +85,7 @@ impl Peers {
 
 /// Meilisearch's error for what needs the feature `network`.
 pub fn feature_missing(action: &str) -> HttpError {
-    let message = format!(
-        "{action} requires enabling the `network` experimental feature. See https://github.com/orgs/meilisearch/discussions/805"
-    );
-    HttpError::new(ErrorCode::FeatureNotEnabled, message)
+    HttpError::feature_missing(action, "network", 805)
 }
 
 fn asked_twice() -> HttpError {

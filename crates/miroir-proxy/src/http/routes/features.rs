@@ -66,7 +66,7 @@ impl Feature {
 /// Refuses what needs a feature that is switched off, in the words in which a node refuses `request`. A node on which the
 /// feature is on all the same would act on the request, so it is not asked.
 pub(super) async fn require(app: &App, feature: Feature, request: NodeRequest) -> Result<(), HttpError> {
-    if app.writer.features().await?.get(feature.name()).copied().unwrap_or(false) {
+    if is_on(app, feature).await? {
         return Ok(());
     }
     let view = app.cluster.view.load();
@@ -99,14 +99,14 @@ pub(super) async fn require_unasked(
     action: &str,
     (name, discussion): (&str, u32),
 ) -> Result<(), HttpError> {
-    if app.writer.features().await?.get(feature.name()).copied().unwrap_or(false) {
+    if is_on(app, feature).await? {
         return Ok(());
     }
-    let message = format!(
-        "{action} requires enabling the `{name}` experimental feature. See \
-         https://github.com/orgs/meilisearch/discussions/{discussion}"
-    );
-    Err(HttpError::new(ErrorCode::FeatureNotEnabled, message))
+    Err(HttpError::feature_missing(action, name, discussion))
+}
+
+async fn is_on(app: &App, feature: Feature) -> Result<bool, HttpError> {
+    Ok(app.writer.features().await?.get(feature.name()).copied().unwrap_or(false))
 }
 
 fn is_off(reply: &NodeReply, feature: Feature) -> bool {

@@ -13,7 +13,7 @@ use crate::read::fixture::{serve, two_nodes};
 use crate::read::get_document;
 
 /// A server that gives this answer to everything.
-async fn server(status: u16, body: serde_json::Value) -> String {
+async fn server(status: u16, body: Value) -> String {
     let answer = move || async move {
         (
             StatusCode::from_u16(status).unwrap(),
@@ -24,16 +24,16 @@ async fn server(status: u16, body: serde_json::Value) -> String {
     serve(Router::new().fallback(answer)).await
 }
 
-async fn two_replicas(answers: [(u16, serde_json::Value); 2]) -> (Cluster, IndexEntry) {
+async fn two_replicas(answers: [(u16, Value); 2]) -> (Cluster, IndexEntry) {
     let [first, second] = answers;
     two_nodes([server(first.0, first.1).await, server(second.0, second.1).await])
 }
 
-fn counts() -> serde_json::Value {
+fn counts() -> Value {
     json!({ "numberOfDocuments": 7, "fieldDistribution": { "_miroir_shard_000": 3, "_miroir_shard_001": 4 } })
 }
 
-fn own_faults() -> Vec<(u16, serde_json::Value)> {
+fn own_faults() -> Vec<(u16, Value)> {
     vec![
         (500, json!({ "code": "internal" })),
         (503, json!({ "code": "too_many_search_requests" })),

@@ -14,7 +14,7 @@ use miroir_core::view::View;
 use miroir_store::{SqliteStore, Store, StoreError};
 use thiserror::Error;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tower::Layer;
 use tower::util::{MapRequestLayer, MapResponseLayer};
@@ -23,8 +23,8 @@ use tower_http::normalize_path::NormalizePathLayer;
 use crate::accord::run_accord;
 use crate::chat::Models;
 use crate::cluster::{
-    Cluster, HealthPolicy, Identities, Membership, Node, UnusableNode, ViewCell, check_health_once,
-    run_health_checks,
+    Cluster, HealthPolicy, Identities, LARGE_SEARCHES_AT_ONCE, Membership, Node, UnusableNode, ViewCell,
+    check_health_once, run_health_checks,
 };
 use crate::config::{Config, TaskStoreConfig, UnavailableShardPolicy};
 use crate::http::{
@@ -167,6 +167,7 @@ pub async fn start(config: Config, logs: Logs) -> Result<RunningServer, StartErr
             metrics: metrics.scatter.clone(),
             complaints: Arc::default(),
             paths: Arc::default(),
+            large_searches: Arc::new(Semaphore::new(LARGE_SEARCHES_AT_ONCE)),
         },
         writer: writer.clone(),
         keys,

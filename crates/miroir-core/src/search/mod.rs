@@ -25,16 +25,16 @@ pub use facet_search::{
     plan_facet_search,
 };
 pub use federated::{
-    Fault, FederatedPlan, Federation, FederationOptions, IndexPlan, MergeFacets, MultiRequest, QueryPlan,
-    SubQuery, plan_federated, whole_node,
+    Batch, Fault, FederatedPlan, Federation, FederationOptions, IndexPlan, MergeFacets, MultiRequest,
+    QueryPlan, SubQuery, plan_federated, whole_node,
 };
 pub use hybrid::SearchKind;
 pub use listing::{
     Criterion, Listed, arrange_documents, listed_fields, order_documents, select_listed, sort_criteria,
 };
 pub use merge::{
-    HiddenRule, KeywordHits, Merged, check_rules, merge_federated, merge_replies, pass_on, rank_keyword_hits,
-    values_by_count,
+    HiddenRule, IndexMerge, KeywordHits, Merged, check_rules, merge_federated, merge_replies, pass_on,
+    rank_keyword_hits, values_by_count,
 };
 pub use pins::PinOrder;
 use plan::cover_seed;

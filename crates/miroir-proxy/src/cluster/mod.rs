@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use miroir_core::ids::NodeId;
+use tokio::sync::Semaphore;
 
 use crate::config::UnavailableShardPolicy;
 use crate::observe::ScatterMetrics;
@@ -51,7 +52,12 @@ pub struct Cluster {
     pub complaints: Arc<Complaints>,
     /// Which paths nodes are known to have met.
     pub paths: Arc<KnownPaths>,
+    /// Searches that take much of the memory wait for each other here.
+    pub large_searches: Arc<Semaphore>,
 }
+
+/// So many searches that take much of the memory are answered at once.
+pub const LARGE_SEARCHES_AT_ONCE: usize = 1;
 
 /// How often a request that waits for a node looks whether the node is still usable.
 const LOOK: Duration = Duration::from_millis(50);

@@ -11,6 +11,7 @@ use miroir_core::settings::ClientSettings;
 use miroir_core::task::SyncState;
 use miroir_core::view::{IndexEntry, View};
 use time::OffsetDateTime;
+use tokio::sync::Semaphore;
 
 use crate::cluster::{Cluster, Membership, Node, ViewCell};
 use crate::config::UnavailableShardPolicy;
@@ -55,6 +56,7 @@ pub(super) fn two_nodes(addresses: [String; 2]) -> (Cluster, IndexEntry) {
         metrics: ScatterMetrics::default(),
         complaints: Arc::default(),
         paths: Arc::default(),
+        large_searches: Arc::new(Semaphore::new(1)),
     };
     (cluster, entry)
 }

@@ -258,8 +258,7 @@ impl Ledger {
     pub(super) fn settle(&mut self, now: &Now<'_>) -> Outcome {
         let mut outcome = Outcome::default();
         self.collect_late_shares(now, &mut outcome.commit);
-        let indexes: Vec<IndexUid> = self.queues.keys().cloned().collect();
-        for index in indexes {
+        for index in self.indexes_to_settle(now) {
             while let Some(task) = self.queues.get(&index).and_then(|queue| queue.first().copied()) {
                 if !self.settle_one(task, now, &mut outcome) {
                     break;
@@ -281,13 +280,28 @@ impl Ledger {
         outcome
     }
 
+    /// The indexes of which the first task may end: there can be very many whose nodes have yet to say anything.
+    fn indexes_to_settle(&mut self, now: &Now<'_>) -> Vec<IndexUid> {
+        let mut indexes = Vec::new();
+        for (index, queue) in &self.queues {
+            let first = queue.first().and_then(|task| self.open.get_mut(task));
+            if first.is_none_or(|open| open.begins_to_end(now.instant)) {
+                indexes.push(index.clone());
+            }
+        }
+        indexes
+    }
+
     fn settle_one(&mut self, task: TaskUid, now: &Now<'_>, outcome: &mut Outcome) -> bool {
         let nodes = &self.nodes;
         let Some(open) = self.open.get_mut(&task) else { return false };
+        if !open.begins_to_end(now.instant) {
+            return false;
+        }
         let Stage::Unsettled { work, touched, first_since, covered_since } = &mut open.stage else {
             return false;
         };
-        let first_since = *first_since.get_or_insert(now.instant);
+        let first_since = first_since.unwrap_or(now.instant);
         let rollout = open.rollout.as_ref();
         let looked_at = rollout.and_then(|rollout| rollout.awaits);
         if rollout.is_some_and(|rollout| rollout.held) || looked_at == Some(true) {

@@ -20,6 +20,10 @@ use crate::cluster::{Membership, Node, NodePath};
 const SHORTEST: Duration = Duration::from_millis(10);
 const LONGEST: Duration = Duration::from_millis(50);
 
+/// So many open tasks make the pause between questions longer by [`SHORTEST`]: each question is then about some that ended,
+/// and who waits behind many does not notice.
+const BACKLOG: u32 = 16;
+
 /// Between questions to a node that does not answer.
 const AWAY: Duration = Duration::from_millis(500);
 
@@ -94,7 +98,7 @@ impl Tracker {
                 Some(_) => {
                     moved = Instant::now();
                     self.membership.note_own_task(self.node.id(), None);
-                    SHORTEST
+                    pause_behind(self.open.len())
                 }
                 None => AWAY,
             };
@@ -170,6 +174,12 @@ impl Tracker {
         }
         Some(count)
     }
+}
+
+/// How long to wait for more, while things happen.
+fn pause_behind(open: usize) -> Duration {
+    let backlog = u32::try_from(open).unwrap_or(u32::MAX) / BACKLOG;
+    SHORTEST.saturating_mul(backlog.saturating_add(1)).min(LONGEST)
 }
 
 /// What a node says of one of its tasks.

@@ -10,7 +10,7 @@ mod plan;
 mod request;
 mod rules;
 
-pub use plan::{Fault, FederatedPlan, IndexPlan, QueryPlan, plan_federated, whole_node};
+pub use plan::{Batch, Fault, FederatedPlan, IndexPlan, QueryPlan, plan_federated, whole_node};
 pub use request::{Federation, FederationOptions, MergeFacets, MultiRequest, SubQuery};
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Which nodes are asked what for a federated search.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -60,6 +61,18 @@ pub struct IndexPlan {
     pub facets: MergePlan,
 }
 
+/// So many hits of a node are asked for at once, if not a single request wants more.
+const HITS_PER_BATCH: usize = 4096;
+
+/// Requests of an [`IndexPlan`] that are made at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// The groups of queries that are asked for.
+    pub groups: Range<usize>,
+    /// Whether all queries together are counted too.
+    pub counts: bool,
+}
+
 /// One query of a federated search.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct QueryPlan {
@@ -96,6 +109,30 @@ pub enum Fault {
 impl From<NotUnderstood> for Fault {
     fn from(what: NotUnderstood) -> Self {
         Self::NotUnderstood(what)
+    }
+}
+
+impl FederatedPlan {
+    /// All requests for an index of the plan, a batch after the other, such that the answers to one batch have some
+    /// [`HITS_PER_BATCH`] hits of each node. Where a hit that goes out may change what else there is (distinct values), no
+    /// answer can be merged before all are there: then there is one batch.
+    ///
+    /// # Panics
+    /// If there is no such index.
+    pub fn batches(&self, at: usize) -> Vec<Batch> {
+        let index = &self.indexes[at];
+        let groups = index.groups.len();
+        let keeps_all =
+            self.distinct.is_some() || index.queries.iter().any(|query| query.merge.distinct.is_some());
+        let size = if keeps_all { groups } else { HITS_PER_BATCH / index.hits_per_node().max(1) }.max(1);
+        let mut batches: Vec<Batch> = (0..groups)
+            .step_by(size)
+            .map(|first| Batch { groups: first..groups.min(first + size), counts: false })
+            .collect();
+        if let Some(last) = batches.last_mut() {
+            last.counts = index.counts_apart;
+        }
+        batches
     }
 }
 
@@ -164,10 +201,14 @@ pub fn whole_node(request: &MultiRequest, view: &View, usable: &BTreeSet<NodeId>
 }
 
 impl IndexPlan {
-    /// The bodies of the requests to one node: one for each group, then the one that counts.
-    pub fn bodies(&self, part: &CoverPart) -> Vec<Value> {
-        let mut bodies: Vec<Value> = self
-            .groups
+    /// How many hits one request asks of a node at most.
+    pub fn hits_per_node(&self) -> usize {
+        self.queries.iter().map(|query| query.merge.hits_per_node).max().unwrap_or(0)
+    }
+
+    /// The bodies of a batch's requests to one node: one for each group, then the one that counts.
+    pub fn bodies(&self, part: &CoverPart, batch: &Batch) -> Vec<Value> {
+        let mut bodies: Vec<Value> = self.groups[batch.groups.clone()]
             .iter()
             .map(|group| {
                 let mut federation = self.federation.clone();
@@ -178,7 +219,7 @@ impl IndexPlan {
                 json!({ "queries": queries.collect::<Vec<_>>(), "federation": federation })
             })
             .collect();
-        if self.counts_apart {
+        if batch.counts {
             let queries = self.queries.iter().map(|query| self.counted_query(part, query));
             let mut federation = self.federation.clone();
             // Where a node's count depends on the hits that it looks at, it must look at them.

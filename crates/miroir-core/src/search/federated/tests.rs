@@ -2,18 +2,20 @@
 
 #![expect(clippy::needless_pass_by_value, reason = "JSON literals read better without a reference")]
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 
 use super::rules::{Canonical, Comparable};
-use super::{Fault, FederatedPlan, MultiRequest, plan_federated, whole_node};
+use super::{Batch, Fault, FederatedPlan, MultiRequest, plan_federated, whole_node};
 use crate::error::ErrorCode;
 use crate::ids::{GroupId, IndexUid, NodeId, PhysicalUid, ShardCount};
 use crate::placement::{ReplicationFactor, assign};
-use crate::search::merge_federated;
+use crate::search::{IndexMerge, merge_federated};
 use crate::settings::ClientSettings;
 use crate::view::{IndexEntry, View};
 
@@ -85,7 +87,9 @@ fn queries_of_one_index_are_asked_apart_counted_together_and_name_their_place() 
     let index = &plan.indexes[1];
     assert_eq!(index.groups, [[0], [1]]);
     for part in &index.cover.parts {
-        let [first, second, counted] = &index.bodies(part)[..] else { panic!("not three requests") };
+        let [first, second, counted] = &index.bodies(part, &plan.batches(1)[0])[..] else {
+            panic!("not three requests")
+        };
         assert_eq!(first["federation"], json!({ "offset": 0, "limit": 7 }));
         assert_eq!(first["queries"][0]["indexUid"], "b-2");
         let place = |body: &Value| body["queries"][0]["federationOptions"]["queryPosition"].clone();
@@ -95,7 +99,7 @@ fn queries_of_one_index_are_asked_apart_counted_together_and_name_their_place() 
         assert_eq!(counted["queries"][1]["q"], "\0");
         assert!(counted["queries"].as_array().unwrap().iter().all(|query| query.get("sort").is_none()));
     }
-    let bodies = plan.indexes[0].bodies(&plan.indexes[0].cover.parts[0]);
+    let bodies = plan.indexes[0].bodies(&plan.indexes[0].cover.parts[0], &plan.batches(0)[0]);
     assert_eq!(bodies.len(), 1, "a single query counts itself");
     let weighted = &bodies[0]["queries"][0];
     assert_eq!(weighted["federationOptions"], json!({ "weight": 2.0, "queryPosition": 1 }));
@@ -176,8 +180,18 @@ fn reply(total: u32, hits: Value) -> Vec<Map<String, Value>> {
     vec![object(json!({ "hits": hits, "estimatedTotalHits": total }))]
 }
 
+/// What there is of each index, when each node has answered all requests at once.
+fn in_one_batch(plan: &FederatedPlan, replies: Vec<Vec<Vec<Map<String, Value>>>>) -> Vec<IndexMerge<'_>> {
+    let begin = |(at, parts)| {
+        let mut index = IndexMerge::begin(plan, at);
+        index.add(&plan.batches(at)[0], parts);
+        index
+    };
+    replies.into_iter().enumerate().map(begin).collect()
+}
+
 fn merged(plan: &FederatedPlan, replies: Vec<Vec<Vec<Map<String, Value>>>>) -> Value {
-    Value::Object(merge_federated(plan, replies).unwrap().body)
+    Value::Object(merge_federated(plan, in_one_batch(plan, replies)).unwrap().body)
 }
 
 #[test]
@@ -253,9 +267,56 @@ fn facets_are_added_over_nodes_and_merged_over_indexes_only_in_one_order() {
         "facetsByIndex".to_owned(),
         json!({ "b-2": { "distribution": { "x": { "u": 1 } }, "stats": {} } }),
     );
-    let Err(Fault::Query { position, error, .. }) = merge_federated(&plan, vec![parts, vec![other]]) else {
+    let Err(Fault::Query { position, error, .. }) =
+        merge_federated(&plan, in_one_batch(&plan, vec![parts, vec![other]]))
+    else {
         panic!("facets of two orders were merged");
     };
     assert_eq!((position, error.code), (1, ErrorCode::InvalidMultiSearchFacetOrder));
     assert!(error.message.contains("index `a` orders alphabetically, but index `b` orders by count"));
+}
+
+proptest! {
+    /// Each query has some documents on either node; many are found by several queries, and many scores are equal.
+    #[test]
+    fn what_comes_batch_by_batch_is_merged_as_what_comes_at_once(
+        scores in prop::collection::vec(prop::collection::btree_map(0_u32..12, 0_u8..4, 0..8), 2..7),
+        size in 1_usize..4,
+        limit in 0_usize..9,
+    ) {
+        let queries: Vec<Value> = scores.iter().map(|_| json!({ "indexUid": "a", "q": "tea" })).collect();
+        let plan = planned(&view(), json!({ "limit": limit }), json!(queries)).unwrap();
+        let of_node = |node: u32, query: usize| {
+            let mut found: Vec<_> = scores[query].iter().filter(|(id, _)| *id % 2 == node).collect();
+            found.sort_by_key(|(id, score)| (Reverse(**score), **id));
+            let hits = found.into_iter().map(|(id, score)| hit(*id, u32::try_from(query).unwrap(), f64::from(*score) / 4.0));
+            object(json!({ "hits": hits.collect::<Vec<_>>(), "estimatedTotalHits": 0 }))
+        };
+        let count = || object(json!({ "hits": [], "estimatedTotalHits": 12 }));
+        let (mut one, mut other) = (IndexMerge::begin(&plan, 0), IndexMerge::begin(&plan, 0));
+        let all: Vec<usize> = (0..scores.len()).collect();
+        let whole = Batch { groups: 0..all.len(), counts: true };
+        let replies = |node, queries: &[usize]| queries.iter().map(|query| of_node(node, *query)).collect::<Vec<_>>();
+        one.add(&whole, [0, 1].map(|node| [replies(node, &all), vec![count()]].concat()).to_vec());
+        for queries in all.chunks(size) {
+            let batch = Batch { groups: queries[0]..queries[0] + queries.len(), counts: queries.contains(&(all.len() - 1)) };
+            let counted = if batch.counts { vec![count()] } else { Vec::new() };
+            other.add(&batch, [0, 1].map(|node| [replies(node, queries), counted.clone()].concat()).to_vec());
+        }
+        let merged = |index| Value::Object(merge_federated(&plan, vec![index]).unwrap().body);
+        prop_assert_eq!(merged(one), merged(other));
+    }
+}
+
+#[test]
+fn very_many_queries_are_asked_in_batches_unless_hits_may_go_out_later() {
+    let queries = json!(vec![json!({ "indexUid": "a", "q": "tea" }); 3000]);
+    let plan = planned(&view(), json!({ "limit": 20 }), queries.clone()).unwrap();
+    let batches = plan.batches(0);
+    assert!(batches.len() > 10);
+    assert!(batches.iter().all(|batch| batch.groups.len() * 20 <= 4096));
+    assert_eq!(batches.iter().map(|batch| batch.groups.len()).sum::<usize>(), 3000);
+    assert_eq!(batches.iter().filter(|batch| batch.counts).count(), 1);
+    let plan = planned(&view(), json!({ "limit": 20, "distinct": "brand" }), queries).unwrap();
+    assert_eq!(plan.batches(0).len(), 1);
 }

@@ -30,7 +30,7 @@ pub(super) use self::distinct::count_winners;
 use self::distinct::{Dropped, all_seen, distinct_total};
 pub(super) use self::facet_hits::merge_facet_hits;
 pub use self::facets::values_by_count;
-pub use self::federated::merge_federated;
+pub use self::federated::{IndexMerge, merge_federated};
 use self::hits::{RankedHit, merge_hits, read_hits, windows};
 pub use self::hybrid::{KeywordHits, rank_keyword_hits};
 pub(super) use self::near::merge_near;

@@ -3,7 +3,7 @@
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use miroir_core::cover::CoverPart;
 use miroir_core::error::ErrorCode;
-use miroir_core::search::{IndexPlan, read_reply};
+use miroir_core::search::{Batch, IndexPlan, read_reply};
 use miroir_core::view::View;
 use reqwest::Method;
 use reqwest::header::{HeaderName, HeaderValue};
@@ -20,7 +20,7 @@ const AS_SERVER: HeaderName = HeaderName::from_static("meili-proxy-search");
 /// So many requests of one search are made to a node at once: there can be one for each query.
 const REQUESTS_AT_ONCE: usize = 32;
 
-/// The answers for one index: for each node the answers to all of its requests.
+/// The answers to a batch: for each node the answers to all of its requests.
 pub(super) type Answers = Gathered<Vec<Map<String, Value>>>;
 
 /// Why a node did not answer one request.
@@ -29,29 +29,38 @@ enum NoReply {
     Failed,
 }
 
-/// Executes the plan of one index; see [`run_rounds`].
+/// Makes a batch of the requests of one index; see [`run_rounds`].
 pub(super) async fn run_gather(
     cluster: &Cluster,
     view: &View,
     plan: &IndexPlan,
+    batch: &Batch,
 ) -> Result<Answers, HttpError> {
     let Some(entry) = view.index(&plan.uid) else {
         let shortfall = Shortfall { missing: plan.shards.shards().collect(), ..Shortfall::default() };
         return Ok(Gathered { replies: Vec::new(), shortfall, refusal: None });
     };
     let parts = (plan.cover.parts.clone(), plan.cover.missing.clone());
-    run_rounds(cluster, view, entry, parts, |cover| cover.parts, |part| ask_part(cluster, plan, part).boxed())
-        .await
+    run_rounds(
+        cluster,
+        view,
+        entry,
+        parts,
+        |cover| cover.parts,
+        |part| ask_part(cluster, plan, batch, part).boxed(),
+    )
+    .await
 }
 
 /// All requests to one node; if one of them fails the node's shards are asked for elsewhere, all of them.
 async fn ask_part(
     cluster: &Cluster,
     plan: &IndexPlan,
+    batch: &Batch,
     part: CoverPart,
 ) -> Result<Outcome<Vec<Map<String, Value>>>, HttpError> {
     let Some(node) = cluster.membership.node(&part.node) else { return Ok(Outcome::Failed) };
-    let requests = plan.bodies(&part).into_iter().map(|body| ask(cluster, node, body.to_string()));
+    let requests = plan.bodies(&part, batch).into_iter().map(|body| ask(cluster, node, body.to_string()));
     let requests: Vec<_> = requests.collect();
     match stream::iter(requests).buffered(REQUESTS_AT_ONCE).try_collect().await {
         Ok(replies) => Ok(Outcome::Answered(replies)),

@@ -10,17 +10,17 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use miroir_core::error::{ErrorCode, ResponseError};
 use miroir_core::ids::{IndexUid, NodeId};
 use miroir_core::search::{
-    Fault, FederatedPlan, Federation, MultiRequest, SearchRequest, Shown, check_rules, merge_federated,
-    plan_federated,
+    Fault, FederatedPlan, Federation, IndexMerge, MultiRequest, SearchRequest, Shown, check_rules,
+    merge_federated, plan_federated,
 };
 use miroir_core::view::View;
 use serde_json::json;
 
-use self::gather::{Answers, run_gather};
+use self::gather::run_gather;
 use super::facets::named_in_all;
 use super::faults::{check_form, explain_query, explain_unused_facets, inside};
 use super::paths::met;
-use super::rounds::judge_missing;
+use super::rounds::{Refusal, judge_missing};
 use super::{Answer, Asking, Shortfall};
 use crate::cluster::Cluster;
 use crate::config::UnavailableShardPolicy;
@@ -31,6 +31,12 @@ const INDEXES_AT_ONCE: usize = 16;
 
 /// So many requests to nodes are made for one federated search at most.
 const MAX_REQUESTS: usize = 8192;
+
+/// So many hits of nodes are in memory for one federated search at most, where they can only be merged at once.
+const MAX_HITS: usize = 200_000;
+
+/// Searches with more requests than this, or with more hits at once, go one after the other.
+const LARGE: Size = Size { requests: 256, hits: 16_384 };
 
 /// Answers a federated search over one view. `server` is the name that clients gave this server. Dropping the future
 /// gives up the requests to the nodes.
@@ -76,21 +82,21 @@ async fn run_scattered(
         Ok(plan) => plan,
         Err(fault) => return Err(explain_fault(cluster, view, request, fault).await),
     };
-    check_fan_out(&plan)?;
-    let searches: Vec<_> = plan.indexes.iter().map(|index| run_gather(cluster, view, index)).collect();
-    let gathered: Vec<Answers> = stream::iter(searches).buffered(INDEXES_AT_ONCE).try_collect().await?;
+    let size = Size::of(&plan);
+    check_fan_out(&size)?;
+    let _turn = match size.is_larger_than(&LARGE) {
+        true => Some(cluster.large_searches.acquire().await.expect("it is never closed")),
+        false => None,
+    };
+    let searches: Vec<_> = (0..plan.indexes.len()).map(|at| gather_index(cluster, view, &plan, at)).collect();
+    let gathered: Vec<Searched<'_>> = stream::iter(searches).buffered(INDEXES_AT_ONCE).try_collect().await?;
     if let Some(at) = gathered.iter().position(|index| index.refusal.is_some()) {
         return Err(explain_refusal(cluster, view, request, &plan, at, &gathered[at]).await);
     }
     check_unused_facets(cluster, view, federation, &plan).await?;
     let shortfall = accept(&gathered, cluster.unavailable_shards)?;
-    for (index, gathered) in plan.indexes.iter().zip(&gathered) {
-        for replies in &gathered.replies {
-            check_rules(&index.facets, replies).map_err(|error| HttpError::Unreadable(error.to_string()))?;
-        }
-    }
-    let replies = gathered.into_iter().map(|index| index.replies).collect();
-    match merge_federated(&plan, replies) {
+    let indexes = gathered.into_iter().map(|index| index.merge).collect();
+    match merge_federated(&plan, indexes) {
         Ok(merged) => {
             if merged.cut_off {
                 cluster.metrics.note_cutoff();
@@ -116,24 +122,86 @@ async fn meet_in_all<'a>(cluster: &Cluster, view: &View, request: &'a MultiReque
     request
 }
 
-/// Queries of a scattered index are asked apart, and all answers are in memory until they are merged.
-fn check_fan_out(plan: &FederatedPlan) -> Result<(), HttpError> {
-    let requests: usize = plan.indexes.iter().map(|index| index.groups.len() * index.cover.parts.len()).sum();
-    if requests <= MAX_REQUESTS {
+/// How much a federated search asks of nodes.
+struct Size {
+    requests: usize,
+    /// Those of one index that are in memory at once, at most.
+    hits: usize,
+}
+
+impl Size {
+    fn of(plan: &FederatedPlan) -> Self {
+        let (mut requests, mut hits) = (0, 0);
+        for (at, index) in plan.indexes.iter().enumerate() {
+            let nodes = index.cover.parts.len();
+            requests += index.groups.len() * nodes;
+            let groups = plan.batches(at).iter().map(|batch| batch.groups.len()).max().unwrap_or(0);
+            hits += groups * nodes * index.hits_per_node();
+        }
+        Self { requests, hits }
+    }
+
+    fn is_larger_than(&self, other: &Self) -> bool {
+        self.requests > other.requests || self.hits > other.hits
+    }
+}
+
+/// Queries of a scattered index are asked apart.
+fn check_fan_out(size: &Size) -> Result<(), HttpError> {
+    if !size.is_larger_than(&Size { requests: MAX_REQUESTS, hits: MAX_HITS }) {
         return Ok(());
     }
+    let Size { requests, hits } = size;
     let message = format!(
-        "The provided payload reached the size limit. Its queries would be {requests} requests to nodes, of which at most \
-         {MAX_REQUESTS} are made for one."
+        "The provided payload reached the size limit. Its queries would be {requests} requests to nodes for {hits} hits at \
+         once, of which at most {MAX_REQUESTS} and {MAX_HITS} are made for one."
     );
     Err(HttpError::new(ErrorCode::PayloadTooLarge, message))
 }
 
+/// What there is of one index.
+struct Searched<'a> {
+    merge: IndexMerge<'a>,
+    has_replies: bool,
+    shortfall: Shortfall,
+    refusal: Option<Refusal>,
+}
+
+/// Asks for all of an index, and keeps only what may be shown.
+async fn gather_index<'a>(
+    cluster: &Cluster,
+    view: &View,
+    plan: &'a FederatedPlan,
+    at: usize,
+) -> Result<Searched<'a>, HttpError> {
+    let index = &plan.indexes[at];
+    let mut searched = Searched {
+        merge: IndexMerge::begin(plan, at),
+        has_replies: false,
+        shortfall: Shortfall::default(),
+        refusal: None,
+    };
+    for batch in plan.batches(at) {
+        let gathered = run_gather(cluster, view, index, &batch).await?;
+        searched.shortfall = searched.shortfall.and(gathered.shortfall);
+        if gathered.refusal.is_some() {
+            searched.refusal = gathered.refusal;
+            break;
+        }
+        for replies in &gathered.replies {
+            check_rules(&index.facets, replies).map_err(|error| HttpError::Unreadable(error.to_string()))?;
+        }
+        searched.has_replies |= !gathered.replies.is_empty();
+        searched.merge.add(&batch, gathered.replies);
+    }
+    Ok(searched)
+}
+
 /// The same policy as for one search.
-fn accept(gathered: &[Answers], policy: UnavailableShardPolicy) -> Result<Shortfall, HttpError> {
+fn accept(gathered: &[Searched<'_>], policy: UnavailableShardPolicy) -> Result<Shortfall, HttpError> {
     let shortfalls = gathered.iter().map(|index| index.shortfall.clone());
     let shortfall = shortfalls.fold(Shortfall::default(), Shortfall::and);
-    judge_missing(policy, &shortfall.missing, gathered.iter().any(|index| !index.replies.is_empty()))?;
+    judge_missing(policy, &shortfall.missing, gathered.iter().any(|index| index.has_replies))?;
     Ok(shortfall)
 }
 
@@ -193,7 +261,7 @@ async fn explain_refusal(
     request: &MultiRequest,
     plan: &FederatedPlan,
     at: usize,
-    gathered: &Answers,
+    gathered: &Searched<'_>,
 ) -> HttpError {
     if let Err(error) = check_form(cluster, request).await {
         return error;

@@ -26,6 +26,16 @@ pub(super) struct Open {
     pub(super) rollout: Option<Rollout>,
 }
 
+impl Open {
+    /// Whether a task that is the first of its index, now at the latest, may end: some node has done its share, or none has
+    /// to.
+    pub(super) fn begins_to_end(&mut self, now: Instant) -> bool {
+        let Stage::Unsettled { touched, first_since, .. } = &mut self.stage else { return false };
+        first_since.get_or_insert(now);
+        touched.is_empty() || self.shares.values().any(Share::is_done)
+    }
+}
+
 #[derive(Debug)]
 pub(super) enum Stage {
     /// The task is open. `covered_since` is when each shard had first been done by some node, `first_since` when the task

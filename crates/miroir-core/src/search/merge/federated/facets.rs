@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::Searched;
+use super::IndexMerge;
 use crate::error::{ErrorCode, ResponseError};
 use crate::ids::IndexUid;
 use crate::search::merge::facets::Facets;
 use crate::search::{Fault, IndexPlan, MergeFacets};
 
 /// Refuses to merge a facet whose values one index orders by name and another by count.
-pub(super) fn check_orders(indexes: &[Searched<'_>]) -> Result<(), Fault> {
+pub(super) fn check_orders(indexes: &[IndexMerge<'_>]) -> Result<(), Fault> {
     let mut orders: BTreeMap<&str, (&IndexUid, &str)> = BTreeMap::new();
     for index in indexes.iter().filter(|index| index.plan.shows_facets) {
         for facet in index.facet_names() {

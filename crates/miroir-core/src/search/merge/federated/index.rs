@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
-use super::FEDERATION;
 use super::lists::{self, FederatedHit};
+use super::{Extras, FEDERATION};
 use crate::document::marker;
 use crate::search::merge::distinct::{DistinctFilter, Dropped, distinct_total};
 use crate::search::merge::facets::{Facets, merge_facets};
@@ -13,11 +13,11 @@ use crate::search::merge::hits::{RankedHit, in_order, read_federated_hits, walk,
 use crate::search::merge::hybrid::{id_of, merge_hybrid};
 use crate::search::merge::pins::{Pinned, Taken, by_position, placed, take_pins};
 use crate::search::merge::reply_total;
-use crate::search::{IndexPlan, QueryPlan};
+use crate::search::{Batch, FederatedPlan, IndexPlan};
 
-/// What the nodes answered for one index.
+/// What the nodes answered for one index, as far as it has come: batch after batch of [`IndexPlan::batches`].
 #[derive(Debug)]
-pub(super) struct Searched<'a> {
+pub struct IndexMerge<'a> {
     pub(super) plan: &'a IndexPlan,
     /// In order; each document once.
     pub(super) hits: Vec<FederatedHit>,
@@ -25,66 +25,84 @@ pub(super) struct Searched<'a> {
     pub(super) pins: Vec<Pinned<FederatedHit>>,
     /// What nodes counted and what does not count, since a better hit has the same distinct value.
     pub(super) dropped: Vec<RankedHit>,
+    /// What nodes say besides hits, totals and facets.
+    pub(super) extras: Extras,
     /// Some node gave up at its time limit.
     pub(super) cut_off: bool,
+    /// The place of the index in the plan.
+    at: usize,
+    distinct: Option<&'a str>,
+    /// Behind so many hits nobody looks.
+    end: usize,
+    /// The place of a query in the plan, by its name towards nodes.
+    queries: HashMap<u64, usize>,
     /// The answers that count, in the form of a single search's: each document in one of them.
     counts: Vec<Map<String, Value>>,
 }
 
-/// One part's hits for each query.
-type Lists = Vec<Vec<Vec<RankedHit>>>;
+/// One query's hits, from each node.
+type Lists = BTreeMap<usize, Vec<Vec<RankedHit>>>;
 
-impl<'a> Searched<'a> {
-    pub(super) fn read(
-        plan: &'a IndexPlan,
-        at: usize,
-        (distinct, end): (Option<&str>, usize),
-        parts: Vec<Vec<Map<String, Value>>>,
-    ) -> Self {
-        let mut lists: Lists = plan.queries.iter().map(|_| Vec::new()).collect();
-        let queries =
-            plan.queries.iter().enumerate().map(|(query, plan)| (plan.ordinal as u64, query)).collect();
-        let mut counts = Vec::new();
+impl<'a> IndexMerge<'a> {
+    /// Nothing of the index at this place in the plan.
+    ///
+    /// # Panics
+    /// If there is no such index.
+    pub fn begin(plan: &'a FederatedPlan, at: usize) -> Self {
+        let index = &plan.indexes[at];
+        let queries = index.queries.iter().enumerate().map(|(query, plan)| (plan.ordinal as u64, query));
+        Self {
+            plan: index,
+            hits: Vec::new(),
+            pins: Vec::new(),
+            dropped: Vec::new(),
+            extras: Extras::default(),
+            cut_off: false,
+            at,
+            distinct: plan.distinct.as_deref(),
+            end: plan.window.range().end.min(index.facets.max_total_hits),
+            queries: queries.collect(),
+            counts: Vec::new(),
+        }
+    }
+
+    /// Takes in the answers to one batch: for each node those to [`IndexPlan::bodies`].
+    pub fn add(&mut self, batch: &Batch, parts: Vec<Vec<Map<String, Value>>>) {
+        let mut lists = Lists::new();
         for part in parts {
             let last = part.len().saturating_sub(1);
             for (request, mut reply) in part.into_iter().enumerate() {
-                let only_counts = plan.counts_apart && request == last;
+                self.extras.note(&reply);
+                let only_counts = batch.counts && request == last;
                 if !only_counts {
-                    let group = plan.groups.get(request).map_or(&[][..], Vec::as_slice);
-                    split_by_query(&queries, group, &mut reply, &mut lists);
+                    let group = self.plan.groups.get(batch.groups.start + request);
+                    split_by_query(&self.queries, group.map_or(&[], Vec::as_slice), &mut reply, &mut lists);
                 }
-                if only_counts || !plan.counts_apart {
-                    counts.push(as_single(plan, &mut reply));
+                if only_counts || !self.plan.counts_apart {
+                    self.counts.push(as_single(self.plan, &mut reply));
                 }
             }
         }
-        let cut_off = lists.iter().flatten().flatten().any(RankedHit::is_cut_off);
-        let mut searched =
-            Self { plan, hits: Vec::new(), pins: Vec::new(), dropped: Vec::new(), cut_off, counts };
-        let end = end.min(plan.facets.max_total_hits);
-        let queries = lists
-            .into_iter()
-            .zip(&plan.queries)
-            .enumerate()
-            .map(|(query, (lists, query_plan))| searched.merge_query((at, query), query_plan, lists, end))
-            .collect();
-        searched.merge_queries(distinct, queries);
-        let pins = by_position(std::mem::take(&mut searched.pins));
-        searched.pins = placed(pins, searched.hits.len().min(end), end);
-        if !searched.pins.is_empty() && distinct.is_none() {
-            searched.hits.truncate(end.saturating_sub(searched.pins.len()));
+        self.cut_off |= lists.values().flatten().flatten().any(RankedHit::is_cut_off);
+        let mut queries = vec![std::mem::take(&mut self.hits)];
+        for (query, lists) in lists {
+            queries.push(self.merge_query(query, lists));
         }
-        searched
+        self.merge_queries(queries);
+    }
+
+    /// Gives the hits that have a place theirs, once all is there.
+    pub(super) fn place_pins(&mut self) {
+        let pins = by_position(std::mem::take(&mut self.pins));
+        self.pins = placed(pins, self.hits.len().min(self.end), self.end);
+        if !self.pins.is_empty() && self.distinct.is_none() {
+            self.hits.truncate(self.end.saturating_sub(self.pins.len()));
+        }
     }
 
     /// The hits of one query, from all nodes.
-    fn merge_query(
-        &mut self,
-        (at, query): (usize, usize),
-        plan: &QueryPlan,
-        mut lists: Vec<Vec<RankedHit>>,
-        end: usize,
-    ) -> Vec<FederatedHit> {
+    fn merge_query(&mut self, query: usize, mut lists: Vec<Vec<RankedHit>>) -> Vec<FederatedHit> {
+        let (at, end, plan) = (self.at, self.end, &self.plan.queries[query]);
         let Taken { pins, counted } = take_pins(&plan.merge, &mut lists);
         let federate = |hit| FederatedHit::new(at, query, plan, hit);
         let hits: Vec<RankedHit> = if plan.merge.whole {
@@ -105,9 +123,9 @@ impl<'a> Searched<'a> {
     }
 
     /// The hits of all queries: each document once, and with a distinct attribute each value.
-    fn merge_queries(&mut self, distinct: Option<&str>, queries: Vec<Vec<FederatedHit>>) {
+    fn merge_queries(&mut self, queries: Vec<Vec<FederatedHit>>) {
         let key = self.plan.primary_key.as_deref().filter(|_| self.plan.groups.len() > 1);
-        let (mut ids, mut filter) = (HashSet::new(), DistinctFilter::between_queries(distinct));
+        let (mut ids, mut filter) = (HashSet::new(), DistinctFilter::between_queries(self.distinct));
         for hit in lists::in_order(queries) {
             if let Some(id) = key.and_then(|key| id_of(hit.ranked.object(), key))
                 && !ids.insert(id)
@@ -124,7 +142,8 @@ impl<'a> Searched<'a> {
             // What one query drops another one may have kept, and two may have dropped the same.
             self.dropped.retain(|hit| id_of(hit.object(), key).is_none_or(|id| ids.insert(id)));
         }
-        self.hits.truncate(self.plan.facets.max_total_hits);
+        let kept = if self.distinct.is_some() { self.plan.facets.max_total_hits } else { self.end };
+        self.hits.truncate(kept);
     }
 
     /// How many documents the queries find.
@@ -187,7 +206,7 @@ fn split_by_query(
     }
     for (query, hits) in hits {
         let mut list = Map::from_iter([("hits".to_owned(), Value::Array(hits))]);
-        lists[query].push(read_federated_hits(&mut list));
+        lists.entry(query).or_default().push(read_federated_hits(&mut list));
     }
 }
 

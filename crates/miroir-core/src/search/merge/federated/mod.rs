@@ -13,7 +13,7 @@ mod scores;
 use serde_json::{Map, Value, json};
 
 use self::facets::{check_orders, merge_all, order_for_remotes};
-use self::index::Searched;
+pub use self::index::IndexMerge;
 use self::lists::{FederatedHit, in_order};
 use super::distinct::DistinctFilter;
 use super::pins::{Pinned, by_position, insert};
@@ -24,28 +24,22 @@ use crate::search::{Fault, FederatedPlan, IndexPlan};
 /// What a hit says about where it comes from.
 pub(super) const FEDERATION: &str = "_federation";
 
-/// Merges the nodes' answers to a federated search: for each index of the plan, for each of its nodes, the answers to
-/// [`IndexPlan::bodies`].
+/// Merges what there is of each index of the plan.
 ///
 /// # Errors
 /// When facets are to be merged whose values the indexes order differently.
-pub fn merge_federated(
-    plan: &FederatedPlan,
-    replies: Vec<Vec<Vec<Map<String, Value>>>>,
-) -> Result<Merged, Fault> {
+pub fn merge_federated(plan: &FederatedPlan, mut indexes: Vec<IndexMerge<'_>>) -> Result<Merged, Fault> {
     let mut extras = Extras::default();
-    let end = plan.window.range().end;
-    let mut indexes: Vec<Searched<'_>> = Vec::new();
-    for (at, (index, parts)) in plan.indexes.iter().zip(replies).enumerate() {
-        parts.iter().flatten().for_each(|reply| extras.note(reply));
-        indexes.push(Searched::read(index, at, (plan.distinct.as_deref(), end), parts));
+    for index in &mut indexes {
+        extras.join(std::mem::take(&mut index.extras));
+        index.place_pins();
     }
     if plan.merge_facets.is_some() {
         check_orders(&indexes)?;
     }
     let cut_off = indexes.iter().any(|index| index.cut_off);
     let (hits, semantic) = choose_hits(plan, &mut indexes);
-    let total: u64 = indexes.iter().map(Searched::total).sum();
+    let total: u64 = indexes.iter().map(IndexMerge::total).sum();
     let semantic = extras.has_semantic.then_some(semantic);
 
     let shown: Vec<Value> = hits.into_iter().map(|hit| Value::Object(show(plan, hit))).collect();
@@ -61,7 +55,7 @@ pub fn merge_federated(
 
 /// What nodes say besides hits, totals and facets.
 #[derive(Debug, Default)]
-struct Extras {
+pub(super) struct Extras {
     query_vectors: Option<Map<String, Value>>,
     has_semantic: bool,
     performance: Option<Value>,
@@ -77,11 +71,19 @@ impl Extras {
             self.performance = reply.get("performanceDetails").cloned();
         }
     }
+
+    fn join(&mut self, other: Self) {
+        if let Some(vectors) = other.query_vectors {
+            self.query_vectors.get_or_insert_default().extend(vectors);
+        }
+        self.has_semantic |= other.has_semantic;
+        self.performance = self.performance.take().or(other.performance);
+    }
 }
 
 /// The hits of the client's window, and how many of those that were looked at were found by their vectors. With a distinct
 /// attribute the rest is looked at too, to count each value once.
-fn choose_hits(plan: &FederatedPlan, indexes: &mut [Searched<'_>]) -> (Vec<FederatedHit>, usize) {
+fn choose_hits(plan: &FederatedPlan, indexes: &mut [IndexMerge<'_>]) -> (Vec<FederatedHit>, usize) {
     let window = plan.window.range();
     let pins = indexes.iter_mut().flat_map(|index| std::mem::take(&mut index.pins)).collect();
     let pins: Vec<Pinned<FederatedHit>> = by_position(pins);
@@ -107,7 +109,7 @@ fn choose_hits(plan: &FederatedPlan, indexes: &mut [Searched<'_>]) -> (Vec<Feder
     (hits, semantic)
 }
 
-fn describe_facets(plan: &FederatedPlan, indexes: &[Searched<'_>]) -> Map<String, Value> {
+fn describe_facets(plan: &FederatedPlan, indexes: &[IndexMerge<'_>]) -> Map<String, Value> {
     let by_index = indexes.iter().filter_map(|index| Some((index, index.facets()?)));
     if let Some(merge) = plan.merge_facets {
         let facets: Vec<_> = by_index.map(|(index, facets)| (index.plan, facets)).collect();

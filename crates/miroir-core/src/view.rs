@@ -3,12 +3,15 @@
 //! A request loads the view once and passes it down, so that everything it decides rests on the same facts, whatever
 //! changes meanwhile. Views are replaced, never changed.
 
+mod coverage;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+pub use self::coverage::{Coverage, ShardState, coverage, shard_state};
 use crate::cover::Pool;
 use crate::ids::{IndexUid, NodeId, PhysicalUid, ShardCount};
 use crate::placement::IndexPlacement;

@@ -9,7 +9,7 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::cluster::{Membership, Node, NodeRequest};
+use crate::cluster::{Membership, Node, NodeRequest, versions_agree};
 use crate::write::Writer;
 
 /// Between two looks at all nodes.
@@ -80,13 +80,6 @@ fn missing_features(has: &Value, wanted: &BTreeMap<String, bool>) -> Map<String,
         .collect()
 }
 
-/// Whether versions have the same first two numbers.
-pub fn versions_agree<'a>(versions: impl IntoIterator<Item = &'a str>) -> bool {
-    let mut minors = versions.into_iter().map(|version| version.split('.').take(2).collect::<Vec<_>>());
-    let first = minors.next();
-    minors.all(|minor| Some(minor) == first)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,12 +91,5 @@ mod tests {
         let wanted = wanted.map(|(name, on)| (name.to_owned(), on)).into();
         assert_eq!(Value::Object(missing_features(&has, &wanted)), json!({ "metrics": true }));
         assert!(missing_features(&has, &BTreeMap::new()).is_empty());
-    }
-
-    #[test]
-    fn versions_agree_in_their_first_two_numbers() {
-        assert!(versions_agree([]));
-        assert!(versions_agree(["1.50.0", "1.50.3"]));
-        assert!(!versions_agree(["1.50.0", "1.49.0"]));
     }
 }

@@ -9,6 +9,7 @@ mod chat;
 pub mod cluster;
 pub mod config;
 pub mod dev;
+mod error;
 pub mod http;
 mod keys;
 mod listen;

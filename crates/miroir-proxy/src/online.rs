@@ -15,7 +15,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 use uuid::Uuid;
 
-use crate::accord::versions_agree;
+use crate::cluster::versions_agree;
 use crate::cluster::{
     Keys, Node, NodeRequest, Unusable, ask_keys, ask_shown_mark, ask_traces, ask_version, expect_meilisearch,
 };

@@ -26,7 +26,7 @@ use crate::cluster::{
     Cluster, HealthPolicy, Identities, LARGE_SEARCHES_AT_ONCE, Membership, Node, UnusableNode, ViewCell,
     check_health_once, run_health_checks,
 };
-use crate::config::{Config, TaskStoreConfig, UnavailableShardPolicy};
+use crate::config::{Config, TaskStoreConfig};
 use crate::http::{
     App, JsonRoom, Shared, list_methods, metrics_router, refuse_methods, router, with_plain_path,
 };
@@ -34,6 +34,7 @@ use crate::keys::Keyring;
 use crate::listen::{Bounds, serve};
 use crate::observe::{Layout, Logs, Metrics};
 use crate::write::{self, WriteConfig, Writer};
+use miroir_core::cover::UnavailableShardPolicy;
 
 /// How long open requests may go on after the server was told to stop.
 const GRACE: Duration = Duration::from_secs(10);

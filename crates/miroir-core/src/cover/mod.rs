@@ -13,7 +13,9 @@
 
 mod choices;
 mod fewest;
+mod policy;
 mod pool;
+mod shortfall;
 #[cfg(test)]
 mod tests;
 
@@ -24,7 +26,9 @@ use serde::Serialize;
 
 use choices::Choices;
 pub use fewest::EXACT_NODES;
+pub use policy::UnavailableShardPolicy;
 pub use pool::Pool;
+pub use shortfall::Shortfall;
 
 use crate::hash::draw;
 use crate::ids::{GroupId, NodeId, ShardId};

@@ -15,7 +15,8 @@ use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value, json};
 
 use crate::cluster::Cluster;
-use crate::http::{App, Bearer, HttpError, Search, answer_conditions, check_reserved, existing};
+use crate::error::RequestError;
+use crate::http::{App, Bearer, Search, answer_conditions, check_reserved, existing};
 use crate::read::{ListingRequest, Reader, list_documents};
 use crate::search::{Original, explain, read_uniformly, run_search};
 
@@ -35,7 +36,7 @@ pub(super) async fn look_up(
     arguments: &SearchArguments,
 ) -> Result<Found, ResponseError> {
     app.metrics.chats.note_search();
-    match search(app, caller, arguments).await.map_err(HttpError::told) {
+    match search(app, caller, arguments).await.map_err(RequestError::told) {
         Err(fault) => match for_the_model_alone(&fault, &arguments.index_uid, arguments.filter.as_deref()) {
             Some(text) => Ok(Found { documents: Vec::new(), text }),
             None => Err(as_chats_tell(fault, &arguments.index_uid)),
@@ -44,7 +45,7 @@ pub(super) async fn look_up(
     }
 }
 
-async fn search(app: &App, caller: &Bearer, arguments: &SearchArguments) -> Result<Found, HttpError> {
+async fn search(app: &App, caller: &Bearer, arguments: &SearchArguments) -> Result<Found, RequestError> {
     let view = app.cluster.view.load();
     let uid = IndexUid::new(arguments.index_uid.as_str());
     let entry = existing(&view, &uid)?;
@@ -74,7 +75,7 @@ async fn find(
     entry: &IndexEntry,
     request: &SearchRequest,
     original: &Original,
-) -> Result<Vec<Map<String, Value>>, HttpError> {
+) -> Result<Vec<Map<String, Value>>, RequestError> {
     let hides = entry.settings.list("displayedAttributes").is_some_and(|list| !list.contains(&"*"));
     let scattered = entry.placement.is_scattered();
     let whole = if hides && scattered {
@@ -117,7 +118,7 @@ async fn complete(
     view: &View,
     entry: &IndexEntry,
     documents: Vec<Map<String, Value>>,
-) -> Result<Vec<Map<String, Value>>, HttpError> {
+) -> Result<Vec<Map<String, Value>>, RequestError> {
     let id = |document: &Map<String, Value>| id_of(entry, document);
     let ids: Vec<String> = documents.iter().filter_map(id).collect();
     let body = json!({ "ids": ids, "limit": ids.len() });
@@ -140,12 +141,12 @@ async fn complete(
 }
 
 /// What the client sees of the documents, and what the model reads.
-fn present(entry: &IndexEntry, documents: &[Map<String, Value>]) -> Result<Found, HttpError> {
+fn present(entry: &IndexEntry, documents: &[Map<String, Value>]) -> Result<Found, RequestError> {
     let refuse = |error: miroir_core::chat::TemplateFault| {
-        HttpError::new(ErrorCode::InvalidChatSettingDocumentTemplate, error.to_string())
+        RequestError::new(ErrorCode::InvalidChatSettingDocumentTemplate, error.to_string())
     };
     let template = DocumentTemplate::of(&entry.settings).map_err(refuse)?;
-    let texts: Result<Vec<String>, HttpError> = documents
+    let texts: Result<Vec<String>, RequestError> = documents
         .iter()
         .map(|document| {
             template.render(&id_of(entry, document).unwrap_or_default(), document).map_err(refuse)

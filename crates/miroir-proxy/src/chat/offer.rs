@@ -9,10 +9,10 @@ use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value, json};
 
 use crate::cluster::Cluster;
-use crate::http::{App, Authorized, ChatCompletions, HttpError};
-use crate::search::{
-    Answer, Asking, Original, SettingsNote, Shortfall, read_uniformly, run_federated, run_search,
-};
+use crate::error::RequestError;
+use crate::http::{App, Authorized, ChatCompletions};
+use crate::search::{Answer, Asking, Original, SettingsNote, read_uniformly, run_federated, run_search};
+use miroir_core::cover::Shortfall;
 
 /// So many indexes are asked at once; each may ask every node.
 const INDEXES_AT_ONCE: usize = 8;
@@ -32,7 +32,7 @@ pub struct Offers {
 }
 
 /// All indexes that the caller's key and token are for.
-pub async fn offer_indexes(app: &App, caller: &Authorized<ChatCompletions>) -> Result<Offers, HttpError> {
+pub async fn offer_indexes(app: &App, caller: &Authorized<ChatCompletions>) -> Result<Offers, RequestError> {
     let view = app.cluster.view.load();
     let offers: Vec<_> = view
         .indexes
@@ -57,7 +57,7 @@ async fn offer(
     view: &Arc<View>,
     entry: &Arc<IndexEntry>,
     caller: &Authorized<ChatCompletions>,
-) -> Result<(IndexOffer, Shortfall, SettingsNote), HttpError> {
+) -> Result<(IndexOffer, Shortfall, SettingsNote), RequestError> {
     let mut confined = Map::new();
     caller.confine(&entry.uid, &mut confined)?;
     let (uid, confined) = (&entry.uid, &confined);
@@ -83,12 +83,12 @@ async fn count(
     view: &View,
     entry: &IndexEntry,
     confined: &Map<String, Value>,
-) -> Result<Answer, HttpError> {
+) -> Result<Answer, RequestError> {
     let filterable = entry.settings.get("filterableAttributes").and_then(Value::as_array);
     if filterable.is_none_or(Vec::is_empty) {
         return Ok(Answer { body: Map::new(), shortfall: Shortfall::default() });
     }
-    let unreadable = |error: NotUnderstood| HttpError::Unreadable(error.to_string());
+    let unreadable = |error: NotUnderstood| RequestError::Unreadable(error.to_string());
     if entry.placement.is_scattered() {
         let mut body = confined.clone();
         body.extend([("limit".to_owned(), json!(0)), ("facets".to_owned(), json!(["*"]))]);
@@ -112,7 +112,7 @@ async fn count(
         Some(federation) => {
             run_federated(cluster, view, &request, federation, Asking::new(false), None).await
         }
-        None => Err(HttpError::Unreadable("a federated search without a federation".to_owned())),
+        None => Err(RequestError::Unreadable("a federated search without a federation".to_owned())),
     }
 }
 

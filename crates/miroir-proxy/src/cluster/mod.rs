@@ -3,11 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use miroir_core::cover::UnavailableShardPolicy;
 use miroir_core::ids::NodeId;
 use tokio::sync::Semaphore;
-
-use crate::config::UnavailableShardPolicy;
-use crate::observe::ScatterMetrics;
 
 mod access;
 mod alarm;
@@ -17,10 +15,14 @@ mod health;
 mod identity;
 mod known_paths;
 mod membership;
+mod metrics;
 mod node;
+mod operation;
 mod path;
 mod rebuilding;
+mod scrub;
 mod state;
+mod versions;
 
 pub use complaints::Complaints;
 pub use form::Form;
@@ -30,10 +32,13 @@ pub use identity::{
 };
 pub use known_paths::KnownPaths;
 pub use membership::{Membership, Sighting, Standing};
+pub use metrics::{NodeMetrics, ScatterMetrics, Timings, timings};
 pub use node::{AnswerSize, Node, NodeError, NodeReply, NodeRequest, UnusableNode};
 pub use path::{NodePath, Unaddressable};
 pub use rebuilding::{RebuildStage, Rebuilding};
+pub use scrub::{ABSENT_SUFFIX, scrub_reply};
 pub use state::ViewCell;
+pub use versions::versions_agree;
 
 /// What a request handler needs to read from the nodes.
 #[derive(Debug, Clone)]

@@ -13,8 +13,9 @@ use thiserror::Error;
 use super::access::{Access, bearer};
 use super::alarm::Alarm;
 use super::form::Form;
+use super::metrics::NodeMetrics;
+use super::operation::operation;
 use super::path::{NodePath, Unaddressable};
-use crate::observe::{NodeMetrics, operation};
 use crate::outward::{AnswerRoom, UnreadAnswer, client_builder};
 
 /// Idle connections kept to one node: enough for a burst, few enough to hold open for nothing.

@@ -16,11 +16,12 @@ use self::addresses::Own;
 
 use super::checked::{
     AdminConfig, Config, HealthConfig, IndexPattern, IndexShards, MetricsConfig, ScatterConfig, Secret,
-    ServerConfig, TaskStoreConfig, UnavailableShardPolicy,
+    ServerConfig, TaskStoreConfig,
 };
 use super::error::{Origin, Problem, Reason, SHARDS_OUT_OF_RANGE, Warning};
 use super::raw::{Raw, RawHealth, RawIndexShards, RawMetrics, RawScatter, RawServer, RawTaskStore, Setting};
 use super::{MAX_SHARDS, keys};
+use miroir_core::cover::UnavailableShardPolicy;
 
 /// Shorter master keys draw a warning; Meilisearch refuses them in production.
 const SAFE_MASTER_KEY_BYTES: usize = 16;

@@ -5,11 +5,12 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use miroir_core::cover::UnavailableShardPolicy;
 use miroir_core::ids::{GroupId, NodeId, ShardCount};
 use miroir_core::task::ShardRules;
 use reqwest::Url;
 
-use crate::settings::SettingsConfig;
+use super::settings::SettingsConfig;
 
 /// A checked configuration. Every group below `replica_groups` has at least `replication_factor` nodes.
 #[derive(Debug, Clone)]
@@ -193,17 +194,6 @@ pub struct ScatterConfig {
     pub node_timeout: Duration,
     /// What a search does when no node in sync can answer for a shard.
     pub unavailable_shard_policy: UnavailableShardPolicy,
-}
-
-/// What a search does when no node in sync can answer for a shard.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UnavailableShardPolicy {
-    /// It asks a node that is behind, and is partial where there is none. A header says either.
-    Stale,
-    /// It answers from the other shards and says so in a header.
-    Partial,
-    /// It fails with 503.
-    Error,
 }
 
 /// How nodes are watched.

@@ -10,6 +10,7 @@ mod env;
 mod error;
 mod keys;
 mod raw;
+mod settings;
 #[cfg(test)]
 mod tests;
 
@@ -17,9 +18,10 @@ use std::path::Path;
 
 pub use checked::{
     AdminConfig, Config, HealthConfig, IndexPattern, IndexShards, MetricsConfig, NodeAddress, NodeConfig,
-    ScatterConfig, Secret, ServerConfig, TaskStoreConfig, UnavailableShardPolicy,
+    ScatterConfig, Secret, ServerConfig, TaskStoreConfig,
 };
 pub use error::{ConfigErrors, Origin, Problem, Reason, Warning};
+pub use settings::{DriftConfig, SettingsConfig};
 
 /// The most shards an index can have: shard numbers fit the three digits of the shard markers.
 pub const MAX_SHARDS: u32 = 1000;

@@ -1,3 +1,4 @@
+use miroir_core::cover::UnavailableShardPolicy;
 use miroir_core::ids::IndexUid;
 
 use super::keys::KEYS;

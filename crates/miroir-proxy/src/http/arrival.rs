@@ -18,10 +18,10 @@ use super::App;
 use super::body::{JsonBody, Unread, malformed};
 use super::dry_run::check_form;
 use super::encodings::Packed;
-use super::error::HttpError;
 use super::misnamed::nobodys;
 use super::spool::{Spooled, blocking, collect};
 use crate::cluster::NodeRequest;
+use crate::error::RequestError;
 use crate::room::{Place, Room};
 use crate::search::form_fault;
 
@@ -81,7 +81,7 @@ pub(super) async fn hold_places(mut request: Request, next: Next) -> Response {
 }
 
 /// Reads a body that came with the right headers.
-pub(super) async fn read(app: &App, parts: &Parts, body: Body) -> Result<JsonBody, HttpError> {
+pub(super) async fn read(app: &App, parts: &Parts, body: Body) -> Result<JsonBody, RequestError> {
     let bytes = read_bytes(app, parts, body).await?;
     if bytes.len() <= SMALL {
         return JsonBody::parse(bytes);
@@ -96,7 +96,7 @@ pub(super) async fn read(app: &App, parts: &Parts, body: Body) -> Result<JsonBod
 }
 
 /// The same for a body that a node is shown before anything is made of it. A small one may still be no JSON.
-pub(super) async fn read_bytes(app: &App, parts: &Parts, body: Body) -> Result<Bytes, HttpError> {
+pub(super) async fn read_bytes(app: &App, parts: &Parts, body: Body) -> Result<Bytes, RequestError> {
     let packed = parts.extensions.get::<Packed>().copied();
     let (spooled, size) = match (collect(body, app.max_body_bytes, IN_MEMORY, &app.spool).await, packed) {
         (Err(Unread::Broken(cause)), Some(packed)) => return Err(packed.fault(&cause)),
@@ -109,7 +109,12 @@ pub(super) async fn read_bytes(app: &App, parts: &Parts, body: Body) -> Result<B
     }
 }
 
-async fn read_large(app: &App, parts: &Parts, mut spooled: Spooled, size: usize) -> Result<Bytes, HttpError> {
+async fn read_large(
+    app: &App,
+    parts: &Parts,
+    mut spooled: Spooled,
+    size: usize,
+) -> Result<Bytes, RequestError> {
     let max = max_values(route(parts));
     // A body in a file needs room to be looked at as well; another one is in memory anyway.
     let place = match spooled {
@@ -175,7 +180,7 @@ fn look_at(bytes: &[u8], max: usize) -> Found {
 
 /// Where most of a body stands where none of it belongs, a node says so of its short form. Nothing but the form is looked
 /// at: the node is asked about an index that nobody can have.
-async fn too_many(app: &App, parts: &Parts, short: Value, max: usize) -> HttpError {
+async fn too_many(app: &App, parts: &Parts, short: Value, max: usize) -> RequestError {
     let text = short.to_string();
     let fault = match route(parts) {
         _ if text.len() > MAX_SHOWN => None,
@@ -192,7 +197,7 @@ async fn too_many(app: &App, parts: &Parts, short: Value, max: usize) -> HttpErr
     let message = format!(
         "The provided payload reached the size limit. The maximum accepted number of values in it is {max}."
     );
-    HttpError::new(ErrorCode::PayloadTooLarge, message)
+    RequestError::new(ErrorCode::PayloadTooLarge, message)
 }
 
 #[cfg(test)]

@@ -18,8 +18,8 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 use super::App;
-use super::error::HttpError;
 use super::path::named_index;
+use crate::error::RequestError;
 
 pub use admin::AdminAuthorized;
 
@@ -102,7 +102,7 @@ pub struct Authorized<A> {
 }
 
 impl<A: Action> FromRequestParts<App> for Authorized<A> {
-    type Rejection = HttpError;
+    type Rejection = RequestError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
         let index = named_index(parts).await;
@@ -112,7 +112,7 @@ impl<A: Action> FromRequestParts<App> for Authorized<A> {
 
 impl Bearer {
     /// Whether the caller may perform the action `A` on this index now.
-    pub fn authorize<A: Action>(&self, app: &App, index: &IndexUid) -> Result<Authorized<A>, HttpError> {
+    pub fn authorize<A: Action>(&self, app: &App, index: &IndexUid) -> Result<Authorized<A>, RequestError> {
         authorize(app, self.0.as_deref(), Some(index.as_str()))
     }
 }
@@ -139,7 +139,7 @@ fn authorize<A: Action>(
     app: &App,
     header: Option<&str>,
     index: Option<&str>,
-) -> Result<Authorized<A>, HttpError> {
+) -> Result<Authorized<A>, RequestError> {
     let (credentials, now) = (Credentials::of_header(header), OffsetDateTime::now_utc());
     let scope = app.keys.load().authorize(credentials, A::ACTION, index, now);
     Ok(Authorized { scope: scope.map_err(ResponseError::from)?, action: PhantomData })
@@ -152,7 +152,7 @@ impl<A: Action> Authorized<A> {
     }
 
     /// Refuses an index that the caller may not touch.
-    pub fn require(&self, index: &IndexUid) -> Result<(), HttpError> {
+    pub fn require(&self, index: &IndexUid) -> Result<(), RequestError> {
         if self.allows(index) { Ok(()) } else { Err(ResponseError::from(NotAllowed).into()) }
     }
 
@@ -175,7 +175,7 @@ impl<A: Action> Authorized<A> {
 impl<A: Action> Authorized<A> {
     /// Confines the body of a search, of whatever kind, to what the caller may find in this index. Every route of the
     /// search family calls this once for each query, before anything else is made of the query's filter.
-    pub fn confine(&self, index: &IndexUid, body: &mut Map<String, Value>) -> Result<Confined, HttpError> {
+    pub fn confine(&self, index: &IndexUid, body: &mut Map<String, Value>) -> Result<Confined, RequestError> {
         self.scope.confine(index.as_str(), body).map_err(|refused| ResponseError::from(refused).into())
     }
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::App;
 use super::arrival;
-use super::error::HttpError;
+use crate::error::RequestError;
 
 /// A JSON body that a node would accept as JSON; its shape is not checked.
 #[derive(Debug, Clone)]
@@ -24,7 +24,7 @@ pub struct JsonBody {
 }
 
 impl FromRequest<App> for JsonBody {
-    type Rejection = HttpError;
+    type Rejection = RequestError;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Self::Rejection> {
         let (parts, body) = request.into_parts();
@@ -36,9 +36,9 @@ impl FromRequest<App> for JsonBody {
 
 impl JsonBody {
     /// Reads a body that came with the right headers.
-    pub fn parse(bytes: Bytes) -> Result<Self, HttpError> {
+    pub fn parse(bytes: Bytes) -> Result<Self, RequestError> {
         if bytes.is_empty() {
-            return Err(HttpError::new(ErrorCode::MissingPayload, "A json payload is missing."));
+            return Err(RequestError::new(ErrorCode::MissingPayload, "A json payload is missing."));
         }
         let value = serde_json::from_slice(&bytes).map_err(|error| malformed(&error))?;
         Ok(Self { bytes, value })
@@ -46,9 +46,9 @@ impl JsonBody {
 }
 
 /// The error of a body that is no JSON.
-pub(super) fn malformed(error: &serde_json::Error) -> HttpError {
+pub(super) fn malformed(error: &serde_json::Error) -> RequestError {
     let message = format!("The json payload provided is malformed. `{error}`.");
-    HttpError::new(ErrorCode::MalformedPayload, message)
+    RequestError::new(ErrorCode::MalformedPayload, message)
 }
 
 /// Type and subtype of the `Content-Type` header; what is no content type as it was sent.
@@ -77,7 +77,7 @@ pub fn content_type_error(given: Option<&str>, accepted: &[&str]) -> ResponseErr
     }
 }
 
-fn check_json_content_type(headers: &HeaderMap) -> Result<(), HttpError> {
+fn check_json_content_type(headers: &HeaderMap) -> Result<(), RequestError> {
     let given = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     // Meilisearch takes any vendor's JSON.
     let is_json = |mime: Mime| mime.subtype() == mime::JSON || mime.suffix() == Some(mime::JSON);
@@ -88,10 +88,10 @@ fn check_json_content_type(headers: &HeaderMap) -> Result<(), HttpError> {
 }
 
 /// Meilisearch answers 500 to a JSON body whose announced length is over the limit.
-fn check_json_length(headers: &HeaderMap, limit: usize) -> Result<(), HttpError> {
+fn check_json_length(headers: &HeaderMap, limit: usize) -> Result<(), RequestError> {
     let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     match length {
-        Some(length) if length > limit => Err(HttpError::new(
+        Some(length) if length > limit => Err(RequestError::new(
             ErrorCode::Internal,
             format!("JSON payload ({length} bytes) is larger than allowed (limit: {limit} bytes)."),
         )),
@@ -116,12 +116,12 @@ impl Unread {
     }
 }
 
-impl From<Unread> for HttpError {
+impl From<Unread> for RequestError {
     fn from(unread: Unread) -> Self {
         match unread {
             Unread::TooLarge(limit) => too_large(limit),
             Unread::Broken(_) => incomplete(),
-            Unread::Spool(error) => HttpError::Spool(error),
+            Unread::Spool(error) => RequestError::Spool(error),
         }
     }
 }
@@ -136,8 +136,8 @@ fn innermost(error: &dyn std::error::Error) -> String {
 }
 
 /// The error of a body beyond the limit.
-pub(super) fn too_large(limit: usize) -> HttpError {
-    HttpError::new(
+pub(super) fn too_large(limit: usize) -> RequestError {
+    RequestError::new(
         ErrorCode::PayloadTooLarge,
         format!(
             "The provided payload reached the size limit. The maximum accepted payload size is {}.",
@@ -147,8 +147,8 @@ pub(super) fn too_large(limit: usize) -> HttpError {
 }
 
 /// The error of a body that broke off.
-pub(super) fn incomplete() -> HttpError {
-    HttpError::new(ErrorCode::BadRequest, "The provided payload is incomplete and cannot be parsed")
+pub(super) fn incomplete() -> RequestError {
+    RequestError::new(ErrorCode::BadRequest, "The provided payload is incomplete and cannot be parsed")
 }
 
 /// `100 MB` for a round decimal number of bytes, `100 MiB` for a round binary one, as Meilisearch prints its limit.

@@ -1,17 +1,17 @@
 //! Letting a node check the form of a request without acting on it.
 //!
 //! Meilisearch reads the query and the body of a request before it looks at the index uid of the path. So the same
-//! request for an index that nobody can have ([`NOBODY`]) is refused for its form, if that is wrong, in exactly the
+//! request for an index that nobody can have ([`IMPOSSIBLE_UID`]) is refused for its form, if that is wrong, in exactly the
 //! words that one Meilisearch would use, and otherwise for the uid (seen on 1.50).
 
 use miroir_core::error::ErrorCode;
 use serde_json::Value;
 
-use super::error::HttpError;
 use crate::cluster::{Cluster, NodeReply, NodeRequest};
+use crate::error::RequestError;
 
 /// No index can be called this.
-pub(super) const NOBODY: &str = "~";
+pub(super) const IMPOSSIBLE_UID: &str = "~";
 
 /// Any index will do: what is asked of it changes nothing.
 pub(super) const ANY_INDEX: &str = "miroir";
@@ -21,10 +21,10 @@ pub(super) const NO_INDEX: &str = "miroir-has-no-such-index";
 
 /// `Err` if a node finds fault with the request's form. When no node can be asked the form is taken as right: nodes
 /// judge the write again when it reaches them.
-pub(super) async fn check_form(cluster: &Cluster, request: NodeRequest) -> Result<(), HttpError> {
+pub(super) async fn check_form(cluster: &Cluster, request: NodeRequest) -> Result<(), RequestError> {
     match ask_any(cluster, request).await {
         Some(reply) if is_about_uid(&reply) || !reply.status.is_client_error() => Ok(()),
-        Some(reply) => Err(HttpError::Node(reply)),
+        Some(reply) => Err(RequestError::Node(reply)),
         None => Ok(()),
     }
 }
@@ -37,10 +37,10 @@ pub(super) async fn ask_any(cluster: &Cluster, request: NodeRequest) -> Option<N
 
 /// What a node says against a request that Miroir can't read; `otherwise` if none finds fault with it. The request must be
 /// one that no node acts on, right or wrong.
-pub(super) async fn refusal(cluster: &Cluster, request: NodeRequest, otherwise: &str) -> HttpError {
+pub(super) async fn refusal(cluster: &Cluster, request: NodeRequest, otherwise: &str) -> RequestError {
     match ask_any(cluster, request).await {
-        Some(reply) if reply.status.is_client_error() => HttpError::Node(reply),
-        _ => HttpError::new(ErrorCode::BadRequest, otherwise),
+        Some(reply) if reply.status.is_client_error() => RequestError::Node(reply),
+        _ => RequestError::new(ErrorCode::BadRequest, otherwise),
     }
 }
 

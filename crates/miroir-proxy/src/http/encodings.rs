@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use axum::middleware::Next;
 use miroir_core::error::ErrorCode;
 
-use super::error::HttpError;
+use crate::error::RequestError;
 
 /// The ways in which answers can be packed.
 const ANSWERS: [&str; 3] = ["br", "gzip", "deflate"];
@@ -59,7 +59,7 @@ impl Packed {
     }
 
     /// What Meilisearch says of a JSON body that can't be unpacked; `cause` is what our own library says of it.
-    pub(super) fn fault(self, cause: &str) -> HttpError {
+    pub(super) fn fault(self, cause: &str) -> RequestError {
         let (kind, error) = match self {
             Self::Gzip if cause.contains("header") => ("InvalidInput", "invalid gzip header"),
             Self::Gzip => ("InvalidInput", "corrupt gzip stream does not have a matching checksum"),
@@ -70,7 +70,7 @@ impl Packed {
             "Error that occur during reading payload: payload reached EOF before completing: Some(Custom {{ kind: \
              {kind}, error: {error:?} }})"
         );
-        HttpError::new(ErrorCode::BadRequest, message)
+        RequestError::new(ErrorCode::BadRequest, message)
     }
 }
 

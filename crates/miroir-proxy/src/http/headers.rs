@@ -7,8 +7,9 @@ use miroir_core::error::ErrorCode;
 use miroir_core::ids::{SettingsVersion, ShardId};
 
 use super::App;
-use super::error::{HttpError, list};
-use crate::search::{SettingsNote, Shortfall};
+use crate::error::{RequestError, list};
+use crate::search::SettingsNote;
+use miroir_core::cover::Shortfall;
 
 /// `shards=3,7`: the documents of these shards are missing from the answer. `stale=3,7`: these shards were answered for by
 /// nodes that are behind. `cutoff`: a node ran out of time while it ranked its hits. Several are joined by semicolons.
@@ -64,20 +65,20 @@ pub(super) fn about(shortfall: &Shortfall, note: SettingsNote) -> HeaderMap {
 pub(super) struct SettingsFloor(pub(super) Option<SettingsVersion>);
 
 impl FromRequestParts<App> for SettingsFloor {
-    type Rejection = HttpError;
+    type Rejection = RequestError;
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Self::Rejection> {
         floor(&parts.headers).map(Self)
     }
 }
 
-fn floor(headers: &HeaderMap) -> Result<Option<SettingsVersion>, HttpError> {
+fn floor(headers: &HeaderMap) -> Result<Option<SettingsVersion>, RequestError> {
     let Some(value) = headers.get(MIN_SETTINGS_VERSION) else { return Ok(None) };
     let text =
         value.to_str().ok().map(str::trim).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
     match text.and_then(|text| text.parse().ok()) {
         Some(version) => Ok(Some(SettingsVersion(version))),
-        None => Err(HttpError::new(
+        None => Err(RequestError::new(
             ErrorCode::InvalidHeaderValue,
             "Invalid value in header `X-Miroir-Min-Settings-Version`: expected a version of settings, which is a whole \
              number.",
@@ -93,7 +94,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(MIN_SETTINGS_VERSION, HeaderValue::from_str(value).unwrap());
         floor(&headers).map(|floor| floor.map(|version| version.0)).map_err(|error| match error {
-            HttpError::Refused(error) => error.status(),
+            RequestError::Refused(error) => error.status(),
             other => panic!("{other}"),
         })
     }

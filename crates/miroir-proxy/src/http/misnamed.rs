@@ -20,10 +20,11 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use super::App;
-use super::dry_run::{NOBODY, ask_any};
-use super::error::{HttpError, pass_on};
+use super::dry_run::{IMPOSSIBLE_UID, ask_any};
+use super::error::pass_on;
 use super::path::check_uid;
 use crate::cluster::{NodePath, NodeRequest};
+use crate::error::RequestError;
 
 /// Larger bodies are not looked at twice.
 const MAX_BODY: usize = 1 << 20;
@@ -36,7 +37,7 @@ pub(super) async fn name_form_first(
     State(app): State<App>,
     request: Request,
     next: Next,
-) -> Result<Response, HttpError> {
+) -> Result<Response, RequestError> {
     if !is_misnamed(request.uri().path()) {
         return Ok(next.run(request).await);
     }
@@ -101,7 +102,7 @@ impl Asked {
 pub(super) fn nobodys(route: &str) -> NodePath {
     let segments = route.split('/').filter(|segment| !segment.is_empty());
     NodePath::of(segments.map(|segment| match segment {
-        "{index}" => NOBODY,
+        "{index}" => IMPOSSIBLE_UID,
         name if name.starts_with('{') => ANYTHING,
         word => word,
     }))

@@ -34,6 +34,7 @@ use tower_http::decompression::RequestDecompressionLayer;
 
 use crate::chat::Models;
 use crate::cluster::{Cluster, Identities};
+use crate::error::RequestError;
 use crate::keys::Keyring;
 use crate::observe::{Layout, Logs, Metrics};
 use crate::write::Writer;
@@ -41,7 +42,6 @@ use crate::write::Writer;
 pub use arrival::JsonRoom;
 pub(crate) use auth::{Authorized, Bearer, ChatCompletions, Search};
 pub use edge::{list_methods, refuse_methods};
-pub use error::HttpError;
 pub use plain_path::with_plain_path;
 pub(crate) use relations::answer_conditions;
 pub(crate) use reserved::check_search as check_reserved;
@@ -124,6 +124,6 @@ pub fn metrics_router(app: App) -> Router {
     routes::own_metrics().with_state(app)
 }
 
-async fn within_time(State(app): State<App>, request: Request, next: Next) -> Result<Response, HttpError> {
-    tokio::time::timeout(app.request_timeout, next.run(request)).await.map_err(|_| HttpError::TimedOut)
+async fn within_time(State(app): State<App>, request: Request, next: Next) -> Result<Response, RequestError> {
+    tokio::time::timeout(app.request_timeout, next.run(request)).await.map_err(|_| RequestError::TimedOut)
 }

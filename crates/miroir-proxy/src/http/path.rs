@@ -6,7 +6,7 @@ use miroir_core::error::ErrorCode;
 use miroir_core::ids::IndexUid;
 
 use super::App;
-use super::error::HttpError;
+use crate::error::RequestError;
 
 /// The longest uid that Meilisearch accepts, in bytes. (Its message says 512.)
 const MAX_UID_BYTES: usize = 400;
@@ -16,7 +16,7 @@ const MAX_UID_BYTES: usize = 400;
 pub struct IndexPath(pub IndexUid);
 
 impl FromRequestParts<App> for IndexPath {
-    type Rejection = HttpError;
+    type Rejection = RequestError;
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Self::Rejection> {
         check_uid(&named_index(parts).await.unwrap_or_default()).map(Self)
@@ -30,12 +30,12 @@ pub(super) async fn named_index(parts: &mut Parts) -> Option<String> {
 }
 
 /// Refuses what no index can be called.
-pub fn check_uid(uid: &str) -> Result<IndexUid, HttpError> {
+pub fn check_uid(uid: &str) -> Result<IndexUid, RequestError> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     if !uid.is_empty() && uid.len() <= MAX_UID_BYTES && uid.bytes().all(allowed) {
         return Ok(IndexUid::new(uid));
     }
-    Err(HttpError::new(
+    Err(RequestError::new(
         ErrorCode::InvalidIndexUid,
         format!(
             "`{uid}` is not a valid index uid. Index uid can be an integer or a string containing only alphanumeric \

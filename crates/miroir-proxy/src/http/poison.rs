@@ -9,8 +9,8 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use super::dry_run::{ANY_INDEX, ask_any};
-use super::error::HttpError;
 use crate::cluster::{Cluster, NodeReply, NodeRequest};
+use crate::error::RequestError;
 
 /// Nobody has an index, an embedder or an attribute of this name; as the name of an embedder it comes last.
 const POISON: &str = "~miroir";
@@ -19,8 +19,8 @@ const POISON: &str = "~miroir";
 const LATE: [&str; 4] = ["embedders", "chat", "foreignKeys", "rankingRules"];
 
 /// Refuses a filter that can't be read, or that selects nothing in particular, as `documents/delete` does.
-pub(super) async fn check_deletion_filter(cluster: &Cluster, filter: &Value) -> Result<(), HttpError> {
-    let refused = |message: String| Err(HttpError::new(ErrorCode::InvalidDocumentFilter, message));
+pub(super) async fn check_deletion_filter(cluster: &Cluster, filter: &Value) -> Result<(), RequestError> {
+    let refused = |message: String| Err(RequestError::new(ErrorCode::InvalidDocumentFilter, message));
     let mut conditions = match filter {
         Value::String(text) => vec![json!(text)],
         Value::Array(conditions) => conditions.clone(),
@@ -52,7 +52,7 @@ fn selects_nothing(condition: &Value) -> bool {
 pub(super) async fn check_late_settings(
     cluster: &Cluster,
     patch: &Map<String, Value>,
-) -> Result<(), HttpError> {
+) -> Result<(), RequestError> {
     if !LATE.iter().any(|key| patch.get(*key).is_some_and(|value| !value.is_null())) {
         return Ok(());
     }
@@ -69,9 +69,9 @@ pub(super) async fn check_late_settings(
 }
 
 /// When no node can be asked all is taken as right: nodes judge the write again when it reaches them.
-fn judge(reply: Option<NodeReply>) -> Result<(), HttpError> {
+fn judge(reply: Option<NodeReply>) -> Result<(), RequestError> {
     match reply {
-        Some(reply) if reply.status.is_client_error() && !is_ours(&reply) => Err(HttpError::Node(reply)),
+        Some(reply) if reply.status.is_client_error() && !is_ours(&reply) => Err(RequestError::Node(reply)),
         _ => Ok(()),
     }
 }

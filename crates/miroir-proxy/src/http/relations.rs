@@ -13,16 +13,16 @@ use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value};
 
 use super::App;
-use super::error::HttpError;
 use super::reserved;
 use super::routes::existing;
+use crate::error::RequestError;
 use crate::read::{documents_by_id, ids_by_filter};
 
 /// So many documents of other indexes one answer may be filled with.
 const MOST_FILLED: usize = 100_000;
 
 /// Whether the feature is on, which is called like the setting. Without it the setting means nothing.
-async fn is_on(app: &App) -> Result<bool, HttpError> {
+async fn is_on(app: &App) -> Result<bool, RequestError> {
     Ok(app.writer.features().await?.get(SETTING).copied().unwrap_or(false))
 }
 
@@ -36,7 +36,7 @@ pub(crate) async fn answer_conditions(
     view: &View,
     entry: &IndexEntry,
     body: &mut Map<String, Value>,
-) -> Result<bool, HttpError> {
+) -> Result<bool, RequestError> {
     let Some(filter) = body.get_mut("filter") else { return Ok(false) };
     if !is_related(filter) || !is_on(app).await? {
         return Ok(false);
@@ -60,12 +60,12 @@ pub(crate) async fn answer_conditions(
 }
 
 /// `None` if the condition needs a feature that is off.
-async fn answer(app: &App, view: &View, question: &Question) -> Result<Option<Vec<String>>, HttpError> {
+async fn answer(app: &App, view: &View, question: &Question) -> Result<Option<Vec<String>>, RequestError> {
     let other = existing(view, &question.index)?;
     match ids_by_filter(&app.cluster, view, other, &question.filter, MOST_MATCHING).await {
         Ok(ids) => ids.map(Some).ok_or_else(|| too_many(&question.index)),
-        Err(HttpError::Node(reply)) if reply.status.is_client_error() => {
-            let error = HttpError::Node(reply).told();
+        Err(RequestError::Node(reply)) if reply.status.is_client_error() => {
+            let error = RequestError::Node(reply).told();
             if error.code == ErrorCode::FeatureNotEnabled {
                 return Ok(None);
             }
@@ -75,16 +75,16 @@ async fn answer(app: &App, view: &View, question: &Question) -> Result<Option<Ve
     }
 }
 
-fn refused(entry: &IndexEntry, fault: &NotRelated) -> HttpError {
-    HttpError::new(ErrorCode::InvalidSearchFilter, format!("Index `{}`: {fault}", entry.uid))
+fn refused(entry: &IndexEntry, fault: &NotRelated) -> RequestError {
+    RequestError::new(ErrorCode::InvalidSearchFilter, format!("Index `{}`: {fault}", entry.uid))
 }
 
-fn too_many(index: &IndexUid) -> HttpError {
+fn too_many(index: &IndexUid) -> RequestError {
     let message = format!(
         "Index `{index}`: Foreign filter is retrieving too many documents, foreign filters can't retrieve more than \
          {MOST_MATCHING} documents per index"
     );
-    HttpError::new(ErrorCode::InvalidSearchFilter, message)
+    RequestError::new(ErrorCode::InvalidSearchFilter, message)
 }
 
 /// A node was asked what stands inside the condition, and one server shows the whole condition.
@@ -109,11 +109,11 @@ pub(super) async fn refuse_conditions(
     app: &App,
     named: Option<&IndexUid>,
     filter: &Value,
-) -> Result<(), HttpError> {
+) -> Result<(), RequestError> {
     match unsupported(filter) {
         Some(said) if is_on(app).await? => {
             let message = named.map_or_else(|| said.clone(), |index| format!("Index `{index}`: {said}"));
-            Err(HttpError::new(ErrorCode::InvalidDocumentFilter, message))
+            Err(RequestError::new(ErrorCode::InvalidDocumentFilter, message))
         }
         _ => Ok(()),
     }
@@ -125,7 +125,7 @@ pub(crate) async fn fill(
     view: &View,
     entry: &IndexEntry,
     body: &mut Map<String, Value>,
-) -> Result<(), HttpError> {
+) -> Result<(), RequestError> {
     let relations = relations_of(&entry.settings);
     if relations.is_empty() || !is_on(app).await? {
         return Ok(());
@@ -139,7 +139,7 @@ pub(crate) async fn fill_federated(
     app: &App,
     view: &View,
     body: &mut Map<String, Value>,
-) -> Result<(), HttpError> {
+) -> Result<(), RequestError> {
     let of_indexes: BTreeMap<&str, Vec<Relation>> = view
         .indexes
         .iter()
@@ -166,14 +166,14 @@ async fn fill_hits(
     app: &App,
     view: &View,
     hits: Vec<(&[Relation], &mut Map<String, Value>)>,
-) -> Result<(), HttpError> {
+) -> Result<(), RequestError> {
     let mut wanted = BTreeMap::new();
     for (relations, hit) in &hits {
         wanted_ids(hit, relations, &mut wanted);
     }
     if wanted.values().map(BTreeSet::len).sum::<usize>() > MOST_FILLED {
         let message = format!("The hits are related to more than {MOST_FILLED} documents of other indexes.");
-        return Err(HttpError::new(ErrorCode::MiroirNotSupported, message));
+        return Err(RequestError::new(ErrorCode::MiroirNotSupported, message));
     }
     let mut documents = RelatedDocuments::new();
     for (index, ids) in wanted {

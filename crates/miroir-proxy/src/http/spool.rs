@@ -12,7 +12,7 @@ use miroir_core::document::{
 };
 
 use super::body::Unread;
-use super::error::HttpError;
+use crate::error::RequestError;
 use crate::room::Place;
 use crate::write::Writer;
 
@@ -43,14 +43,14 @@ pub(super) async fn read(
     limit: usize,
     folder: &Path,
     writer: &Writer,
-) -> Result<Checked, HttpError> {
+) -> Result<Checked, RequestError> {
     let (spooled, size) = collect(body, limit, IN_MEMORY, folder).await?;
     let place = match &spooled {
         Spooled::Small(_) => None,
         Spooled::Large(..) => Some(writer.enter_room(size).await),
     };
     let payload = blocking(move || spooled.check(format, size)).await?;
-    let payload = payload.map_err(|error: PayloadError| HttpError::Refused(error.into()))?;
+    let payload = payload.map_err(|error: PayloadError| RequestError::Refused(error.into()))?;
     Ok(Checked { payload, place })
 }
 
@@ -153,8 +153,8 @@ fn check_by_windows(
 /// Does what waits for the disk, or computes for long, on a thread that may.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> Result<T, HttpError> {
-    in_background(work).await.map_err(HttpError::Spool)
+) -> Result<T, RequestError> {
+    in_background(work).await.map_err(RequestError::Spool)
 }
 
 async fn in_background<T: Send + 'static>(

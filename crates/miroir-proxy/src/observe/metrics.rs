@@ -3,35 +3,15 @@
 
 use std::time::Duration;
 
-use miroir_core::ids::NodeId;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::chats::ChatMetrics;
-use crate::cluster::{NodeError, NodeReply};
-use crate::search::Shortfall;
+use crate::cluster::{NodeMetrics, ScatterMetrics, Timings, timings};
 use crate::settings::SettingsMetrics;
-
-/// Upper bounds, in seconds: from an answer out of a node's memory to the longest timeouts.
-const DURATIONS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
-/// Upper bounds of the number of nodes that one search asks.
-const FAN_OUTS: [f64; 8] = [1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 16.0, 32.0];
-
-const UNREACHABLE: &str = "unreachable";
-const NO_ANSWER: &str = "no_answer";
-const OUT_OF_FORM: &str = "out_of_form";
-const NOT_SENT: &str = "not_sent";
-const SERVER_ERROR: &str = "server_error";
-
-type Timings<L> = Family<L, Histogram, fn() -> Histogram>;
-
-fn timings<L: Clone + std::hash::Hash + Eq>() -> Timings<L> {
-    Family::new_with_constructor(|| Histogram::new(DURATIONS))
-}
 
 /// Everything that is counted, and the registry that writes it down.
 #[derive(Debug)]
@@ -135,152 +115,16 @@ impl RequestMetrics {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct NodeOperation {
-    node_id: String,
-    operation: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct NodeFailure {
-    node_id: String,
-    error_type: &'static str,
-}
-
-/// Requests to nodes.
-#[derive(Debug, Clone)]
-pub struct NodeMetrics {
-    duration: Timings<NodeOperation>,
-    errors: Family<NodeFailure, Counter>,
-}
-
-impl Default for NodeMetrics {
-    fn default() -> Self {
-        Self { duration: timings(), errors: Family::default() }
-    }
-}
-
-impl NodeMetrics {
-    /// Begins to count a node's errors, at 0: a rate needs a value before the first error.
-    pub fn begin(&self, node: &NodeId) {
-        for error_type in [UNREACHABLE, NO_ANSWER, SERVER_ERROR, OUT_OF_FORM, NOT_SENT] {
-            drop(self.errors.get_or_create(&NodeFailure { node_id: node.to_string(), error_type }));
-        }
-    }
-
-    /// Counts a request to a node, whatever came of it. That a node refused a request is no error of the node.
-    pub fn note(
-        &self,
-        node: &NodeId,
-        operation: &'static str,
-        duration: Duration,
-        answer: &Result<NodeReply, NodeError>,
-    ) {
-        let node_id = node.to_string();
-        let labels = NodeOperation { node_id: node_id.clone(), operation };
-        self.duration.get_or_create(&labels).observe(duration.as_secs_f64());
-        let error_type = match answer {
-            Ok(reply) if reply.status.is_server_error() => SERVER_ERROR,
-            Ok(_) => return,
-            Err(NodeError::Unreachable { .. }) => UNREACHABLE,
-            Err(NodeError::NoAnswer { .. }) => NO_ANSWER,
-            Err(NodeError::TooLong { .. } | NodeError::OutOfForm { .. }) => OUT_OF_FORM,
-            Err(NodeError::NotSent { .. }) => NOT_SENT,
-        };
-        self.errors.get_or_create(&NodeFailure { node_id, error_type }).inc();
-    }
-
-    fn register(&self, registry: &mut Registry) {
-        registry.register(
-            "node_request_duration_seconds",
-            "Time of requests to nodes, answered or not",
-            self.duration.clone(),
-        );
-        registry.register("node_errors", "Requests to nodes that failed by the node", self.errors.clone());
-    }
-}
-
-/// Searches over nodes.
-#[derive(Debug, Clone)]
-pub struct ScatterMetrics {
-    fan_out: Histogram,
-    partial: Counter,
-    stale: Counter,
-    cutoffs: Counter,
-    retries: Counter,
-}
-
-impl Default for ScatterMetrics {
-    fn default() -> Self {
-        Self {
-            fan_out: Histogram::new(FAN_OUTS),
-            partial: Counter::default(),
-            stale: Counter::default(),
-            cutoffs: Counter::default(),
-            retries: Counter::default(),
-        }
-    }
-}
-
-impl ScatterMetrics {
-    /// Counts a search that asks so many nodes at first.
-    pub fn note_fan_out(&self, nodes: usize) {
-        self.fan_out.observe(f64::from(u32::try_from(nodes).unwrap_or(u32::MAX)));
-    }
-
-    /// Counts requests that go to other nodes because the first ones failed.
-    pub fn note_retry(&self, nodes: usize) {
-        self.retries.inc_by(nodes as u64);
-    }
-
-    /// Counts an answer that lacks shards, or has them from nodes that are behind.
-    pub fn note_answer(&self, shortfall: &Shortfall) {
-        if !shortfall.missing.is_empty() {
-            self.partial.inc();
-        }
-        if !shortfall.stale.is_empty() {
-            self.stale.inc();
-        }
-    }
-
-    /// Counts an answer in which a node ran out of time.
-    pub fn note_cutoff(&self) {
-        self.cutoffs.inc();
-    }
-
-    fn register(&self, registry: &mut Registry) {
-        registry.register("scatter_fan_out_size", "Nodes that a search asks at first", self.fan_out.clone());
-        registry.register(
-            "scatter_partial_responses",
-            "Searches that were answered without the documents of some shard",
-            self.partial.clone(),
-        );
-        registry.register(
-            "scatter_stale_responses",
-            "Searches that were answered for some shard by a node that is behind, since no other copy was left",
-            self.stale.clone(),
-        );
-        registry.register(
-            "scatter_cutoffs",
-            "Searches in which a node reached the index's searchCutoffMs before it had ranked its hits",
-            self.cutoffs.clone(),
-        );
-        registry.register(
-            "scatter_retries",
-            "Requests of searches to other replicas because a node failed",
-            self.retries.clone(),
-        );
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use miroir_core::ids::ShardId;
+    use miroir_core::cover::Shortfall;
+    use miroir_core::ids::{NodeId, ShardId};
     use prometheus_client::encoding::text::encode;
     use reqwest::StatusCode;
 
     use super::*;
+    use crate::cluster::{NodeError, NodeReply};
 
     fn text(metrics: &Metrics) -> String {
         let mut text = String::new();

@@ -3,17 +3,13 @@
 //! log nothing is global: the parts that count are handed what they count with.
 
 mod chats;
-mod coverage;
 mod logs;
 mod metrics;
-mod operation;
 mod scrape;
 mod topology;
 
 pub use chats::ChatMetrics;
-pub use coverage::{Coverage, ShardState, coverage, shard_state};
 pub use logs::{Listener, LogFormat, Logs};
-pub use metrics::{Metrics, NodeMetrics, RequestLabels, RequestMetrics, ScatterMetrics};
-pub use operation::operation;
+pub use metrics::{Metrics, RequestLabels, RequestMetrics};
 pub use scrape::{CONTENT_TYPE, scrape};
 pub use topology::{Layout, NodeReport, NodeStatus, Topology, look};

@@ -11,12 +11,12 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Metric, Registry};
 
-use super::coverage::{Coverage, coverage};
 use super::topology::{Layout, NodeReport, NodeStatus, look, seconds_since};
 use crate::cluster::Cluster;
 use crate::observe::Metrics;
 use crate::settings::Broadcasts;
 use crate::write::{WriteError, Writer};
+use miroir_core::view::{Coverage, coverage};
 
 /// The form of what [`scrape`] writes.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

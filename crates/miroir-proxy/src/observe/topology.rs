@@ -10,10 +10,10 @@ use miroir_core::view::{IndexEntry, View};
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use super::coverage::coverage;
-use crate::accord::versions_agree;
+use crate::cluster::versions_agree;
 use crate::cluster::{Membership, Rebuilding, Standing};
 use crate::write::NodeProgress;
+use miroir_core::view::coverage;
 
 /// So many indexes are named of a node that is behind in more.
 const NAMED: usize = 20;
@@ -226,9 +226,13 @@ pub(super) fn seconds_since(date: OffsetDateTime) -> f64 {
 mod tests {
     use std::sync::Arc;
 
+    use miroir_core::ids::{IndexUid, PhysicalUid};
+    use miroir_core::placement::{GroupPlacement, IndexPlacement};
+    use miroir_core::settings::ClientSettings;
+    use miroir_core::view::IndexEntry;
+
     use super::*;
     use crate::cluster::{Node, ViewCell};
-    use crate::observe::coverage::tests::view;
 
     #[test]
     fn a_node_that_does_not_answer_is_unreachable_whatever_its_data_are_worth() {
@@ -248,6 +252,28 @@ mod tests {
             NodeStatus::Unreachable,
         ];
         assert_eq!(statuses, expected);
+    }
+
+    /// Shard 0 on a and b, shard 1 on b and c.
+    fn view(readable: &[&str]) -> View {
+        let nodes = |ids: [&str; 2]| ids.map(NodeId::new).to_vec();
+        let table = GroupPlacement::new(vec![nodes(["a", "b"]), nodes(["b", "c"])]);
+        let shards = ShardCount::new(2).unwrap();
+        let entry = IndexEntry {
+            uid: IndexUid::new("films"),
+            physical: PhysicalUid::new("films"),
+            primary_key: None,
+            shards,
+            placement: IndexPlacement::new(shards, [(GroupId(0), table)].into()).unwrap(),
+            settings: ClientSettings::default(),
+            created_at: OffsetDateTime::UNIX_EPOCH,
+            updated_at: OffsetDateTime::UNIX_EPOCH,
+        };
+        View {
+            indexes: [(entry.uid.clone(), Arc::new(entry))].into(),
+            usable: readable.iter().map(|id| NodeId::new(*id)).collect(),
+            ..View::default()
+        }
     }
 
     #[test]

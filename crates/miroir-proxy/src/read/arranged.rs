@@ -22,7 +22,7 @@ use super::ask::fetch_documents;
 use super::counts::count_by_markers;
 use super::listing::ListingRequest;
 use crate::cluster::NodeReply;
-use crate::http::HttpError;
+use crate::error::RequestError;
 
 #[cfg(test)]
 mod tests;
@@ -48,7 +48,7 @@ enum Asked {
 
 impl Arranged<'_> {
     /// The page and the number of all that match; `None` if the index does not fit its book, or a document has no id.
-    pub(super) async fn list(&self) -> Result<Option<(Vec<Document>, u64)>, HttpError> {
+    pub(super) async fn list(&self) -> Result<Option<(Vec<Document>, u64)>, RequestError> {
         let criteria = sort_criteria(&self.request.body);
         if self.wants_everything()
             && !self.book.is_in_doubt()
@@ -78,7 +78,7 @@ impl Arranged<'_> {
     }
 
     /// The page that the book promises; `None` if nodes have other documents than those in the book.
-    async fn cut(&self) -> Result<Option<(Vec<Document>, u64)>, HttpError> {
+    async fn cut(&self) -> Result<Option<(Vec<Document>, u64)>, RequestError> {
         let page = self.page_of(self.book.ids().map(str::to_owned));
         let counts = count_by_markers(self.of);
         let (documents, counts) = futures_util::future::try_join(self.fetch(&page), counts).await?;
@@ -100,7 +100,7 @@ impl Arranged<'_> {
     }
 
     /// Everything that matches, in no order; `None` if that is more than was asked for.
-    async fn find(&self, criteria: &[Criterion], asked: Asked) -> Result<Option<Vec<Listed>>, HttpError> {
+    async fn find(&self, criteria: &[Criterion], asked: Asked) -> Result<Option<Vec<Listed>>, RequestError> {
         let most = MOST_DOCUMENTS as u64;
         let limit = if asked == Asked::Page { self.request.limit.min(most) } else { most };
         let mut body = self.request.body.clone();
@@ -138,7 +138,7 @@ impl Arranged<'_> {
     }
 
     /// The documents with these ids, in their order. Those that went away meanwhile are left out.
-    async fn fetch(&self, ids: &[String]) -> Result<Vec<Document>, HttpError> {
+    async fn fetch(&self, ids: &[String]) -> Result<Vec<Document>, RequestError> {
         let mut body = self.request.body.clone();
         for done in ["filter", "sort"] {
             body.shift_remove(done);
@@ -174,7 +174,7 @@ impl Arranged<'_> {
         &self,
         shards: Vec<ShardId>,
         body: impl Fn(&CoverPart) -> Map<String, Value>,
-    ) -> Result<Vec<NodeReply>, HttpError> {
+    ) -> Result<Vec<NodeReply>, RequestError> {
         fetch_documents(self.of, shards, body).await
     }
 
@@ -192,8 +192,8 @@ struct Page<'a> {
 }
 
 /// The documents of an answer; `None` if there are more, or some id can't be read.
-fn read_all(reply: &NodeReply, primary_key: &str) -> Result<Option<Vec<Listed>>, HttpError> {
-    let unreadable = |error: serde_json::Error| HttpError::Unreadable(error.to_string());
+fn read_all(reply: &NodeReply, primary_key: &str) -> Result<Option<Vec<Listed>>, RequestError> {
+    let unreadable = |error: serde_json::Error| RequestError::Unreadable(error.to_string());
     let page: Page<'_> = serde_json::from_slice(&reply.body).map_err(unreadable)?;
     if page.total > page.results.len() as u64 {
         return Ok(None);

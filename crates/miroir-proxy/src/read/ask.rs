@@ -8,21 +8,21 @@ use miroir_core::ids::{NodeId, ShardId};
 use serde_json::{Map, Value};
 
 use super::Reader;
+use crate::cluster::scrub_reply;
 use crate::cluster::{Cluster, NodeReply, NodeRequest};
-use crate::http::HttpError;
-use crate::search::scrub_reply;
+use crate::error::RequestError;
 
 /// Asks one replica of a shard that may be read; the next one when it fails. A refusal of the request is an answer.
 pub(crate) async fn ask_replica(
     of: &Reader<'_>,
     shard: ShardId,
     request: &NodeRequest,
-) -> Result<(NodeId, NodeReply), HttpError> {
+) -> Result<(NodeId, NodeReply), RequestError> {
     let mut pool = of.view.readable_for(of.entry);
     loop {
         let cover = plan_cover_of(&of.entry.placement, [shard], &pool, 0);
         let Some(part) = cover.parts.into_iter().next() else {
-            return Err(HttpError::ShardsUnavailable(vec![shard]));
+            return Err(RequestError::ShardsUnavailable(vec![shard]));
         };
         if let Some(reply) = ask_node(of.cluster, &part.node, request).await {
             of.note(&part);
@@ -37,7 +37,7 @@ pub(super) async fn ask_shards(
     of: &Reader<'_>,
     shards: Vec<ShardId>,
     request: impl Fn(&CoverPart) -> NodeRequest,
-) -> Result<Vec<(CoverPart, NodeReply)>, HttpError> {
+) -> Result<Vec<(CoverPart, NodeReply)>, RequestError> {
     let mut pool = of.view.readable_for(of.entry);
     let mut unanswered = shards;
     let mut answered = Vec::new();
@@ -45,7 +45,7 @@ pub(super) async fn ask_shards(
     while !unanswered.is_empty() {
         let cover = plan_cover_of(&of.entry.placement, unanswered, &pool, 0);
         if !cover.missing.is_empty() {
-            return Err(HttpError::ShardsUnavailable(cover.missing));
+            return Err(RequestError::ShardsUnavailable(cover.missing));
         }
         let requests: Vec<_> = cover.parts.iter().map(|part| (&part.node, request(part))).collect();
         let replies =
@@ -70,13 +70,13 @@ pub(super) async fn fetch_documents(
     of: &Reader<'_>,
     shards: Vec<ShardId>,
     body: impl Fn(&CoverPart) -> Map<String, Value>,
-) -> Result<Vec<NodeReply>, HttpError> {
+) -> Result<Vec<NodeReply>, RequestError> {
     let path = ["indexes", of.entry.physical.as_str(), "documents", "fetch"];
     let request = |part: &CoverPart| NodeRequest::post(path).json(Value::Object(body(part)).to_string());
     let answered = ask_shards(of, shards, request).await?;
     let replies = answered.into_iter().map(|(_, reply)| match reply.status {
         StatusCode::OK => Ok(reply),
-        _ => Err(HttpError::Node(scrub_reply(reply, of.entry))),
+        _ => Err(RequestError::Node(scrub_reply(reply, of.entry))),
     });
     replies.collect()
 }

@@ -10,24 +10,25 @@ use serde_json::{Map, Value};
 use super::ask::ask_shards;
 use super::{Reader, object};
 use crate::cluster::NodeRequest;
-use crate::http::HttpError;
-use crate::search::scrub_reply;
+use crate::cluster::scrub_reply;
+use crate::error::RequestError;
 
 /// Nodes count how many documents have each field, and each shard has a field of its own: one request per node tells
 /// the size of all of its shards.
-pub(super) async fn count_by_markers(of: &Reader<'_>) -> Result<Vec<(ShardId, u64)>, HttpError> {
+pub(super) async fn count_by_markers(of: &Reader<'_>) -> Result<Vec<(ShardId, u64)>, RequestError> {
     let entry = of.entry;
     let request = NodeRequest::get(["indexes", entry.physical.as_str(), "stats"]);
     let mut counts = BTreeMap::new();
     let shards = entry.shards.shards().collect();
     for (part, reply) in ask_shards(of, shards, |_| request.clone()).await? {
         if !reply.status.is_success() {
-            return Err(HttpError::Node(scrub_reply(reply, entry)));
+            return Err(RequestError::Node(scrub_reply(reply, entry)));
         }
         let stats = object(&reply)?;
         for &shard in &part.shards {
             let count = count_of(entry, shard, &stats);
-            let count = count.ok_or_else(|| HttpError::Unreadable("statistics without fields".to_owned()))?;
+            let count =
+                count.ok_or_else(|| RequestError::Unreadable("statistics without fields".to_owned()))?;
             counts.insert(shard, count);
         }
     }

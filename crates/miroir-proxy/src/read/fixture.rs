@@ -13,9 +13,9 @@ use miroir_core::view::{IndexEntry, View};
 use time::OffsetDateTime;
 use tokio::sync::Semaphore;
 
+use crate::cluster::ScatterMetrics;
 use crate::cluster::{Cluster, Membership, Node, ViewCell};
-use crate::config::UnavailableShardPolicy;
-use crate::observe::ScatterMetrics;
+use miroir_core::cover::UnavailableShardPolicy;
 
 /// The address of a server that answers so.
 pub(super) async fn serve(router: Router) -> String {

@@ -17,11 +17,12 @@ use serde_json::{Map, Value, json};
 
 use super::arranged::Arranged;
 use super::counts::count_by_markers;
+use super::met;
 use super::window::{Stretch, plan_stretches};
 use super::{Reader, ask_replica, object};
+use crate::cluster::scrub_reply;
 use crate::cluster::{Cluster, NodeRequest};
-use crate::http::HttpError;
-use crate::search::{met, scrub_reply};
+use crate::error::RequestError;
 
 /// Meilisearch's default page.
 const DEFAULT_LIMIT: u64 = 20;
@@ -153,7 +154,7 @@ pub async fn list_documents(
     of: &Reader<'_>,
     request: &ListingRequest,
     book: Option<&ArrivalBook>,
-) -> Result<Listing, HttpError> {
+) -> Result<Listing, RequestError> {
     let request = &request.meet(of.cluster, of.view, of.entry).await;
     let (results, total) = if let Some(arranged) = arranged_page(of, request, book).await? {
         arranged
@@ -175,7 +176,7 @@ async fn arranged_page(
     of: &Reader<'_>,
     request: &ListingRequest,
     book: Option<&ArrivalBook>,
-) -> Result<Option<(Vec<Map<String, Value>>, u64)>, HttpError> {
+) -> Result<Option<(Vec<Map<String, Value>>, u64)>, RequestError> {
     let (Some(book), Some(primary_key)) = (book, of.entry.primary_key.as_deref()) else { return Ok(None) };
     // Ids that can't be any: a node says so.
     let names_none = request.ids().map_or(request.body.contains_key("ids"), <[String]>::is_empty);
@@ -194,7 +195,7 @@ fn without_markers(mut document: Map<String, Value>) -> Value {
 async fn sorted_page(
     of: &Reader<'_>,
     request: &ListingRequest,
-) -> Result<(Vec<Map<String, Value>>, u64), HttpError> {
+) -> Result<(Vec<Map<String, Value>>, u64), RequestError> {
     let wanted = request.offset.saturating_add(request.limit);
     let criteria = sort_criteria(&request.body);
     let mut read = request.clone();
@@ -209,7 +210,10 @@ async fn sorted_page(
 }
 
 /// How many matching documents each shard has.
-async fn count_shards(of: &Reader<'_>, request: &ListingRequest) -> Result<Vec<(ShardId, u64)>, HttpError> {
+async fn count_shards(
+    of: &Reader<'_>,
+    request: &ListingRequest,
+) -> Result<Vec<(ShardId, u64)>, RequestError> {
     let unfiltered = request.body.get("filter").is_none_or(Value::is_null);
     let shards: Vec<ShardId> = match request.ids() {
         Some(ids) => {
@@ -243,7 +247,7 @@ async fn fetch_all(
     of: &Reader<'_>,
     request: &ListingRequest,
     stretches: &[Stretch],
-) -> Result<Vec<Page>, HttpError> {
+) -> Result<Vec<Page>, RequestError> {
     let shares = request.ids_by_shard(of.entry);
     let of_shard = |shard| shares.as_ref().map(|shares| shares.get(&shard).map_or(&[][..], Vec::as_slice));
     let ask = |stretch: &Stretch| fetch(of, request, *stretch, of_shard(stretch.shard));
@@ -256,11 +260,11 @@ async fn fetch(
     request: &ListingRequest,
     stretch: Stretch,
     ids: Option<&[&str]>,
-) -> Result<Page, HttpError> {
+) -> Result<Page, RequestError> {
     let request = request.to_shard(of.entry, stretch, ids);
     let (_, reply) = ask_replica(of, stretch.shard, &request).await?;
     if reply.status != StatusCode::OK {
-        return Err(HttpError::Node(scrub_reply(reply, of.entry)));
+        return Err(RequestError::Node(scrub_reply(reply, of.entry)));
     }
     let mut page = object(&reply)?;
     let total = page.get("total").and_then(Value::as_u64).unwrap_or(0);

@@ -8,6 +8,7 @@ mod fields;
 mod fixture;
 mod listing;
 mod one;
+mod paths;
 mod reader;
 mod related;
 mod settings;
@@ -17,18 +18,19 @@ mod window;
 use serde_json::{Map, Value};
 
 use crate::cluster::NodeReply;
-use crate::http::HttpError;
+use crate::error::RequestError;
 
 pub(crate) use ask::ask_replica;
 pub use fields::list_fields;
 pub use listing::{ListingRequest, list_documents};
 pub use one::get_document;
+pub(crate) use paths::{meet, met};
 pub use reader::Reader;
 pub(crate) use related::{documents_by_id, ids_by_filter};
 pub use settings::{read_setting, read_settings};
 pub use stats::{InternalSizes, index_stats, instance_stats};
 
 /// The object in a node's successful answer.
-fn object(reply: &NodeReply) -> Result<Map<String, Value>, HttpError> {
-    serde_json::from_slice(&reply.body).map_err(|error| HttpError::Unreadable(error.to_string()))
+fn object(reply: &NodeReply) -> Result<Map<String, Value>, RequestError> {
+    serde_json::from_slice(&reply.body).map_err(|error| RequestError::Unreadable(error.to_string()))
 }

@@ -12,16 +12,21 @@ use miroir_core::view::{IndexEntry, View};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::{Map, Value};
 
+use super::met;
 use super::{Reader, ask_replica, object};
+use crate::cluster::scrub_reply;
 use crate::cluster::{Cluster, NodePath, NodeRequest};
-use crate::http::HttpError;
-use crate::search::{met, scrub_reply};
+use crate::error::RequestError;
 
 /// Asked for in place of what can't be an id: whatever else is wrong with the request is found first.
 const NO_ID: &str = "miroir-has-no-such-document";
 
 /// `id` is decoded, `query` as it stood in the client's address. No node is asked for what can't be the id of a document.
-pub async fn get_document(of: &Reader<'_>, id: &str, query: &str) -> Result<Map<String, Value>, HttpError> {
+pub async fn get_document(
+    of: &Reader<'_>,
+    id: &str,
+    query: &str,
+) -> Result<Map<String, Value>, RequestError> {
     let entry = of.entry;
     let (asked, shard) = if is_valid_id(id) { (id, shard_of(id, entry.shards)) } else { (NO_ID, ShardId(0)) };
     let fields = Fields::of(query).meet(of.cluster, of.view, entry).await;
@@ -31,10 +36,10 @@ pub async fn get_document(of: &Reader<'_>, id: &str, query: &str) -> Result<Map<
     let (_, reply) = ask_replica(of, shard, &request).await?;
     if reply.status == StatusCode::NOT_FOUND || (reply.status == StatusCode::OK && asked != id) {
         let message = format!("Document `{id}` not found.");
-        return Err(HttpError::new(ErrorCode::DocumentNotFound, message));
+        return Err(RequestError::new(ErrorCode::DocumentNotFound, message));
     }
     if reply.status != StatusCode::OK {
-        return Err(HttpError::Node(scrub_reply(reply, entry)));
+        return Err(RequestError::Node(scrub_reply(reply, entry)));
     }
     let mut document = object(&reply)?;
     marker::strip_document(&mut document);

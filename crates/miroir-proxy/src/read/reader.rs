@@ -8,7 +8,7 @@ use miroir_core::ids::ShardId;
 use miroir_core::view::{IndexEntry, View};
 
 use crate::cluster::Cluster;
-use crate::search::Shortfall;
+use miroir_core::cover::Shortfall;
 
 /// One index in one view, and which of its shards were read from nodes that are behind.
 #[derive(Debug)]

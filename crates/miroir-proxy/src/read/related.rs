@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use super::Reader;
 use super::ask::fetch_documents;
 use crate::cluster::{Cluster, NodeReply};
-use crate::http::HttpError;
+use crate::error::RequestError;
 
 /// Ids in one request to the nodes.
 const IDS_AT_ONCE: usize = 1_000;
@@ -27,7 +27,7 @@ pub(crate) async fn documents_by_id(
     view: &View,
     entry: &IndexEntry,
     ids: &BTreeSet<String>,
-) -> Result<HashMap<String, Map<String, Value>>, HttpError> {
+) -> Result<HashMap<String, Map<String, Value>>, RequestError> {
     let mut documents: HashMap<_, _> = ids.iter().map(|id| (id.clone(), Map::new())).collect();
     let Some(primary_key) = entry.primary_key.as_deref() else { return Ok(documents) };
     let displayed: Option<Vec<String>> = entry
@@ -67,7 +67,7 @@ pub(crate) async fn ids_by_filter(
     entry: &IndexEntry,
     filter: &str,
     most: usize,
-) -> Result<Option<Vec<String>>, HttpError> {
+) -> Result<Option<Vec<String>>, RequestError> {
     let Some(primary_key) = entry.primary_key.as_deref() else { return Ok(Some(Vec::new())) };
     let question = Map::from_iter([
         ("filter".to_owned(), json!(filter)),
@@ -98,7 +98,7 @@ async fn fetch(
     entry: &IndexEntry,
     shards: Vec<ShardId>,
     body: impl Fn(&CoverPart) -> Map<String, Value>,
-) -> Result<Vec<NodeReply>, HttpError> {
+) -> Result<Vec<NodeReply>, RequestError> {
     fetch_documents(&Reader::new(cluster, view, entry), shards, body).await
 }
 
@@ -107,20 +107,20 @@ struct Page {
     total: usize,
 }
 
-fn read(reply: &NodeReply, primary_key: &str) -> Result<Page, HttpError> {
+fn read(reply: &NodeReply, primary_key: &str) -> Result<Page, RequestError> {
     #[derive(Deserialize)]
     struct Raw<'a> {
         #[serde(borrow)]
         results: Vec<&'a RawValue>,
         total: usize,
     }
-    let unreadable = |error: serde_json::Error| HttpError::Unreadable(error.to_string());
+    let unreadable = |error: serde_json::Error| RequestError::Unreadable(error.to_string());
     let raw: Raw<'_> = serde_json::from_slice(&reply.body).map_err(unreadable)?;
     let document = |text: &RawValue| {
         let id = find_document_id(text, primary_key)
-            .ok_or_else(|| HttpError::Unreadable("a document has no id".to_owned()))?;
+            .ok_or_else(|| RequestError::Unreadable("a document has no id".to_owned()))?;
         Ok((id, serde_json::from_str(text.get()).map_err(unreadable)?))
     };
-    let documents = raw.results.into_iter().map(document).collect::<Result<_, HttpError>>()?;
+    let documents = raw.results.into_iter().map(document).collect::<Result<_, RequestError>>()?;
     Ok(Page { documents, total: raw.total })
 }

@@ -6,16 +6,16 @@ use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value};
 
 use super::{Reader, ask_replica, object};
+use crate::cluster::scrub_reply;
 use crate::cluster::{Cluster, NodePath, NodeReply, NodeRequest};
-use crate::http::HttpError;
-use crate::search::scrub_reply;
+use crate::error::RequestError;
 
 /// Every node has the same settings, so one readable node that knows the index tells them.
 pub async fn read_settings(
     cluster: &Cluster,
     view: &View,
     entry: &IndexEntry,
-) -> Result<Map<String, Value>, HttpError> {
+) -> Result<Map<String, Value>, RequestError> {
     object(&ask(cluster, view, entry, None).await?)
 }
 
@@ -25,9 +25,9 @@ pub async fn read_setting(
     view: &View,
     entry: &IndexEntry,
     route: &str,
-) -> Result<Value, HttpError> {
+) -> Result<Value, RequestError> {
     let reply = ask(cluster, view, entry, Some(route)).await?;
-    serde_json::from_slice(&reply.body).map_err(|error| HttpError::Unreadable(error.to_string()))
+    serde_json::from_slice(&reply.body).map_err(|error| RequestError::Unreadable(error.to_string()))
 }
 
 async fn ask(
@@ -35,12 +35,12 @@ async fn ask(
     view: &View,
     entry: &IndexEntry,
     route: Option<&str>,
-) -> Result<NodeReply, HttpError> {
+) -> Result<NodeReply, RequestError> {
     let path = NodePath::of(["indexes", entry.physical.as_str(), "settings"].into_iter().chain(route));
     let request = NodeRequest::get(path);
     let (_, reply) = ask_replica(&Reader::new(cluster, view, entry), ShardId(0), &request).await?;
     if reply.status != StatusCode::OK {
-        return Err(HttpError::Node(scrub_reply(reply, entry)));
+        return Err(RequestError::Node(scrub_reply(reply, entry)));
     }
     Ok(reply)
 }

@@ -15,7 +15,7 @@ use super::ask::ask_node;
 use super::counts::{count_by_markers, count_of};
 use super::{Reader, object};
 use crate::cluster::{Cluster, NodePath, NodeRequest};
-use crate::http::HttpError;
+use crate::error::RequestError;
 
 /// Counters of a node's index statistics that add up over documents, besides their number.
 const ADDITIVE: [&str; 3] = ["rawDocumentDbSize", "numberOfEmbeddings", "numberOfEmbeddedDocuments"];
@@ -57,7 +57,7 @@ pub async fn instance_stats(
     view: &View,
     entries: Vec<&Arc<IndexEntry>>,
     internal: InternalSizes,
-) -> Result<InstanceStats, HttpError> {
+) -> Result<InstanceStats, RequestError> {
     let request = internal.asked_at("/stats".into());
     let told = join_all(view.usable.iter().map(async |id| {
         let reply = ask_node(cluster, id, &request).await?;
@@ -81,7 +81,7 @@ fn told_of_index(
     view: &View,
     entry: &IndexEntry,
     told: &BTreeMap<&NodeId, Map<String, Value>>,
-) -> Result<Option<Map<String, Value>>, HttpError> {
+) -> Result<Option<Map<String, Value>>, RequestError> {
     let of_index = |node: &NodeId| -> Option<&Map<String, Value>> {
         told.get(node)?.get("indexes")?.get(entry.physical.as_str())?.as_object()
     };
@@ -102,7 +102,7 @@ fn told_of_index(
     };
     if !missing.is_empty() {
         let is_going = missing.iter().all(lacks_it);
-        return if is_going { Ok(None) } else { Err(HttpError::ShardsUnavailable(missing)) };
+        return if is_going { Ok(None) } else { Err(RequestError::ShardsUnavailable(missing)) };
     }
     let group = best_group(entry, |node| pool.contains(node) && of_index(node).is_some());
     let nodes = group.into_iter().flat_map(GroupPlacement::nodes);
@@ -119,10 +119,10 @@ pub async fn index_stats(
     view: &View,
     entry: &IndexEntry,
     internal: InternalSizes,
-) -> Result<Map<String, Value>, HttpError> {
+) -> Result<Map<String, Value>, RequestError> {
     let pool = view.readable_for(entry);
     let Some(group) = best_group(entry, |node| pool.contains(node)) else {
-        return Err(HttpError::ShardsUnavailable(entry.shards.shards().collect()));
+        return Err(RequestError::ShardsUnavailable(entry.shards.shards().collect()));
     };
     let documents =
         count_by_markers(&Reader::new(cluster, view, entry)).await?.iter().map(|(_, count)| count).sum();

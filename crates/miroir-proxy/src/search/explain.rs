@@ -4,14 +4,13 @@
 //! wrote: the shard filter, its column, a longer list of attributes. So a node is asked once more, with exactly what
 //! the client sent, and its answer goes back, freed of Miroir's names.
 
-use miroir_core::error::{ErrorCode, hide_attributes, scrub_message};
+use miroir_core::error::ErrorCode;
 use miroir_core::view::IndexEntry;
 use serde_json::{Map, Value};
 
-use super::faults::NOBODY;
 use super::rounds::Refusal;
-use crate::cluster::{Cluster, NodePath, NodeReply, NodeRequest};
-use crate::http::HttpError;
+use crate::cluster::{Cluster, NodePath, NodeReply, NodeRequest, scrub_reply};
+use crate::error::RequestError;
 
 /// What the client asked of one of the search routes, to be repeated word for word; only what a tenant token adds is
 /// added. The route is ours, so that no node is ever asked for a path that a client wrote.
@@ -67,33 +66,33 @@ pub(super) async fn explain_refusal(
     entry: &IndexEntry,
     original: &Original,
     refusal: &Refusal,
-) -> HttpError {
+) -> RequestError {
     let Some(node) = cluster.membership.node(&refusal.node) else { return own_words(refusal) };
     match node.send(original.to_request(entry), cluster.node_timeout).await {
         Ok(reply) if reply.status.is_client_error() && !reply.is_nodes_fault() => {
-            HttpError::Node(scrub_reply(reply, entry))
+            RequestError::Node(scrub_reply(reply, entry))
         }
         Ok(_) => {
             tracing::error!(refusal = %String::from_utf8_lossy(&refusal.reply.body), "a node refused Miroir's form of a valid search: a fault of Miroir's, worth a report");
             own_words(refusal)
         }
-        Err(error) => HttpError::NodeFailed(error),
+        Err(error) => RequestError::NodeFailed(error),
     }
 }
 
 /// Where no node says what is wrong: the nodes are of another version.
-pub(super) fn refused_by_miroir() -> HttpError {
+pub(super) fn refused_by_miroir() -> RequestError {
     let message = "A value in the request is not of the form that Meilisearch 1.50 accepts.";
-    HttpError::new(ErrorCode::BadRequest, message)
+    RequestError::new(ErrorCode::BadRequest, message)
 }
 
 /// Asks any readable node of the index what is wrong with a request that Miroir could not even read.
-pub async fn explain(cluster: &Cluster, entry: &IndexEntry, original: &Original) -> HttpError {
+pub async fn explain(cluster: &Cluster, entry: &IndexEntry, original: &Original) -> RequestError {
     let view = cluster.view.load();
     let pool = view.readable_for(entry);
     let nodes = entry.placement.nodes().filter(|node| pool.contains(node));
     match cluster.ask_first(nodes, &original.to_request(entry), NodeReply::is_nodes_fault).await {
-        Some(reply) if reply.status.is_client_error() => HttpError::Node(scrub_reply(reply, entry)),
+        Some(reply) if reply.status.is_client_error() => RequestError::Node(scrub_reply(reply, entry)),
         Some(reply) => {
             tracing::warn!(status = %reply.status, "a node takes a search that Miroir refuses: a fault of Miroir's, worth a report");
             refused_by_miroir()
@@ -103,27 +102,13 @@ pub async fn explain(cluster: &Cluster, entry: &IndexEntry, original: &Original)
 }
 
 /// The error when there is no node to ask.
-pub(super) fn no_node() -> HttpError {
-    HttpError::new(
+pub(super) fn no_node() -> RequestError {
+    RequestError::new(
         ErrorCode::MiroirNodeUnavailable,
         "No node can be read now. Try again when a node is back.",
     )
 }
 
-fn own_words(refusal: &Refusal) -> HttpError {
-    HttpError::Unreadable(format!("node `{}` refused Miroir's form of a valid request", refusal.node))
-}
-
-/// The same answer with Miroir's own names taken out of its message, and the attributes that the client hides.
-pub fn scrub_reply(reply: NodeReply, entry: &IndexEntry) -> NodeReply {
-    let Ok(Value::Object(mut body)) = serde_json::from_slice(&reply.body) else { return reply };
-    let about_search = body.get("code").and_then(Value::as_str).is_some_and(|code| code.contains("_search_"));
-    if let Some(Value::String(message)) = body.get_mut("message") {
-        *message = scrub_message(message, &entry.physical, &entry.uid).replace(NOBODY, "");
-        let displayed = entry.settings.list("displayedAttributes").filter(|list| !list.contains(&"*"));
-        if let Some(displayed) = displayed.filter(|_| about_search) {
-            *message = hide_attributes(message, &displayed);
-        }
-    }
-    NodeReply { body: Value::Object(body).to_string().into(), ..reply }
+fn own_words(refusal: &Refusal) -> RequestError {
+    RequestError::Unreadable(format!("node `{}` refused Miroir's form of a valid request", refusal.node))
 }

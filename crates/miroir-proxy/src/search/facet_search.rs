@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::scatter::run_scatter;
 use super::{Answer, Asked, Original, Searched, accept, ask, note_time};
 use crate::cluster::Cluster;
-use crate::http::HttpError;
+use crate::error::RequestError;
 
 /// The time of the slowest node's search, in milliseconds: a server tells its own work, and not the way to it.
 fn slowest(replies: &[Map<String, Value>]) -> u64 {
@@ -24,7 +24,7 @@ pub async fn run_facet_search(
     entry: &IndexEntry,
     request: &FacetSearchRequest,
     original: &Original,
-) -> Result<Answer, HttpError> {
+) -> Result<Answer, RequestError> {
     let of = Searched { cluster, view, entry, original };
     let plan = plan_facet_search(request, entry, view);
     let again = |cover| facet_search_parts(request, entry, cover);
@@ -46,7 +46,7 @@ pub async fn run_facet_search(
 }
 
 /// The hits over which values are counted, where nodes' own counts don't add up.
-async fn count(of: &Searched<'_>, request: &FacetSearchRequest) -> Result<Option<Asked>, HttpError> {
+async fn count(of: &Searched<'_>, request: &FacetSearchRequest) -> Result<Option<Asked>, RequestError> {
     match request.counted_over(of.entry) {
         Some(search) => ask(of, &search).await.map(Some),
         None => Ok(None),

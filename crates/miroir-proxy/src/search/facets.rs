@@ -11,7 +11,7 @@ use miroir_core::view::{IndexEntry, View};
 use serde_json::json;
 
 use super::Original;
-use super::faults::NOBODY;
+use crate::cluster::ABSENT_SUFFIX;
 
 /// The facets with every pattern that finds nothing of the client's made a name; `None` if there is no such pattern.
 fn without_marker(facets: &[String], entry: &IndexEntry) -> Option<Vec<String>> {
@@ -19,7 +19,7 @@ fn without_marker(facets: &[String], entry: &IndexEntry) -> Option<Vec<String>> 
     if !facets.iter().any(is_odd) {
         return None;
     }
-    let name = |facet: &String| if is_odd(facet) { format!("{facet}{NOBODY}") } else { facet.clone() };
+    let name = |facet: &String| if is_odd(facet) { format!("{facet}{ABSENT_SUFFIX}") } else { facet.clone() };
     Some(facets.iter().map(name).collect())
 }
 

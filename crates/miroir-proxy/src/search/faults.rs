@@ -11,31 +11,27 @@ use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value, json};
 
 use super::explain::refused_by_miroir;
-use super::scrub_reply;
-use crate::cluster::{Cluster, Node, NodeReply, NodeRequest};
-use crate::http::HttpError;
-
-/// Makes of every index's name one that no index has.
-pub(super) const NOBODY: &str = "-miroir-has-no-such-index";
+use crate::cluster::{ABSENT_SUFFIX, Cluster, Node, NodeReply, NodeRequest, scrub_reply};
+use crate::error::RequestError;
 
 /// `Err` if a node finds fault with the request before it looks for an index. When no node answers nothing is found.
-pub(super) async fn check_form(cluster: &Cluster, request: &MultiRequest) -> Result<(), HttpError> {
+pub(super) async fn check_form(cluster: &Cluster, request: &MultiRequest) -> Result<(), RequestError> {
     let view = cluster.view.load();
     // What queries say about other servers was looked at; nodes know of none.
     let plain = MultiRequest {
         queries: request.queries.iter().map(SubQuery::without_network).collect(),
         federation: request.federation.clone(),
     };
-    check_written(cluster, &view, &plain.written(|uid| format!("{uid}{NOBODY}"))).await
+    check_written(cluster, &view, &plain.written(|uid| format!("{uid}{ABSENT_SUFFIX}"))).await
 }
 
 /// The error of a request that Miroir could not read.
-pub async fn explain_form(cluster: &Cluster, body: &Value) -> HttpError {
+pub async fn explain_form(cluster: &Cluster, body: &Value) -> RequestError {
     form_fault(cluster, body).await.unwrap_or_else(refused_by_miroir)
 }
 
 /// What a node says against the form of a request, whatever is in it.
-pub async fn form_fault(cluster: &Cluster, body: &Value) -> Option<HttpError> {
+pub async fn form_fault(cluster: &Cluster, body: &Value) -> Option<RequestError> {
     let view = cluster.view.load();
     let mut body = body.clone();
     for query in body.get_mut("queries").and_then(Value::as_array_mut).into_iter().flatten() {
@@ -43,14 +39,14 @@ pub async fn form_fault(cluster: &Cluster, body: &Value) -> Option<HttpError> {
             // A uid of a wrong form must stay as it is, to be shown as it is.
             let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
             if !uid.is_empty() && uid.bytes().all(fits) {
-                uid.push_str(NOBODY);
+                uid.push_str(ABSENT_SUFFIX);
             }
         }
     }
     check_written(cluster, &view, &body).await.err()
 }
 
-async fn check_written(cluster: &Cluster, view: &View, body: &Value) -> Result<(), HttpError> {
+async fn check_written(cluster: &Cluster, view: &View, body: &Value) -> Result<(), RequestError> {
     let request = NodeRequest::post("/multi-search").json(body.to_string());
     match cluster.ask_first(view.usable_first_complete(), &request, NodeReply::is_unfit).await {
         Some(reply) if reply.status.is_client_error() => judge(reply),
@@ -59,17 +55,17 @@ async fn check_written(cluster: &Cluster, view: &View, body: &Value) -> Result<(
 }
 
 /// That there is no index of such a name is what the node was meant to find.
-fn judge(reply: NodeReply) -> Result<(), HttpError> {
+fn judge(reply: NodeReply) -> Result<(), RequestError> {
     let Ok(Value::Object(mut error)) = serde_json::from_slice(&reply.body) else {
-        return Err(HttpError::Node(reply));
+        return Err(RequestError::Node(reply));
     };
     if error.get("code").and_then(Value::as_str) == Some(ErrorCode::IndexNotFound.as_str()) {
         return Ok(());
     }
     if let Some(Value::String(message)) = error.get_mut("message") {
-        *message = message.replace(NOBODY, "");
+        *message = message.replace(ABSENT_SUFFIX, "");
     }
-    Err(HttpError::Node(NodeReply { body: Value::Object(error).to_string().into(), ..reply }))
+    Err(RequestError::Node(NodeReply { body: Value::Object(error).to_string().into(), ..reply }))
 }
 
 /// What a query says about other servers is wrong; unless something of the form, or of an earlier query, comes first.
@@ -77,8 +73,8 @@ pub async fn explain_network_fault(
     cluster: &Cluster,
     request: &MultiRequest,
     position: usize,
-    fault: HttpError,
-) -> HttpError {
+    fault: RequestError,
+) -> RequestError {
     unless_before(cluster, request, |named| named.is_none_or(|named| named <= position))
         .await
         .unwrap_or_else(|| inside(position, fault))
@@ -89,8 +85,8 @@ pub async fn explain_access_fault(
     cluster: &Cluster,
     request: &MultiRequest,
     position: usize,
-    fault: HttpError,
-) -> HttpError {
+    fault: RequestError,
+) -> RequestError {
     unless_before(cluster, request, |named| named.is_none()).await.unwrap_or_else(|| inside(position, fault))
 }
 
@@ -99,9 +95,9 @@ async fn unless_before(
     cluster: &Cluster,
     request: &MultiRequest,
     comes_first: impl FnOnce(Option<usize>) -> bool,
-) -> Option<HttpError> {
+) -> Option<RequestError> {
     match check_form(cluster, request).await {
-        Err(HttpError::Node(reply)) if comes_first(query_named(&reply)) => Some(HttpError::Node(reply)),
+        Err(RequestError::Node(reply)) if comes_first(query_named(&reply)) => Some(RequestError::Node(reply)),
         _ => None,
     }
 }
@@ -120,7 +116,7 @@ pub(super) async fn explain_query(
     entry: &IndexEntry,
     request: &MultiRequest,
     (position, query): (usize, &SubQuery),
-) -> Option<HttpError> {
+) -> Option<RequestError> {
     let node = cluster.membership.node(node)?;
     let mut federation =
         request.federation.as_ref().map_or_else(Map::new, |federation| federation.written.clone());
@@ -132,7 +128,7 @@ pub(super) async fn explain_query(
     let query = query.without_network().written(entry.physical.as_str());
     let body = json!({ "queries": [query], "federation": federation });
     let reply = refusal(cluster, node, &body).await?;
-    Some(inside(position, HttpError::Node(rename_facets(scrub_reply(reply, entry), entry))))
+    Some(inside(position, RequestError::Node(rename_facets(scrub_reply(reply, entry), entry))))
 }
 
 /// What a node says against facets of an index that no query searches.
@@ -141,12 +137,12 @@ pub(super) async fn explain_unused_facets(
     node: &NodeId,
     entry: &IndexEntry,
     names: &[String],
-) -> Option<HttpError> {
+) -> Option<RequestError> {
     let node = cluster.membership.node(node)?;
     let facets = json!({ entry.physical.as_str(): names });
     let body = json!({ "queries": [], "federation": { "facetsByIndex": facets } });
     let reply = refusal(cluster, node, &body).await?;
-    Some(HttpError::Node(rename_facets(scrub_reply(reply, entry), entry)))
+    Some(RequestError::Node(rename_facets(scrub_reply(reply, entry), entry)))
 }
 
 async fn refusal(cluster: &Cluster, node: &Node, body: &Value) -> Option<NodeReply> {
@@ -175,7 +171,7 @@ pub(super) fn scrub_for_all<'a>(
     reply: NodeReply,
     entries: impl Iterator<Item = &'a IndexEntry>,
 ) -> NodeReply {
-    entries.fold(with_message(reply, |message| message.replace(NOBODY, "")), |reply, entry| {
+    entries.fold(with_message(reply, |message| message.replace(ABSENT_SUFFIX, "")), |reply, entry| {
         let reply = rename_facets(scrub_reply(reply, entry), entry);
         with_message(reply, |message| {
             message.replace(&format!("`{}.ranking", entry.physical), &format!("`{}.ranking", entry.uid))
@@ -185,7 +181,7 @@ pub(super) fn scrub_for_all<'a>(
 
 /// The name that stands for an index which does not exist.
 pub(super) fn nobody(uid: &IndexUid) -> String {
-    format!("{uid}{NOBODY}")
+    format!("{uid}{ABSENT_SUFFIX}")
 }
 
 fn with_message(reply: NodeReply, change: impl FnOnce(&str) -> String) -> NodeReply {
@@ -197,7 +193,7 @@ fn with_message(reply: NodeReply, change: impl FnOnce(&str) -> String) -> NodeRe
 }
 
 /// Says in which query an error lies, if a query is at fault.
-pub fn inside(position: usize, error: HttpError) -> HttpError {
+pub fn inside(position: usize, error: RequestError) -> RequestError {
     let place = |message: &str| {
         // A node that was asked one query alone calls it the first.
         let message = message.strip_prefix("Inside `.queries[0]`: ").unwrap_or(message);
@@ -207,22 +203,25 @@ pub fn inside(position: usize, error: HttpError) -> HttpError {
 }
 
 /// The same error with another message, if the client is at fault.
-pub(super) fn with_error_message(error: HttpError, change: impl FnOnce(&str) -> String) -> HttpError {
+pub(super) fn with_error_message(error: RequestError, change: impl FnOnce(&str) -> String) -> RequestError {
     match error {
-        HttpError::Refused(error) => {
-            HttpError::Refused(ResponseError { message: change(&error.message), ..error })
+        RequestError::Refused(error) => {
+            RequestError::Refused(ResponseError { message: change(&error.message), ..error })
         }
-        HttpError::BadRequest(error) => {
-            HttpError::BadRequest(ResponseError { message: change(&error.message), ..error })
+        RequestError::BadRequest(error) => {
+            RequestError::BadRequest(ResponseError { message: change(&error.message), ..error })
         }
-        HttpError::Node(reply) if reply.status.is_client_error() => {
-            HttpError::Node(with_message(reply, change))
+        RequestError::Node(reply) if reply.status.is_client_error() => {
+            RequestError::Node(with_message(reply, change))
         }
         other => other,
     }
 }
 
 /// Not a 404, since the index is not what the request's path names.
-pub(super) fn missing_index(uid: &IndexUid) -> HttpError {
-    HttpError::BadRequest(ResponseError::new(ErrorCode::IndexNotFound, format!("Index `{uid}` not found.")))
+pub(super) fn missing_index(uid: &IndexUid) -> RequestError {
+    RequestError::BadRequest(ResponseError::new(
+        ErrorCode::IndexNotFound,
+        format!("Index `{uid}` not found."),
+    ))
 }

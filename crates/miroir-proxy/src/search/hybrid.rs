@@ -9,15 +9,17 @@ use miroir_core::search::{MergePlan, Merged, SearchRequest, plan_search, rank_ke
 use serde_json::Value;
 
 use super::explain::{explain, no_node};
-use super::{Searched, Shortfall, ask};
+use super::{Searched, ask};
+use miroir_core::cover::Shortfall;
+
 use crate::cluster::{NodeReply, NodeRequest};
-use crate::http::HttpError;
+use crate::error::RequestError;
 
 /// Both halves of a hybrid search, merged; and what one of them lacks.
 pub(super) async fn search_halves(
     of: &Searched<'_>,
     request: &SearchRequest,
-) -> Result<(Merged, Shortfall), HttpError> {
+) -> Result<(Merged, Shortfall), RequestError> {
     let keyword = request.keyword_half();
     let plan = plan_search(&keyword, of.entry, of.view).merge;
     if request.needs_embedding() {
@@ -40,7 +42,7 @@ async fn search_words_first(
     request: &SearchRequest,
     keyword: &SearchRequest,
     plan: &MergePlan,
-) -> Result<(Merged, Shortfall), HttpError> {
+) -> Result<(Merged, Shortfall), RequestError> {
     if !of.entry.settings.has_embedder(request.embedder().unwrap_or_default()) {
         return Err(explain(of.cluster, of.entry, of.original).await);
     }
@@ -53,7 +55,7 @@ async fn search_words_first(
 }
 
 /// The vector that a node makes of the query. `None` if it can't, where that is no error.
-pub(super) async fn embed(of: &Searched<'_>, request: &SearchRequest) -> Result<Option<Value>, HttpError> {
+pub(super) async fn embed(of: &Searched<'_>, request: &SearchRequest) -> Result<Option<Value>, RequestError> {
     let body = Value::Object(request.embedding()).to_string();
     let pool = of.view.readable_for(of.entry);
     let mut nodes: Vec<_> = of.entry.placement.nodes().filter(|node| pool.contains(node)).collect();

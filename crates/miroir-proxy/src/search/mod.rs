@@ -11,7 +11,6 @@ mod federated;
 mod hybrid;
 mod network;
 mod networked;
-mod paths;
 mod rounds;
 mod scatter;
 mod several;
@@ -20,7 +19,7 @@ mod uniform;
 
 use std::time::Instant;
 
-use miroir_core::ids::ShardId;
+use miroir_core::cover::Shortfall;
 use miroir_core::search::{
     MergePlan, Merged, SearchKind, SearchRequest, check_rules, merge_replies, plan_search, plan_with_cover,
 };
@@ -31,18 +30,17 @@ use self::hybrid::{embed, search_halves};
 use self::rounds::judge_missing;
 use self::scatter::{Answers, run_scatter};
 use crate::cluster::Cluster;
-use crate::http::HttpError;
-use crate::read::Reader;
+use crate::error::RequestError;
+use crate::read::{Reader, meet};
 
 pub use self::asking::Asking;
 use self::explain::explain_refusal;
-pub use self::explain::{Original, Said, explain, scrub_reply};
+pub use self::explain::{Original, Said, explain};
 pub use self::facet_search::run_facet_search;
 pub use self::faults::{explain_access_fault, explain_form, explain_network_fault, form_fault, inside};
 pub use self::federated::run_federated;
 pub use self::network::{Peers, Reach, feature_missing};
 pub use self::networked::{find_nothing, run_reaching};
-pub(crate) use self::paths::met;
 pub use self::several::run_several;
 pub use self::similar::run_similar;
 pub use self::uniform::{SettingsNote, read_uniformly};
@@ -54,37 +52,6 @@ pub struct Answer {
     pub body: Map<String, Value>,
     /// What the body lacks.
     pub shortfall: Shortfall,
-}
-
-/// What an answer lacks; mostly nothing.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Shortfall {
-    /// Shards that no node could answer for; their documents are missing from the answer.
-    pub missing: Vec<ShardId>,
-    /// Shards that only nodes could answer for that are behind: what was written lately may be missing from the answer.
-    pub stale: Vec<ShardId>,
-    /// A node ran into the index's `searchCutoffMs`: hits may be missing or in another order.
-    pub cut_off: bool,
-}
-
-impl Shortfall {
-    /// What is said of two answers that go into one.
-    #[must_use]
-    pub fn and(mut self, other: Self) -> Self {
-        self.missing.extend(other.missing);
-        self.stale.extend(other.stale);
-        self.cut_off |= other.cut_off;
-        self.tidy();
-        self
-    }
-
-    /// Each shard once, in order.
-    fn tidy(&mut self) {
-        for shards in [&mut self.missing, &mut self.stale] {
-            shards.sort_unstable();
-            shards.dedup();
-        }
-    }
 }
 
 /// What a search is made over, and what its errors are explained with.
@@ -109,7 +76,7 @@ pub async fn run_search(
     entry: &IndexEntry,
     request: &SearchRequest,
     original: &Original,
-) -> Result<Answer, HttpError> {
+) -> Result<Answer, RequestError> {
     let began = Instant::now();
     let (request, original) = facets::named(request, original, entry);
     let of = Searched { cluster, view, entry, original: &original };
@@ -124,9 +91,9 @@ pub async fn run_search(
 }
 
 /// Asks the nodes in the way that the kind of the search needs, and merges their answers.
-async fn find(of: &Searched<'_>, request: &SearchRequest) -> Result<(Merged, Shortfall), HttpError> {
+async fn find(of: &Searched<'_>, request: &SearchRequest) -> Result<(Merged, Shortfall), RequestError> {
     let scattered = of.entry.placement.is_scattered();
-    let request = &paths::meet(of.cluster, of.view, of.entry, request.clone()).await;
+    let request = &meet(of.cluster, of.view, of.entry, request.clone()).await;
     if scattered && matches!(request.kind, SearchKind::Hybrid { .. }) {
         return search_halves(of, request).await;
     }
@@ -144,17 +111,18 @@ struct Asked {
 }
 
 /// Plans one request to the nodes and asks them.
-async fn ask(of: &Searched<'_>, request: &SearchRequest) -> Result<Asked, HttpError> {
+async fn ask(of: &Searched<'_>, request: &SearchRequest) -> Result<Asked, RequestError> {
     let plan = plan_search(request, of.entry, of.view);
     let again = |cover| plan_with_cover(request, of.entry, &of.view.rules, cover).parts;
     let gathered = run_scatter(of.cluster, of.view, of.entry, (plan.parts, plan.missing), again).await?;
     let gathered = accept(of, gathered).await?;
-    check_rules(&plan.merge, &gathered.replies).map_err(|error| HttpError::Unreadable(error.to_string()))?;
+    check_rules(&plan.merge, &gathered.replies)
+        .map_err(|error| RequestError::Unreadable(error.to_string()))?;
     Ok(Asked { plan: plan.merge, replies: gathered.replies, shortfall: gathered.shortfall })
 }
 
 /// A refusal is explained, and so are shards that the operator does not want to be without.
-async fn accept(of: &Searched<'_>, gathered: Answers) -> Result<Answers, HttpError> {
+async fn accept(of: &Searched<'_>, gathered: Answers) -> Result<Answers, RequestError> {
     if let Some(refusal) = &gathered.refusal {
         return Err(explain_refusal(of.cluster, of.entry, of.original, refusal).await);
     }

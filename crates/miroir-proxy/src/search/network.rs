@@ -5,7 +5,7 @@ use miroir_core::network::Network;
 use miroir_core::search::SubQuery;
 use serde_json::{Map, Value};
 
-use crate::http::HttpError;
+use crate::error::RequestError;
 
 /// The servers that clients told of, if they switched the feature `network` on.
 #[derive(Debug, Clone)]
@@ -34,7 +34,7 @@ impl Peers {
     }
 
     /// `Err` if a query of a federated search needs a server that is not this one, or a feature that is off.
-    pub fn check_query(&self, query: &SubQuery) -> Result<(), HttpError> {
+    pub fn check_query(&self, query: &SubQuery) -> Result<(), RequestError> {
         let reach = self.reach(&query.body)?;
         let Some(options) = &query.options else { return Ok(()) };
         if let Some(remote) = &options.remote {
@@ -51,7 +51,7 @@ impl Peers {
     }
 
     /// Which servers a query asks. `Err` if one of them is not this one, or if the feature is off.
-    pub fn reach(&self, body: &Map<String, Value>) -> Result<Reach, HttpError> {
+    pub fn reach(&self, body: &Map<String, Value>) -> Result<Reach, RequestError> {
         let Some(Value::Bool(uses_network)) = body.get("useNetwork") else { return Ok(Reach::Here) };
         self.check_feature("passing `useNetwork` in a search query")?;
         if !uses_network {
@@ -64,7 +64,7 @@ impl Peers {
         }
     }
 
-    fn check_remote(&self, remote: &str) -> Result<(), HttpError> {
+    fn check_remote(&self, remote: &str) -> Result<(), RequestError> {
         if self.server() == Some(remote) {
             return Ok(());
         }
@@ -72,10 +72,10 @@ impl Peers {
             return Err(not_asked(remote));
         }
         let message = format!("Invalid `.federation_options.remote`: remote `{remote}` is not registered");
-        Err(HttpError::new(ErrorCode::InvalidMultiSearchRemote, message))
+        Err(RequestError::new(ErrorCode::InvalidMultiSearchRemote, message))
     }
 
-    fn check_feature(&self, action: &str) -> Result<(), HttpError> {
+    fn check_feature(&self, action: &str) -> Result<(), RequestError> {
         if self.enabled {
             return Ok(());
         }
@@ -84,12 +84,12 @@ impl Peers {
 }
 
 /// Meilisearch's error for what needs the feature `network`.
-pub fn feature_missing(action: &str) -> HttpError {
-    HttpError::feature_missing(action, "network", 805)
+pub fn feature_missing(action: &str) -> RequestError {
+    RequestError::feature_missing(action, "network", 805)
 }
 
-fn asked_twice() -> HttpError {
-    HttpError::new(
+fn asked_twice() -> RequestError {
+    RequestError::new(
         ErrorCode::InvalidMultiSearchFederationOptions,
         "Using `.useNetwork` is not allowed as the same time as `.federationOptions.remote`.\n  - Hint: to perform an \
          explicit query against a remote, remove `.useNetwork`.\n  - Hint: to automatically perform queries against the \
@@ -97,7 +97,7 @@ fn asked_twice() -> HttpError {
     )
 }
 
-fn not_asked(remote: &str) -> HttpError {
+fn not_asked(remote: &str) -> RequestError {
     let message = format!("Miroir does not ask other servers: `{remote}` is not this one.");
-    HttpError::new(ErrorCode::MiroirNotSupported, message)
+    RequestError::new(ErrorCode::MiroirNotSupported, message)
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::faults::with_error_message;
 use super::{Answer, Asking, Original, Reach, run_federated, run_search};
 use crate::cluster::Cluster;
-use crate::http::HttpError;
+use crate::error::RequestError;
 
 /// Answers one search by the servers that it asks.
 pub async fn run_reaching(
@@ -20,7 +20,7 @@ pub async fn run_reaching(
     original: &Original,
     asking: Asking,
     reach: &Reach,
-) -> Result<Answer, HttpError> {
+) -> Result<Answer, RequestError> {
     let mut answer = match reach {
         Reach::Here => run_search(cluster, view, entry, request, original).await?,
         Reach::Nobody => {
@@ -63,8 +63,8 @@ async fn run_named(
     request: &SearchRequest,
     asking: Asking,
     server: &str,
-) -> Result<Answer, HttpError> {
-    let unread = |what| HttpError::Unreadable(format!("{what}, and no node says so"));
+) -> Result<Answer, RequestError> {
+    let unread = |what| RequestError::Unreadable(format!("{what}, and no node says so"));
     let several =
         MultiRequest::parse(&federated(entry, request, server)).map_err(|what| unread(what.to_string()))?;
     let federation = several.federation.as_ref().ok_or_else(|| unread("federation".to_owned()))?;

@@ -7,10 +7,10 @@ use miroir_core::ids::{NodeId, ShardId};
 use miroir_core::search::PartPlan;
 use miroir_core::view::{IndexEntry, View};
 
-use super::Shortfall;
 use crate::cluster::{Cluster, NodeReply};
-use crate::config::UnavailableShardPolicy;
-use crate::http::HttpError;
+use crate::error::RequestError;
+use miroir_core::cover::Shortfall;
+use miroir_core::cover::UnavailableShardPolicy;
 
 /// What came back. Shards that nobody answered for are data: whether that is an error is decided later.
 #[derive(Debug)]
@@ -63,8 +63,8 @@ pub(super) async fn run_rounds<'a, P: Part, R>(
     entry: &IndexEntry,
     (parts, missing): (Vec<P>, Vec<ShardId>),
     plan_parts: impl Fn(Cover) -> Vec<P>,
-    send: impl Fn(P) -> BoxFuture<'a, Result<Outcome<R>, HttpError>>,
-) -> Result<Gathered<R>, HttpError> {
+    send: impl Fn(P) -> BoxFuture<'a, Result<Outcome<R>, RequestError>>,
+) -> Result<Gathered<R>, RequestError> {
     let shortfall = Shortfall { missing, ..Shortfall::default() };
     let mut gathered = Gathered { replies: Vec::new(), shortfall, refusal: None };
     let mut pool = view.readable_for(entry);
@@ -90,10 +90,10 @@ pub(super) async fn run_rounds<'a, P: Part, R>(
 /// Keeps what was answered; returns the shards of those that failed, who are not asked any more.
 fn sort_out<R>(
     parts: Vec<CoverPart>,
-    outcomes: Vec<Result<Outcome<R>, HttpError>>,
+    outcomes: Vec<Result<Outcome<R>, RequestError>>,
     gathered: &mut Gathered<R>,
     pool: &mut Pool,
-) -> Result<Vec<ShardId>, HttpError> {
+) -> Result<Vec<ShardId>, RequestError> {
     let mut unanswered = Vec::new();
     for (part, outcome) in parts.into_iter().zip(outcomes) {
         match outcome? {
@@ -119,12 +119,12 @@ pub(super) fn judge_missing(
     policy: UnavailableShardPolicy,
     missing: &[ShardId],
     has_replies: bool,
-) -> Result<(), HttpError> {
+) -> Result<(), RequestError> {
     match policy {
         _ if missing.is_empty() => Ok(()),
         UnavailableShardPolicy::Stale | UnavailableShardPolicy::Partial if has_replies => Ok(()),
         UnavailableShardPolicy::Stale | UnavailableShardPolicy::Partial | UnavailableShardPolicy::Error => {
-            Err(HttpError::ShardsUnavailable(missing.to_vec()))
+            Err(RequestError::ShardsUnavailable(missing.to_vec()))
         }
     }
 }

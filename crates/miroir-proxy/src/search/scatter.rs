@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::rounds::{Gathered, Outcome, run_rounds};
 use crate::cluster::{Cluster, NodeRequest};
-use crate::http::HttpError;
+use crate::error::RequestError;
 
 /// The answers to a plan, each the object that a node sent.
 pub(super) type Answers = Gathered<Map<String, Value>>;
@@ -21,7 +21,7 @@ pub(super) async fn run_scatter(
     entry: &IndexEntry,
     plan: (Vec<PartPlan>, Vec<ShardId>),
     plan_parts: impl Fn(Cover) -> Vec<PartPlan>,
-) -> Result<Answers, HttpError> {
+) -> Result<Answers, RequestError> {
     let send = |part| send_part(cluster, &entry.physical, part).boxed();
     let mut answers = run_rounds(cluster, view, entry, plan, plan_parts, send).await?;
     // Every node repeats the query, which can be long, and one is enough.
@@ -35,9 +35,9 @@ async fn send_part(
     cluster: &Cluster,
     physical: &PhysicalUid,
     mut part: PartPlan,
-) -> Result<Outcome<Map<String, Value>>, HttpError> {
+) -> Result<Outcome<Map<String, Value>>, RequestError> {
     let Some(node) = cluster.membership.node(part.node()) else { return Ok(Outcome::Failed) };
-    let body = serde_json::to_vec(&part.body).map_err(|error| HttpError::Unreadable(error.to_string()))?;
+    let body = serde_json::to_vec(&part.body).map_err(|error| RequestError::Unreadable(error.to_string()))?;
     // They can be long, and are on their way.
     for sent in ["q", "filter", "vector"] {
         part.body.shift_remove(sent);

@@ -7,9 +7,11 @@ use miroir_core::view::View;
 use serde_json::{Map, Value, json};
 
 use super::faults::{check_form, inside, missing_index};
-use super::{Answer, Asking, Original, Peers, Shortfall, run_reaching};
+use super::{Answer, Asking, Original, Peers, run_reaching};
+use miroir_core::cover::Shortfall;
+
 use crate::cluster::Cluster;
-use crate::http::HttpError;
+use crate::error::RequestError;
 
 /// So many queries of one request are worked on at once; each may ask every node.
 const QUERIES_AT_ONCE: usize = 16;
@@ -22,7 +24,7 @@ pub async fn run_several(
     request: &MultiRequest,
     asking: Asking,
     peers: &Peers,
-) -> Result<Answer, HttpError> {
+) -> Result<Answer, RequestError> {
     if request.queries.is_empty() {
         check_form(cluster, request).await?;
     }
@@ -49,10 +51,10 @@ async fn run_one(
     query: &SubQuery,
     asking: Asking,
     peers: &Peers,
-) -> Result<Answer, HttpError> {
+) -> Result<Answer, RequestError> {
     let refuse = |error| inside(position, error);
     if query.options.is_some() {
-        return Err(refuse(HttpError::new(
+        return Err(refuse(RequestError::new(
             ErrorCode::InvalidMultiSearchFederationOptions,
             "Using `federationOptions` is not allowed in a non-federated search.\n - Hint: remove \
              `federationOptions` from the query or add `federation` to the request.",
@@ -63,7 +65,7 @@ async fn run_one(
     let mut body = query.body.clone();
     body.shift_remove("useNetwork");
     let request = SearchRequest::parse(body)
-        .map_err(|what| HttpError::Unreadable(format!("{what}, and no node says so")))?;
+        .map_err(|what| RequestError::Unreadable(format!("{what}, and no node says so")))?;
     let original = Original::search(&request.body);
     let found = run_reaching((cluster, view), entry, &request, &original, asking, &reach).await;
     let mut answer = found.map_err(refuse)?;

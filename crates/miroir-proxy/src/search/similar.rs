@@ -12,12 +12,14 @@ use miroir_core::search::{
 use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value, json};
 
-use super::explain::scrub_reply;
-use super::paths::met;
 use super::scatter::{Answers, run_scatter};
-use super::{Answer, Original, Searched, Shortfall, accept, note_time};
+use super::{Answer, Original, Searched, accept, note_time};
+use crate::cluster::scrub_reply;
+use crate::read::met;
+use miroir_core::cover::Shortfall;
+
 use crate::cluster::{Cluster, NodeRequest};
-use crate::http::HttpError;
+use crate::error::RequestError;
 use crate::read::ask_replica;
 
 /// Answers one search for similar documents over one view. Dropping the future gives up the requests to the nodes.
@@ -27,7 +29,7 @@ pub async fn run_similar(
     entry: &IndexEntry,
     request: &SimilarRequest,
     original: &Original,
-) -> Result<Answer, HttpError> {
+) -> Result<Answer, RequestError> {
     let began = Instant::now();
     let of = Searched { cluster, view, entry, original };
     let scattered = entry.placement.is_scattered();
@@ -49,7 +51,7 @@ pub async fn run_similar(
 
 type Found = (Map<String, Value>, Answers);
 
-async fn pass_through(of: &Searched<'_>, request: &SimilarRequest) -> Result<Found, HttpError> {
+async fn pass_through(of: &Searched<'_>, request: &SimilarRequest) -> Result<Found, RequestError> {
     let plan = |cover| similar_passed_through(request, of.entry, cover);
     let mut cover = plan_cover(&of.entry.placement, &of.view.readable_for(of.entry), request.seed());
     let missing = std::mem::take(&mut cover.missing);
@@ -62,7 +64,7 @@ async fn near_to(
     of: &Searched<'_>,
     request: &SimilarRequest,
     target: &SimilarTarget,
-) -> Result<Found, HttpError> {
+) -> Result<Found, RequestError> {
     let named = request.named_paths(&of.entry.settings);
     let mut request = request.clone();
     request.paths = met(of.cluster, of.view, of.entry, &named).await;
@@ -87,7 +89,7 @@ async fn near_to(
 async fn read_target(
     of: &Searched<'_>,
     request: &SimilarRequest,
-) -> Result<(SimilarTarget, Shortfall), HttpError> {
+) -> Result<(SimilarTarget, Shortfall), RequestError> {
     if !of.entry.settings.has_embedder(&request.embedder) {
         return Err(explain_by_owner(of, request).await);
     }
@@ -102,7 +104,7 @@ async fn read_target(
         Some(document) => Ok((request.target(of.entry, document), reader.shortfall())),
         None if reply.status == StatusCode::OK && request.visible.is_some() => {
             let message = format!("Document `{}` not found.", request.id);
-            Err(HttpError::new(ErrorCode::NotFoundSimilarId, message))
+            Err(RequestError::new(ErrorCode::NotFoundSimilarId, message))
         }
         None => Err(explain_by_owner(of, request).await),
     }
@@ -113,14 +115,14 @@ async fn explain_rule(of: &Searched<'_>, request: &SimilarRequest) -> Option<Res
     let (rule, body) = request.with_rule_alone()?;
     let asked = NodeRequest::post(["indexes", of.entry.physical.as_str(), "similar"]).json(body.to_string());
     let (_, reply) = ask_replica(&of.reader(), request.shard(of.entry), &asked).await.ok()?;
-    let error = HttpError::Node(scrub_reply(reply, of.entry)).told();
+    let error = RequestError::Node(scrub_reply(reply, of.entry)).told();
     let is_about_rule = matches!(error.code, ErrorCode::InvalidSimilarFilter | ErrorCode::FeatureNotEnabled);
     is_about_rule.then(|| as_rule_fault(error, rule, &of.entry.uid))
 }
 
 /// What a node that holds the document, if anyone does, says of the client's own request; but the rule of the client's token
 /// is read before the client's filter, and applied before it.
-async fn explain_by_owner(of: &Searched<'_>, request: &SimilarRequest) -> HttpError {
+async fn explain_by_owner(of: &Searched<'_>, request: &SimilarRequest) -> RequestError {
     let rule_fault = explain_rule(of, request).await;
     if let Some(fault) = rule_fault.clone().filter(|fault| !is_found_later(fault)) {
         return fault.into();
@@ -130,12 +132,12 @@ async fn explain_by_owner(of: &Searched<'_>, request: &SimilarRequest) -> HttpEr
         Ok((_, reply)) if reply.status.is_client_error() => {
             let reply = scrub_reply(reply, of.entry);
             match rule_fault {
-                Some(fault) if is_found_later(&HttpError::Node(reply.clone()).told()) => fault.into(),
-                _ => HttpError::Node(reply),
+                Some(fault) if is_found_later(&RequestError::Node(reply.clone()).told()) => fault.into(),
+                _ => RequestError::Node(reply),
             }
         }
         Ok((node, _)) => {
-            HttpError::Unreadable(format!("node `{node}` refused Miroir's form of a valid request"))
+            RequestError::Unreadable(format!("node `{node}` refused Miroir's form of a valid request"))
         }
         Err(error) => error,
     }

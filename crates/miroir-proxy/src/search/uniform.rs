@@ -12,7 +12,7 @@ use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value};
 
 use crate::cluster::{Cluster, NodeRequest};
-use crate::http::HttpError;
+use crate::error::RequestError;
 
 /// How often a read is begun again because a node began to change its settings meanwhile.
 const MAX_TRIES: usize = 4;
@@ -35,13 +35,13 @@ pub struct SettingsNote {
 ///
 /// # Errors
 /// When no nodes are as new as the floor, and whatever `ask` says.
-pub async fn read_uniformly<T, F: Future<Output = Result<T, HttpError>>>(
+pub async fn read_uniformly<T, F: Future<Output = Result<T, RequestError>>>(
     cluster: &Cluster,
     view: &Arc<View>,
     indexes: impl IntoIterator<Item = IndexUid>,
     floor: Option<SettingsVersion>,
     ask: impl Fn(Arc<View>) -> F,
-) -> Result<(T, SettingsNote), HttpError> {
+) -> Result<(T, SettingsNote), RequestError> {
     let mut read = UniformRead::new(cluster, view, indexes, floor);
     loop {
         let answer = ask(read.begin()?).await;
@@ -79,7 +79,7 @@ impl<'a> UniformRead<'a> {
     ///
     /// # Errors
     /// When no nodes are as new as the floor.
-    fn begin(&mut self) -> Result<Arc<View>, HttpError> {
+    fn begin(&mut self) -> Result<Arc<View>, RequestError> {
         self.tries += 1;
         self.readings.clear();
         let entries: Vec<_> =
@@ -138,7 +138,7 @@ async fn look_at(cluster: &Cluster, node: &NodeId, index: &PhysicalUid) -> Optio
     serde_json::from_slice(&reply.body).ok().filter(|_| reply.status.is_success())
 }
 
-fn refuse(stale: Stale, entry: &IndexEntry, floor: Option<SettingsVersion>) -> HttpError {
+fn refuse(stale: Stale, entry: &IndexEntry, floor: Option<SettingsVersion>) -> RequestError {
     let floor = floor.map_or(0, |floor| floor.0);
     let message = match stale {
         Stale::NeverCommitted => format!("No settings were ever committed as version {floor}."),
@@ -147,5 +147,5 @@ fn refuse(stale: Stale, entry: &IndexEntry, floor: Option<SettingsVersion>) -> H
             entry.uid
         ),
     };
-    HttpError::new(ErrorCode::MiroirSettingsVersionStale, message)
+    RequestError::new(ErrorCode::MiroirSettingsVersionStale, message)
 }

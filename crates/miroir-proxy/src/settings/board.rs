@@ -24,9 +24,10 @@ use time::OffsetDateTime;
 use tokio::sync::watch;
 
 use self::repairs::Repairs;
+use super::SettingsMetrics;
 use super::put_off::PutOff;
-use super::{SettingsConfig, SettingsMetrics};
 use crate::cluster::ViewCell;
+use crate::config::SettingsConfig;
 
 /// A node to be read back.
 #[derive(Debug, Clone, PartialEq, Eq)]

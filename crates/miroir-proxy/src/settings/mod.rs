@@ -14,7 +14,6 @@
 //! [`Drift`] looks whether nodes keep what they were given.
 
 mod board;
-mod config;
 mod drift;
 mod frozen;
 mod metrics;
@@ -25,7 +24,6 @@ mod report;
 mod verifier;
 
 pub use board::{Broadcasts, Job, Step};
-pub use config::{DriftConfig, SettingsConfig};
 pub use drift::{Drift, Seen};
 pub use frozen::taken_back_error;
 pub use metrics::SettingsMetrics;

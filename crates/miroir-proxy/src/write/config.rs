@@ -5,7 +5,8 @@ use std::time::Duration;
 use miroir_core::placement::{Members, ReplicationFactor};
 use miroir_core::task::ShardRules;
 
-use crate::settings::{SettingsConfig, SettingsMetrics};
+use crate::config::SettingsConfig;
+use crate::settings::SettingsMetrics;
 
 /// What the write path has to know of the configuration.
 #[derive(Debug, Clone)]

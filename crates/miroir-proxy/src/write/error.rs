@@ -1,10 +1,12 @@
 //! What can go wrong with writes, for clients and for the operator.
 
-use miroir_core::error::{ErrorCode, ResponseError};
+use miroir_core::error::ResponseError;
 use miroir_core::ids::{GroupId, IndexUid, NodeId};
 use miroir_core::placement::PlacementError;
 use miroir_store::StoreError;
 use thiserror::Error;
+
+use crate::error::RequestError;
 
 /// Why a write was not accepted, or a task not found out about. Never the client's fault; trying again may help.
 #[derive(Debug, Clone, Error)]
@@ -17,15 +19,12 @@ pub enum WriteError {
     Frozen(ResponseError),
 }
 
-impl WriteError {
-    /// What the client sees.
-    pub fn response(&self) -> ResponseError {
-        let code = match self {
-            Self::Store(StoreError::Full) => ErrorCode::NoSpaceLeftOnDevice,
-            Self::Store(_) => ErrorCode::Internal,
-            Self::Frozen(error) => return error.clone(),
-        };
-        ResponseError::new(code, self.to_string())
+impl From<WriteError> for RequestError {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Store(error) => Self::Store(error),
+            WriteError::Frozen(error) => Self::Refused(error),
+        }
     }
 }
 

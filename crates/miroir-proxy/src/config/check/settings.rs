@@ -6,7 +6,7 @@ use miroir_core::settings::Strategy;
 
 use super::{Checker, SWITCH};
 use crate::config::raw::{RawSettingsBroadcast, RawSettingsDriftCheck};
-use crate::settings::{DriftConfig, SettingsConfig};
+use crate::config::{DriftConfig, SettingsConfig};
 
 /// A day: longer waits are a wrong unit.
 const MAX_SECONDS: u64 = 86_400;

@@ -6,8 +6,8 @@ use axum::http::request::Parts;
 use miroir_core::error::ErrorCode;
 use subtle::ConstantTimeEq;
 
+use crate::error::RequestError;
 use crate::http::App;
-use crate::http::error::HttpError;
 
 /// Another place for the key, for whoever needs `Authorization` for something that stands in front of Miroir.
 const ADMIN_KEY: &str = "x-admin-key";
@@ -18,12 +18,12 @@ const ADMIN_KEY: &str = "x-admin-key";
 pub struct AdminAuthorized(());
 
 impl FromRequestParts<App> for AdminAuthorized {
-    type Rejection = HttpError;
+    type Rejection = RequestError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
         let Some(admin_key) = &app.admin_key else { return Ok(Self(())) };
         let Some(given) = given_key(parts) else {
-            return Err(HttpError::new(
+            return Err(RequestError::new(
                 ErrorCode::MissingAuthorizationHeader,
                 "The administration key is missing. Send it as bearer token in the Authorization header, or in the \
                  X-Admin-Key header.",
@@ -32,7 +32,7 @@ impl FromRequestParts<App> for AdminAuthorized {
         if bool::from(given.as_bytes().ct_eq(admin_key.as_bytes())) {
             Ok(Self(()))
         } else {
-            Err(HttpError::new(ErrorCode::InvalidApiKey, "The provided API key is invalid."))
+            Err(RequestError::new(ErrorCode::InvalidApiKey, "The provided API key is invalid."))
         }
     }
 }

@@ -17,13 +17,14 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use super::tasks::read_uid;
+use crate::error::RequestError;
 use crate::http::App;
 use crate::http::auth::AdminAuthorized;
-use crate::http::error::HttpError;
 use crate::http::path::IndexPath;
-use crate::observe::{self, CONTENT_TYPE, ShardState, Topology, coverage, look, shard_state};
+use crate::observe::{self, CONTENT_TYPE, Topology, look};
 use crate::settings::IndexBroadcasts;
 use crate::write::TaskOnNode;
+use miroir_core::view::{ShardState, coverage, shard_state};
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
@@ -95,9 +96,9 @@ async fn task(
     _: AdminAuthorized,
     Path(uid): Path<String>,
     State(app): State<App>,
-) -> Result<Json<TaskProgress>, HttpError> {
+) -> Result<Json<TaskProgress>, RequestError> {
     let number = read_uid(&uid)?;
-    let missing = || HttpError::new(ErrorCode::TaskNotFound, format!("Task `{uid}` not found."));
+    let missing = || RequestError::new(ErrorCode::TaskNotFound, format!("Task `{uid}` not found."));
     let membership = &app.cluster.membership;
     let is_reachable = |node: &NodeId| membership.standing(node).is_some_and(|standing| standing.reachable);
     // Before the task is read, so that one that is over has nobody to wait for.
@@ -115,14 +116,14 @@ async fn accept_loss(
     _: AdminAuthorized,
     Path(node): Path<String>,
     State(app): State<App>,
-) -> Result<(StatusCode, Json<Value>), HttpError> {
+) -> Result<(StatusCode, Json<Value>), RequestError> {
     let id = NodeId::new(node);
     if app.cluster.membership.node(&id).is_none() {
-        return Err(HttpError::new(ErrorCode::MiroirNodeNotFound, format!("There is no node `{id}`.")));
+        return Err(RequestError::new(ErrorCode::MiroirNodeNotFound, format!("There is no node `{id}`.")));
     }
     if !app.writer.accept_loss(&id) {
         let message = format!("Node `{id}` is not damaged: there is no loss to accept.");
-        return Err(HttpError::new(ErrorCode::MiroirNodeNotDamaged, message));
+        return Err(RequestError::new(ErrorCode::MiroirNodeNotDamaged, message));
     }
     Ok((StatusCode::ACCEPTED, Json(json!({ "node": id, "accepted": true }))))
 }
@@ -141,7 +142,7 @@ async fn broadcasts(
     _: AdminAuthorized,
     IndexPath(uid): IndexPath,
     State(app): State<App>,
-) -> Result<Json<IndexBroadcasts>, HttpError> {
+) -> Result<Json<IndexBroadcasts>, RequestError> {
     let view = app.cluster.view.load();
     let physical = physical_of(&app, &view, &uid)?;
     let mut kept = app.writer.past_broadcasts(physical.clone()).await?;
@@ -159,7 +160,7 @@ async fn retry_broadcast(
     _: AdminAuthorized,
     IndexPath(uid): IndexPath,
     State(app): State<App>,
-) -> Result<(StatusCode, Json<Value>), HttpError> {
+) -> Result<(StatusCode, Json<Value>), RequestError> {
     let view = app.cluster.view.load();
     let physical = physical_of(&app, &view, &uid)?;
     let retried = app.writer.broadcasts().ask_for_retry(&physical);
@@ -168,7 +169,7 @@ async fn retry_broadcast(
 }
 
 /// The index's name on the nodes, also of one that its first settings are to create.
-fn physical_of(app: &App, view: &View, uid: &IndexUid) -> Result<PhysicalUid, HttpError> {
+fn physical_of(app: &App, view: &View, uid: &IndexUid) -> Result<PhysicalUid, RequestError> {
     let created = || {
         let on_their_way = app.writer.broadcasts().on_their_way();
         on_their_way.into_iter().find(|(index, _)| index == uid).map(|(_, broadcast)| broadcast.index)
@@ -176,7 +177,7 @@ fn physical_of(app: &App, view: &View, uid: &IndexUid) -> Result<PhysicalUid, Ht
     let known = view.index(uid).map(|entry| entry.physical.clone());
     known
         .or_else(created)
-        .ok_or_else(|| HttpError::new(ErrorCode::IndexNotFound, format!("Index `{uid}` not found.")))
+        .ok_or_else(|| RequestError::new(ErrorCode::IndexNotFound, format!("Index `{uid}` not found.")))
 }
 
 /// Indexes on one page of [`Shards`], if nobody asks for more or fewer, and at most: each may have a thousand shards.
@@ -218,7 +219,7 @@ async fn shards(
     _: AdminAuthorized,
     State(app): State<App>,
     Query(pairs): Query<Vec<(String, String)>>,
-) -> Result<Json<Shards>, HttpError> {
+) -> Result<Json<Shards>, RequestError> {
     let (offset, limit) = read_window(&pairs)?;
     let view = app.cluster.view.load();
     let page = view.indexes.values().skip(offset).take(limit);
@@ -227,7 +228,7 @@ async fn shards(
 }
 
 /// The offset and limit that a query asks for.
-fn read_window(pairs: &[(String, String)]) -> Result<(usize, usize), HttpError> {
+fn read_window(pairs: &[(String, String)]) -> Result<(usize, usize), RequestError> {
     let (mut offset, mut limit) = (0, SHARDS_PAGE);
     for (name, text) in pairs {
         match (name.as_str(), text.parse::<usize>()) {
@@ -238,7 +239,7 @@ fn read_window(pairs: &[(String, String)]) -> Result<(usize, usize), HttpError> 
                     "`{name}={text}` can't be read: `offset` and `limit` are whole numbers, and `limit` is at most \
                      {LONGEST_SHARDS_PAGE}."
                 );
-                return Err(HttpError::new(ErrorCode::BadRequest, message));
+                return Err(RequestError::new(ErrorCode::BadRequest, message));
             }
         }
     }

@@ -11,9 +11,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::cluster::{Node, Unusable, ask_traces};
+use crate::error::RequestError;
 use crate::http::App;
 use crate::http::auth::AdminAuthorized;
-use crate::http::error::HttpError;
 
 /// Indexes that a message names.
 const NAMED: usize = 10;
@@ -33,17 +33,17 @@ pub(super) async fn adopt(
     Path(node): Path<String>,
     State(app): State<App>,
     body: Bytes,
-) -> Result<(StatusCode, Json<Value>), HttpError> {
+) -> Result<(StatusCode, Json<Value>), RequestError> {
     let order = read_order(&body)?;
     let id = NodeId::new(node);
     let membership = &app.cluster.membership;
     let Some(node) = membership.node(&id) else {
-        return Err(HttpError::new(ErrorCode::MiroirNodeNotFound, format!("There is no node `{id}`.")));
+        return Err(RequestError::new(ErrorCode::MiroirNodeNotFound, format!("There is no node `{id}`.")));
     };
     let Some(stranger) = membership.sighting(&id).foreign else {
         let message =
             format!("Node `{id}` is this cluster's, or does not answer: there is nothing to take over.");
-        return Err(HttpError::new(ErrorCode::MiroirNodeNotForeign, message));
+        return Err(RequestError::new(ErrorCode::MiroirNodeNotForeign, message));
     };
     if let Stranger::OtherNode(other) = &stranger
         && membership.standing(other).is_some_and(|standing| standing.reachable)
@@ -52,28 +52,28 @@ pub(super) async fn adopt(
             "Node `{other}` answers under its own address: both addresses reach one server. Correct `nodes` in the \
              configuration."
         );
-        return Err(HttpError::new(ErrorCode::MiroirNodeNotForeign, message));
+        return Err(RequestError::new(ErrorCode::MiroirNodeNotForeign, message));
     }
     let traces =
         ask_traces(node, app.cluster.node_timeout).await.map_err(|error| unavailable(node, &error))?;
     if !traces.indexes.is_empty() && !order.give_up_data {
         let message = has_data(&id, traces.indexes.iter());
-        return Err(HttpError::new(ErrorCode::MiroirNodeHasData, message));
+        return Err(RequestError::new(ErrorCode::MiroirNodeHasData, message));
     }
     // Before anything may be read from it.
     if !app.writer.give_up_data(&id).await? {
         let message = format!("It can't be stored now that node `{id}` is to be made anew.");
-        return Err(HttpError::new(ErrorCode::MiroirNodeUnavailable, message));
+        return Err(RequestError::new(ErrorCode::MiroirNodeUnavailable, message));
     }
     app.identities.adopt(node).await.map_err(|error| unavailable(node, &error))?;
     Ok((StatusCode::ACCEPTED, Json(json!({ "node": id, "adopted": true }))))
 }
 
-fn read_order(body: &[u8]) -> Result<Order, HttpError> {
+fn read_order(body: &[u8]) -> Result<Order, RequestError> {
     if body.is_empty() {
         return Ok(Order::default());
     }
-    serde_json::from_slice(body).map_err(|error| HttpError::new(ErrorCode::BadRequest, error.to_string()))
+    serde_json::from_slice(body).map_err(|error| RequestError::new(ErrorCode::BadRequest, error.to_string()))
 }
 
 fn has_data<'a>(node: &NodeId, indexes: impl ExactSizeIterator<Item = &'a PhysicalUid>) -> String {
@@ -87,8 +87,8 @@ fn has_data<'a>(node: &NodeId, indexes: impl ExactSizeIterator<Item = &'a Physic
     )
 }
 
-fn unavailable(node: &Node, error: &Unusable) -> HttpError {
-    HttpError::new(
+fn unavailable(node: &Node, error: &Unusable) -> RequestError {
+    RequestError::new(
         ErrorCode::MiroirNodeUnavailable,
         format!("Node `{}` can't be taken over now: {error}", node.id()),
     )

@@ -12,11 +12,11 @@ use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value};
 
 use super::existing;
+use crate::error::RequestError;
 use crate::http::App;
 use crate::http::auth::{Authorized, Search};
 use crate::http::body::JsonBody;
-use crate::http::dry_run::{NOBODY, check_form};
-use crate::http::error::HttpError;
+use crate::http::dry_run::{IMPOSSIBLE_UID, check_form};
 use crate::http::relations::answer_conditions;
 use crate::search::{Original, Said};
 
@@ -51,7 +51,7 @@ impl Asked {
     }
 
     /// The same, confined to what the caller may find in this index.
-    pub(super) fn confined(self, caller: &Authorized<Search>, uid: &IndexUid) -> Result<Self, HttpError> {
+    pub(super) fn confined(self, caller: &Authorized<Search>, uid: &IndexUid) -> Result<Self, RequestError> {
         let Self { body: Ok(mut body), original } = self else { return Ok(self) };
         let original = match caller.confine(uid, &mut body)? {
             Confined::AsSent => original,
@@ -61,7 +61,12 @@ impl Asked {
     }
 
     /// The same, with ids in the place of conditions on other indexes' documents.
-    pub(super) async fn related(self, app: &App, view: &View, entry: &IndexEntry) -> Result<Self, HttpError> {
+    pub(super) async fn related(
+        self,
+        app: &App,
+        view: &View,
+        entry: &IndexEntry,
+    ) -> Result<Self, RequestError> {
         let Self { body: Ok(mut body), original } = self else { return Ok(self) };
         let changed = answer_conditions(app, view, entry, &mut body).await?;
         let original = if changed { original.confined(&body) } else { original };
@@ -76,16 +81,19 @@ pub(super) async fn asked_index<'a>(
     view: &'a View,
     uid: &IndexUid,
     original: &Original,
-) -> Result<&'a Arc<IndexEntry>, HttpError> {
+) -> Result<&'a Arc<IndexEntry>, RequestError> {
     let found = existing(view, uid);
     if found.is_err() {
-        check_form(&app.cluster, original.to_request_for(NOBODY)).await?;
+        check_form(&app.cluster, original.to_request_for(IMPOSSIBLE_UID)).await?;
     }
     found
 }
 
 /// A search of nothing but what the caller's token imposes on this index.
-pub(super) fn imposed(caller: &Authorized<Search>, uid: &IndexUid) -> Result<Map<String, Value>, HttpError> {
+pub(super) fn imposed(
+    caller: &Authorized<Search>,
+    uid: &IndexUid,
+) -> Result<Map<String, Value>, RequestError> {
     let mut nothing = Map::new();
     caller.confine(uid, &mut nothing)?;
     Ok(nothing)

@@ -10,9 +10,9 @@ use serde_json::{Map, Value, json};
 
 use super::indexes::wrong_query;
 use super::tasks::read_query;
+use crate::error::RequestError;
 use crate::http::App;
 use crate::http::auth::{Authorized, TasksGet};
-use crate::http::error::HttpError;
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/batches", get(list)).route("/batches/{uid}", get(one))
@@ -22,9 +22,9 @@ async fn one(
     caller: Authorized<TasksGet>,
     Path(uid): Path<String>,
     State(app): State<App>,
-) -> Result<Json<Value>, HttpError> {
+) -> Result<Json<Value>, RequestError> {
     let Ok(number) = uid.parse::<u32>() else {
-        return Err(HttpError::new(
+        return Err(RequestError::new(
             ErrorCode::InvalidBatchUids,
             format!("Batch uid `{uid}` is invalid. It should only contain numeric characters."),
         ));
@@ -32,7 +32,7 @@ async fn one(
     let task = app.writer.visible_task(TaskUid(number.into()), caller.visible()).await?;
     let task = task.filter(|task| task.batch_uid().is_some());
     task.map(|task| Json(shown(&task)))
-        .ok_or_else(|| HttpError::new(ErrorCode::BatchNotFound, format!("Batch `{uid}` not found.")))
+        .ok_or_else(|| RequestError::new(ErrorCode::BatchNotFound, format!("Batch `{uid}` not found.")))
 }
 
 async fn list(
@@ -40,7 +40,7 @@ async fn list(
     State(app): State<App>,
     RawQuery(query): RawQuery,
     Query(pairs): Query<Vec<(String, String)>>,
-) -> Result<Json<Value>, HttpError> {
+) -> Result<Json<Value>, RequestError> {
     let Ok((mut filter, page)) = read_query(&pairs) else {
         return Err(wrong_query(&app, "/batches", query.as_deref()).await);
     };

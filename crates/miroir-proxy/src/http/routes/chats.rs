@@ -17,11 +17,11 @@ use serde_json::{Map, Value, json};
 use super::features::{Feature, require};
 use super::page::{Page, Window};
 use crate::cluster::NodeRequest;
+use crate::error::RequestError;
 use crate::http::App;
 use crate::http::auth::{Authorized, ChatsDelete, ChatsGet, ChatsSettingsGet, ChatsSettingsUpdate};
 use crate::http::body::JsonBody;
 use crate::http::dry_run::ask_any;
-use crate::http::error::HttpError;
 use crate::http::path::check_uid;
 
 /// Where nodes check settings: a workspace that they have for nothing else.
@@ -43,7 +43,7 @@ async fn list(
     State(app): State<App>,
     RawQuery(query): RawQuery,
     Query(pairs): Query<Vec<(String, String)>>,
-) -> Result<Json<Page>, HttpError> {
+) -> Result<Json<Page>, RequestError> {
     let window = Window::read(&app, "/chats", query.as_deref(), &pairs).await?;
     require_chats(&app, NodeRequest::get("/chats")).await?;
     let kept = workspaces(&app).await?;
@@ -54,7 +54,7 @@ async fn one(
     _: Authorized<ChatsGet>,
     Path(uid): Path<String>,
     State(app): State<App>,
-) -> Result<Json<Value>, HttpError> {
+) -> Result<Json<Value>, RequestError> {
     require_chats(&app, NodeRequest::get("/chats/miroir")).await?;
     check_uid(&uid)?;
     if workspaces(&app).await?.contains_key(&uid) {
@@ -68,7 +68,7 @@ async fn remove(
     _: Authorized<ChatsDelete>,
     Path(uid): Path<String>,
     State(app): State<App>,
-) -> Result<StatusCode, HttpError> {
+) -> Result<StatusCode, RequestError> {
     require_chats(&app, NodeRequest::new(Method::DELETE, "/chats/miroir")).await?;
     let _turn = app.changing_records.lock().await;
     if !workspaces(&app).await?.contains_key(&uid) {
@@ -82,7 +82,7 @@ async fn settings(
     _: Authorized<ChatsSettingsGet>,
     Path(uid): Path<String>,
     State(app): State<App>,
-) -> Result<Json<Value>, HttpError> {
+) -> Result<Json<Value>, RequestError> {
     require_chats(&app, NodeRequest::get(SCRATCH)).await?;
     let mut kept = kept_workspace(&app, &uid).await?;
     Ok(Json(kept["shown"].take()))
@@ -93,11 +93,11 @@ async fn change(
     Path(uid): Path<String>,
     State(app): State<App>,
     body: JsonBody,
-) -> Result<Response, HttpError> {
+) -> Result<Response, RequestError> {
     let request = NodeRequest::new(Method::PATCH, SCRATCH);
     require_chats(&app, request.clone().json(body.bytes.clone())).await?;
     let Value::Object(patch) = body.value else {
-        let refused = || HttpError::new(ErrorCode::BadRequest, "The body is not an object.");
+        let refused = || RequestError::new(ErrorCode::BadRequest, "The body is not an object.");
         let shown = check(&app, request.json(body.bytes)).await?.ok_or_else(refused)?;
         return Ok(Json(shown).into_response());
     };
@@ -111,7 +111,7 @@ async fn reset(
     _: Authorized<ChatsSettingsUpdate>,
     Path(uid): Path<String>,
     State(app): State<App>,
-) -> Result<Json<Value>, HttpError> {
+) -> Result<Json<Value>, RequestError> {
     require_chats(&app, NodeRequest::new(Method::DELETE, SCRATCH)).await?;
     let _turn = app.changing_records.lock().await;
     if !workspaces(&app).await?.contains_key(&uid) {
@@ -121,7 +121,7 @@ async fn reset(
 }
 
 /// Has a node check the whole settings, and keeps them with what the node makes of them.
-async fn keep(app: &App, uid: String, set: Map<String, Value>) -> Result<Value, HttpError> {
+async fn keep(app: &App, uid: String, set: Map<String, Value>) -> Result<Value, RequestError> {
     let request = NodeRequest::new(Method::PATCH, SCRATCH).json(whole(&set).to_string());
     let shown = match check(app, request).await? {
         Some(shown) => shown,
@@ -133,9 +133,9 @@ async fn keep(app: &App, uid: String, set: Map<String, Value>) -> Result<Value, 
 }
 
 /// What a node makes of settings; none if nodes know no chats.
-async fn check(app: &App, request: NodeRequest) -> Result<Option<Value>, HttpError> {
+async fn check(app: &App, request: NodeRequest) -> Result<Option<Value>, RequestError> {
     let Some(reply) = ask_any(&app.cluster, request).await else {
-        return Err(HttpError::new(
+        return Err(RequestError::new(
             ErrorCode::MiroirNodeUnavailable,
             "No node can check the settings now. Try again when one is back.",
         ));
@@ -145,26 +145,26 @@ async fn check(app: &App, request: NodeRequest) -> Result<Option<Value>, HttpErr
     }
     match serde_json::from_slice(&reply.body) {
         Ok(shown) if reply.status.is_success() => Ok(Some(shown)),
-        Ok(_) => Err(HttpError::Node(reply)),
-        Err(_) => Err(HttpError::new(ErrorCode::MiroirNotSupported, "The nodes know no chat workspaces.")),
+        Ok(_) => Err(RequestError::Node(reply)),
+        Err(_) => Err(RequestError::new(ErrorCode::MiroirNotSupported, "The nodes know no chat workspaces.")),
     }
 }
 
-async fn require_chats(app: &App, request: NodeRequest) -> Result<(), HttpError> {
+async fn require_chats(app: &App, request: NodeRequest) -> Result<(), RequestError> {
     require(app, Feature::ChatCompletions, request).await
 }
 
-async fn workspaces(app: &App) -> Result<BTreeMap<String, Value>, HttpError> {
+async fn workspaces(app: &App) -> Result<BTreeMap<String, Value>, RequestError> {
     Ok(app.writer.records(Collection::ChatWorkspaces).await?)
 }
 
 /// What clients set of a workspace (`set`), and what they are shown of it (`shown`).
-pub(super) async fn kept_workspace(app: &App, uid: &str) -> Result<Value, HttpError> {
+pub(super) async fn kept_workspace(app: &App, uid: &str) -> Result<Value, RequestError> {
     workspaces(app).await?.remove(uid).ok_or_else(|| missing(uid, "Chat"))
 }
 
-fn missing(uid: &str, word: &str) -> HttpError {
-    HttpError::new(ErrorCode::ChatNotFound, format!("{word} {} not found", quoted(uid, word)))
+fn missing(uid: &str, word: &str) -> RequestError {
+    RequestError::new(ErrorCode::ChatNotFound, format!("{word} {} not found", quoted(uid, word)))
 }
 
 /// Meilisearch quotes the uid of a workspace whose settings are asked for, and no other.

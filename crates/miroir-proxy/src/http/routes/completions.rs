@@ -18,11 +18,11 @@ use super::chats::kept_workspace;
 use super::features::{Feature, require};
 use crate::chat::{Conversation, Offers, offer_indexes};
 use crate::cluster::{NodeReply, NodeRequest};
+use crate::error::RequestError;
 use crate::http::App;
 use crate::http::auth::{Authorized, Bearer, ChatCompletions};
 use crate::http::body::{JsonBody, malformed};
-use crate::http::dry_run::{NOBODY, ask_any};
-use crate::http::error::HttpError;
+use crate::http::dry_run::{IMPOSSIBLE_UID, ask_any};
 use crate::http::headers::about;
 
 /// Events that wait for the client to take them; then the model waits.
@@ -45,7 +45,7 @@ async fn complete(
     Path(name): Path<String>,
     State(app): State<App>,
     body: JsonBody,
-) -> Result<Response, HttpError> {
+) -> Result<Response, RequestError> {
     let asked = to_nobody(&body);
     let mut request = match ChatRequest::parse(&body.bytes) {
         Ok(request) => request,
@@ -66,43 +66,43 @@ async fn complete(
 
 /// The same request for a workspace that no node has.
 fn to_nobody(body: &JsonBody) -> NodeRequest {
-    NodeRequest::post(["chats", NOBODY, "chat", "completions"]).json(body.bytes.clone())
+    NodeRequest::post(["chats", IMPOSSIBLE_UID, "chat", "completions"]).json(body.bytes.clone())
 }
 
 /// What is wrong with a body, in a node's words if one can say it. Where a kind of value is read in a way of its own, what
 /// is wrong with it counts as wrong JSON.
-async fn wrong_form(app: &App, asked: NodeRequest, error: &serde_json::Error) -> HttpError {
+async fn wrong_form(app: &App, asked: NodeRequest, error: &serde_json::Error) -> RequestError {
     const ABOUT_FORM: [ErrorCode; 2] = [ErrorCode::BadRequest, ErrorCode::MalformedPayload];
     let is_about_form = |reply: &NodeReply| {
         let told: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
         ABOUT_FORM.iter().any(|code| told["code"] == code.as_str())
     };
     match ask_any(&app.cluster, asked).await {
-        Some(reply) if is_about_form(&reply) => HttpError::Node(reply),
+        Some(reply) if is_about_form(&reply) => RequestError::Node(reply),
         _ if error.is_data() => {
-            HttpError::new(ErrorCode::BadRequest, format!("Json deserialize error: {error}"))
+            RequestError::new(ErrorCode::BadRequest, format!("Json deserialize error: {error}"))
         }
         _ => malformed(error),
     }
 }
 
 /// One server streams one answer, and does nothing else either.
-fn check_support(request: &ChatRequest) -> Result<(), HttpError> {
+fn check_support(request: &ChatRequest) -> Result<(), RequestError> {
     if let Some(n) = request.several() {
         let message = format!("You tried to specify n = {n} but only single choices are supported (n = 1).");
-        return Err(HttpError::new(ErrorCode::UnimplementedMultiChoiceChatCompletions, message));
+        return Err(RequestError::new(ErrorCode::UnimplementedMultiChoiceChatCompletions, message));
     }
     if !request.is_streamed() {
         let message = "Non-streamed chat completions is not implemented";
-        return Err(HttpError::new(ErrorCode::UnimplementedNonStreamingChatCompletions, message));
+        return Err(RequestError::new(ErrorCode::UnimplementedNonStreamingChatCompletions, message));
     }
     Ok(())
 }
 
-async fn workspace(app: &App, name: &str) -> Result<Workspace, HttpError> {
+async fn workspace(app: &App, name: &str) -> Result<Workspace, RequestError> {
     let kept = kept_workspace(app, name).await?;
     Workspace::read(&kept["set"], &kept["shown"])
-        .map_err(|error| HttpError::Unreadable(format!("the settings of chat `{name}`: {error}")))
+        .map_err(|error| RequestError::Unreadable(format!("the settings of chat `{name}`: {error}")))
 }
 
 fn stream_of(said: mpsc::Receiver<String>) -> impl IntoResponse {

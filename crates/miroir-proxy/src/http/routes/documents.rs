@@ -13,11 +13,11 @@ use serde_json::{Map, Value};
 
 use super::{existing, list_documents};
 use crate::cluster::{NodePath, NodeRequest};
+use crate::error::RequestError;
 use crate::http::App;
 use crate::http::auth::{Authorized, DocumentsAdd, DocumentsDelete, DocumentsGet};
 use crate::http::body::{JsonBody, content_type, content_type_error};
-use crate::http::dry_run::{NOBODY, check_form};
-use crate::http::error::HttpError;
+use crate::http::dry_run::{IMPOSSIBLE_UID, check_form};
 use crate::http::headers::degraded;
 use crate::http::path::{IndexPath, check_uid};
 use crate::http::poison::check_deletion_filter;
@@ -41,7 +41,7 @@ pub(super) fn routes() -> Router<App> {
         .route("/indexes/{index}/documents/{id}", get(one).delete(delete_one))
 }
 
-type Accepted = Result<(StatusCode, Json<TaskSummary>), HttpError>;
+type Accepted = Result<(StatusCode, Json<TaskSummary>), RequestError>;
 
 /// The query of a document route.
 #[derive(Debug, Default)]
@@ -54,7 +54,7 @@ struct WriteQuery {
 
 impl WriteQuery {
     /// The query of a request that brings documents.
-    async fn of_documents(app: &App, method: &Method, query: Option<&str>) -> Result<Self, HttpError> {
+    async fn of_documents(app: &App, method: &Method, query: Option<&str>) -> Result<Self, RequestError> {
         Self::read(
             app,
             method,
@@ -71,7 +71,7 @@ impl WriteQuery {
         method: &Method,
         route: Option<&str>,
         query: Option<&str>,
-    ) -> Result<Self, HttpError> {
+    ) -> Result<Self, RequestError> {
         Self::read(app, method, route, query, &["customMetadata"]).await
     }
 
@@ -82,14 +82,15 @@ impl WriteQuery {
         route: Option<&str>,
         query: Option<&str>,
         known: &[&str],
-    ) -> Result<Self, HttpError> {
+    ) -> Result<Self, RequestError> {
         let query = query.unwrap_or_default();
         if let Some(read) = Self::parse(query, known) {
             return Ok(read);
         }
-        let path = NodePath::of(["indexes", NOBODY, "documents"].into_iter().chain(route)).with_query(query);
+        let path =
+            NodePath::of(["indexes", IMPOSSIBLE_UID, "documents"].into_iter().chain(route)).with_query(query);
         check_form(&app.cluster, NodeRequest::new(method.clone(), path).json("[]")).await?;
-        Err(HttpError::new(ErrorCode::BadRequest, "The query parameters can't be read."))
+        Err(RequestError::new(ErrorCode::BadRequest, "The query parameters can't be read."))
     }
 
     fn parse(query: &str, known: &[&str]) -> Option<Self> {
@@ -190,14 +191,14 @@ async fn one(
     Path((_, id)): Path<(String, String)>,
     State(app): State<App>,
     RawQuery(query): RawQuery,
-) -> Result<(HeaderMap, Json<Map<String, Value>>), HttpError> {
+) -> Result<(HeaderMap, Json<Map<String, Value>>), RequestError> {
     let query = query.unwrap_or_default();
     let view = app.cluster.view.load();
     let entry = match existing(&view, &uid) {
         Ok(entry) => entry,
         // A node that has the index looks at the query itself.
         Err(missing) => {
-            let path = NodePath::from(["indexes", NOBODY, "documents", "x"]).with_query(&query);
+            let path = NodePath::from(["indexes", IMPOSSIBLE_UID, "documents", "x"]).with_query(&query);
             check_form(&app.cluster, NodeRequest::get(path)).await?;
             return Err(missing);
         }
@@ -234,12 +235,12 @@ async fn delete_batch(
     RawQuery(query): RawQuery,
     body: JsonBody,
 ) -> Accepted {
-    let path = NodePath::from(["indexes", NOBODY, "documents", "delete-batch"]);
+    let path = NodePath::from(["indexes", IMPOSSIBLE_UID, "documents", "delete-batch"]);
     let path = path.with_query(query.as_deref().unwrap_or_default());
     check_form(&app.cluster, NodeRequest::post(path).json(body.bytes.clone())).await?;
     let query = WriteQuery::of_deletion(&app, &Method::POST, Some("delete-batch"), query.as_deref()).await?;
     let Value::Array(ids) = body.value else {
-        return Err(HttpError::new(ErrorCode::BadRequest, "The body is not an array of document ids."));
+        return Err(RequestError::new(ErrorCode::BadRequest, "The body is not an array of document ids."));
     };
     let ids = ids.iter().map(|id| id.as_str().map_or_else(|| id.to_string(), str::to_owned)).collect();
     delete(&app, check_uid(&uid)?, Deletion::ByIds(ids), query).await
@@ -252,12 +253,12 @@ async fn delete_by_filter(
     RawQuery(query): RawQuery,
     body: JsonBody,
 ) -> Accepted {
-    let path = NodePath::from(["indexes", NOBODY, "documents", "delete"]);
+    let path = NodePath::from(["indexes", IMPOSSIBLE_UID, "documents", "delete"]);
     let path = path.with_query(query.as_deref().unwrap_or_default());
     check_form(&app.cluster, NodeRequest::post(path).json(body.bytes.clone())).await?;
     let query = WriteQuery::of_deletion(&app, &Method::POST, Some("delete"), query.as_deref()).await?;
     let Value::Object(selection) = body.value else {
-        return Err(HttpError::new(ErrorCode::BadRequest, "The body is not an object with a `filter`."));
+        return Err(RequestError::new(ErrorCode::BadRequest, "The body is not an object with a `filter`."));
     };
     let index = check_uid(&uid)?;
     let filter = selection.get("filter").cloned().unwrap_or(Value::Null);

@@ -12,11 +12,11 @@ use miroir_core::task::{Mutation, TaskSummary};
 use serde_json::{Value, json};
 
 use crate::cluster::{NodePath, NodeRequest};
+use crate::error::RequestError;
 use crate::http::App;
 use crate::http::auth::{Authorized, DocumentsAll};
 use crate::http::body::JsonBody;
-use crate::http::dry_run::{NOBODY, ask_any, check_form};
-use crate::http::error::HttpError;
+use crate::http::dry_run::{IMPOSSIBLE_UID, ask_any, check_form};
 use crate::http::path::check_uid;
 use crate::http::relations::refuse_conditions;
 use crate::http::reserved;
@@ -32,16 +32,16 @@ async fn edit(
     State(app): State<App>,
     RawQuery(query): RawQuery,
     body: JsonBody,
-) -> Result<(StatusCode, Json<TaskSummary>), HttpError> {
+) -> Result<(StatusCode, Json<TaskSummary>), RequestError> {
     let query = query.unwrap_or_default();
-    let path = NodePath::from(["indexes", NOBODY, "documents", "edit"]).with_query(&query);
+    let path = NodePath::from(["indexes", IMPOSSIBLE_UID, "documents", "edit"]).with_query(&query);
     check_form(&app.cluster, NodeRequest::post(path).json(body.bytes.clone())).await?;
     let index = check_uid(&uid)?;
     check_function(&app, &index, &body.value).await?;
     let given = |name: &str| body.value.get(name).filter(|value| !value.is_null()).cloned();
     let context = given("context");
     if context.as_ref().is_some_and(|context| !context.is_object()) {
-        return Err(HttpError::new(
+        return Err(RequestError::new(
             ErrorCode::InvalidDocumentEditionContext,
             "The context must be an object",
         ));
@@ -49,7 +49,8 @@ async fn edit(
     reserved::check_edition(&body.value)?;
     refuse_conditions(&app, Some(&index), &body.value["filter"]).await?;
     let function = body.value["function"].as_str().unwrap_or_default().to_owned();
-    check_end(&function).map_err(|error| HttpError::new(ErrorCode::MiroirNotSupported, error.to_string()))?;
+    check_end(&function)
+        .map_err(|error| RequestError::new(ErrorCode::MiroirNotSupported, error.to_string()))?;
     let mutation = Mutation::EditDocuments { filter: given("filter"), context, function };
     let write = NewWrite { index, mutation, payload: Payload::default(), custom_metadata: metadata(&query) };
     Ok((StatusCode::ACCEPTED, Json(app.writer.append(write).await?)))
@@ -62,9 +63,9 @@ fn metadata(query: &str) -> Option<String> {
 
 /// Has a node compile the function and parse the filter. Meilisearch looks at the context after these two, so with a
 /// context that it can't accept it finds their faults and yet does nothing. What it says of a filter names the index.
-async fn check_function(app: &App, index: &IndexUid, body: &Value) -> Result<(), HttpError> {
+async fn check_function(app: &App, index: &IndexUid, body: &Value) -> Result<(), RequestError> {
     let Value::Object(mut asked) = body.clone() else {
-        return Err(HttpError::new(ErrorCode::BadRequest, "The body is not an object with a `function`."));
+        return Err(RequestError::new(ErrorCode::BadRequest, "The body is not an object with a `function`."));
     };
     asked.insert("context".to_owned(), json!(1));
     let request = NodeRequest::post(["indexes", index.as_str(), "documents", "edit"]);
@@ -75,7 +76,7 @@ async fn check_function(app: &App, index: &IndexUid, body: &Value) -> Result<(),
             if answer["code"] == ErrorCode::InvalidDocumentEditionContext.as_str() {
                 return Ok(());
             }
-            Err(HttpError::Node(reply))
+            Err(RequestError::Node(reply))
         }
         _ => Ok(()),
     }

@@ -12,11 +12,11 @@ use serde_json::Value;
 
 use super::indexes::NO_INDEX;
 use crate::cluster::NodeRequest;
+use crate::error::RequestError;
 use crate::http::App;
 use crate::http::auth::{self, Authorized, DumpsCreate, IndexesCompact, SnapshotsCreate};
 use crate::http::body::JsonBody;
 use crate::http::dry_run::ask_any;
-use crate::http::error::HttpError;
 use crate::http::path::IndexPath;
 use crate::write::NewWrite;
 
@@ -31,7 +31,7 @@ pub(super) fn routes() -> Router<App> {
         .route("/indexes/{index}/compact", post(compact))
 }
 
-type Accepted = Result<(StatusCode, Json<TaskSummary>), HttpError>;
+type Accepted = Result<(StatusCode, Json<TaskSummary>), RequestError>;
 
 async fn dump(_: Authorized<DumpsCreate>, State(app): State<App>) -> Accepted {
     append(&app, IndexUid::new(NO_INDEX), Errand::Dump).await
@@ -57,16 +57,16 @@ async fn export(_: Authorized<auth::Export>, State(app): State<App>, body: JsonB
 }
 
 /// A node says best what is wrong. It is asked with one more field, which it refuses in any case, after all others.
-async fn wrong_form(app: &App, mut body: Value) -> HttpError {
+async fn wrong_form(app: &App, mut body: Value) -> RequestError {
     if let Value::Object(fields) = &mut body {
         fields.insert(AFTER_ALL.to_owned(), Value::Null);
     }
     let reply = ask_any(&app.cluster, NodeRequest::post("/export").json(body.to_string())).await;
     match reply.filter(|reply| reply.status == StatusCode::BAD_REQUEST) {
         Some(reply) if !reply.body.windows(AFTER_ALL.len()).any(|part| part == AFTER_ALL.as_bytes()) => {
-            HttpError::Node(reply)
+            RequestError::Node(reply)
         }
-        _ => HttpError::new(ErrorCode::BadRequest, "The body does not say where to export which indexes."),
+        _ => RequestError::new(ErrorCode::BadRequest, "The body does not say where to export which indexes."),
     }
 }
 

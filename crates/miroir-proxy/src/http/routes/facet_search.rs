@@ -13,10 +13,10 @@ use serde_json::{Map, Value, json};
 use super::asked::{Asked, asked_index};
 use super::existing;
 use super::peers::take_reach;
+use crate::error::RequestError;
 use crate::http::App;
 use crate::http::auth::{Authorized, Search};
 use crate::http::body::JsonBody;
-use crate::http::error::HttpError;
 use crate::http::headers::{SettingsFloor, about};
 use crate::http::path::IndexPath;
 use crate::http::reserved;
@@ -32,7 +32,7 @@ async fn by_body(
     State(app): State<App>,
     SettingsFloor(floor): SettingsFloor,
     body: JsonBody,
-) -> Result<(HeaderMap, Json<Map<String, Value>>), HttpError> {
+) -> Result<(HeaderMap, Json<Map<String, Value>>), RequestError> {
     let asked = Asked::by_body("facet-search", body).confined(&caller, &uid)?;
     let view = app.cluster.view.load();
     let entry = asked_index(&app, &view, &uid, &asked.original).await?;

@@ -12,11 +12,11 @@ use serde_json::{Map, Value, json};
 
 use crate::accord::OWN_FEATURE;
 use crate::cluster::{NodeReply, NodeRequest};
+use crate::error::RequestError;
 use crate::http::App;
 use crate::http::auth::{Authorized, FeaturesGet, FeaturesUpdate};
 use crate::http::body::JsonBody;
-use crate::http::dry_run::{NOBODY, refusal};
-use crate::http::error::HttpError;
+use crate::http::dry_run::{IMPOSSIBLE_UID, refusal};
 
 /// Every feature of Meilisearch 1.50, in its order.
 const FEATURES: [&str; 15] = [
@@ -65,7 +65,7 @@ impl Feature {
 
 /// Refuses what needs a feature that is switched off, in the words in which a node refuses `request`. A node on which the
 /// feature is on all the same would act on the request, so it is not asked.
-pub(super) async fn require(app: &App, feature: Feature, request: NodeRequest) -> Result<(), HttpError> {
+pub(super) async fn require(app: &App, feature: Feature, request: NodeRequest) -> Result<(), RequestError> {
     if is_on(app, feature).await? {
         return Ok(());
     }
@@ -76,7 +76,7 @@ pub(super) async fn require(app: &App, feature: Feature, request: NodeRequest) -
             continue;
         }
         match node.send(request.clone(), app.cluster.node_timeout).await {
-            Ok(reply) if reply.status.is_client_error() => return Err(HttpError::Node(reply)),
+            Ok(reply) if reply.status.is_client_error() => return Err(RequestError::Node(reply)),
             Ok(reply) => {
                 tracing::warn!(node = %node.id(), status = %reply.status, "node was to say what is wrong with a request and did something else; asking another one");
             }
@@ -85,7 +85,7 @@ pub(super) async fn require(app: &App, feature: Feature, request: NodeRequest) -
             }
         }
     }
-    Err(HttpError::new(
+    Err(RequestError::new(
         ErrorCode::FeatureNotEnabled,
         format!("This requires enabling the `{}` experimental feature.", feature.name()),
     ))
@@ -98,14 +98,14 @@ pub(super) async fn require_unasked(
     feature: Feature,
     action: &str,
     (name, discussion): (&str, u32),
-) -> Result<(), HttpError> {
+) -> Result<(), RequestError> {
     if is_on(app, feature).await? {
         return Ok(());
     }
-    Err(HttpError::feature_missing(action, name, discussion))
+    Err(RequestError::feature_missing(action, name, discussion))
 }
 
-async fn is_on(app: &App, feature: Feature) -> Result<bool, HttpError> {
+async fn is_on(app: &App, feature: Feature) -> Result<bool, RequestError> {
     Ok(app.writer.features().await?.get(feature.name()).copied().unwrap_or(false))
 }
 
@@ -118,7 +118,7 @@ pub(super) fn routes() -> Router<App> {
     Router::new().route("/experimental-features", get(read).patch(change))
 }
 
-async fn read(_: Authorized<FeaturesGet>, State(app): State<App>) -> Result<Json<Value>, HttpError> {
+async fn read(_: Authorized<FeaturesGet>, State(app): State<App>) -> Result<Json<Value>, RequestError> {
     Ok(Json(shown(&app.writer.features().await?)))
 }
 
@@ -131,7 +131,7 @@ async fn change(
     _: Authorized<FeaturesUpdate>,
     State(app): State<App>,
     body: JsonBody,
-) -> Result<Json<Value>, HttpError> {
+) -> Result<Json<Value>, RequestError> {
     let Some(changes) = read_changes(&body.value) else { return Err(wrong_form(&app, body.value).await) };
     app.writer.set_features(changes).await?;
     let features = shown(&app.writer.features().await?);
@@ -171,10 +171,10 @@ fn read_changes(body: &Value) -> Option<BTreeMap<String, bool>> {
 }
 
 /// A node is asked with one more field, which it refuses in any case, after all others.
-async fn wrong_form(app: &App, mut body: Value) -> HttpError {
+async fn wrong_form(app: &App, mut body: Value) -> RequestError {
     if let Value::Object(features) = &mut body {
-        features.shift_remove(NOBODY);
-        features.insert(NOBODY.to_owned(), Value::Null);
+        features.shift_remove(IMPOSSIBLE_UID);
+        features.insert(IMPOSSIBLE_UID.to_owned(), Value::Null);
     }
     let request = NodeRequest::new(Method::PATCH, "/experimental-features").json(body.to_string());
     refusal(&app.cluster, request, "The body is not an object of features and booleans.").await

@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 
 use super::existing;
 use crate::cluster::NodeRequest;
+use crate::error::RequestError;
 use crate::http::App;
 use crate::http::auth::{Authorized, FieldsPost};
 use crate::http::body::JsonBody;
-use crate::http::dry_run::{NOBODY, check_form};
-use crate::http::error::HttpError;
+use crate::http::dry_run::{IMPOSSIBLE_UID, check_form};
 use crate::http::path::IndexPath;
 use crate::read::list_fields;
 
@@ -26,10 +26,11 @@ async fn list(
     IndexPath(uid): IndexPath,
     State(app): State<App>,
     body: JsonBody,
-) -> Result<Json<Value>, HttpError> {
+) -> Result<Json<Value>, RequestError> {
     let Some(request) = body.value.as_object().and_then(FieldsRequest::parse) else {
-        check_form(&app.cluster, NodeRequest::post(["indexes", NOBODY, "fields"]).json(body.bytes)).await?;
-        return Err(HttpError::new(ErrorCode::BadRequest, "The body can't be read."));
+        check_form(&app.cluster, NodeRequest::post(["indexes", IMPOSSIBLE_UID, "fields"]).json(body.bytes))
+            .await?;
+        return Err(RequestError::new(ErrorCode::BadRequest, "The body can't be read."));
     };
     let view = app.cluster.view.load();
     let entry = existing(&view, &uid)?;

@@ -14,11 +14,11 @@ use time::format_description::well_known::Rfc3339;
 use super::existing;
 use super::page::{Page, Window};
 use crate::cluster::{NodePath, NodeRequest};
+use crate::error::RequestError;
 use crate::http::App;
 use crate::http::auth::{Authorized, IndexesCreate, IndexesDelete, IndexesGet, IndexesUpdate};
 use crate::http::body::JsonBody;
-use crate::http::dry_run::{NOBODY, check_form, refusal};
-use crate::http::error::HttpError;
+use crate::http::dry_run::{IMPOSSIBLE_UID, check_form, refusal};
 use crate::http::path::{IndexPath, check_uid};
 use crate::write::NewWrite;
 
@@ -46,7 +46,7 @@ async fn list(
     State(app): State<App>,
     RawQuery(query): RawQuery,
     Query(pairs): Query<Vec<(String, String)>>,
-) -> Result<Json<Page>, HttpError> {
+) -> Result<Json<Page>, RequestError> {
     let window = Window::read(&app, "/indexes", query.as_deref(), &pairs).await?;
     let view = app.cluster.view.load();
     let entries: Vec<_> = view.indexes.values().filter(|entry| caller.allows(&entry.uid)).collect();
@@ -54,7 +54,7 @@ async fn list(
 }
 
 /// A node's words for a query that can't be read.
-pub(super) async fn wrong_query(app: &App, path: &'static str, query: Option<&str>) -> HttpError {
+pub(super) async fn wrong_query(app: &App, path: &'static str, query: Option<&str>) -> RequestError {
     let request = NodeRequest::get(NodePath::from(path).with_query(query.unwrap_or_default()));
     refusal(&app.cluster, request, "The query parameters can't be read.").await
 }
@@ -63,7 +63,7 @@ async fn one(
     _: Authorized<IndexesGet>,
     IndexPath(uid): IndexPath,
     State(app): State<App>,
-) -> Result<Json<Value>, HttpError> {
+) -> Result<Json<Value>, RequestError> {
     let view = app.cluster.view.load();
     Ok(Json(shown(existing(&view, &uid)?)))
 }
@@ -87,24 +87,24 @@ fn read_creation(body: &Value) -> Option<(String, Option<String>)> {
 }
 
 /// A node is asked with a uid that it can't accept, put last so that it finds the other fault first.
-async fn wrong_creation(app: &App, body: JsonBody) -> HttpError {
+async fn wrong_creation(app: &App, body: JsonBody) -> RequestError {
     let mut asked = body.value;
     if let Value::Object(fields) = &mut asked
         && fields.get("uid").is_some_and(Value::is_string)
     {
         fields.shift_remove("uid");
-        fields.insert("uid".to_owned(), json!(NOBODY));
+        fields.insert("uid".to_owned(), json!(IMPOSSIBLE_UID));
     }
     let request = NodeRequest::post("/indexes").json(asked.to_string());
     refusal(&app.cluster, request, "The body is not of the form `{uid, primaryKey}`.").await
 }
 
 /// In a body the uid has a place that the message names.
-fn inside_uid(error: HttpError) -> HttpError {
+fn inside_uid(error: RequestError) -> RequestError {
     match error {
-        HttpError::Refused(mut error) => {
+        RequestError::Refused(mut error) => {
             error.message = format!("Invalid value at `.uid`: {}", error.message);
-            HttpError::Refused(error)
+            RequestError::Refused(error)
         }
         other => other,
     }
@@ -116,8 +116,11 @@ async fn update(
     State(app): State<App>,
     body: JsonBody,
 ) -> Accepted {
-    check_form(&app.cluster, NodeRequest::new(reqwest::Method::PATCH, ["indexes", NOBODY]).json(body.bytes))
-        .await?;
+    check_form(
+        &app.cluster,
+        NodeRequest::new(reqwest::Method::PATCH, ["indexes", IMPOSSIBLE_UID]).json(body.bytes),
+    )
+    .await?;
     let fields = body.value.as_object().cloned().unwrap_or_default();
     let primary_key = fields.get("primaryKey").and_then(Value::as_str).map(str::to_owned);
     let mutation = match fields.get("uid").and_then(Value::as_str) {
@@ -135,7 +138,7 @@ async fn delete(
     append(&app, index, Mutation::DeleteIndex).await
 }
 
-type Accepted = Result<(StatusCode, Json<TaskSummary>), HttpError>;
+type Accepted = Result<(StatusCode, Json<TaskSummary>), RequestError>;
 
 async fn append(app: &App, index: IndexUid, mutation: Mutation) -> Accepted {
     let write = NewWrite { index, mutation, payload: Payload::default(), custom_metadata: None };

@@ -8,9 +8,10 @@ use miroir_core::error::ErrorCode;
 use serde_json::{Value, json};
 
 use crate::cluster::NodeRequest;
+use crate::error::RequestError;
 use crate::http::App;
 use crate::http::auth::{Authorized, Version};
-use crate::http::error::{HttpError, pass_on};
+use crate::http::error::pass_on;
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/", get(root)).route("/health", get(health)).route("/version", get(version))
@@ -25,7 +26,7 @@ async fn health() -> Json<Value> {
 }
 
 /// The version that clients must be compatible with is the nodes'.
-async fn version(_: Authorized<Version>, State(app): State<App>) -> Result<Response, HttpError> {
+async fn version(_: Authorized<Version>, State(app): State<App>) -> Result<Response, RequestError> {
     let view = app.cluster.view.load();
     for node in view.usable_first_complete().filter_map(|id| app.cluster.membership.node(id)) {
         match node.send(NodeRequest::get("/version"), app.cluster.node_timeout).await {
@@ -36,7 +37,7 @@ async fn version(_: Authorized<Version>, State(app): State<App>) -> Result<Respo
             Err(error) => tracing::warn!(%error, "node did not tell its version; asking another one"),
         }
     }
-    Err(HttpError::new(
+    Err(RequestError::new(
         ErrorCode::MiroirNodeUnavailable,
         "No node can be read now. Try again when a node is back.",
     ))

@@ -12,10 +12,10 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use super::page::{Page, Window};
+use crate::error::RequestError;
 use crate::http::App;
 use crate::http::auth::{Authorized, KeysCreate, KeysDelete, KeysGet, KeysUpdate};
 use crate::http::body::JsonBody;
-use crate::http::error::HttpError;
 use crate::keys::fresh_uid;
 
 pub(super) fn routes() -> Router<App> {
@@ -28,7 +28,7 @@ async fn list(
     _: Authorized<KeysGet>,
     State(app): State<App>,
     Query(pairs): Query<Vec<(String, String)>>,
-) -> Result<Json<Page>, HttpError> {
+) -> Result<Json<Page>, RequestError> {
     let mut window = Window::default();
     for (name, text) in &pairs {
         match name.as_str() {
@@ -36,7 +36,7 @@ async fn list(
             "limit" => window.limit = read_count(name, text, ErrorCode::InvalidApiKeyLimit)?,
             _ => {
                 let message = unknown_parameter(name, &["offset", "limit"]);
-                return Err(HttpError::new(ErrorCode::BadRequest, message));
+                return Err(RequestError::new(ErrorCode::BadRequest, message));
             }
         }
     }
@@ -44,11 +44,11 @@ async fn list(
     Ok(Json(window.page(ring.keys().iter(), HeldKey::shown)))
 }
 
-fn read_count(name: &str, text: &str, code: ErrorCode) -> Result<usize, HttpError> {
+fn read_count(name: &str, text: &str, code: ErrorCode) -> Result<usize, RequestError> {
     text.parse().map_err(|_| {
         let message =
             format!("Invalid value in parameter `{name}`: could not parse `{text}` as a positive integer");
-        HttpError::new(code, message)
+        RequestError::new(code, message)
     })
 }
 
@@ -56,13 +56,13 @@ async fn create(
     _: Authorized<KeysCreate>,
     State(app): State<App>,
     body: JsonBody,
-) -> Result<(StatusCode, Json<Value>), HttpError> {
+) -> Result<(StatusCode, Json<Value>), RequestError> {
     let now = OffsetDateTime::now_utc();
     let key = read_creation(&body.value, now)?.into_key(fresh_uid(), now);
     let uid = key.uid;
     match app.keys.add(key).await? {
         Some(held) => Ok((StatusCode::CREATED, Json(held.shown()))),
-        None => Err(HttpError::new(
+        None => Err(RequestError::new(
             ErrorCode::ApiKeyAlreadyExists,
             format!("`uid` field value `{uid}` is already an existing API key."),
         )),
@@ -73,7 +73,7 @@ async fn one(
     _: Authorized<KeysGet>,
     State(app): State<App>,
     Path(name): Path<String>,
-) -> Result<Json<Value>, HttpError> {
+) -> Result<Json<Value>, RequestError> {
     app.keys.load().named(&name).map(|held| Json(held.shown())).ok_or_else(|| not_found(&name))
 }
 
@@ -82,7 +82,7 @@ async fn update(
     State(app): State<App>,
     Path(name): Path<String>,
     body: JsonBody,
-) -> Result<Json<Value>, HttpError> {
+) -> Result<Json<Value>, RequestError> {
     let patch = read_patch(&body.value)?;
     let uid = uid_of(&app, &name)?;
     app.keys.patch(uid, patch).await?.map(|held| Json(held.shown())).ok_or_else(|| not_found(&name))
@@ -92,15 +92,15 @@ async fn delete(
     _: Authorized<KeysDelete>,
     State(app): State<App>,
     Path(name): Path<String>,
-) -> Result<StatusCode, HttpError> {
+) -> Result<StatusCode, RequestError> {
     let uid = uid_of(&app, &name)?;
     app.keys.delete(uid).await?.map(|_| StatusCode::NO_CONTENT).ok_or_else(|| not_found(&name))
 }
 
-fn uid_of(app: &App, name: &str) -> Result<KeyUid, HttpError> {
+fn uid_of(app: &App, name: &str) -> Result<KeyUid, RequestError> {
     app.keys.load().named(name).map(|held| held.key.uid).ok_or_else(|| not_found(name))
 }
 
-fn not_found(name: &str) -> HttpError {
+fn not_found(name: &str) -> RequestError {
     ResponseError::new(ErrorCode::ApiKeyNotFound, format!("API key `{name}` not found.")).into()
 }

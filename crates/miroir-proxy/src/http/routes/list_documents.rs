@@ -16,11 +16,11 @@ use serde_json::{Map, Value, json};
 use super::existing;
 use super::peers::peers;
 use crate::cluster::{NodePath, NodeRequest};
+use crate::error::RequestError;
 use crate::http::App;
 use crate::http::auth::{Authorized, DocumentsGet};
 use crate::http::body::JsonBody;
-use crate::http::dry_run::{NO_INDEX, NOBODY, ask_any, check_form};
-use crate::http::error::HttpError;
+use crate::http::dry_run::{IMPOSSIBLE_UID, NO_INDEX, ask_any, check_form};
 use crate::http::headers::degraded;
 use crate::http::path::IndexPath;
 use crate::http::relations::answer_conditions;
@@ -47,36 +47,38 @@ pub(super) async fn by_query(
     State(app): State<App>,
     RawQuery(query): RawQuery,
     Query(pairs): Query<Vec<(String, String)>>,
-) -> Result<Found, HttpError> {
+) -> Result<Found, RequestError> {
     let query = query.unwrap_or_default();
     if !query.is_empty() {
         check_form(
             &app.cluster,
-            NodeRequest::get(NodePath::from(["indexes", NOBODY, "documents"]).with_query(&query)),
+            NodeRequest::get(NodePath::from(["indexes", IMPOSSIBLE_UID, "documents"]).with_query(&query)),
         )
         .await?;
     }
     let body = listing_of_query(&pairs).map_err(|error| match error.0 {
         "filter" => wrong_filter(&Value::Null),
-        _ => HttpError::new(ErrorCode::BadRequest, format!("The query parameters can't be read: {error}.")),
+        _ => {
+            RequestError::new(ErrorCode::BadRequest, format!("The query parameters can't be read: {error}."))
+        }
     })?;
     list(&app, &uid, body).await
 }
 
 /// What is wrong with a sort, which Meilisearch reads before it looks for the index.
-async fn wrong_sort(app: &App, body: Map<String, Value>) -> Option<HttpError> {
+async fn wrong_sort(app: &App, body: Map<String, Value>) -> Option<RequestError> {
     let sort = body.get("sort")?;
     let path = ["indexes", NO_INDEX, "documents", "fetch"];
     let reply =
         ask_any(&app.cluster, NodeRequest::post(path).json(json!({ "sort": sort }).to_string())).await?;
     let error: Value = serde_json::from_slice(&reply.body).ok()?;
-    (error["code"] == ErrorCode::InvalidDocumentSort.as_str()).then_some(HttpError::Node(reply))
+    (error["code"] == ErrorCode::InvalidDocumentSort.as_str()).then_some(RequestError::Node(reply))
 }
 
-fn wrong_filter(filter: &Value) -> HttpError {
+fn wrong_filter(filter: &Value) -> RequestError {
     let message =
         format!("Invalid syntax for the filter parameter: `expected String, Array, found: {filter}`.");
-    HttpError::new(ErrorCode::InvalidDocumentFilter, message)
+    RequestError::new(ErrorCode::InvalidDocumentFilter, message)
 }
 
 pub(super) async fn by_body(
@@ -84,13 +86,13 @@ pub(super) async fn by_body(
     IndexPath(uid): IndexPath,
     State(app): State<App>,
     body: JsonBody,
-) -> Result<Found, HttpError> {
+) -> Result<Found, RequestError> {
     let JsonBody { bytes, mut value } = body;
     let shown = with_few_ids(&mut value).unwrap_or(bytes);
-    let request = NodeRequest::post(["indexes", NOBODY, "documents", "fetch"]).json(shown);
+    let request = NodeRequest::post(["indexes", IMPOSSIBLE_UID, "documents", "fetch"]).json(shown);
     check_form(&app.cluster, request).await?;
     let Value::Object(body) = value else {
-        return Err(HttpError::new(ErrorCode::BadRequest, "The body is not an object."));
+        return Err(RequestError::new(ErrorCode::BadRequest, "The body is not an object."));
     };
     let asks_nobody = body.contains_key("useNetwork") && peers(&app).await?.reach(&body)? == Reach::Nobody;
     let (headers, Json(mut page)) = list(&app, &uid, body).await?;
@@ -112,7 +114,7 @@ fn with_few_ids(body: &mut Value) -> Option<Bytes> {
     shown
 }
 
-async fn list(app: &App, uid: &IndexUid, mut body: Map<String, Value>) -> Result<Found, HttpError> {
+async fn list(app: &App, uid: &IndexUid, mut body: Map<String, Value>) -> Result<Found, RequestError> {
     let view = app.cluster.view.load();
     let entry = match existing(&view, uid) {
         Ok(entry) => entry,
@@ -127,7 +129,7 @@ async fn list(app: &App, uid: &IndexUid, mut body: Map<String, Value>) -> Result
     }
     answer_conditions(app, &view, entry, &mut body).await?;
     let request = ListingRequest::parse(body).ok_or_else(|| {
-        HttpError::new(ErrorCode::BadRequest, "`offset` and `limit` must be positive integers.")
+        RequestError::new(ErrorCode::BadRequest, "`offset` and `limit` must be positive integers.")
     })?;
     let request = &request;
     let ask = |view: Arc<View>| async move {

@@ -11,10 +11,10 @@ use serde_json::{Map, Value};
 use tracing_subscriber::filter::Targets;
 
 use super::features::{Feature, require_unasked};
+use crate::error::RequestError;
 use crate::http::App;
 use crate::http::auth::{Authorized, MetricsGet};
 use crate::http::body::JsonBody;
-use crate::http::error::HttpError;
 use crate::observe::{Listener, LogFormat};
 
 const STREAM: [&str; 3] = ["target", "mode", "profileMemory"];
@@ -29,7 +29,7 @@ async fn listen(
     _: Authorized<MetricsGet>,
     State(app): State<App>,
     body: JsonBody,
-) -> Result<Response<Body>, HttpError> {
+) -> Result<Response<Body>, RequestError> {
     let Asked { targets, mode } = read(&body.value, &STREAM)?;
     require_logs(&app).await?;
     let format = match mode {
@@ -37,12 +37,12 @@ async fn listen(
         Mode::Json => LogFormat::Json,
         Mode::Profile => {
             let message = "Miroir has no profiles to stream. Ask for the mode `human` or `json`.";
-            return Err(HttpError::new(ErrorCode::MiroirNotSupported, message));
+            return Err(RequestError::new(ErrorCode::MiroirNotSupported, message));
         }
     };
     let Some(listener) = app.logs.listen(format, targets).map_err(|error| failed(&error))? else {
         let message = "The `/logs/stream` route is currently in use by someone else.";
-        return Err(HttpError::new(ErrorCode::BadRequest, message));
+        return Err(RequestError::new(ErrorCode::BadRequest, message));
     };
     let lines = stream::unfold(listener, async |mut listener: Listener| {
         let line = listener.next().await?;
@@ -53,7 +53,7 @@ async fn listen(
     Ok(answer)
 }
 
-async fn stop(_: Authorized<MetricsGet>, State(app): State<App>) -> Result<StatusCode, HttpError> {
+async fn stop(_: Authorized<MetricsGet>, State(app): State<App>) -> Result<StatusCode, RequestError> {
     require_logs(&app).await?;
     app.logs.stop_listening().map_err(|error| failed(&error))?;
     Ok(StatusCode::NO_CONTENT)
@@ -63,20 +63,20 @@ async fn change_stderr(
     _: Authorized<MetricsGet>,
     State(app): State<App>,
     body: JsonBody,
-) -> Result<StatusCode, HttpError> {
+) -> Result<StatusCode, RequestError> {
     let Asked { targets, .. } = read(&body.value, &STDERR)?;
     require_logs(&app).await?;
     app.logs.print(&targets).map_err(|error| failed(&error))?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn require_logs(app: &App) -> Result<(), HttpError> {
+async fn require_logs(app: &App) -> Result<(), RequestError> {
     let action = "Modifying logs through the `/logs/*` routes";
     require_unasked(app, Feature::LogsRoute, action, ("logs route", 721)).await
 }
 
-fn failed(error: &tracing_subscriber::reload::Error) -> HttpError {
-    HttpError::new(ErrorCode::Internal, format!("The log can't be changed: {error}."))
+fn failed(error: &tracing_subscriber::reload::Error) -> RequestError {
+    RequestError::new(ErrorCode::Internal, format!("The log can't be changed: {error}."))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +93,7 @@ struct Asked {
 }
 
 /// Reads a body field by field: the first one that is wrong is told.
-fn read(body: &Value, known: &[&str]) -> Result<Asked, HttpError> {
+fn read(body: &Value, known: &[&str]) -> Result<Asked, RequestError> {
     let Value::Object(fields) = body else { return Err(wrong_type("", "an object", body)) };
     let mut asked = Asked { targets: Targets::new().with_default(tracing::Level::INFO), mode: Mode::Human };
     for (name, value) in fields {
@@ -109,7 +109,7 @@ fn read(body: &Value, known: &[&str]) -> Result<Asked, HttpError> {
     Ok(asked)
 }
 
-fn read_targets(value: &Value) -> Result<Targets, HttpError> {
+fn read_targets(value: &Value) -> Result<Targets, RequestError> {
     let Value::String(text) = value else { return Err(wrong_type(".target", "a string", value)) };
     let wrong = |reason: &str| bad(form::wrong_value(".target", reason));
     if text.is_empty() {
@@ -121,7 +121,7 @@ fn read_targets(value: &Value) -> Result<Targets, HttpError> {
     text.parse().map_err(|error: tracing_subscriber::filter::ParseError| wrong(&error.to_string()))
 }
 
-fn read_mode(value: &Value) -> Result<Mode, HttpError> {
+fn read_mode(value: &Value) -> Result<Mode, RequestError> {
     match value.as_str() {
         Some("human") => Ok(Mode::Human),
         Some("json") => Ok(Mode::Json),
@@ -132,20 +132,20 @@ fn read_mode(value: &Value) -> Result<Mode, HttpError> {
 }
 
 /// Meilisearch 1.50 gives this error the code of another setting.
-fn check_profile(fields: &Map<String, Value>, mode: Mode) -> Result<(), HttpError> {
+fn check_profile(fields: &Map<String, Value>, mode: Mode) -> Result<(), RequestError> {
     if fields.get("profileMemory") != Some(&Value::Bool(true)) || mode == Mode::Profile {
         return Ok(());
     }
     let reason = format!(
         "`profile_memory` can only be used while profiling code and is not compatible with the {mode:?} mode."
     );
-    Err(HttpError::new(ErrorCode::InvalidSettingsTypoTolerance, form::wrong_value("", &reason)))
+    Err(RequestError::new(ErrorCode::InvalidSettingsTypoTolerance, form::wrong_value("", &reason)))
 }
 
-fn wrong_type(place: &str, expected: &str, found: &Value) -> HttpError {
+fn wrong_type(place: &str, expected: &str, found: &Value) -> RequestError {
     bad(form::wrong_type(place, expected, found))
 }
 
-fn bad(message: String) -> HttpError {
-    HttpError::new(ErrorCode::BadRequest, message)
+fn bad(message: String) -> RequestError {
+    RequestError::new(ErrorCode::BadRequest, message)
 }

@@ -12,9 +12,9 @@ use miroir_core::task::{TaskFilter, TaskKind, TaskPage, TaskStatus};
 
 use super::features::{Feature, require};
 use crate::cluster::NodeRequest;
+use crate::error::RequestError;
 use crate::http::App;
 use crate::http::auth::{Authorized, MetricsGet};
-use crate::http::error::HttpError;
 use crate::read::{InternalSizes, instance_stats};
 
 pub(super) fn routes() -> Router<App> {
@@ -24,10 +24,10 @@ pub(super) fn routes() -> Router<App> {
 async fn metrics(
     caller: Authorized<MetricsGet>,
     State(app): State<App>,
-) -> Result<([(HeaderName, &'static str); 1], String), HttpError> {
+) -> Result<([(HeaderName, &'static str); 1], String), RequestError> {
     require(&app, Feature::Metrics, NodeRequest::get("/metrics")).await?;
     if caller.visible().is_some() {
-        return Err(HttpError::new(
+        return Err(RequestError::new(
             ErrorCode::InvalidApiKey,
             "The provided API key is invalid. The API key for the `/metrics` route must allow access to all indexes.",
         ));
@@ -55,7 +55,7 @@ async fn metrics(
     Ok(([(CONTENT_TYPE, "text/plain")], text.0))
 }
 
-async fn count_tasks(app: &App) -> Result<Vec<(String, u64)>, HttpError> {
+async fn count_tasks(app: &App) -> Result<Vec<(String, u64)>, RequestError> {
     let of_status = |status: &TaskStatus| {
         let filter = TaskFilter { statuses: Some(vec![*status]), ..TaskFilter::default() };
         (label("statuses", status.as_str()), filter)

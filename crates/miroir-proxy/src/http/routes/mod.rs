@@ -41,7 +41,7 @@ use miroir_core::ids::IndexUid;
 use miroir_core::view::{IndexEntry, View};
 
 use super::App;
-use super::error::HttpError;
+use crate::error::RequestError;
 
 /// All routes.
 pub(super) fn all() -> Router<App> {
@@ -81,7 +81,7 @@ pub(super) fn own_metrics() -> Router<App> {
 }
 
 /// The index of this name.
-pub(crate) fn existing<'a>(view: &'a View, uid: &IndexUid) -> Result<&'a Arc<IndexEntry>, HttpError> {
+pub(crate) fn existing<'a>(view: &'a View, uid: &IndexUid) -> Result<&'a Arc<IndexEntry>, RequestError> {
     view.index(uid)
-        .ok_or_else(|| HttpError::new(ErrorCode::IndexNotFound, format!("Index `{uid}` not found.")))
+        .ok_or_else(|| RequestError::new(ErrorCode::IndexNotFound, format!("Index `{uid}` not found.")))
 }

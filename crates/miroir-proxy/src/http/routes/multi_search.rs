@@ -11,10 +11,10 @@ use miroir_core::view::View;
 use serde_json::{Map, Value};
 
 use super::peers::peers;
+use crate::error::RequestError;
 use crate::http::App;
 use crate::http::auth::{Authorized, Search};
 use crate::http::body::JsonBody;
-use crate::http::error::HttpError;
 use crate::http::headers::{SettingsFloor, about, wants_metadata};
 use crate::http::{relations, reserved};
 use crate::search::{
@@ -32,7 +32,7 @@ async fn search(
     headers: HeaderMap,
     SettingsFloor(floor): SettingsFloor,
     body: JsonBody,
-) -> Result<(HeaderMap, Json<Map<String, Value>>), HttpError> {
+) -> Result<(HeaderMap, Json<Map<String, Value>>), RequestError> {
     let Ok(mut request) = MultiRequest::parse(&body.value) else {
         return Err(explain_form(&app.cluster, &body.value).await);
     };
@@ -68,7 +68,11 @@ async fn search(
 }
 
 /// Answers every query's conditions on other indexes' documents.
-async fn answer_all_conditions(app: &App, view: &View, request: &mut MultiRequest) -> Result<(), HttpError> {
+async fn answer_all_conditions(
+    app: &App,
+    view: &View,
+    request: &mut MultiRequest,
+) -> Result<(), RequestError> {
     let alone = request.federation.is_none();
     for (position, query) in request.queries.iter_mut().enumerate() {
         let Some(entry) = view.index(&query.index) else { continue };
@@ -84,7 +88,7 @@ async fn fill_all(
     view: &View,
     request: &MultiRequest,
     body: &mut Map<String, Value>,
-) -> Result<(), HttpError> {
+) -> Result<(), RequestError> {
     let answers = body.get_mut("results").and_then(Value::as_array_mut).into_iter().flatten();
     for (position, (query, answer)) in request.queries.iter().zip(answers).enumerate() {
         if let (Some(entry), Value::Object(answer)) = (view.index(&query.index), answer) {
@@ -96,14 +100,14 @@ async fn fill_all(
 }
 
 /// Confines one query to what the caller may find in its index.
-fn admit(caller: &Authorized<Search>, query: &mut SubQuery) -> Result<(), HttpError> {
+fn admit(caller: &Authorized<Search>, query: &mut SubQuery) -> Result<(), RequestError> {
     caller.confine(&query.index, &mut query.body)?;
     reserved::check_search(&query.body)
 }
 
 /// Has queries of a federated search that ask a network ask this server by its name, and leaves out those that ask nobody.
 /// Whether there is no other query.
-fn ask_network(peers: &Peers, request: &mut MultiRequest) -> Result<bool, HttpError> {
+fn ask_network(peers: &Peers, request: &mut MultiRequest) -> Result<bool, RequestError> {
     if request.federation.is_none() {
         return Ok(false);
     }
@@ -130,7 +134,7 @@ fn ask_network(peers: &Peers, request: &mut MultiRequest) -> Result<bool, HttpEr
     Ok(nobody)
 }
 
-async fn check_network(app: &App, peers: &Peers, request: &MultiRequest) -> Result<(), HttpError> {
+async fn check_network(app: &App, peers: &Peers, request: &MultiRequest) -> Result<(), RequestError> {
     for (position, query) in request.queries.iter().enumerate() {
         // Without a federation options are refused as such.
         let found = match request.federation {

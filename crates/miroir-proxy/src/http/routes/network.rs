@@ -11,11 +11,11 @@ use uuid::Uuid;
 
 use super::peers::peers;
 use crate::cluster::NodeRequest;
+use crate::error::RequestError;
 use crate::http::App;
 use crate::http::auth::{Authorized, NetworkGet, NetworkUpdate};
 use crate::http::body::JsonBody;
 use crate::http::dry_run::{ask_any, refusal};
-use crate::http::error::HttpError;
 use crate::search::feature_missing;
 
 /// How often a change is tried when others come between.
@@ -25,7 +25,7 @@ pub(super) fn routes() -> Router<App> {
     Router::new().route("/network", get(read).patch(update)).route("/network/control", post(control))
 }
 
-async fn read(_: Authorized<NetworkGet>, State(app): State<App>) -> Result<Json<Network>, HttpError> {
+async fn read(_: Authorized<NetworkGet>, State(app): State<App>) -> Result<Json<Network>, RequestError> {
     require_feature(&app, "Using the /network route").await?;
     Ok(Json(app.writer.network().await?))
 }
@@ -34,7 +34,7 @@ async fn update(
     _: Authorized<NetworkUpdate>,
     State(app): State<App>,
     body: JsonBody,
-) -> Result<Json<Network>, HttpError> {
+) -> Result<Json<Network>, RequestError> {
     let Some(patch) = body.value.as_object().filter(|patch| check_form(patch).is_ok()) else {
         return Err(wrong_form(&app, body.value).await);
     };
@@ -43,14 +43,14 @@ async fn update(
         let network = app.writer.network().await?;
         let next =
             change(&network, patch, Uuid::now_v7().to_string(), check_url).map_err(|error| match error {
-                NetworkError::Refused(error) => HttpError::Refused(error),
-                NetworkError::NotUnderstood => HttpError::Unreadable("the network".to_owned()),
+                NetworkError::Refused(error) => RequestError::Refused(error),
+                NetworkError::NotUnderstood => RequestError::Unreadable("the network".to_owned()),
             })?;
         if app.writer.replace_network(network.version, next.clone()).await? {
             return Ok(Json(next));
         }
     }
-    Err(HttpError::new(ErrorCode::Internal, "The network changes too often to be changed now."))
+    Err(RequestError::new(ErrorCode::Internal, "The network changes too often to be changed now."))
 }
 
 /// Only the Enterprise Edition has anything to control. A node says what is wrong with the form.
@@ -58,22 +58,22 @@ async fn control(
     _: Authorized<NetworkUpdate>,
     State(app): State<App>,
     body: JsonBody,
-) -> Result<(), HttpError> {
+) -> Result<(), RequestError> {
     let request = NodeRequest::post("/network/control").json(body.bytes);
     if let Some(reply) = ask_any(&app.cluster, request).await {
         let error: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
         let after_the_form = [ErrorCode::FeatureNotEnabled, ErrorCode::RequiresEnterpriseEdition];
         if reply.status.is_client_error() && !after_the_form.iter().any(|code| error["code"] == code.as_str())
         {
-            return Err(HttpError::Node(reply));
+            return Err(RequestError::Node(reply));
         }
     }
     require_feature(&app, "Using the /network/control route").await?;
     let message = "Meilisearch Enterprise Edition is required to call this route";
-    Err(HttpError::new(ErrorCode::RequiresEnterpriseEdition, message))
+    Err(RequestError::new(ErrorCode::RequiresEnterpriseEdition, message))
 }
 
-async fn require_feature(app: &App, action: &str) -> Result<(), HttpError> {
+async fn require_feature(app: &App, action: &str) -> Result<(), RequestError> {
     if peers(app).await?.enabled { Ok(()) } else { Err(feature_missing(action)) }
 }
 
@@ -82,7 +82,7 @@ fn check_url(url: &str) -> Result<(), String> {
 }
 
 /// A node is asked with a field that it refuses once it has read the form, so that nothing changes there.
-async fn wrong_form(app: &App, body: Value) -> HttpError {
+async fn wrong_form(app: &App, body: Value) -> RequestError {
     let mut body = body;
     if let Value::Object(patch) = &mut body {
         patch.entry("previousRemotes").or_insert_with(|| json!(Map::new()));

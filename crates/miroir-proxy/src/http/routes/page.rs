@@ -4,8 +4,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::indexes::wrong_query;
+use crate::error::RequestError;
 use crate::http::App;
-use crate::http::error::HttpError;
 
 /// Which part of a list is shown.
 #[derive(Debug, Clone, Copy)]
@@ -28,7 +28,7 @@ impl Window {
         path: &'static str,
         query: Option<&str>,
         pairs: &[(String, String)],
-    ) -> Result<Self, HttpError> {
+    ) -> Result<Self, RequestError> {
         let mut window = Self::default();
         for (name, text) in pairs {
             match (name.as_str(), text.parse()) {

@@ -3,12 +3,12 @@
 use miroir_core::network::Network;
 use serde_json::{Map, Value};
 
+use crate::error::RequestError;
 use crate::http::App;
-use crate::http::error::HttpError;
 use crate::search::{Original, Peers, Reach};
 
 /// What clients told of other servers.
-pub(super) async fn peers(app: &App) -> Result<Peers, HttpError> {
+pub(super) async fn peers(app: &App) -> Result<Peers, RequestError> {
     let enabled = app.writer.features().await?.get("network").copied().unwrap_or(false);
     let network = if enabled { app.writer.network().await? } else { Network::default() };
     Ok(Peers { enabled, network })
@@ -19,7 +19,7 @@ pub(super) async fn take_reach(
     app: &App,
     body: &mut Map<String, Value>,
     original: Original,
-) -> Result<(Reach, Original), HttpError> {
+) -> Result<(Reach, Original), RequestError> {
     if !body.contains_key("useNetwork") {
         return Ok((Reach::Here, original));
     }

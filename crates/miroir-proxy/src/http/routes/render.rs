@@ -11,14 +11,15 @@ use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value, json};
 
 use super::features::{Feature, require};
+use crate::cluster::scrub_reply;
 use crate::cluster::{NodeReply, NodeRequest};
+use crate::error::RequestError;
 use crate::http::App;
 use crate::http::auth::{Authorized, DocumentsGet, SettingsGet};
 use crate::http::body::JsonBody;
 use crate::http::dry_run::ask_any;
-use crate::http::error::{HttpError, pass_on};
+use crate::http::error::pass_on;
 use crate::read::{Reader, ask_replica, get_document};
-use crate::search::scrub_reply;
 
 /// Fields of a document that templates don't see (Meilisearch 1.50).
 const UNSEEN: [&str; 3] = ["_vectors", "_geo", "_geojson"];
@@ -35,7 +36,7 @@ async fn render(
     documents: Authorized<DocumentsGet>,
     State(app): State<App>,
     body: JsonBody,
-) -> Result<Response, HttpError> {
+) -> Result<Response, RequestError> {
     let as_sent = NodeRequest::post("/render-template").json(body.bytes);
     require(&app, Feature::RenderRoute, as_sent.clone()).await?;
     let view = app.cluster.view.load();
@@ -54,7 +55,7 @@ async fn render(
     let indexes = [template, input];
     let Some(entry) = indexes.into_iter().flatten().next_back() else {
         let reply = ask_any(&app.cluster, as_sent).await;
-        return Ok(pass_on(reply.ok_or_else(|| HttpError::ShardsUnavailable(vec![ShardId(0)]))?));
+        return Ok(pass_on(reply.ok_or_else(|| RequestError::ShardsUnavailable(vec![ShardId(0)]))?));
     };
     let reply = match input.and_then(|input| Some((input, asked_document(&asked["input"])?))) {
         Some((input, id)) => render_document(&app, &view, input, &id, asked).await?,
@@ -75,7 +76,7 @@ async fn render_document(
     entry: &IndexEntry,
     id: &str,
     asked: Value,
-) -> Result<NodeReply, HttpError> {
+) -> Result<NodeReply, RequestError> {
     for _ in 0..MAX_TRIES {
         match get_document(&Reader::new(&app.cluster, view, entry), id, "").await {
             Ok(mut document) => {
@@ -84,7 +85,7 @@ async fn render_document(
                 return with_searchable_fields(reply, entry, &document);
             }
             // That there is none is said in other words here, by a node that must not render it if it came just now.
-            Err(HttpError::Node(_) | HttpError::Refused(_)) => {
+            Err(RequestError::Node(_) | RequestError::Refused(_)) => {
                 let reply = send(app, view, entry, &asked).await?;
                 if !reply.status.is_success() {
                     return Ok(reply);
@@ -93,7 +94,7 @@ async fn render_document(
             Err(error) => return Err(error),
         }
     }
-    Err(HttpError::Unreadable(format!("node(s) disagree on whether document `{id}` exists")))
+    Err(RequestError::Unreadable(format!("node(s) disagree on whether document `{id}` exists")))
 }
 
 /// The same request with the document in place of its id.
@@ -106,7 +107,7 @@ fn inline(mut asked: Value, document: &Map<String, Value>) -> Value {
     asked
 }
 
-async fn send(app: &App, view: &View, entry: &IndexEntry, asked: &Value) -> Result<NodeReply, HttpError> {
+async fn send(app: &App, view: &View, entry: &IndexEntry, asked: &Value) -> Result<NodeReply, RequestError> {
     let request = NodeRequest::post("/render-template").json(asked.to_string());
     Ok(ask_replica(&Reader::new(&app.cluster, view, entry), ShardId(0), &request).await?.1)
 }
@@ -117,14 +118,14 @@ fn with_searchable_fields(
     reply: NodeReply,
     entry: &IndexEntry,
     document: &Map<String, Value>,
-) -> Result<NodeReply, HttpError> {
+) -> Result<NodeReply, RequestError> {
     let Ok(Value::Object(mut answer)) = serde_json::from_slice(&reply.body) else { return Ok(reply) };
     let all_are = entry.settings.list("searchableAttributes").is_none_or(|list| list.contains(&"*"));
     let text = answer.get("template").and_then(Value::as_str).filter(|text| text.contains("fields"));
     let Some(text) = text.filter(|_| !all_are && reply.status.is_success()) else { return Ok(reply) };
     let rendered = DocumentTemplate::new(text, &entry.settings)
         .and_then(|template| template.render("", document))
-        .map_err(|fault| HttpError::Unreadable(format!("a template that a node renders: {fault}")))?;
+        .map_err(|fault| RequestError::Unreadable(format!("a template that a node renders: {fault}")))?;
     answer.insert("rendered".to_owned(), json!(rendered));
     Ok(NodeReply { body: Value::Object(answer).to_string().into(), ..reply })
 }

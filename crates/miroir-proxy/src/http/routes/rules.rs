@@ -19,14 +19,14 @@ use serde_json::{Value, json};
 use super::features::{Feature, require, require_unasked};
 use super::page::Window;
 use crate::cluster::{NodePath, NodeReply, NodeRequest};
+use crate::error::RequestError;
 use crate::http::App;
 use crate::http::arrival;
 use crate::http::auth::{
     Authorized, DynamicSearchRulesDelete, DynamicSearchRulesGet, DynamicSearchRulesUpdate,
 };
 use crate::http::body::JsonBody;
-use crate::http::dry_run::{NOBODY, ask_any};
-use crate::http::error::HttpError;
+use crate::http::dry_run::{IMPOSSIBLE_UID, ask_any};
 use crate::http::path::check_uid;
 use crate::write::NewWrite;
 
@@ -42,19 +42,19 @@ pub(super) fn routes() -> Router<App> {
         .route("/dynamic-search-rules/{uid}", get(one).patch(put).delete(remove))
 }
 
-type Accepted = Result<(StatusCode, Json<TaskSummary>), HttpError>;
+type Accepted = Result<(StatusCode, Json<TaskSummary>), RequestError>;
 
 async fn list(
     _: Authorized<DynamicSearchRulesGet>,
     State(app): State<App>,
     request: Request,
-) -> Result<Response, HttpError> {
+) -> Result<Response, RequestError> {
     let asked = put_to_node(&app, Method::POST, RULES.into(), request).await?;
     require(&app, Feature::DynamicSearchRules, asked.clone()).await?;
     let view = app.cluster.view.load();
     let reply = ask_any(&app.cluster, asked.clone()).await.ok_or_else(nobody)?;
     let Some(mut page) = read_object(&reply).filter(|_| reply.status.is_success()) else {
-        return Err(HttpError::Node(reply));
+        return Err(RequestError::Node(reply));
     };
     let body: Value = serde_json::from_slice(&asked.body).unwrap_or_default();
     if body["filter"]["query"].is_string() {
@@ -88,14 +88,14 @@ async fn one(
     Path(uid): Path<String>,
     State(app): State<App>,
     request: Request,
-) -> Result<Json<Value>, HttpError> {
+) -> Result<Json<Value>, RequestError> {
     let asked = put_to_node(&app, Method::GET, nobodys_or(&uid), request).await?;
     require_rules(&app, &asked, &uid).await?;
     if let Some(rule) = app.cluster.view.load().rules.shown(&uid) {
         return Ok(Json(rule));
     }
     let message = format!("Dynamic search rule `{uid}` not found.");
-    Err(HttpError::new(ErrorCode::DynamicSearchRuleNotFound, message))
+    Err(RequestError::new(ErrorCode::DynamicSearchRuleNotFound, message))
 }
 
 async fn put(
@@ -110,7 +110,7 @@ async fn put(
     check_form(&app, asked.clone()).await?;
     let body = JsonBody::parse(asked.body)?;
     let Value::Object(fields) = body.value else {
-        return Err(HttpError::new(ErrorCode::BadRequest, "The body is no object."));
+        return Err(RequestError::new(ErrorCode::BadRequest, "The body is no object."));
     };
     let uid = check_uid(&uid)?.to_string();
     append(&app, RuleChange::Put { uid, update: RuleUpdate::new(&fields) }, query.as_deref()).await
@@ -156,7 +156,7 @@ async fn append(app: &App, change: RuleChange, query: Option<&str>) -> Accepted 
 
 /// The rule that nobody can have.
 fn nobodys() -> NodePath {
-    NodePath::from(RULES).then(NOBODY)
+    NodePath::from(RULES).then(IMPOSSIBLE_UID)
 }
 
 /// Where a node is asked about a rule: one that it has for nothing else, or nobody's where no rule can have the name.
@@ -165,22 +165,22 @@ fn nobodys_or(uid: &str) -> NodePath {
 }
 
 /// Refuses a rule that can't have its name, which Meilisearch sees first, and then anything while rules are switched off.
-async fn require_rules(app: &App, asked: &NodeRequest, uid: &str) -> Result<(), HttpError> {
+async fn require_rules(app: &App, asked: &NodeRequest, uid: &str) -> Result<(), RequestError> {
     if check_uid(uid).is_err() {
         let reply = ask_any(&app.cluster, asked.clone()).await.ok_or_else(nobody)?;
-        return Err(HttpError::Node(renamed(reply, uid)));
+        return Err(RequestError::Node(renamed(reply, uid)));
     }
     require(app, Feature::DynamicSearchRules, asked.clone()).await
 }
 
 /// Has a node say what is wrong with the query of a deletion.
-async fn check_query(app: &App, query: &str) -> Result<(), HttpError> {
+async fn check_query(app: &App, query: &str) -> Result<(), RequestError> {
     if is_plain(query) {
         return Ok(());
     }
     let asked = NodeRequest::new(Method::DELETE, nobodys().with_query(query));
     match ask_any(&app.cluster, asked).await {
-        Some(reply) => Err(HttpError::Node(reply)),
+        Some(reply) => Err(RequestError::Node(reply)),
         None => Ok(()),
     }
 }
@@ -188,7 +188,7 @@ async fn check_query(app: &App, query: &str) -> Result<(), HttpError> {
 /// A node's error, which is bare text, as it would speak of the name that the client wrote.
 fn renamed(reply: NodeReply, uid: &str) -> NodeReply {
     let text = String::from_utf8_lossy(&reply.body);
-    let body = text.replacen(&format!("`{NOBODY}`"), &format!("`{uid}`"), 1).into();
+    let body = text.replacen(&format!("`{IMPOSSIBLE_UID}`"), &format!("`{uid}`"), 1).into();
     NodeReply { body, ..reply }
 }
 
@@ -204,26 +204,26 @@ fn pairs(query: &str) -> Vec<(String, String)> {
 
 /// Has a node look at path, query and body. It reads the fields of the body in their order, so it comes last to one that no
 /// rule has, and does nothing.
-async fn check_form(app: &App, mut asked: NodeRequest) -> Result<(), HttpError> {
+async fn check_form(app: &App, mut asked: NodeRequest) -> Result<(), RequestError> {
     if let Ok(Value::Object(mut fields)) = serde_json::from_slice(&asked.body) {
-        fields.shift_remove(NOBODY);
-        fields.insert(NOBODY.to_owned(), json!(null));
+        fields.shift_remove(IMPOSSIBLE_UID);
+        fields.insert(IMPOSSIBLE_UID.to_owned(), json!(null));
         asked.body = Value::Object(fields).to_string().into();
     }
     let Some(reply) = ask_any(&app.cluster, asked).await else { return Ok(()) };
-    let last = format!("Unknown field `{NOBODY}`:");
+    let last = format!("Unknown field `{IMPOSSIBLE_UID}`:");
     let is_last = read_object(&reply)
         .and_then(|error| Some(error["message"].as_str()?.starts_with(&last)))
         .unwrap_or(false);
-    if is_last || !reply.status.is_client_error() { Ok(()) } else { Err(HttpError::Node(reply)) }
+    if is_last || !reply.status.is_client_error() { Ok(()) } else { Err(RequestError::Node(reply)) }
 }
 
 fn read_object(reply: &NodeReply) -> Option<Value> {
     serde_json::from_slice(&reply.body).ok().filter(Value::is_object)
 }
 
-fn nobody() -> HttpError {
-    HttpError::ShardsUnavailable(vec![ShardId(0)])
+fn nobody() -> RequestError {
+    RequestError::ShardsUnavailable(vec![ShardId(0)])
 }
 
 /// What the client said, asked of a node at a path of our own.
@@ -232,7 +232,7 @@ async fn put_to_node(
     method: Method,
     path: NodePath,
     request: Request<Body>,
-) -> Result<NodeRequest, HttpError> {
+) -> Result<NodeRequest, RequestError> {
     let (parts, body) = request.into_parts();
     let mut asked = NodeRequest::new(method, path.with_query(parts.uri.query().unwrap_or_default()));
     if let Some(content_type) = parts.headers.get(CONTENT_TYPE) {

@@ -14,10 +14,10 @@ use serde_json::{Map, Value};
 use super::asked::{Asked, asked_index};
 use super::existing;
 use super::peers::take_reach;
+use crate::error::RequestError;
 use crate::http::App;
 use crate::http::auth::{Authorized, Search};
 use crate::http::body::JsonBody;
-use crate::http::error::HttpError;
 use crate::http::headers::{SettingsFloor, about, wants_metadata};
 use crate::http::path::IndexPath;
 use crate::http::relations;
@@ -37,7 +37,7 @@ async fn by_body(
     headers: HeaderMap,
     SettingsFloor(floor): SettingsFloor,
     body: JsonBody,
-) -> Result<Found, HttpError> {
+) -> Result<Found, RequestError> {
     let asked = Asked::by_body("search", body).confined(&caller, &uid)?;
     answer(&app, &uid, asked, Asking::new(wants_metadata(&headers)), floor).await
 }
@@ -50,7 +50,7 @@ async fn by_query(
     SettingsFloor(floor): SettingsFloor,
     RawQuery(query): RawQuery,
     Query(pairs): Query<Vec<(String, String)>>,
-) -> Result<Found, HttpError> {
+) -> Result<Found, RequestError> {
     let asked = Asked::by_query("search", query, body_of_query(&pairs)).confined(&caller, &uid)?;
     answer(&app, &uid, asked, Asking::new(wants_metadata(&headers)), floor).await
 }
@@ -61,7 +61,7 @@ async fn answer(
     asked: Asked,
     asking: Asking,
     floor: Option<SettingsVersion>,
-) -> Result<Found, HttpError> {
+) -> Result<Found, RequestError> {
     let view = app.cluster.view.load();
     let entry = asked_index(app, &view, uid, &asked.original).await?;
     let asked = asked.related(app, &view, entry).await?;

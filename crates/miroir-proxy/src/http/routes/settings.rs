@@ -18,11 +18,11 @@ use serde_json::{Map, Value, json};
 
 use super::existing;
 use crate::cluster::{NodePath, NodeRequest};
+use crate::error::RequestError;
 use crate::http::App;
 use crate::http::auth::{Authorized, SettingsGet, SettingsUpdate};
 use crate::http::body::JsonBody;
-use crate::http::dry_run::{NOBODY, check_form};
-use crate::http::error::HttpError;
+use crate::http::dry_run::{IMPOSSIBLE_UID, check_form};
 use crate::http::path::IndexPath;
 use crate::http::poison::check_late_settings;
 use crate::http::reserved;
@@ -91,7 +91,7 @@ pub(super) fn routes() -> Router<App> {
 fn one(setting: &'static Setting) -> MethodRouter<App> {
     let read = move |_: Authorized<SettingsGet>, IndexPath(uid): IndexPath, State(app): State<App>| async move {
         if let Some(value) = settings_of(&app, &uid).await?.shift_remove(setting.key) {
-            return Ok::<_, HttpError>(Json(value));
+            return Ok::<_, RequestError>(Json(value));
         }
         let view = app.cluster.view.load();
         let entry = existing(&view, &uid)?;
@@ -125,13 +125,13 @@ fn one(setting: &'static Setting) -> MethodRouter<App> {
     }
 }
 
-type Accepted = Result<(StatusCode, Json<TaskSummary>), HttpError>;
+type Accepted = Result<(StatusCode, Json<TaskSummary>), RequestError>;
 
 async fn whole(
     _: Authorized<SettingsGet>,
     IndexPath(uid): IndexPath,
     State(app): State<App>,
-) -> Result<Json<Map<String, Value>>, HttpError> {
+) -> Result<Json<Map<String, Value>>, RequestError> {
     Ok(Json(settings_of(&app, &uid).await?))
 }
 
@@ -144,7 +144,7 @@ async fn change_whole(
     check_settings(&app, Method::PATCH, None, body.bytes).await?;
     reserved::check_settings(&body.value)?;
     let Value::Object(patch) = body.value else {
-        return Err(HttpError::Unreadable("settings that are no object were let through".to_owned()));
+        return Err(RequestError::Unreadable("settings that are no object were let through".to_owned()));
     };
     append(&app, &caller, &uid, patch, SettingsOrigin::Update).await
 }
@@ -163,8 +163,8 @@ async fn check_settings(
     method: Method,
     route: Option<&str>,
     body: Bytes,
-) -> Result<(), HttpError> {
-    let path = NodePath::of(["indexes", NOBODY, "settings"].into_iter().chain(route));
+) -> Result<(), RequestError> {
+    let path = NodePath::of(["indexes", IMPOSSIBLE_UID, "settings"].into_iter().chain(route));
     check_form(&app.cluster, NodeRequest::new(method, path).json(body)).await
 }
 
@@ -187,7 +187,7 @@ async fn append(
 }
 
 /// What the client would read on one Meilisearch. What a node adds to it is told by the settings that the node has.
-async fn settings_of(app: &App, uid: &IndexUid) -> Result<Map<String, Value>, HttpError> {
+async fn settings_of(app: &App, uid: &IndexUid) -> Result<Map<String, Value>, RequestError> {
     let view = app.cluster.view.load();
     existing(&view, uid)?;
     let ask = |view: Arc<View>| async move {

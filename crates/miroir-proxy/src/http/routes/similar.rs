@@ -13,10 +13,10 @@ use serde_json::{Map, Value};
 
 use super::asked::{Asked, asked_index, imposed};
 use super::existing;
+use crate::error::RequestError;
 use crate::http::App;
 use crate::http::auth::{Authorized, Search};
 use crate::http::body::JsonBody;
-use crate::http::error::HttpError;
 use crate::http::headers::{SettingsFloor, about};
 use crate::http::path::IndexPath;
 use crate::http::relations::answer_conditions;
@@ -35,7 +35,7 @@ async fn by_body(
     State(app): State<App>,
     SettingsFloor(floor): SettingsFloor,
     body: JsonBody,
-) -> Result<Found, HttpError> {
+) -> Result<Found, RequestError> {
     answer(&app, &caller, &uid, (Asked::by_body("similar", body), floor)).await
 }
 
@@ -46,7 +46,7 @@ async fn by_query(
     SettingsFloor(floor): SettingsFloor,
     RawQuery(query): RawQuery,
     Query(pairs): Query<Vec<(String, String)>>,
-) -> Result<Found, HttpError> {
+) -> Result<Found, RequestError> {
     let asked = Asked::by_query("similar", query, similar_of_query(&pairs));
     answer(&app, &caller, &uid, (asked, floor)).await
 }
@@ -56,7 +56,7 @@ async fn answer(
     caller: &Authorized<Search>,
     uid: &IndexUid,
     (asked, floor): (Asked, Option<SettingsVersion>),
-) -> Result<Found, HttpError> {
+) -> Result<Found, RequestError> {
     let asked = asked.confined(caller, uid)?;
     let view = app.cluster.view.load();
     let entry = asked_index(app, &view, uid, &asked.original).await?;

@@ -9,9 +9,9 @@ use time::format_description::well_known::Rfc3339;
 
 use super::existing;
 use super::indexes::wrong_query;
+use crate::error::RequestError;
 use crate::http::App;
 use crate::http::auth::{Authorized, StatsGet};
-use crate::http::error::HttpError;
 use crate::http::path::IndexPath;
 use crate::read::{InternalSizes, index_stats, instance_stats};
 
@@ -79,7 +79,7 @@ async fn one(
     State(app): State<App>,
     RawQuery(query): RawQuery,
     Query(pairs): Query<Vec<(String, String)>>,
-) -> Result<Json<Map<String, Value>>, HttpError> {
+) -> Result<Json<Map<String, Value>>, RequestError> {
     let Some(shape) = Shape::parse(&pairs) else {
         return Err(wrong_query(&app, "/stats", query.as_deref()).await);
     };
@@ -94,7 +94,7 @@ async fn all(
     State(app): State<App>,
     RawQuery(query): RawQuery,
     Query(pairs): Query<Vec<(String, String)>>,
-) -> Result<Json<Map<String, Value>>, HttpError> {
+) -> Result<Json<Map<String, Value>>, RequestError> {
     let Some(shape) = Shape::parse(&pairs) else {
         return Err(wrong_query(&app, "/stats", query.as_deref()).await);
     };

@@ -14,11 +14,11 @@ use serde_json::{Map, Value, json};
 
 use super::indexes::NO_INDEX;
 use crate::cluster::NodeRequest;
+use crate::error::RequestError;
 use crate::http::App;
 use crate::http::auth::{Authorized, IndexesSwap};
 use crate::http::body::JsonBody;
-use crate::http::dry_run::{NOBODY, refusal};
-use crate::http::error::HttpError;
+use crate::http::dry_run::{IMPOSSIBLE_UID, refusal};
 use crate::http::path::check_uid;
 use crate::write::NewWrite;
 
@@ -30,7 +30,7 @@ async fn swap(
     caller: Authorized<IndexesSwap>,
     State(app): State<App>,
     body: JsonBody,
-) -> Result<(StatusCode, Json<TaskSummary>), HttpError> {
+) -> Result<(StatusCode, Json<TaskSummary>), RequestError> {
     let Some(lists) = read(&body.value) else { return Err(wrong_form(&app, body.value).await) };
     let swaps = lists.into_iter().map(|list| pair(list, &caller)).collect::<Result<Vec<_>, _>>()?;
     check_once(&swaps)?;
@@ -69,14 +69,14 @@ fn read_list(pair: &Map<String, Value>) -> Option<List> {
 }
 
 /// Two indexes that the caller may both touch.
-fn pair(list: List, caller: &Authorized<IndexesSwap>) -> Result<Swap, HttpError> {
+fn pair(list: List, caller: &Authorized<IndexesSwap>) -> Result<Swap, RequestError> {
     let List { indexes, rename } = list;
     let [first, second] = match <[IndexUid; 2]>::try_from(indexes) {
         Ok(pair) => pair,
         Err(indexes) => {
             let names = indexes.iter().map(|uid| format!("\"{uid}\"")).collect::<Vec<_>>().join(", ");
             let count = indexes.len();
-            return Err(HttpError::new(
+            return Err(RequestError::new(
                 ErrorCode::InvalidSwapIndexes,
                 format!(
                     "Two indexes must be given for each swap. The list `[{names}]` contains {count} indexes."
@@ -89,7 +89,7 @@ fn pair(list: List, caller: &Authorized<IndexesSwap>) -> Result<Swap, HttpError>
     Ok(Swap { indexes: (first, second), rename })
 }
 
-fn check_once(swaps: &[Swap]) -> Result<(), HttpError> {
+fn check_once(swaps: &[Swap]) -> Result<(), RequestError> {
     let (mut seen, mut twice) = (BTreeSet::new(), BTreeSet::new());
     for uid in swaps.iter().flat_map(|swap| [&swap.indexes.0, &swap.indexes.1]) {
         if !seen.insert(uid) {
@@ -102,16 +102,16 @@ fn check_once(swaps: &[Swap]) -> Result<(), HttpError> {
         1 => "was",
         _ => "were",
     };
-    Err(HttpError::new(
+    Err(RequestError::new(
         ErrorCode::InvalidSwapDuplicateIndexFound,
         format!("Indexes must be declared only once during a swap. {names} {were} specified several times."),
     ))
 }
 
 /// A node finds the same fault first; a last pair that it can't accept keeps it from acting in any case.
-async fn wrong_form(app: &App, mut body: Value) -> HttpError {
+async fn wrong_form(app: &App, mut body: Value) -> RequestError {
     if let Value::Array(pairs) = &mut body {
-        pairs.push(json!({ "indexes": [NOBODY, NOBODY] }));
+        pairs.push(json!({ "indexes": [IMPOSSIBLE_UID, IMPOSSIBLE_UID] }));
     }
     refusal(
         &app.cluster,
@@ -146,7 +146,7 @@ mod tests {
         let swap =
             |first, second| Swap { indexes: (IndexUid::new(first), IndexUid::new(second)), rename: false };
         let swaps = [swap("a", "b"), swap("b", "c")];
-        let HttpError::Refused(error) = check_once(&swaps).unwrap_err() else { panic!("refused") };
+        let RequestError::Refused(error) = check_once(&swaps).unwrap_err() else { panic!("refused") };
         assert_eq!(error.code, ErrorCode::InvalidSwapDuplicateIndexFound);
         assert!(error.message.ends_with("`b` was specified several times."), "{}", error.message);
     }

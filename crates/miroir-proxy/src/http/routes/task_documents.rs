@@ -14,22 +14,22 @@ use miroir_core::task::TaskKind;
 use super::features::{Feature, require};
 use super::tasks::read_uid;
 use crate::cluster::NodeRequest;
+use crate::error::RequestError;
 use crate::http::App;
 use crate::http::auth::{Authorized, TasksGet};
-use crate::http::error::HttpError;
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/tasks/{uid}/documents", get(documents))
 }
 
-type Found = Result<([(HeaderName, &'static str); 1], Bytes), HttpError>;
+type Found = Result<([(HeaderName, &'static str); 1], Bytes), RequestError>;
 
 async fn documents(caller: Authorized<TasksGet>, Path(uid): Path<String>, State(app): State<App>) -> Found {
     require(&app, Feature::GetTaskDocumentsRoute, NodeRequest::get("/tasks/0/documents")).await?;
     let uid = read_uid(&uid)?;
     let task = app.writer.visible_task(uid, caller.visible()).await?;
     let task =
-        task.ok_or_else(|| HttpError::new(ErrorCode::TaskNotFound, format!("Task `{uid}` not found.")))?;
+        task.ok_or_else(|| RequestError::new(ErrorCode::TaskNotFound, format!("Task `{uid}` not found.")))?;
     if task.status.is_finished() || task.kind != TaskKind::DocumentAdditionOrUpdate {
         return Err(without_documents(uid));
     }
@@ -39,15 +39,18 @@ async fn documents(caller: Authorized<TasksGet>, Path(uid): Path<String>, State(
         return Err(without_documents(uid));
     }
     let broken = |error: String| {
-        HttpError::new(ErrorCode::Internal, format!("The documents of task `{uid}` can't be read: {error}."))
+        RequestError::new(
+            ErrorCode::Internal,
+            format!("The documents of task `{uid}` can't be read: {error}."),
+        )
     };
     let read = tokio::task::spawn_blocking(move || reprint(kept)).await;
     let body = read.map_err(|error| broken(error.to_string()))?.map_err(|error| broken(error.to_string()))?;
     Ok(([(CONTENT_TYPE, "application/x-ndjson")], body))
 }
 
-fn without_documents(uid: TaskUid) -> HttpError {
-    HttpError::new(
+fn without_documents(uid: TaskUid) -> RequestError {
+    RequestError::new(
         ErrorCode::TaskFileNotFound,
         format!(
             "Task `{uid}` does not contain any documents. Only `documentAdditionOrUpdate` tasks with the statuses \

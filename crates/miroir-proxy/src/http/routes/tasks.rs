@@ -16,9 +16,9 @@ use tokio::time::{Instant, sleep};
 
 use super::features::{Feature, require_unasked};
 use super::indexes::wrong_query;
+use crate::error::RequestError;
 use crate::http::App;
 use crate::http::auth::{Authorized, TasksCancel, TasksCompact, TasksDelete, TasksGet};
-use crate::http::error::HttpError;
 use crate::write::TaskAction;
 
 pub(super) fn routes() -> Router<App> {
@@ -33,13 +33,14 @@ async fn one(
     caller: Authorized<TasksGet>,
     Path(uid): Path<String>,
     State(app): State<App>,
-) -> Result<Json<Task>, HttpError> {
+) -> Result<Json<Task>, RequestError> {
     let task = app.writer.visible_task(read_uid(&uid)?, caller.visible()).await?;
-    task.map(Json).ok_or_else(|| HttpError::new(ErrorCode::TaskNotFound, format!("Task `{uid}` not found.")))
+    task.map(Json)
+        .ok_or_else(|| RequestError::new(ErrorCode::TaskNotFound, format!("Task `{uid}` not found.")))
 }
 
 /// Unlike a Meilisearch, Miroir need not be started again after it.
-async fn compact(_: Authorized<TasksCompact>, State(app): State<App>) -> Result<Json<Value>, HttpError> {
+async fn compact(_: Authorized<TasksCompact>, State(app): State<App>) -> Result<Json<Value>, RequestError> {
     let feature = ("task queue compaction route", 883);
     require_unasked(&app, Feature::TaskQueueCompactionRoute, "Using the /tasks/compact route", feature)
         .await?;
@@ -52,9 +53,9 @@ const PATIENCE: std::time::Duration = std::time::Duration::from_secs(3);
 const LOOK: std::time::Duration = std::time::Duration::from_millis(10);
 
 /// The number of a task in a path.
-pub(super) fn read_uid(uid: &str) -> Result<TaskUid, HttpError> {
+pub(super) fn read_uid(uid: &str) -> Result<TaskUid, RequestError> {
     uid.parse::<u32>().map(|number| TaskUid(number.into())).map_err(|_| {
-        HttpError::new(
+        RequestError::new(
             ErrorCode::InvalidTaskUids,
             format!("Task uid `{uid}` is invalid. It should only contain numeric characters."),
         )
@@ -66,7 +67,7 @@ async fn list(
     State(app): State<App>,
     RawQuery(query): RawQuery,
     Query(pairs): Query<Vec<(String, String)>>,
-) -> Result<Json<TaskList>, HttpError> {
+) -> Result<Json<TaskList>, RequestError> {
     let Ok((filter, page)) = read_query(&pairs) else {
         return Err(wrong_query(&app, "/tasks", query.as_deref()).await);
     };
@@ -79,7 +80,7 @@ async fn cancel(
     State(app): State<App>,
     RawQuery(query): RawQuery,
     Query(pairs): Query<Vec<(String, String)>>,
-) -> Result<Json<TaskSummary>, HttpError> {
+) -> Result<Json<TaskSummary>, RequestError> {
     administer(&app, TaskAction::Cancel, query, &pairs, caller.visible()).await
 }
 
@@ -88,7 +89,7 @@ async fn delete(
     State(app): State<App>,
     RawQuery(query): RawQuery,
     Query(pairs): Query<Vec<(String, String)>>,
-) -> Result<Json<TaskSummary>, HttpError> {
+) -> Result<Json<TaskSummary>, RequestError> {
     administer(&app, TaskAction::Delete, query, &pairs, caller.visible()).await
 }
 
@@ -114,7 +115,7 @@ async fn administer(
     query: Option<String>,
     pairs: &[(String, String)],
     visible: Option<Vec<UidPattern>>,
-) -> Result<Json<TaskSummary>, HttpError> {
+) -> Result<Json<TaskSummary>, RequestError> {
     let query = query.unwrap_or_default();
     let verb = match action {
         TaskAction::Cancel => "cancel",
@@ -126,7 +127,7 @@ async fn administer(
         _ => return Err(wrong_filter(app, &query, pairs).await),
     };
     if pairs.is_empty() {
-        return Err(HttpError::new(
+        return Err(RequestError::new(
             ErrorCode::MissingTaskFilters,
             format!(
                 "Query parameters to filter the tasks to {verb} are missing. Available query parameters are: `uids`, \
@@ -143,9 +144,9 @@ async fn administer(
 
 /// One Meilisearch deletes tasks when it has finished what it is at, and so also those of them that it was at when the
 /// deletion came. This waits for these, for a while.
-async fn let_end(app: &App, filter: &TaskFilter) -> Result<(), HttpError> {
+async fn let_end(app: &App, filter: &TaskFilter) -> Result<(), RequestError> {
     let unfinished = || Some(vec![TaskStatus::Enqueued, TaskStatus::Processing]);
-    let found = async |filter: TaskFilter, page: TaskPage| -> Result<Vec<TaskUid>, HttpError> {
+    let found = async |filter: TaskFilter, page: TaskPage| -> Result<Vec<TaskUid>, RequestError> {
         Ok(app.writer.tasks(filter, page).await?.results.into_iter().map(|task| task.uid).collect())
     };
     let first = TaskPage { limit: 1, reverse: true, ..TaskPage::default() };
@@ -171,7 +172,7 @@ async fn let_end(app: &App, filter: &TaskFilter) -> Result<(), HttpError> {
 }
 
 /// What is wrong with a filter. A node is asked by a route that only reads: it says the same of a wrong value.
-async fn wrong_filter(app: &App, query: &str, pairs: &[(String, String)]) -> HttpError {
+async fn wrong_filter(app: &App, query: &str, pairs: &[(String, String)]) -> RequestError {
     // The first one that is wrong is told.
     let is_wrong = |pair: &(String, String)| {
         !FILTERS.contains(&pair.0.as_str()) || read_query(std::slice::from_ref(pair)).is_err()
@@ -179,7 +180,7 @@ async fn wrong_filter(app: &App, query: &str, pairs: &[(String, String)]) -> Htt
     match pairs.iter().find(|pair| is_wrong(pair)).filter(|(name, _)| !FILTERS.contains(&name.as_str())) {
         Some((name, _)) => {
             let known = FILTERS.map(|name| format!("`{name}`")).join(", ");
-            HttpError::new(
+            RequestError::new(
                 ErrorCode::BadRequest,
                 format!("Unknown parameter `{name}`: expected one of {known}"),
             )

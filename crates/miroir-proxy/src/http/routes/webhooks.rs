@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::cluster::NodeRequest;
+use crate::error::RequestError;
 use crate::http::App;
 use crate::http::auth::{Authorized, WebhooksCreate, WebhooksDelete, WebhooksGet, WebhooksUpdate};
 use crate::http::body::JsonBody;
-use crate::http::dry_run::{NOBODY, refusal};
-use crate::http::error::HttpError;
+use crate::http::dry_run::{IMPOSSIBLE_UID, refusal};
 use crate::webhook::{Webhook, WebhookFault, WebhookPatch};
 
 pub(super) fn routes() -> Router<App> {
@@ -24,17 +24,17 @@ pub(super) fn routes() -> Router<App> {
         .route("/webhooks/{uuid}", get(one).patch(change).delete(remove))
 }
 
-async fn list(_: Authorized<WebhooksGet>, State(app): State<App>) -> Result<Json<Value>, HttpError> {
+async fn list(_: Authorized<WebhooksGet>, State(app): State<App>) -> Result<Json<Value>, RequestError> {
     let kept = app.writer.records(Collection::Webhooks).await?;
     let shown = kept.into_iter().map(|(uuid, webhook)| Ok(read(webhook)?.shown(&uuid)));
-    Ok(Json(json!({ "results": shown.collect::<Result<Vec<_>, HttpError>>()? })))
+    Ok(Json(json!({ "results": shown.collect::<Result<Vec<_>, RequestError>>()? })))
 }
 
 async fn one(
     _: Authorized<WebhooksGet>,
     Path(uuid): Path<String>,
     State(app): State<App>,
-) -> Result<Json<Value>, HttpError> {
+) -> Result<Json<Value>, RequestError> {
     let uuid = read_uuid(&uuid)?;
     Ok(Json(find(&app, uuid).await?.shown(&uuid.to_string())))
 }
@@ -43,7 +43,7 @@ async fn create(
     _: Authorized<WebhooksCreate>,
     State(app): State<App>,
     body: JsonBody,
-) -> Result<(StatusCode, Json<Value>), HttpError> {
+) -> Result<(StatusCode, Json<Value>), RequestError> {
     let Some(patch) = WebhookPatch::parse(&body.value) else { return Err(wrong_form(&app, body).await) };
     let uuid = Uuid::new_v4();
     let _turn = app.changing_records.lock().await;
@@ -58,7 +58,7 @@ async fn change(
     Path(uuid): Path<String>,
     State(app): State<App>,
     body: JsonBody,
-) -> Result<Json<Value>, HttpError> {
+) -> Result<Json<Value>, RequestError> {
     let Some(patch) = WebhookPatch::parse(&body.value) else { return Err(wrong_form(&app, body).await) };
     let uuid = read_own_uuid(&uuid)?;
     let _turn = app.changing_records.lock().await;
@@ -71,7 +71,7 @@ async fn remove(
     _: Authorized<WebhooksDelete>,
     Path(uuid): Path<String>,
     State(app): State<App>,
-) -> Result<StatusCode, HttpError> {
+) -> Result<StatusCode, RequestError> {
     let uuid = read_own_uuid(&uuid)?;
     let _turn = app.changing_records.lock().await;
     find(&app, uuid).await?;
@@ -79,40 +79,40 @@ async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn refused(fault: WebhookFault) -> HttpError {
-    HttpError::Refused(fault.into())
+fn refused(fault: WebhookFault) -> RequestError {
+    RequestError::Refused(fault.into())
 }
 
-fn read_uuid(text: &str) -> Result<Uuid, HttpError> {
+fn read_uuid(text: &str) -> Result<Uuid, RequestError> {
     text.parse().map_err(|error: uuid::Error| refused(WebhookFault::Uuid(error.to_string())))
 }
 
 /// The nil id stands for a webhook from the command line, which nobody can change.
-fn read_own_uuid(text: &str) -> Result<Uuid, HttpError> {
+fn read_own_uuid(text: &str) -> Result<Uuid, RequestError> {
     match read_uuid(text)? {
         nil if nil.is_nil() => Err(refused(WebhookFault::Immutable(nil))),
         uuid => Ok(uuid),
     }
 }
 
-async fn find(app: &App, uuid: Uuid) -> Result<Webhook, HttpError> {
+async fn find(app: &App, uuid: Uuid) -> Result<Webhook, RequestError> {
     let found = app.writer.records(Collection::Webhooks).await?.remove(&uuid.to_string());
     read(found.ok_or_else(|| refused(WebhookFault::NotFound(uuid)))?)
 }
 
-fn read(webhook: Value) -> Result<Webhook, HttpError> {
+fn read(webhook: Value) -> Result<Webhook, RequestError> {
     serde_json::from_value(webhook).map_err(|error| {
-        HttpError::new(ErrorCode::Internal, format!("A stored webhook can't be read: {error}."))
+        RequestError::new(ErrorCode::Internal, format!("A stored webhook can't be read: {error}."))
     })
 }
 
-async fn keep(app: &App, uuid: Uuid, webhook: Option<&Webhook>) -> Result<(), HttpError> {
+async fn keep(app: &App, uuid: Uuid, webhook: Option<&Webhook>) -> Result<(), RequestError> {
     let body = webhook.map(|webhook| json!(webhook));
     Ok(app.writer.put_record(Collection::Webhooks, uuid.to_string(), body).await?)
 }
 
 /// Meilisearch reads the body before it looks at the id, and no webhook has this one.
-async fn wrong_form(app: &App, body: JsonBody) -> HttpError {
-    let request = NodeRequest::new(Method::PATCH, ["webhooks", NOBODY]).json(body.bytes);
+async fn wrong_form(app: &App, body: JsonBody) -> RequestError {
+    let request = NodeRequest::new(Method::PATCH, ["webhooks", IMPOSSIBLE_UID]).json(body.bytes);
     refusal(&app.cluster, request, "The body is not of the form `{url, headers}`.").await
 }

@@ -75,7 +75,7 @@ async fn a_document_that_is_not_there_is_an_answer() {
     let (cluster, entry) = two_replicas([missing.clone(), missing]).await;
     let view = cluster.view.load();
     let error = get_document(&Reader::new(&cluster, &view, &entry), "1", "").await.unwrap_err();
-    assert!(matches!(error, HttpError::Refused(error) if error.code == ErrorCode::DocumentNotFound));
+    assert!(matches!(error, RequestError::Refused(error) if error.code == ErrorCode::DocumentNotFound));
 }
 
 #[tokio::test]
@@ -83,5 +83,5 @@ async fn shards_that_every_replica_fails_to_count_are_unavailable_and_not_empty(
     let broken = (500, json!({ "code": "internal" }));
     let (cluster, entry) = two_replicas([broken.clone(), broken]).await;
     let error = count_by_markers(&Reader::new(&cluster, &cluster.view.load(), &entry)).await.unwrap_err();
-    assert!(matches!(error, HttpError::ShardsUnavailable(shards) if shards == [ShardId(0), ShardId(1)]));
+    assert!(matches!(error, RequestError::ShardsUnavailable(shards) if shards == [ShardId(0), ShardId(1)]));
 }

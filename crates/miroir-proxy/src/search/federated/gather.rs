@@ -10,9 +10,9 @@ use reqwest::header::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
 use crate::cluster::{Cluster, Node, NodeReply, NodeRequest};
-use crate::http::HttpError;
-use crate::search::Shortfall;
+use crate::error::RequestError;
 use crate::search::rounds::{Gathered, Outcome, run_rounds};
+use miroir_core::cover::Shortfall;
 
 /// Asks a node as one server of a network asks another: each hit then says by what it compares.
 const AS_SERVER: HeaderName = HeaderName::from_static("meili-proxy-search");
@@ -35,7 +35,7 @@ pub(super) async fn run_gather(
     view: &View,
     plan: &IndexPlan,
     batch: &Batch,
-) -> Result<Answers, HttpError> {
+) -> Result<Answers, RequestError> {
     let Some(entry) = view.index(&plan.uid) else {
         let shortfall = Shortfall { missing: plan.shards.shards().collect(), ..Shortfall::default() };
         return Ok(Gathered { replies: Vec::new(), shortfall, refusal: None });
@@ -58,7 +58,7 @@ async fn ask_part(
     plan: &IndexPlan,
     batch: &Batch,
     part: CoverPart,
-) -> Result<Outcome<Vec<Map<String, Value>>>, HttpError> {
+) -> Result<Outcome<Vec<Map<String, Value>>>, RequestError> {
     let Some(node) = cluster.membership.node(&part.node) else { return Ok(Outcome::Failed) };
     let requests = plan.bodies(&part, batch).into_iter().map(|body| ask(cluster, node, body.to_string()));
     let requests: Vec<_> = requests.collect();

@@ -19,12 +19,14 @@ use serde_json::json;
 use self::gather::run_gather;
 use super::facets::named_in_all;
 use super::faults::{check_form, explain_query, explain_unused_facets, inside};
-use super::paths::met;
 use super::rounds::{Refusal, judge_missing};
-use super::{Answer, Asking, Shortfall};
+use super::{Answer, Asking};
+use crate::read::met;
+use miroir_core::cover::Shortfall;
+
 use crate::cluster::Cluster;
-use crate::config::UnavailableShardPolicy;
-use crate::http::HttpError;
+use crate::error::RequestError;
+use miroir_core::cover::UnavailableShardPolicy;
 
 /// So many indexes of one request are asked at once; each may ask every node.
 const INDEXES_AT_ONCE: usize = 16;
@@ -47,7 +49,7 @@ pub async fn run_federated(
     federation: &Federation,
     asking: Asking,
     server: Option<&str>,
-) -> Result<Answer, HttpError> {
+) -> Result<Answer, RequestError> {
     let began = Instant::now();
     let request = &*named_in_all(request, view);
     let federation = request.federation.as_ref().unwrap_or(federation);
@@ -73,7 +75,7 @@ async fn run_scattered(
     request: &MultiRequest,
     federation: &Federation,
     server: Option<&str>,
-) -> Result<Answer, HttpError> {
+) -> Result<Answer, RequestError> {
     if request.queries.is_empty() {
         check_form(cluster, request).await?;
     }
@@ -147,7 +149,7 @@ impl Size {
 }
 
 /// Queries of a scattered index are asked apart.
-fn check_fan_out(size: &Size) -> Result<(), HttpError> {
+fn check_fan_out(size: &Size) -> Result<(), RequestError> {
     if !size.is_larger_than(&Size { requests: MAX_REQUESTS, hits: MAX_HITS }) {
         return Ok(());
     }
@@ -156,7 +158,7 @@ fn check_fan_out(size: &Size) -> Result<(), HttpError> {
         "The provided payload reached the size limit. Its queries would be {requests} requests to nodes for {hits} hits at \
          once, of which at most {MAX_REQUESTS} and {MAX_HITS} are made for one."
     );
-    Err(HttpError::new(ErrorCode::PayloadTooLarge, message))
+    Err(RequestError::new(ErrorCode::PayloadTooLarge, message))
 }
 
 /// What there is of one index.
@@ -173,7 +175,7 @@ async fn gather_index<'a>(
     view: &View,
     plan: &'a FederatedPlan,
     at: usize,
-) -> Result<Searched<'a>, HttpError> {
+) -> Result<Searched<'a>, RequestError> {
     let index = &plan.indexes[at];
     let mut searched = Searched {
         merge: IndexMerge::begin(plan, at),
@@ -189,7 +191,8 @@ async fn gather_index<'a>(
             break;
         }
         for replies in &gathered.replies {
-            check_rules(&index.facets, replies).map_err(|error| HttpError::Unreadable(error.to_string()))?;
+            check_rules(&index.facets, replies)
+                .map_err(|error| RequestError::Unreadable(error.to_string()))?;
         }
         searched.has_replies |= !gathered.replies.is_empty();
         searched.merge.add(&batch, gathered.replies);
@@ -198,7 +201,7 @@ async fn gather_index<'a>(
 }
 
 /// The same policy as for one search.
-fn accept(gathered: &[Searched<'_>], policy: UnavailableShardPolicy) -> Result<Shortfall, HttpError> {
+fn accept(gathered: &[Searched<'_>], policy: UnavailableShardPolicy) -> Result<Shortfall, RequestError> {
     let shortfalls = gathered.iter().map(|index| index.shortfall.clone());
     let shortfall = shortfalls.fold(Shortfall::default(), Shortfall::and);
     judge_missing(policy, &shortfall.missing, gathered.iter().any(|index| index.has_replies))?;
@@ -211,7 +214,7 @@ async fn check_unused_facets(
     view: &View,
     federation: &Federation,
     plan: &FederatedPlan,
-) -> Result<(), HttpError> {
+) -> Result<(), RequestError> {
     for (uid, names) in &federation.facets {
         if plan.indexes.iter().any(|index| index.uid == *uid) {
             continue;
@@ -220,7 +223,7 @@ async fn check_unused_facets(
             let message = format!(
                 "Inside `.federation.facetsByIndex.{uid}`: Index `{uid}` not found.\n - Note: index `{uid}` is not used in queries"
             );
-            return Err(HttpError::BadRequest(ResponseError::new(ErrorCode::IndexNotFound, message)));
+            return Err(RequestError::BadRequest(ResponseError::new(ErrorCode::IndexNotFound, message)));
         };
         let pool = view.readable_for(entry);
         let node = entry.placement.nodes().find(|node| pool.contains(node));
@@ -234,21 +237,21 @@ async fn check_unused_facets(
 }
 
 /// What Miroir found itself, unless something else comes before it.
-async fn explain_fault(cluster: &Cluster, view: &View, request: &MultiRequest, fault: Fault) -> HttpError {
+async fn explain_fault(cluster: &Cluster, view: &View, request: &MultiRequest, fault: Fault) -> RequestError {
     if let Err(error) = check_form(cluster, request).await {
         return error;
     }
     match fault {
-        Fault::NotUnderstood(what) => HttpError::Unreadable(format!("{what}, and no node says so")),
+        Fault::NotUnderstood(what) => RequestError::Unreadable(format!("{what}, and no node says so")),
         Fault::Query { ordinal, position, index, error } => {
             let upto = |at: usize, uid: &IndexUid| (uid, at) < (&index, ordinal);
             if let Some(earlier) = first_refusal(cluster, view, request, upto).await {
                 return earlier;
             }
             let error = if error.code == ErrorCode::IndexNotFound {
-                HttpError::BadRequest(error)
+                RequestError::BadRequest(error)
             } else {
-                HttpError::Refused(error)
+                RequestError::Refused(error)
             };
             inside(position, error)
         }
@@ -262,7 +265,7 @@ async fn explain_refusal(
     plan: &FederatedPlan,
     at: usize,
     gathered: &Searched<'_>,
-) -> HttpError {
+) -> RequestError {
     if let Err(error) = check_form(cluster, request).await {
         return error;
     }
@@ -273,7 +276,7 @@ async fn explain_refusal(
     if let Some(refusal) = &gathered.refusal {
         tracing::error!(index = %uid, refusal = %String::from_utf8_lossy(&refusal.reply.body), "a node refused Miroir's form of a valid search: a fault of Miroir's, worth a report");
     }
-    HttpError::Unreadable("a node refused Miroir's form of a valid request".to_owned())
+    RequestError::Unreadable("a node refused Miroir's form of a valid request".to_owned())
 }
 
 /// The first query, by index as Meilisearch goes through them, that a node refuses on its own.
@@ -282,7 +285,7 @@ async fn first_refusal(
     view: &View,
     request: &MultiRequest,
     concerns: impl Fn(usize, &IndexUid) -> bool,
-) -> Option<HttpError> {
+) -> Option<RequestError> {
     let mut queries: Vec<_> = request.queries.iter().enumerate().collect();
     queries.sort_by_key(|(_, query)| &query.index);
     for (ordinal, query) in queries.into_iter().filter(|(at, query)| concerns(*at, &query.index)) {

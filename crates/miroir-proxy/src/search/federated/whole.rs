@@ -6,10 +6,12 @@ use miroir_core::search::{MultiRequest, whole_node};
 use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value};
 
+use crate::cluster::ABSENT_SUFFIX;
 use crate::cluster::{Cluster, NodeReply, NodeRequest};
-use crate::http::HttpError;
-use crate::search::faults::{NOBODY, nobody, scrub_for_all};
-use crate::search::{Answer, Shortfall};
+use crate::error::RequestError;
+use crate::search::Answer;
+use crate::search::faults::{nobody, scrub_for_all};
+use miroir_core::cover::Shortfall;
 
 /// The node, if there is one. A query that names a server or a place needs the feature `network` on the node, which
 /// the way over several nodes sees to.
@@ -30,7 +32,7 @@ pub(super) async fn run_whole(
     view: &View,
     request: &MultiRequest,
     first: NodeId,
-) -> Result<Option<Answer>, HttpError> {
+) -> Result<Option<Answer>, RequestError> {
     let physical = |uid: &_| view.index(uid).map_or_else(|| nobody(uid), |entry| entry.physical.to_string());
     let mut request_without_network = request.clone();
     for query in &mut request_without_network.queries {
@@ -46,14 +48,14 @@ pub(super) async fn run_whole(
                 Ok(reply) if reply.status.is_success() => {
                     cluster.metrics.note_fan_out(1);
                     let answer: Map<String, Value> = serde_json::from_slice(&reply.body)
-                        .map_err(|error| HttpError::Unreadable(error.to_string()))?;
+                        .map_err(|error| RequestError::Unreadable(error.to_string()))?;
                     return Ok(Some(Answer {
                         body: translate(answer, &entries(request, view)),
                         shortfall: Shortfall::default(),
                     }));
                 }
                 Ok(reply) if !is_nodes_fault(&reply) => {
-                    return Err(HttpError::Node(scrub_for_all(reply, entries(request, view).into_iter())));
+                    return Err(RequestError::Node(scrub_for_all(reply, entries(request, view).into_iter())));
                 }
                 Ok(reply) => cluster.complaints.note(&node_id, &reply.status),
                 Err(error) => cluster.complaints.note(&node_id, &error),
@@ -69,7 +71,8 @@ pub(super) async fn run_whole(
 /// An index that does not exist is asked for by a name that says so; any other that is missing is the node's fault.
 fn is_nodes_fault(reply: &NodeReply) -> bool {
     reply.is_unfit()
-        || reply.is_nodes_fault() && !String::from_utf8_lossy(&reply.body).contains(&format!("{NOBODY}`"))
+        || reply.is_nodes_fault()
+            && !String::from_utf8_lossy(&reply.body).contains(&format!("{ABSENT_SUFFIX}`"))
 }
 
 /// The indexes that the request names, each once.

@@ -22,7 +22,7 @@ use serde_json::{Map, Value, json};
 
 use self::nodes::on_nodes;
 use crate::cluster::{Membership, NodeRequest, ViewCell};
-use crate::observe::coverage;
+use miroir_core::view::coverage;
 
 /// Who does errands.
 #[derive(Debug, Clone)]

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::cluster::{Cluster, NodeRequest};
 
 /// The request with what nodes say of its paths.
-pub(super) async fn meet(
+pub(crate) async fn meet(
     cluster: &Cluster,
     view: &View,
     entry: &IndexEntry,

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use miroir_core::cover::Pool;
-use miroir_core::ids::{NodeId, ShardId};
-use miroir_core::view::{IndexEntry, View};
+use crate::cover::Pool;
+use crate::ids::{NodeId, ShardId};
 use serde::Serialize;
+
+use super::{IndexEntry, View};
 
 /// Shards of all indexes, counted by what can be read of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -83,19 +84,19 @@ pub fn coverage(view: &View) -> Coverage {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use std::sync::Arc;
 
-    use miroir_core::ids::{GroupId, IndexUid, PhysicalUid, ShardCount};
-    use miroir_core::placement::{GroupPlacement, IndexPlacement};
-    use miroir_core::settings::ClientSettings;
-    use miroir_core::task::{Behind, Lack};
+    use crate::ids::{GroupId, IndexUid, PhysicalUid, ShardCount};
+    use crate::placement::{GroupPlacement, IndexPlacement};
+    use crate::settings::ClientSettings;
+    use crate::task::{Behind, Lack};
     use time::OffsetDateTime;
 
     use super::*;
 
     /// Shard 0 on a and b, shard 1 on b and c.
-    pub fn view(readable: &[&str]) -> View {
+    fn view(readable: &[&str]) -> View {
         let nodes = |ids: [&str; 2]| ids.map(NodeId::new).to_vec();
         let table = GroupPlacement::new(vec![nodes(["a", "b"]), nodes(["b", "c"])]);
         let shards = ShardCount::new(2).unwrap();

@@ -9,6 +9,7 @@ mod facet_search;
 mod federated;
 mod hybrid;
 mod listing;
+mod long_query;
 mod merge;
 mod pins;
 mod plan;

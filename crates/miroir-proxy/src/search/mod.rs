@@ -80,7 +80,12 @@ pub async fn run_search(
     let began = Instant::now();
     let (request, original) = facets::named(request, original, entry);
     let of = Searched { cluster, view, entry, original: &original };
-    let (merged, shortfall) = find(&of, &request).await?;
+    // Dynamic search rules look at the whole query.
+    let short = if view.rules.is_empty() { request.shortened() } else { None };
+    let (mut merged, shortfall) = find(&of, short.as_ref().unwrap_or(&request)).await?;
+    if short.is_some() {
+        merged.body.shift_remove("query");
+    }
     if merged.cut_off {
         cluster.metrics.note_cutoff();
     }

@@ -369,7 +369,8 @@ fn plan_query(
     (entry, mut merge): (&IndexEntry, MergePlan),
     needs_key: bool,
 ) -> QueryPlan {
-    let mut body = request.body.clone();
+    let short = if merge.pins.is_none() { request.shortened() } else { None };
+    let mut body = short.as_ref().unwrap_or(request).body.clone();
     body.shift_remove("useNetwork");
     if !merge.whole {
         if let Some(key) = entry.primary_key.as_deref().filter(|_| needs_key) {

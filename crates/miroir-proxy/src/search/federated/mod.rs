@@ -86,9 +86,10 @@ async fn run_scattered(
     };
     let size = Size::of(&plan);
     check_fan_out(&size)?;
-    let _turn = match size.is_larger_than(&LARGE) {
-        true => Some(cluster.large_searches.acquire().await.expect("it is never closed")),
-        false => None,
+    let _turn = if size.is_larger_than(&LARGE) {
+        Some(cluster.large_searches.acquire().await.expect("it is never closed"))
+    } else {
+        None
     };
     let searches: Vec<_> = (0..plan.indexes.len()).map(|at| gather_index(cluster, view, &plan, at)).collect();
     let gathered: Vec<Searched<'_>> = stream::iter(searches).buffered(INDEXES_AT_ONCE).try_collect().await?;

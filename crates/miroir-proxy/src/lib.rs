@@ -5,13 +5,13 @@
 //! them may be read; [`settings`] brings changes of settings to all of them; [`observe`] tells how all of it is doing.
 
 mod accord;
+mod auth;
 mod chat;
 pub mod cluster;
 pub mod config;
 pub mod dev;
 mod error;
 pub mod http;
-mod keys;
 mod listen;
 pub mod observe;
 pub mod online;

@@ -21,6 +21,7 @@ use tower::util::{MapRequestLayer, MapResponseLayer};
 use tower_http::normalize_path::NormalizePathLayer;
 
 use crate::accord::run_accord;
+use crate::auth::{AdminKey, Keyring};
 use crate::chat::Models;
 use crate::cluster::{
     Cluster, HealthPolicy, Identities, LARGE_SEARCHES_AT_ONCE, Membership, Node, UnusableNode, ViewCell,
@@ -30,7 +31,6 @@ use crate::config::{Config, TaskStoreConfig};
 use crate::http::{
     App, JsonRoom, Shared, list_methods, metrics_router, refuse_methods, router, with_plain_path,
 };
-use crate::keys::Keyring;
 use crate::listen::{Bounds, serve};
 use crate::observe::{Layout, Logs, Metrics};
 use crate::write::{self, WriteConfig, Writer};
@@ -172,7 +172,7 @@ pub async fn start(config: Config, logs: Logs) -> Result<RunningServer, StartErr
         },
         writer: writer.clone(),
         keys,
-        admin_key: admin_key.map(|key| key.expose().to_owned()),
+        admin_key: AdminKey::new(admin_key.map(|key| key.expose())),
         metrics,
         models: Models::new().map_err(StartError::Models)?,
         logs: logs.clone(),

@@ -11,6 +11,7 @@ pub mod judge;
 pub mod marker;
 pub mod paths;
 pub mod payload;
+pub mod reserved;
 pub mod splice;
 
 #[cfg(test)]

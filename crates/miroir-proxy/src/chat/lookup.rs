@@ -7,18 +7,19 @@ use std::sync::Arc;
 use miroir_core::chat::{
     DocumentTemplate, SearchArguments, as_chats_tell, displayed_only, for_the_model_alone,
 };
-use miroir_core::document::canonical_id;
+use miroir_core::document::{canonical_id, reserved};
 use miroir_core::error::{ErrorCode, ResponseError};
 use miroir_core::ids::IndexUid;
 use miroir_core::search::SearchRequest;
 use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value, json};
 
+use super::ChatParts;
+use crate::auth::{Bearer, Search};
 use crate::cluster::Cluster;
 use crate::error::RequestError;
-use crate::http::{App, Bearer, Search, answer_conditions, check_reserved, existing};
-use crate::read::{ListingRequest, Reader, list_documents};
-use crate::search::{Original, explain, read_uniformly, run_search};
+use crate::read::{ListingRequest, Reader, existing, list_documents};
+use crate::search::{Original, Relations, explain, read_uniformly, run_search};
 
 /// What a search found.
 #[derive(Debug, Default)]
@@ -31,12 +32,12 @@ pub(super) struct Found {
 
 /// Answers one call of the search tool. What only the model can mend is an answer too.
 pub(super) async fn look_up(
-    app: &App,
+    parts: &ChatParts,
     caller: &Bearer,
     arguments: &SearchArguments,
 ) -> Result<Found, ResponseError> {
-    app.metrics.chats.note_search();
-    match search(app, caller, arguments).await.map_err(RequestError::told) {
+    parts.metrics.note_search();
+    match search(parts, caller, arguments).await.map_err(RequestError::told) {
         Err(fault) => match for_the_model_alone(&fault, &arguments.index_uid, arguments.filter.as_deref()) {
             Some(text) => Ok(Found { documents: Vec::new(), text }),
             None => Err(as_chats_tell(fault, &arguments.index_uid)),
@@ -45,20 +46,25 @@ pub(super) async fn look_up(
     }
 }
 
-async fn search(app: &App, caller: &Bearer, arguments: &SearchArguments) -> Result<Found, RequestError> {
-    let view = app.cluster.view.load();
+async fn search(
+    parts: &ChatParts,
+    caller: &Bearer,
+    arguments: &SearchArguments,
+) -> Result<Found, RequestError> {
+    let view = parts.cluster.view.load();
     let uid = IndexUid::new(arguments.index_uid.as_str());
     let entry = existing(&view, &uid)?;
     let parameters = entry.settings.get("chat").map(|chat| &chat["searchParameters"]);
     let mut body = arguments.body(parameters);
-    caller.authorize::<Search>(app, &uid)?.confine(&uid, &mut body)?;
-    answer_conditions(app, &view, entry, &mut body).await?;
+    caller.authorize::<Search>(&parts.keys, &uid)?.confine(&uid, &mut body)?;
+    let relations = Relations { cluster: &parts.cluster, writer: &parts.writer, view: &view };
+    relations.answer_conditions(entry, &mut body).await?;
     let original = Original::search(&body);
     let Ok(request) = SearchRequest::parse(body) else {
-        return Err(explain(&app.cluster, entry, &original).await);
+        return Err(explain(&parts.cluster, entry, &original).await);
     };
-    check_reserved(&request.body)?;
-    let (cluster, uid, request, original) = (&app.cluster, &uid, &request, &original);
+    reserved::check_search(&request.body)?;
+    let (cluster, uid, request, original) = (&parts.cluster, &uid, &request, &original);
     let ask = |view: Arc<View>| async move {
         let entry = existing(&view, uid)?;
         let documents = find(cluster, &view, entry, request, original).await?;

@@ -2,6 +2,7 @@
 //! search is made over the cluster and the model is asked again, with what was found.
 
 mod lookup;
+mod metrics;
 mod model;
 mod offer;
 
@@ -14,8 +15,11 @@ use tokio::sync::mpsc::Sender;
 use uuid::Uuid;
 
 use self::lookup::{Found, look_up};
-use crate::http::{App, Bearer};
+use crate::auth::{Bearer, Keyring};
+use crate::cluster::Cluster;
+use crate::write::Writer;
 
+pub use self::metrics::ChatMetrics;
 pub use self::model::Models;
 pub use self::offer::{Offers, offer_indexes};
 
@@ -28,11 +32,26 @@ const MAX_SEARCHES: usize = 100;
 /// How the stream of a chat ends.
 const DONE: &str = "[DONE]";
 
+/// What chats are held with. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct ChatParts {
+    /// The nodes that are searched.
+    pub cluster: Cluster,
+    /// Who knows which features are on.
+    pub writer: Writer,
+    /// What callers are known by.
+    pub keys: Keyring,
+    /// The way to the models.
+    pub models: Models,
+    /// What chats cost.
+    pub metrics: ChatMetrics,
+}
+
 /// One request of a client, while a model works on it.
 #[derive(Debug)]
 pub struct Conversation {
-    /// Everything that searches are made with.
-    pub app: App,
+    /// What it is worked on with.
+    pub parts: ChatParts,
     /// Who asks: the model may search what this caller may search.
     pub caller: Bearer,
     /// The workspace by its name.
@@ -78,7 +97,7 @@ impl Conversation {
     /// One answer of the model.
     async fn listen(&mut self, turn: &mut Turn) -> Result<ControlFlow<()>, Gone> {
         let body = self.request.written(self.workspace.tells_usage());
-        let mut answer = match self.app.models.ask(&self.workspace, body).await {
+        let mut answer = match self.parts.models.ask(&self.workspace, body).await {
             Ok(answer) => answer,
             Err(fault) => return self.fail(fault).await,
         };
@@ -88,7 +107,7 @@ impl Conversation {
                 Err(fault) => return self.fail(fault).await,
             };
             if let Some(usage) = chunk.usage() {
-                self.app.metrics.chats.note_usage(&self.name, usage);
+                self.parts.metrics.note_usage(&self.name, usage);
             }
             match turn.take(&chunk) {
                 Step::Forward(event) => self.say(event).await?,
@@ -116,7 +135,7 @@ impl Conversation {
             }
             let (text, fault) = match serde_json::from_str::<SearchArguments>(&call.arguments) {
                 Err(error) => (error.to_string(), None),
-                Ok(arguments) => match look_up(&self.app, &self.caller, &arguments).await {
+                Ok(arguments) => match look_up(&self.parts, &self.caller, &arguments).await {
                     Ok(Found { documents, text }) => {
                         if let Some(event) = self.reports.found(at, &call, &documents, fresh) {
                             self.say(event).await?;

@@ -8,9 +8,9 @@ use miroir_core::search::{MultiRequest, NotUnderstood, SearchRequest};
 use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value, json};
 
+use crate::auth::{Authorized, ChatCompletions};
 use crate::cluster::Cluster;
 use crate::error::RequestError;
-use crate::http::{App, Authorized, ChatCompletions};
 use crate::search::{Answer, Asking, Original, SettingsNote, read_uniformly, run_federated, run_search};
 use miroir_core::cover::Shortfall;
 
@@ -32,13 +32,16 @@ pub struct Offers {
 }
 
 /// All indexes that the caller's key and token are for.
-pub async fn offer_indexes(app: &App, caller: &Authorized<ChatCompletions>) -> Result<Offers, RequestError> {
-    let view = app.cluster.view.load();
+pub async fn offer_indexes(
+    cluster: &Cluster,
+    caller: &Authorized<ChatCompletions>,
+) -> Result<Offers, RequestError> {
+    let view = cluster.view.load();
     let offers: Vec<_> = view
         .indexes
         .values()
         .filter(|entry| caller.allows(&entry.uid))
-        .map(|entry| offer(&app.cluster, &view, entry, caller))
+        .map(|entry| offer(cluster, &view, entry, caller))
         .collect();
     let offers: Vec<_> = stream::iter(offers).buffered(INDEXES_AT_ONCE).try_collect().await?;
     let note = SettingsNote { version: None, uniform: true };

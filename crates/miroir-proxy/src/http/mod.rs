@@ -2,7 +2,6 @@
 //! or `write/`, and write the answer; every error becomes an answer in [`error`].
 
 mod arrival;
-mod auth;
 mod body;
 mod dry_run;
 mod edge;
@@ -13,8 +12,6 @@ mod misnamed;
 mod path;
 mod plain_path;
 mod poison;
-mod relations;
-mod reserved;
 mod routes;
 mod spool;
 mod track;
@@ -25,27 +22,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{FromRef, Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
+use miroir_core::view::View;
 use tower::limit::GlobalConcurrencyLimitLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::decompression::RequestDecompressionLayer;
 
-use crate::chat::Models;
+use crate::auth::{AdminKey, Keyring};
+use crate::chat::{ChatParts, Models};
 use crate::cluster::{Cluster, Identities};
 use crate::error::RequestError;
-use crate::keys::Keyring;
 use crate::observe::{Layout, Logs, Metrics};
+use crate::search::Relations;
 use crate::write::Writer;
 
 pub use arrival::JsonRoom;
-pub(crate) use auth::{Authorized, Bearer, ChatCompletions, Search};
 pub use edge::{list_methods, refuse_methods};
 pub use plain_path::with_plain_path;
-pub(crate) use relations::answer_conditions;
-pub(crate) use reserved::check_search as check_reserved;
-pub(crate) use routes::existing;
 pub(crate) use wire::Framing;
 
 /// What handlers share.
@@ -63,8 +58,8 @@ pub struct Shared {
     pub writer: Writer,
     /// The master key and the API keys: what clients are known by.
     pub keys: Keyring,
-    /// The key of the administration routes; none if they are open.
-    pub admin_key: Option<String>,
+    /// The key of the administration routes.
+    pub admin_key: AdminKey,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// The way to the models of chats.
@@ -99,6 +94,35 @@ impl App {
     /// Shares these parts between all handlers.
     pub fn new(shared: Shared) -> Self {
         Self(Arc::new(shared))
+    }
+
+    /// What relations between documents are followed with.
+    fn relations<'a>(&'a self, view: &'a View) -> Relations<'a> {
+        Relations { cluster: &self.cluster, writer: &self.writer, view }
+    }
+}
+
+impl FromRef<App> for Keyring {
+    fn from_ref(app: &App) -> Self {
+        app.keys.clone()
+    }
+}
+
+impl FromRef<App> for AdminKey {
+    fn from_ref(app: &App) -> Self {
+        app.admin_key.clone()
+    }
+}
+
+impl FromRef<App> for ChatParts {
+    fn from_ref(app: &App) -> Self {
+        Self {
+            cluster: app.cluster.clone(),
+            writer: app.writer.clone(),
+            keys: app.keys.clone(),
+            models: app.models.clone(),
+            metrics: app.metrics.chats.clone(),
+        }
     }
 }
 

@@ -1,11 +1,12 @@
 //! Index uids in paths.
 
-use axum::extract::{FromRequestParts, RawPathParams};
+use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use miroir_core::error::ErrorCode;
 use miroir_core::ids::IndexUid;
 
 use super::App;
+use crate::auth::named_index;
 use crate::error::RequestError;
 
 /// The longest uid that Meilisearch accepts, in bytes. (Its message says 512.)
@@ -21,12 +22,6 @@ impl FromRequestParts<App> for IndexPath {
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Self::Rejection> {
         check_uid(&named_index(parts).await.unwrap_or_default()).map(Self)
     }
-}
-
-/// The `{index}` of a path, whatever its form; `None` on routes that have none.
-pub(super) async fn named_index(parts: &mut Parts) -> Option<String> {
-    let params = RawPathParams::from_request_parts(parts, &()).await.ok()?;
-    params.iter().find(|(name, _)| *name == "index").map(|(_, uid)| uid.to_owned())
 }
 
 /// Refuses what no index can be called.

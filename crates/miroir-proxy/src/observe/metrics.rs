@@ -9,7 +9,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use super::chats::ChatMetrics;
+use crate::chat::ChatMetrics;
 use crate::cluster::{NodeMetrics, ScatterMetrics, Timings, timings};
 use crate::settings::SettingsMetrics;
 

@@ -2,13 +2,11 @@
 //! somebody asks ([`look`], [`scrape`]), and the log of the process ([`Logs`]). Nothing here decides anything, and but for the
 //! log nothing is global: the parts that count are handed what they count with.
 
-mod chats;
 mod logs;
 mod metrics;
 mod scrape;
 mod topology;
 
-pub use chats::ChatMetrics;
 pub use logs::{Listener, LogFormat, Logs};
 pub use metrics::{Metrics, RequestLabels, RequestMetrics};
 pub use scrape::{CONTENT_TYPE, scrape};

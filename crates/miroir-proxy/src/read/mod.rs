@@ -15,6 +15,11 @@ mod settings;
 mod stats;
 mod window;
 
+use std::sync::Arc;
+
+use miroir_core::error::ErrorCode;
+use miroir_core::ids::IndexUid;
+use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value};
 
 use crate::cluster::NodeReply;
@@ -33,4 +38,10 @@ pub use stats::{InternalSizes, index_stats, instance_stats};
 /// The object in a node's successful answer.
 fn object(reply: &NodeReply) -> Result<Map<String, Value>, RequestError> {
     serde_json::from_slice(&reply.body).map_err(|error| RequestError::Unreadable(error.to_string()))
+}
+
+/// The index of this name.
+pub fn existing<'a>(view: &'a View, uid: &IndexUid) -> Result<&'a Arc<IndexEntry>, RequestError> {
+    view.index(uid)
+        .ok_or_else(|| RequestError::new(ErrorCode::IndexNotFound, format!("Index `{uid}` not found.")))
 }

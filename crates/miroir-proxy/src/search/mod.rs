@@ -11,6 +11,7 @@ mod federated;
 mod hybrid;
 mod network;
 mod networked;
+mod relations;
 mod rounds;
 mod scatter;
 mod several;
@@ -41,6 +42,7 @@ pub use self::faults::{explain_access_fault, explain_form, explain_network_fault
 pub use self::federated::run_federated;
 pub use self::network::{Peers, Reach, feature_missing};
 pub use self::networked::{find_nothing, run_reaching};
+pub use self::relations::Relations;
 pub use self::several::run_several;
 pub use self::similar::run_similar;
 pub use self::uniform::{SettingsNote, read_uniformly};

@@ -17,9 +17,9 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use super::tasks::read_uid;
+use crate::auth::AdminAuthorized;
 use crate::error::RequestError;
 use crate::http::App;
-use crate::http::auth::AdminAuthorized;
 use crate::http::path::IndexPath;
 use crate::observe::{self, CONTENT_TYPE, Topology, look};
 use crate::settings::IndexBroadcasts;

@@ -10,10 +10,10 @@ use miroir_core::ids::{NodeId, PhysicalUid};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::auth::AdminAuthorized;
 use crate::cluster::{Node, Unusable, ask_traces};
 use crate::error::RequestError;
 use crate::http::App;
-use crate::http::auth::AdminAuthorized;
 
 /// Indexes that a message names.
 const NAMED: usize = 10;

@@ -11,13 +11,12 @@ use miroir_core::search::NotUnderstood;
 use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value};
 
-use super::existing;
+use crate::auth::{Authorized, Search};
 use crate::error::RequestError;
 use crate::http::App;
-use crate::http::auth::{Authorized, Search};
 use crate::http::body::JsonBody;
 use crate::http::dry_run::{IMPOSSIBLE_UID, check_form};
-use crate::http::relations::answer_conditions;
+use crate::read::existing;
 use crate::search::{Original, Said};
 
 /// A request as it came, and as a body.
@@ -68,7 +67,7 @@ impl Asked {
         entry: &IndexEntry,
     ) -> Result<Self, RequestError> {
         let Self { body: Ok(mut body), original } = self else { return Ok(self) };
-        let changed = answer_conditions(app, view, entry, &mut body).await?;
+        let changed = app.relations(view).answer_conditions(entry, &mut body).await?;
         let original = if changed { original.confined(&body) } else { original };
         Ok(Self { body: Ok(body), original })
     }

@@ -10,9 +10,9 @@ use serde_json::{Map, Value, json};
 
 use super::indexes::wrong_query;
 use super::tasks::read_query;
+use crate::auth::{Authorized, TasksGet};
 use crate::error::RequestError;
 use crate::http::App;
-use crate::http::auth::{Authorized, TasksGet};
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/batches", get(list)).route("/batches/{uid}", get(one))

@@ -16,10 +16,10 @@ use serde_json::{Map, Value, json};
 
 use super::features::{Feature, require};
 use super::page::{Page, Window};
+use crate::auth::{Authorized, ChatsDelete, ChatsGet, ChatsSettingsGet, ChatsSettingsUpdate};
 use crate::cluster::NodeRequest;
 use crate::error::RequestError;
 use crate::http::App;
-use crate::http::auth::{Authorized, ChatsDelete, ChatsGet, ChatsSettingsGet, ChatsSettingsUpdate};
 use crate::http::body::JsonBody;
 use crate::http::dry_run::ask_any;
 use crate::http::path::check_uid;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::{FromRef, Path, State};
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
@@ -16,11 +16,11 @@ use tokio::sync::mpsc;
 
 use super::chats::kept_workspace;
 use super::features::{Feature, require};
-use crate::chat::{Conversation, Offers, offer_indexes};
+use crate::auth::{Authorized, Bearer, ChatCompletions};
+use crate::chat::{ChatParts, Conversation, Offers, offer_indexes};
 use crate::cluster::{NodeReply, NodeRequest};
 use crate::error::RequestError;
 use crate::http::App;
-use crate::http::auth::{Authorized, Bearer, ChatCompletions};
 use crate::http::body::{JsonBody, malformed};
 use crate::http::dry_run::{IMPOSSIBLE_UID, ask_any};
 use crate::http::headers::about;
@@ -55,11 +55,12 @@ async fn complete(
     check_support(&request)?;
     let workspace = workspace(&app, &name).await?;
     let reports = request.take_reports()?;
-    let Offers { indexes, shortfall, note } = offer_indexes(&app, &caller).await?;
+    let Offers { indexes, shortfall, note } = offer_indexes(&app.cluster, &caller).await?;
     let as_developer = workspace.instructs_as_developer(request.model());
     request.offer_search(&workspace.prompts, as_developer, &indexes);
     let (events, said) = mpsc::channel(EVENTS_AHEAD);
-    let conversation = Conversation { app, caller: bearer, name, workspace, request, reports, events };
+    let parts = ChatParts::from_ref(&app);
+    let conversation = Conversation { parts, caller: bearer, name, workspace, request, reports, events };
     tokio::spawn(conversation.run());
     Ok((about(&shortfall, note), [UNBUFFERED], stream_of(said)).into_response())
 }

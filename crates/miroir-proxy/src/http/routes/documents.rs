@@ -11,21 +11,21 @@ use miroir_core::task::{Deletion, Mutation, TaskSummary, WriteMethod};
 use reqwest::Method;
 use serde_json::{Map, Value};
 
-use super::{existing, list_documents};
+use super::list_documents;
+use crate::auth::{Authorized, DocumentsAdd, DocumentsDelete, DocumentsGet};
 use crate::cluster::{NodePath, NodeRequest};
 use crate::error::RequestError;
 use crate::http::App;
-use crate::http::auth::{Authorized, DocumentsAdd, DocumentsDelete, DocumentsGet};
 use crate::http::body::{JsonBody, content_type, content_type_error};
 use crate::http::dry_run::{IMPOSSIBLE_UID, check_form};
 use crate::http::headers::degraded;
 use crate::http::path::{IndexPath, check_uid};
 use crate::http::poison::check_deletion_filter;
-use crate::http::relations::refuse_conditions;
-use crate::http::reserved;
 use crate::http::spool::{self, Checked};
+use crate::read::existing;
 use crate::read::{Reader, get_document};
 use crate::write::NewWrite;
+use miroir_core::document::reserved;
 
 const JSON: &str = "application/json";
 const NDJSON: &str = "application/x-ndjson";
@@ -263,7 +263,7 @@ async fn delete_by_filter(
     let index = check_uid(&uid)?;
     let filter = selection.get("filter").cloned().unwrap_or(Value::Null);
     check_deletion_filter(&app.cluster, &filter).await?;
-    refuse_conditions(&app, None, &filter).await?;
+    app.relations(&app.cluster.view.load()).refuse_conditions(None, &filter).await?;
     reserved::check_selection(&selection)?;
     delete(&app, index, Deletion::ByFilter(filter), query).await
 }

@@ -11,16 +11,15 @@ use miroir_core::ids::IndexUid;
 use miroir_core::task::{Mutation, TaskSummary};
 use serde_json::{Value, json};
 
+use crate::auth::{Authorized, DocumentsAll};
 use crate::cluster::{NodePath, NodeRequest};
 use crate::error::RequestError;
 use crate::http::App;
-use crate::http::auth::{Authorized, DocumentsAll};
 use crate::http::body::JsonBody;
 use crate::http::dry_run::{IMPOSSIBLE_UID, ask_any, check_form};
 use crate::http::path::check_uid;
-use crate::http::relations::refuse_conditions;
-use crate::http::reserved;
 use crate::write::NewWrite;
+use miroir_core::document::reserved;
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/indexes/{index}/documents/edit", post(edit))
@@ -47,7 +46,8 @@ async fn edit(
         ));
     }
     reserved::check_edition(&body.value)?;
-    refuse_conditions(&app, Some(&index), &body.value["filter"]).await?;
+    let view = app.cluster.view.load();
+    app.relations(&view).refuse_conditions(Some(&index), &body.value["filter"]).await?;
     let function = body.value["function"].as_str().unwrap_or_default().to_owned();
     check_end(&function)
         .map_err(|error| RequestError::new(ErrorCode::MiroirNotSupported, error.to_string()))?;

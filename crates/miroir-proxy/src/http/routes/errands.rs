@@ -11,10 +11,10 @@ use miroir_core::task::{Errand, Export, Mutation, TaskSummary};
 use serde_json::Value;
 
 use super::indexes::NO_INDEX;
+use crate::auth::{self, Authorized, DumpsCreate, IndexesCompact, SnapshotsCreate};
 use crate::cluster::NodeRequest;
 use crate::error::RequestError;
 use crate::http::App;
-use crate::http::auth::{self, Authorized, DumpsCreate, IndexesCompact, SnapshotsCreate};
 use crate::http::body::JsonBody;
 use crate::http::dry_run::ask_any;
 use crate::http::path::IndexPath;

@@ -11,16 +11,16 @@ use miroir_core::view::View;
 use serde_json::{Map, Value, json};
 
 use super::asked::{Asked, asked_index};
-use super::existing;
 use super::peers::take_reach;
+use crate::auth::{Authorized, Search};
 use crate::error::RequestError;
 use crate::http::App;
-use crate::http::auth::{Authorized, Search};
 use crate::http::body::JsonBody;
 use crate::http::headers::{SettingsFloor, about};
 use crate::http::path::IndexPath;
-use crate::http::reserved;
+use crate::read::existing;
 use crate::search::{Reach, explain, read_uniformly, run_facet_search};
+use miroir_core::document::reserved;
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/indexes/{index}/facet-search", post(by_body))

@@ -11,10 +11,10 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use crate::accord::OWN_FEATURE;
+use crate::auth::{Authorized, FeaturesGet, FeaturesUpdate};
 use crate::cluster::{NodeReply, NodeRequest};
 use crate::error::RequestError;
 use crate::http::App;
-use crate::http::auth::{Authorized, FeaturesGet, FeaturesUpdate};
 use crate::http::body::JsonBody;
 use crate::http::dry_run::{IMPOSSIBLE_UID, refusal};
 

@@ -7,14 +7,14 @@ use miroir_core::error::ErrorCode;
 use miroir_core::settings::FieldsRequest;
 use serde_json::{Value, json};
 
-use super::existing;
+use crate::auth::{Authorized, FieldsPost};
 use crate::cluster::NodeRequest;
 use crate::error::RequestError;
 use crate::http::App;
-use crate::http::auth::{Authorized, FieldsPost};
 use crate::http::body::JsonBody;
 use crate::http::dry_run::{IMPOSSIBLE_UID, check_form};
 use crate::http::path::IndexPath;
+use crate::read::existing;
 use crate::read::list_fields;
 
 pub(super) fn routes() -> Router<App> {

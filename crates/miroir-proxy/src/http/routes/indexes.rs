@@ -11,15 +11,15 @@ use miroir_core::view::IndexEntry;
 use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
 
-use super::existing;
 use super::page::{Page, Window};
+use crate::auth::{Authorized, IndexesCreate, IndexesDelete, IndexesGet, IndexesUpdate};
 use crate::cluster::{NodePath, NodeRequest};
 use crate::error::RequestError;
 use crate::http::App;
-use crate::http::auth::{Authorized, IndexesCreate, IndexesDelete, IndexesGet, IndexesUpdate};
 use crate::http::body::JsonBody;
 use crate::http::dry_run::{IMPOSSIBLE_UID, check_form, refusal};
 use crate::http::path::{IndexPath, check_uid};
+use crate::read::existing;
 use crate::write::NewWrite;
 
 /// Stands where an index would in a write about several.

@@ -7,10 +7,10 @@ use axum::{Json, Router};
 use miroir_core::error::ErrorCode;
 use serde_json::{Value, json};
 
+use crate::auth::{Authorized, Version};
 use crate::cluster::NodeRequest;
 use crate::error::RequestError;
 use crate::http::App;
-use crate::http::auth::{Authorized, Version};
 use crate::http::error::pass_on;
 
 pub(super) fn routes() -> Router<App> {

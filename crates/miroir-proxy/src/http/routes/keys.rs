@@ -12,11 +12,11 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use super::page::{Page, Window};
+use crate::auth::fresh_uid;
+use crate::auth::{Authorized, KeysCreate, KeysDelete, KeysGet, KeysUpdate};
 use crate::error::RequestError;
 use crate::http::App;
-use crate::http::auth::{Authorized, KeysCreate, KeysDelete, KeysGet, KeysUpdate};
 use crate::http::body::JsonBody;
-use crate::keys::fresh_uid;
 
 pub(super) fn routes() -> Router<App> {
     Router::new()

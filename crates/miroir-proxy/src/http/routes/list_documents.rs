@@ -13,20 +13,19 @@ use miroir_core::view::View;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::existing;
 use super::peers::peers;
+use crate::auth::{Authorized, DocumentsGet};
 use crate::cluster::{NodePath, NodeRequest};
 use crate::error::RequestError;
 use crate::http::App;
-use crate::http::auth::{Authorized, DocumentsGet};
 use crate::http::body::JsonBody;
 use crate::http::dry_run::{IMPOSSIBLE_UID, NO_INDEX, ask_any, check_form};
 use crate::http::headers::degraded;
 use crate::http::path::IndexPath;
-use crate::http::relations::answer_conditions;
-use crate::http::reserved;
+use crate::read::existing;
 use crate::read::{ListingRequest, Reader, list_documents};
 use crate::search::{Reach, read_uniformly};
+use miroir_core::document::reserved;
 
 /// So many ids of a body are shown to a node that only looks at its form.
 const SHOWN_IDS: usize = 1000;
@@ -127,7 +126,7 @@ async fn list(app: &App, uid: &IndexUid, mut body: Map<String, Value>) -> Result
     {
         return Err(wrong_filter(filter));
     }
-    answer_conditions(app, &view, entry, &mut body).await?;
+    app.relations(&view).answer_conditions(entry, &mut body).await?;
     let request = ListingRequest::parse(body).ok_or_else(|| {
         RequestError::new(ErrorCode::BadRequest, "`offset` and `limit` must be positive integers.")
     })?;

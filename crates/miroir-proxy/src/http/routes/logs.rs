@@ -11,9 +11,9 @@ use serde_json::{Map, Value};
 use tracing_subscriber::filter::Targets;
 
 use super::features::{Feature, require_unasked};
+use crate::auth::{Authorized, MetricsGet};
 use crate::error::RequestError;
 use crate::http::App;
-use crate::http::auth::{Authorized, MetricsGet};
 use crate::http::body::JsonBody;
 use crate::observe::{Listener, LogFormat};
 

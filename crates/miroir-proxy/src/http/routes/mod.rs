@@ -33,15 +33,9 @@ mod task_documents;
 mod tasks;
 mod webhooks;
 
-use std::sync::Arc;
-
 use axum::Router;
-use miroir_core::error::ErrorCode;
-use miroir_core::ids::IndexUid;
-use miroir_core::view::{IndexEntry, View};
 
 use super::App;
-use crate::error::RequestError;
 
 /// All routes.
 pub(super) fn all() -> Router<App> {
@@ -78,10 +72,4 @@ pub(super) fn all() -> Router<App> {
 /// The route of the metrics' own address.
 pub(super) fn own_metrics() -> Router<App> {
     admin::open_metrics()
-}
-
-/// The index of this name.
-pub(crate) fn existing<'a>(view: &'a View, uid: &IndexUid) -> Result<&'a Arc<IndexEntry>, RequestError> {
-    view.index(uid)
-        .ok_or_else(|| RequestError::new(ErrorCode::IndexNotFound, format!("Index `{uid}` not found.")))
 }

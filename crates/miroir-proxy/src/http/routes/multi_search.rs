@@ -11,16 +11,16 @@ use miroir_core::view::View;
 use serde_json::{Map, Value};
 
 use super::peers::peers;
+use crate::auth::{Authorized, Search};
 use crate::error::RequestError;
 use crate::http::App;
-use crate::http::auth::{Authorized, Search};
 use crate::http::body::JsonBody;
 use crate::http::headers::{SettingsFloor, about, wants_metadata};
-use crate::http::{relations, reserved};
 use crate::search::{
     Asking, Peers, Reach, explain_access_fault, explain_form, explain_network_fault, find_nothing, inside,
     read_uniformly, run_federated, run_several,
 };
+use miroir_core::document::reserved;
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/multi-search", post(search))
@@ -57,7 +57,7 @@ async fn search(
             return Ok(answer);
         };
         let mut answer = run_federated(cluster, &view, request, federation, asking, peers.server()).await?;
-        relations::fill_federated(app, &view, &mut answer.body).await?;
+        app.relations(&view).fill_federated(&mut answer.body).await?;
         Ok(answer)
     };
     let (mut answer, note) = read_uniformly(&app.cluster, &view, indexes, floor, ask).await?;
@@ -76,7 +76,7 @@ async fn answer_all_conditions(
     let alone = request.federation.is_none();
     for (position, query) in request.queries.iter_mut().enumerate() {
         let Some(entry) = view.index(&query.index) else { continue };
-        let answered = relations::answer_conditions(app, view, entry, &mut query.body).await;
+        let answered = app.relations(view).answer_conditions(entry, &mut query.body).await;
         answered.map_err(|error| if alone { inside(position, error) } else { error })?;
     }
     Ok(())
@@ -92,7 +92,7 @@ async fn fill_all(
     let answers = body.get_mut("results").and_then(Value::as_array_mut).into_iter().flatten();
     for (position, (query, answer)) in request.queries.iter().zip(answers).enumerate() {
         if let (Some(entry), Value::Object(answer)) = (view.index(&query.index), answer) {
-            let filled = relations::fill(app, view, entry, answer).await;
+            let filled = app.relations(view).fill(entry, answer).await;
             filled.map_err(|error| inside(position, error))?;
         }
     }
@@ -102,7 +102,7 @@ async fn fill_all(
 /// Confines one query to what the caller may find in its index.
 fn admit(caller: &Authorized<Search>, query: &mut SubQuery) -> Result<(), RequestError> {
     caller.confine(&query.index, &mut query.body)?;
-    reserved::check_search(&query.body)
+    Ok(reserved::check_search(&query.body)?)
 }
 
 /// Has queries of a federated search that ask a network ask this server by its name, and leaves out those that ask nobody.

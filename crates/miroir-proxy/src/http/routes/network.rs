@@ -10,10 +10,10 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::peers::peers;
+use crate::auth::{Authorized, NetworkGet, NetworkUpdate};
 use crate::cluster::NodeRequest;
 use crate::error::RequestError;
 use crate::http::App;
-use crate::http::auth::{Authorized, NetworkGet, NetworkUpdate};
 use crate::http::body::JsonBody;
 use crate::http::dry_run::{ask_any, refusal};
 use crate::search::feature_missing;

@@ -11,11 +11,11 @@ use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value, json};
 
 use super::features::{Feature, require};
+use crate::auth::{Authorized, DocumentsGet, SettingsGet};
 use crate::cluster::scrub_reply;
 use crate::cluster::{NodeReply, NodeRequest};
 use crate::error::RequestError;
 use crate::http::App;
-use crate::http::auth::{Authorized, DocumentsGet, SettingsGet};
 use crate::http::body::JsonBody;
 use crate::http::dry_run::ask_any;
 use crate::http::error::pass_on;

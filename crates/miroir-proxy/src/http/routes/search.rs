@@ -12,17 +12,16 @@ use miroir_core::view::View;
 use serde_json::{Map, Value};
 
 use super::asked::{Asked, asked_index};
-use super::existing;
 use super::peers::take_reach;
+use crate::auth::{Authorized, Search};
 use crate::error::RequestError;
 use crate::http::App;
-use crate::http::auth::{Authorized, Search};
 use crate::http::body::JsonBody;
 use crate::http::headers::{SettingsFloor, about, wants_metadata};
 use crate::http::path::IndexPath;
-use crate::http::relations;
-use crate::http::reserved;
+use crate::read::existing;
 use crate::search::{Asking, explain, read_uniformly, run_reaching};
+use miroir_core::document::reserved;
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/indexes/{index}/search", get(by_query).post(by_body))
@@ -75,7 +74,7 @@ async fn answer(
     let ask = |view: Arc<View>| async move {
         let entry = existing(&view, uid)?;
         let mut answer = run_reaching((&app.cluster, &view), entry, request, original, asking, reach).await?;
-        relations::fill(app, &view, entry, &mut answer.body).await?;
+        app.relations(&view).fill(entry, &mut answer.body).await?;
         Ok(answer)
     };
     let (answer, note) = read_uniformly(&app.cluster, &view, [uid.clone()], floor, ask).await?;

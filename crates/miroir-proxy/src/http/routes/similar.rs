@@ -12,16 +12,15 @@ use miroir_core::view::View;
 use serde_json::{Map, Value};
 
 use super::asked::{Asked, asked_index, imposed};
-use super::existing;
+use crate::auth::{Authorized, Search};
 use crate::error::RequestError;
 use crate::http::App;
-use crate::http::auth::{Authorized, Search};
 use crate::http::body::JsonBody;
 use crate::http::headers::{SettingsFloor, about};
 use crate::http::path::IndexPath;
-use crate::http::relations::answer_conditions;
-use crate::http::reserved;
+use crate::read::existing;
 use crate::search::{explain, read_uniformly, run_similar};
+use miroir_core::document::reserved;
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/indexes/{index}/similar", get(by_query).post(by_body))
@@ -66,7 +65,7 @@ async fn answer(
     };
     reserved::check_similar(&request.body)?;
     let mut imposed = imposed(caller, uid)?;
-    answer_conditions(app, &view, entry, &mut imposed).await?;
+    app.relations(&view).answer_conditions(entry, &mut imposed).await?;
     request.visible = imposed.shift_remove("filter");
     let (request, original) = (&request, &asked.original);
     let ask = |view: Arc<View>| async move {

@@ -7,12 +7,12 @@ use miroir_core::size;
 use serde_json::{Map, Value, json};
 use time::format_description::well_known::Rfc3339;
 
-use super::existing;
 use super::indexes::wrong_query;
+use crate::auth::{Authorized, StatsGet};
 use crate::error::RequestError;
 use crate::http::App;
-use crate::http::auth::{Authorized, StatsGet};
 use crate::http::path::IndexPath;
+use crate::read::existing;
 use crate::read::{InternalSizes, index_stats, instance_stats};
 
 /// Members of statistics that are sizes.

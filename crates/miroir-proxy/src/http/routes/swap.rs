@@ -13,10 +13,10 @@ use miroir_core::task::{Mutation, Swap, TaskSummary};
 use serde_json::{Map, Value, json};
 
 use super::indexes::NO_INDEX;
+use crate::auth::{Authorized, IndexesSwap};
 use crate::cluster::NodeRequest;
 use crate::error::RequestError;
 use crate::http::App;
-use crate::http::auth::{Authorized, IndexesSwap};
 use crate::http::body::JsonBody;
 use crate::http::dry_run::{IMPOSSIBLE_UID, refusal};
 use crate::http::path::check_uid;

@@ -16,9 +16,9 @@ use tokio::time::{Instant, sleep};
 
 use super::features::{Feature, require_unasked};
 use super::indexes::wrong_query;
+use crate::auth::{Authorized, TasksCancel, TasksCompact, TasksDelete, TasksGet};
 use crate::error::RequestError;
 use crate::http::App;
-use crate::http::auth::{Authorized, TasksCancel, TasksCompact, TasksDelete, TasksGet};
 use crate::write::TaskAction;
 
 pub(super) fn routes() -> Router<App> {

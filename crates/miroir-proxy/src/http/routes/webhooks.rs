@@ -10,10 +10,10 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::auth::{Authorized, WebhooksCreate, WebhooksDelete, WebhooksGet, WebhooksUpdate};
 use crate::cluster::NodeRequest;
 use crate::error::RequestError;
 use crate::http::App;
-use crate::http::auth::{Authorized, WebhooksCreate, WebhooksDelete, WebhooksGet, WebhooksUpdate};
 use crate::http::body::JsonBody;
 use crate::http::dry_run::{IMPOSSIBLE_UID, refusal};
 use crate::webhook::{Webhook, WebhookFault, WebhookPatch};

@@ -34,7 +34,8 @@ impl ChatMetrics {
         }
     }
 
-    pub(super) fn register(&self, registry: &mut Registry) {
+    /// Has them written down.
+    pub fn register(&self, registry: &mut Registry) {
         registry.register("chat_searches", "Searches that language models asked for", self.searches.clone());
         registry.register("chat_tokens", "Tokens that language models say they used", self.tokens.clone());
     }

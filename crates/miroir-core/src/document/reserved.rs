@@ -1,11 +1,10 @@
 //! Names that only Miroir may use. A client that could filter by a shard's marker would see how Miroir is made.
 
-use miroir_core::document::marker::{self, RESERVED_PREFIX};
-use miroir_core::error::ErrorCode;
-use miroir_core::filter;
 use serde_json::{Map, Value};
 
-use crate::error::RequestError;
+use super::marker::{self, RESERVED_PREFIX};
+use crate::error::{ErrorCode, ResponseError};
+use crate::filter;
 
 /// The parts of a search or of a listing that select documents by attribute.
 const SELECTING: [(&str, ErrorCode, ErrorCode); 2] = [
@@ -22,29 +21,44 @@ const NAMING: [(&str, ErrorCode); 4] = [
 ];
 
 /// Refuses a search, be it for documents or for the values of a facet, that makes use of a reserved name.
-pub(crate) fn check_search(body: &Map<String, Value>) -> Result<(), RequestError> {
+///
+/// # Errors
+/// If it does.
+pub fn check_search(body: &Map<String, Value>) -> Result<(), ResponseError> {
     let selecting = SELECTING.iter().map(|(key, code, _)| (*key, *code));
     selecting.chain(NAMING).try_for_each(|(key, code)| check(body.get(key), code))
 }
 
 /// Refuses a search for similar documents that selects by a reserved name.
-pub(super) fn check_similar(body: &Map<String, Value>) -> Result<(), RequestError> {
+///
+/// # Errors
+/// If it does.
+pub fn check_similar(body: &Map<String, Value>) -> Result<(), ResponseError> {
     check(body.get("filter"), ErrorCode::InvalidSimilarFilter)
 }
 
 /// Refuses a listing or a deletion that selects by a reserved name.
-pub(super) fn check_selection(body: &Map<String, Value>) -> Result<(), RequestError> {
+///
+/// # Errors
+/// If it does.
+pub fn check_selection(body: &Map<String, Value>) -> Result<(), ResponseError> {
     SELECTING.iter().try_for_each(|(key, _, code)| check(body.get(*key), *code))
 }
 
 /// Refuses an edit whose function, filter or context speaks of a reserved name.
-pub(super) fn check_edition(body: &Value) -> Result<(), RequestError> {
+///
+/// # Errors
+/// If it does.
+pub fn check_edition(body: &Value) -> Result<(), ResponseError> {
     check(Some(body), ErrorCode::BadRequest)?;
     check(body.get("filter"), ErrorCode::BadRequest)
 }
 
 /// Refuses settings that name a reserved attribute.
-pub(super) fn check_settings(settings: &Value) -> Result<(), RequestError> {
+///
+/// # Errors
+/// If it does.
+pub fn check_settings(settings: &Value) -> Result<(), ResponseError> {
     check(Some(settings), ErrorCode::BadRequest)
 }
 
@@ -57,9 +71,13 @@ fn filters_by_reserved(filter: &Value) -> bool {
     filter.fields().into_iter().any(marker::is_reserved)
 }
 
-pub(super) fn check(value: Option<&Value>, code: ErrorCode) -> Result<(), RequestError> {
+/// Refuses a value that names a reserved attribute, with this code.
+///
+/// # Errors
+/// If it does.
+pub fn check(value: Option<&Value>, code: ErrorCode) -> Result<(), ResponseError> {
     match value {
-        Some(value) if mentions_reserved(value) || filters_by_reserved(value) => Err(RequestError::new(
+        Some(value) if mentions_reserved(value) || filters_by_reserved(value) => Err(ResponseError::new(
             code,
             "The request names an attribute that is reserved for the cluster's own use.",
         )),

@@ -1,27 +1,49 @@
 //! The key of the administration routes.
 
-use axum::extract::FromRequestParts;
+use std::fmt;
+use std::sync::Arc;
+
+use axum::extract::{FromRef, FromRequestParts};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use miroir_core::error::ErrorCode;
 use subtle::ConstantTimeEq;
 
 use crate::error::RequestError;
-use crate::http::App;
 
 /// Another place for the key, for whoever needs `Authorization` for something that stands in front of Miroir.
 const ADMIN_KEY: &str = "x-admin-key";
+
+/// The key of the administration routes; none if they are open.
+#[derive(Clone)]
+pub struct AdminKey(Option<Arc<str>>);
+
+impl AdminKey {
+    /// This key, or none.
+    pub fn new(key: Option<&str>) -> Self {
+        Self(key.map(Arc::from))
+    }
+}
+
+impl fmt::Debug for AdminKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "[redacted]" } else { "none" })
+    }
+}
 
 /// Proof that the caller has the administration key. Keys that clients have do not open these routes. Where there is
 /// neither this key nor a master key, they are as open as everything else.
 #[derive(Debug)]
 pub struct AdminAuthorized(());
 
-impl FromRequestParts<App> for AdminAuthorized {
+impl<S: Send + Sync> FromRequestParts<S> for AdminAuthorized
+where
+    AdminKey: FromRef<S>,
+{
     type Rejection = RequestError;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
-        let Some(admin_key) = &app.admin_key else { return Ok(Self(())) };
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        let AdminKey(Some(admin_key)) = AdminKey::from_ref(state) else { return Ok(Self(())) };
         let Some(given) = given_key(parts) else {
             return Err(RequestError::new(
                 ErrorCode::MissingAuthorizationHeader,

@@ -3,11 +3,12 @@
 //! a route whose path names no index asks it.
 
 mod admin;
+mod keyring;
 
 use std::convert::Infallible;
 use std::marker::PhantomData;
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRef, FromRequestParts, RawPathParams};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use miroir_core::error::ResponseError;
@@ -17,11 +18,10 @@ use miroir_core::task::MissingIndex;
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
-use super::App;
-use super::path::named_index;
 use crate::error::RequestError;
 
-pub use admin::AdminAuthorized;
+pub use admin::{AdminAuthorized, AdminKey};
+pub use keyring::{Keyring, fresh_uid};
 
 /// An action that a key can grant, as a type.
 pub trait Action: Send + Sync + 'static {
@@ -101,26 +101,39 @@ pub struct Authorized<A> {
     action: PhantomData<A>,
 }
 
-impl<A: Action> FromRequestParts<App> for Authorized<A> {
+impl<A: Action, S: Send + Sync> FromRequestParts<S> for Authorized<A>
+where
+    Keyring: FromRef<S>,
+{
     type Rejection = RequestError;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
         let index = named_index(parts).await;
-        authorize(app, header_of(parts), index.as_deref())
+        authorize(&Keyring::from_ref(state), header_of(parts), index.as_deref())
     }
+}
+
+/// The `{index}` of a path, whatever its form; `None` on routes that have none.
+pub async fn named_index(parts: &mut Parts) -> Option<String> {
+    let params = RawPathParams::from_request_parts(parts, &()).await.ok()?;
+    params.iter().find(|(name, _)| *name == "index").map(|(_, uid)| uid.to_owned())
 }
 
 impl Bearer {
     /// Whether the caller may perform the action `A` on this index now.
-    pub fn authorize<A: Action>(&self, app: &App, index: &IndexUid) -> Result<Authorized<A>, RequestError> {
-        authorize(app, self.0.as_deref(), Some(index.as_str()))
+    pub fn authorize<A: Action>(
+        &self,
+        keys: &Keyring,
+        index: &IndexUid,
+    ) -> Result<Authorized<A>, RequestError> {
+        authorize(keys, self.0.as_deref(), Some(index.as_str()))
     }
 }
 
-impl FromRequestParts<App> for Bearer {
+impl<S: Send + Sync> FromRequestParts<S> for Bearer {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Self::Rejection> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         Ok(Self(header_of(parts).map(str::to_owned)))
     }
 }
@@ -136,12 +149,12 @@ fn header_of(parts: &Parts) -> Option<&str> {
 }
 
 fn authorize<A: Action>(
-    app: &App,
+    keys: &Keyring,
     header: Option<&str>,
     index: Option<&str>,
 ) -> Result<Authorized<A>, RequestError> {
     let (credentials, now) = (Credentials::of_header(header), OffsetDateTime::now_utc());
-    let scope = app.keys.load().authorize(credentials, A::ACTION, index, now);
+    let scope = keys.load().authorize(credentials, A::ACTION, index, now);
     Ok(Authorized { scope: scope.map_err(ResponseError::from)?, action: PhantomData })
 }
 

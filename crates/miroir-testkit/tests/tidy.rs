@@ -22,6 +22,13 @@ const LAYERS: [(&str, &[&str]); 5] = [
     ("miroir-testkit", &[]),
 ];
 
+/// The rooms of the server (folders and files of `src`), from the ground up: each builds only on those before it.
+const ROOMS: [&str; 19] = [
+    "outward", "room", "config", "cluster", "error", "auth", "settings", "webhook", "write", "accord",
+    "read", "search", "chat", "observe", "http", "listen", "online", "server", "dev",
+];
+const SERVER: &str = "crates/miroir-proxy/src/";
+
 /// What would give the core a clock, chance, or a way out.
 const IMPURE: [&str; 15] = [
     "std::env",
@@ -41,6 +48,9 @@ const IMPURE: [&str; 15] = [
     "rusqlite",
     "tokio",
 ];
+
+/// Lines of a function, from its name to its last bracket.
+const MAX_FUNCTION_LINES: usize = 70;
 
 /// A file of the tree.
 struct Found {
@@ -197,6 +207,102 @@ fn crates_build_only_on_the_layers_below() {
         }
     }
     assert_none(offences);
+}
+
+#[test]
+fn rooms_of_the_server_build_only_on_those_below() {
+    let mut offences = Vec::new();
+    for file in tree().iter().filter(|file| file.is_rust()) {
+        let Some(inside) = file.path.strip_prefix(SERVER) else { continue };
+        let room = inside.split('/').next().unwrap().trim_end_matches(".rs");
+        if room == "lib" || room == "main" {
+            continue;
+        }
+        let Some(place) = ROOMS.iter().position(|known| *known == room) else {
+            offences.push(format!("{}: ROOMS does not say where it belongs", file.path));
+            continue;
+        };
+        let is_above = |other: &str| other != room && !ROOMS[..place].contains(&other);
+        let above = rooms_used(file.text()).into_iter().filter(|other| is_above(other));
+        offences.extend(above.map(|other| format!("{}: builds on {other}", file.path)));
+    }
+    assert_none(offences);
+}
+
+/// The rooms that a text names by their full path.
+fn rooms_used(text: &str) -> Vec<&str> {
+    let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let paths = code.flat_map(|line| line.split("crate::").skip(1));
+    let names = paths
+        .map(|path| path.split(|letter: char| !letter.is_alphanumeric() && letter != '_').next().unwrap());
+    names.filter(|name| !name.is_empty()).collect()
+}
+
+#[test]
+fn no_function_is_too_long() {
+    let files = tree();
+    let sources = files.iter().filter(|file| file.is_rust() && !file.is_test());
+    let long = sources.flat_map(|file| {
+        let functions = functions(file.without_tests()).into_iter();
+        let long = functions.filter(|(_, lines)| *lines > MAX_FUNCTION_LINES);
+        long.map(|(name, lines)| {
+            format!("{}: {name} has {lines} lines, at most {MAX_FUNCTION_LINES}", file.path)
+        })
+    });
+    assert_none(long.collect());
+}
+
+/// The functions of a formatted text, with their lengths in lines.
+fn functions(text: &str) -> Vec<(&str, usize)> {
+    let lines: Vec<&str> = text.lines().collect();
+    let mut found = Vec::new();
+    for (first, line) in lines.iter().enumerate() {
+        let code = line.trim_start();
+        let Some((before, after)) = code.split_once("fn ") else { continue };
+        let qualifies =
+            |word: &str| word.starts_with("pub") || word.ends_with(')') || ["async", "const"].contains(&word);
+        if before.split_whitespace().all(qualifies) {
+            let name = after.split(['(', '<']).next().unwrap();
+            let indent = &line[..line.len() - code.len()];
+            found.extend(length(&lines[first..], indent).map(|length| (name, length)));
+        }
+    }
+    found
+}
+
+/// Where the function ends that begins with the first line: with its bracket, or with its head if that is all of it.
+fn length(lines: &[&str], indent: &str) -> Option<usize> {
+    let ends = |(at, line): (usize, &&str)| {
+        let rest = line.strip_prefix(indent)?;
+        let ends = rest == "}"
+            || rest.ends_with(';') && (at == 0 || rest.starts_with(')'))
+            || at == 0 && rest.ends_with('}');
+        ends.then_some(at + 1)
+    };
+    lines.iter().enumerate().find_map(ends)
+}
+
+#[test]
+fn contributing_names_every_test_program_and_every_part_of_the_large_one_with_its_time() {
+    let files = tree();
+    let text = files.iter().find(|file| file.path == "CONTRIBUTING.md").unwrap().text();
+    let rows: Vec<&str> = text.lines().filter(|line| line.starts_with('|')).collect();
+    let is_told = |path: &str| {
+        let row = rows.iter().find(|row| row.contains(&format!("`{path}`")));
+        row.and_then(|row| row.split('|').nth(4)).is_some_and(|time| time.trim().ends_with(['s', 'n']))
+    };
+    let silent = files.iter().filter_map(|file| test_program(&file.path)).filter(|path| !is_told(path));
+    assert_none(silent.map(|path| format!("CONTRIBUTING.md: no row with a time for {path}")).collect());
+}
+
+/// What a file is a test program, or a part of the large one, by.
+fn test_program(path: &str) -> Option<String> {
+    let (package, inside) =
+        path.strip_prefix("crates/")?.split_once("/tests/").filter(|(package, _)| !package.contains('/'))?;
+    let name = inside.strip_suffix(".rs")?;
+    let name = name.strip_suffix("/main").unwrap_or(name);
+    let is_program = name.strip_prefix("it/").unwrap_or(name).split('/').count() == 1;
+    is_program.then(|| format!("{package}/tests/{name}"))
 }
 
 #[test]

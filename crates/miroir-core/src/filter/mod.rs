@@ -1,6 +1,6 @@
 //! Meilisearch's filter grammar (1.50), so that expressions which others wrote are put together as trees and never as text.
 //!
-//! What is accepted here, alone and as a whole, is what a node accepts; `miroir-testkit/tests/filter_grammar.rs` compares
+//! What is accepted here, alone and as a whole, is what a node accepts; `miroir-testkit/tests/it/filter_grammar.rs` compares
 //! the two. What is refused here is left to a node, which refuses it with its own words: it may stand as an item of its own
 //! in a list, but nothing is written around it. A condition keeps its own text, since a server looks at that too; only how
 //! conditions are combined is written anew.

@@ -49,6 +49,7 @@ mod tracker;
 mod undo;
 mod waiting;
 mod watched;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

@@ -1,7 +1,7 @@
 //! Begins where the store says that the last process stopped.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, TaskUid};
 use miroir_core::rules::{Rule, RuleBook};
@@ -11,33 +11,13 @@ use miroir_core::view::IndexEntry;
 use miroir_store::{Collection, Commit, NodeRecord, NodeTask, SettingsChange, Store, StoreError};
 use serde_json::Value;
 use time::OffsetDateTime;
-use tokio::sync::{Notify, mpsc, watch};
-use tokio::task::JoinSet;
 
-use super::arrivals::Arrivals;
-use super::caretaker::Caretaker;
-use super::committer::{Committer, Event};
-use super::gate::Gates;
 use super::ledger::{Ledger, is_rollout};
-use super::order::Sure;
 use super::prepared::Decided;
-use super::rebuild::{Orders, Rebuilder};
-use super::rollout::{LedgerTargets, Rollouts};
-use super::sequencer::Sequencer;
-use super::shelf::Shelf;
-use super::undo::Undo;
-use super::watched::run_watched;
+use super::wire::{Common, Wiring};
 use super::{StartError, WriteConfig, Writer};
 use crate::cluster::{Membership, ViewCell};
-use crate::room::Room;
-use crate::settings::{Broadcasts, Drift, Job, Seen, Verifier};
-use crate::webhook::Courier;
-
-/// Messages between two parts of the write path before the faster one waits.
-const CHANNEL: usize = 1024;
-
-/// Bytes of payloads in memory as a whole: those that are being checked, and those that are being judged.
-const PAYLOAD_BYTES: usize = 128 << 20;
+use crate::settings::Broadcasts;
 
 /// Loads the catalog into the view and the in-sync flags into the membership, and begins the work in the background. It
 /// ends with the last clone of the writer.
@@ -80,8 +60,8 @@ pub async fn start(
         membership.note_sync(&node.id, node.sync);
     }
     let log_id: Arc<str> = store.log_id().await?.into();
-    let shared = Shared { store, membership, view, config, rules, log_id, broadcasts };
-    Ok(shared.spawn(ledger, &nodes, decided))
+    let common = Common { store, membership, view, config, rules, log_id, broadcasts };
+    Ok(Wiring::new(common, ledger, &nodes, decided).spawn(&nodes))
 }
 
 /// What the store knows of settings, without what is about nodes or indexes that are no more.
@@ -107,154 +87,6 @@ fn read_rules(records: BTreeMap<String, Value>) -> Result<BTreeMap<String, Rule>
         Err(error) => Err(StoreError::Corrupt(format!("rule `{uid}` can't be read: {error}"))),
     };
     records.into_iter().map(read).collect()
-}
-
-/// What most parts need.
-struct Shared {
-    store: Arc<dyn Store>,
-    membership: Arc<Membership>,
-    view: Arc<ViewCell>,
-    config: WriteConfig,
-    rules: Arc<NewIndexRules>,
-    log_id: Arc<str>,
-    broadcasts: Arc<Broadcasts>,
-}
-
-impl Shared {
-    fn spawn(self, ledger: Ledger, nodes: &BTreeMap<NodeId, NodeRecord>, first_undecided: TaskUid) -> Writer {
-        let mut background = JoinSet::new();
-        let ledger = Arc::new(Mutex::new(ledger));
-        let entries = Arc::new(Shelf::new(Arc::clone(&self.store)));
-        let (room, arrivals) = (Room::new(PAYLOAD_BYTES), Arc::new(Arrivals::default()));
-        let (appended, ended) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let (told, courier) = Courier::new(Arc::clone(&self.store));
-        background.spawn(run_watched("courier", courier.run()));
-        let (events, ends) = mpsc::channel::<Event>(CHANNEL);
-        let to_committer = events.clone();
-        let (decided, _) = watch::channel(first_undecided);
-        let gates = Arc::new(Gates::new(nodes.values().map(|node| (&node.id, node.cursor))));
-        let orders = Arc::new(Orders::default());
-        let rebuilder = Arc::new(Rebuilder {
-            store: Arc::clone(&self.store),
-            ledger: Arc::clone(&ledger),
-            membership: Arc::clone(&self.membership),
-            gates: Arc::clone(&gates),
-            timeout: self.config.node_timeout,
-            events: events.clone(),
-            orders: Arc::clone(&orders),
-            broadcasts: Arc::clone(&self.broadcasts),
-            turn: tokio::sync::Mutex::default(),
-        });
-        let mut syncs = BTreeMap::new();
-        for node in nodes.values() {
-            let Some(connection) = self.membership.node(&node.id) else { continue };
-            let (sync, watched) = watch::channel(node.sync);
-            syncs.insert(node.id.clone(), sync);
-            let caretaker = Caretaker {
-                node: connection.clone(),
-                store: Arc::clone(&self.store),
-                shelf: Arc::clone(&entries),
-                ledger: Arc::clone(&ledger),
-                membership: Arc::clone(&self.membership),
-                gates: Arc::clone(&gates),
-                rebuilder: Arc::clone(&rebuilder),
-                log_id: Arc::clone(&self.log_id),
-                timeout: self.config.node_timeout,
-                decided: decided.subscribe(),
-                events: events.clone(),
-                sync: watched,
-                broadcasts: Arc::clone(&self.broadcasts),
-            };
-            background.spawn(run_watched("caretaker", caretaker.run()));
-        }
-        let (jobs, to_verify) = mpsc::channel::<Job>(CHANNEL);
-        let targets = Arc::new(LedgerTargets(Arc::clone(&ledger)));
-        let verifier = Verifier {
-            broadcasts: Arc::clone(&self.broadcasts),
-            membership: Arc::clone(&self.membership),
-            targets: targets.clone(),
-            originals: Undo {
-                broadcasts: Arc::clone(&self.broadcasts),
-                membership: Arc::clone(&self.membership),
-                ledger: Arc::clone(&ledger),
-                timeout: self.config.node_timeout,
-            },
-        };
-        let verdicts = events.clone();
-        let verifying = verifier.run(to_verify, async move |job, verdict| {
-            // The committer ends only together with this.
-            let _ = verdicts.send(Event::ReadBack { job, verdict }).await;
-        });
-        background.spawn(run_watched("verifier", verifying));
-        let drift = Arc::new(Drift {
-            broadcasts: Arc::clone(&self.broadcasts),
-            membership: Arc::clone(&self.membership),
-            view: Arc::clone(&self.view),
-            targets,
-            busy: Mutex::default(),
-        });
-        let (seen, in_place) = mpsc::channel(CHANNEL);
-        let (watching, found) = (Arc::clone(&drift), seen.clone());
-        background.spawn(run_watched("drift check", async move { watching.watch(&found).await }));
-        background.spawn(run_watched("recovery of settings", async move { drift.recover(&seen).await }));
-        background.spawn(run_watched("news of settings", pass_on(in_place, events.clone())));
-        let rollouts =
-            Rollouts { store: Arc::clone(&self.store), broadcasts: Arc::clone(&self.broadcasts), jobs };
-        let committer = Committer {
-            rollouts,
-            store: Arc::clone(&self.store),
-            ledger: Arc::clone(&ledger),
-            shelf: Arc::clone(&entries),
-            membership: Arc::clone(&self.membership),
-            view: Arc::clone(&self.view),
-            max_lag: self.config.max_lag,
-            ended: Arc::clone(&ended),
-            told: told.clone(),
-            syncs,
-        };
-        background.spawn(run_watched("committer", committer.run(ends)));
-        let sequencer = Sequencer {
-            store: Arc::clone(&self.store),
-            ledger: Arc::clone(&ledger),
-            shelf: entries,
-            room: room.clone(),
-            arrivals: Arc::clone(&arrivals),
-            membership: self.membership,
-            view: self.view,
-            rules: self.rules,
-            node_timeout: self.config.node_timeout,
-            appended: Arc::clone(&appended),
-            ended: Arc::clone(&ended),
-            decided,
-            events,
-            broadcasts: Arc::clone(&self.broadcasts),
-            asking: None,
-            sure: Sure::default(),
-        };
-        background.spawn(run_watched("sequencer", sequencer.run()));
-        Writer {
-            store: self.store,
-            appended,
-            ledger,
-            room,
-            arrivals,
-            ended,
-            told,
-            broadcasts: self.broadcasts,
-            max_lag: self.config.max_lag,
-            orders,
-            events: to_committer,
-            background: Arc::new(tokio::sync::Mutex::new(background)),
-        }
-    }
-}
-
-/// Tells the committer what settings nodes were seen to have.
-async fn pass_on(mut seen: mpsc::Receiver<Seen>, events: mpsc::Sender<Event>) {
-    while let Some(seen) = seen.recv().await {
-        // The committer ends only together with this.
-        let _ = events.send(Event::Seen(seen)).await;
-    }
 }
 
 /// Entries that are loaded from the store at a time.

@@ -3,7 +3,6 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panic")]
 
-#[path = "chats/model.rs"]
 mod model;
 
 use base64::Engine;

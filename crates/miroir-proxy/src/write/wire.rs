@@ -1,0 +1,248 @@
+//! Which part of the write path gets what, and hears from whom.
+//!
+//! [`Common`] is what most parts are made with; [`Wiring`] has the ends of the channels between them, too. Each part is made and
+//! begun in a step of its own.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use miroir_core::ids::{NodeId, TaskUid};
+use miroir_core::task::{NewIndexRules, SyncState};
+use miroir_store::{NodeRecord, Store};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinSet;
+
+use super::arrivals::Arrivals;
+use super::caretaker::Caretaker;
+use super::committer::{Committer, Event};
+use super::gate::Gates;
+use super::ledger::Ledger;
+use super::order::Sure;
+use super::rebuild::{Orders, Rebuilder};
+use super::rollout::{LedgerTargets, Rollouts};
+use super::sequencer::Sequencer;
+use super::shelf::Shelf;
+use super::undo::Undo;
+use super::watched::run_watched;
+use super::{WriteConfig, Writer};
+use crate::cluster::{Membership, ViewCell};
+use crate::room::Room;
+use crate::settings::{Broadcasts, Drift, Job, Seen, Verifier};
+use crate::webhook::{Courier, Ended};
+
+/// Messages between two parts of the write path before the faster one waits.
+const CHANNEL: usize = 1024;
+
+/// Bytes of payloads in memory as a whole: those that are being checked, and those that are being judged.
+const PAYLOAD_BYTES: usize = 128 << 20;
+
+/// What most parts need.
+pub(super) struct Common {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) membership: Arc<Membership>,
+    pub(super) view: Arc<ViewCell>,
+    pub(super) config: WriteConfig,
+    pub(super) rules: Arc<NewIndexRules>,
+    pub(super) log_id: Arc<str>,
+    pub(super) broadcasts: Arc<Broadcasts>,
+}
+
+/// Parts that are shared, and the ends of channels.
+pub(super) struct Wiring {
+    common: Common,
+    ledger: Arc<Mutex<Ledger>>,
+    shelf: Arc<Shelf>,
+    room: Room,
+    arrivals: Arc<Arrivals>,
+    /// Something was appended.
+    appended: Arc<Notify>,
+    /// Tasks have ended.
+    ended: Arc<Notify>,
+    told: Ended,
+    gates: Arc<Gates>,
+    orders: Arc<Orders>,
+    /// To the committer.
+    events: mpsc::Sender<Event>,
+    to_commit: mpsc::Receiver<Event>,
+    /// The first entry that is not decided.
+    decided: watch::Sender<TaskUid>,
+    background: JoinSet<()>,
+}
+
+impl Wiring {
+    /// Nothing runs yet but what tells webhooks.
+    pub(super) fn new(
+        common: Common,
+        ledger: Ledger,
+        nodes: &BTreeMap<NodeId, NodeRecord>,
+        first_undecided: TaskUid,
+    ) -> Self {
+        let mut background = JoinSet::new();
+        let (told, courier) = Courier::new(Arc::clone(&common.store));
+        background.spawn(run_watched("courier", courier.run()));
+        let (events, to_commit) = mpsc::channel(CHANNEL);
+        Self {
+            ledger: Arc::new(Mutex::new(ledger)),
+            shelf: Arc::new(Shelf::new(Arc::clone(&common.store))),
+            room: Room::new(PAYLOAD_BYTES),
+            arrivals: Arc::new(Arrivals::default()),
+            appended: Arc::new(Notify::new()),
+            ended: Arc::new(Notify::new()),
+            told,
+            gates: Arc::new(Gates::new(nodes.values().map(|node| (&node.id, node.cursor)))),
+            orders: Arc::new(Orders::default()),
+            events,
+            to_commit,
+            decided: watch::channel(first_undecided).0,
+            background,
+            common,
+        }
+    }
+
+    /// Begins all parts.
+    pub(super) fn spawn(mut self, nodes: &BTreeMap<NodeId, NodeRecord>) -> Writer {
+        let syncs = self.spawn_caretakers(nodes);
+        let jobs = self.spawn_settings();
+        let writer = self.writer();
+        let committer = Committer {
+            rollouts: Rollouts {
+                store: Arc::clone(&self.common.store),
+                broadcasts: Arc::clone(&self.common.broadcasts),
+                jobs,
+            },
+            store: Arc::clone(&self.common.store),
+            ledger: Arc::clone(&self.ledger),
+            shelf: Arc::clone(&self.shelf),
+            membership: Arc::clone(&self.common.membership),
+            view: Arc::clone(&self.common.view),
+            max_lag: self.common.config.max_lag,
+            ended: Arc::clone(&self.ended),
+            told: self.told,
+            syncs,
+        };
+        self.background.spawn(run_watched("committer", committer.run(self.to_commit)));
+        let sequencer = Sequencer {
+            store: self.common.store,
+            ledger: self.ledger,
+            shelf: self.shelf,
+            room: self.room,
+            arrivals: self.arrivals,
+            membership: self.common.membership,
+            view: self.common.view,
+            rules: self.common.rules,
+            node_timeout: self.common.config.node_timeout,
+            appended: self.appended,
+            ended: self.ended,
+            decided: self.decided,
+            events: self.events,
+            broadcasts: self.common.broadcasts,
+            asking: None,
+            sure: Sure::default(),
+        };
+        self.background.spawn(run_watched("sequencer", sequencer.run()));
+        Writer { background: Arc::new(tokio::sync::Mutex::new(self.background)), ..writer }
+    }
+
+    /// The lanes and trackers, and what keeps them going. Where each hears how good its node's data are.
+    fn spawn_caretakers(
+        &mut self,
+        nodes: &BTreeMap<NodeId, NodeRecord>,
+    ) -> BTreeMap<NodeId, watch::Sender<SyncState>> {
+        let rebuilder = Arc::new(Rebuilder {
+            store: Arc::clone(&self.common.store),
+            ledger: Arc::clone(&self.ledger),
+            membership: Arc::clone(&self.common.membership),
+            gates: Arc::clone(&self.gates),
+            timeout: self.common.config.node_timeout,
+            events: self.events.clone(),
+            orders: Arc::clone(&self.orders),
+            broadcasts: Arc::clone(&self.common.broadcasts),
+            turn: tokio::sync::Mutex::default(),
+        });
+        let mut syncs = BTreeMap::new();
+        for node in nodes.values() {
+            let Some(connection) = self.common.membership.node(&node.id) else { continue };
+            let (sync, watched) = watch::channel(node.sync);
+            syncs.insert(node.id.clone(), sync);
+            let caretaker = Caretaker {
+                node: connection.clone(),
+                store: Arc::clone(&self.common.store),
+                shelf: Arc::clone(&self.shelf),
+                ledger: Arc::clone(&self.ledger),
+                membership: Arc::clone(&self.common.membership),
+                gates: Arc::clone(&self.gates),
+                rebuilder: Arc::clone(&rebuilder),
+                log_id: Arc::clone(&self.common.log_id),
+                timeout: self.common.config.node_timeout,
+                decided: self.decided.subscribe(),
+                events: self.events.clone(),
+                sync: watched,
+                broadcasts: Arc::clone(&self.common.broadcasts),
+            };
+            self.background.spawn(run_watched("caretaker", caretaker.run()));
+        }
+        syncs
+    }
+
+    /// What reads settings back, and what looks whether nodes still have theirs. Where the reading back is asked for.
+    fn spawn_settings(&mut self) -> mpsc::Sender<Job> {
+        let (jobs, to_verify) = mpsc::channel(CHANNEL);
+        let targets = Arc::new(LedgerTargets(Arc::clone(&self.ledger)));
+        let verifier = Verifier {
+            broadcasts: Arc::clone(&self.common.broadcasts),
+            membership: Arc::clone(&self.common.membership),
+            targets: targets.clone(),
+            originals: Undo {
+                broadcasts: Arc::clone(&self.common.broadcasts),
+                membership: Arc::clone(&self.common.membership),
+                ledger: Arc::clone(&self.ledger),
+                timeout: self.common.config.node_timeout,
+            },
+        };
+        let verdicts = self.events.clone();
+        let verifying = verifier.run(to_verify, async move |job, verdict| {
+            // The committer ends only together with this.
+            let _ = verdicts.send(Event::ReadBack { job, verdict }).await;
+        });
+        self.background.spawn(run_watched("verifier", verifying));
+        let drift = Arc::new(Drift {
+            broadcasts: Arc::clone(&self.common.broadcasts),
+            membership: Arc::clone(&self.common.membership),
+            view: Arc::clone(&self.common.view),
+            targets,
+            busy: Mutex::default(),
+        });
+        let (seen, in_place) = mpsc::channel(CHANNEL);
+        let (watching, found) = (Arc::clone(&drift), seen.clone());
+        self.background.spawn(run_watched("drift check", async move { watching.watch(&found).await }));
+        self.background.spawn(run_watched("recovery of settings", async move { drift.recover(&seen).await }));
+        self.background.spawn(run_watched("news of settings", pass_on(in_place, self.events.clone())));
+        jobs
+    }
+
+    /// The way in, which does not hold the background yet.
+    fn writer(&self) -> Writer {
+        Writer {
+            store: Arc::clone(&self.common.store),
+            appended: Arc::clone(&self.appended),
+            ledger: Arc::clone(&self.ledger),
+            room: self.room.clone(),
+            arrivals: Arc::clone(&self.arrivals),
+            ended: Arc::clone(&self.ended),
+            told: self.told.clone(),
+            broadcasts: Arc::clone(&self.common.broadcasts),
+            max_lag: self.common.config.max_lag,
+            orders: Arc::clone(&self.orders),
+            events: self.events.clone(),
+            background: Arc::default(),
+        }
+    }
+}
+
+/// Tells the committer what settings nodes were seen to have.
+async fn pass_on(mut seen: mpsc::Receiver<Seen>, events: mpsc::Sender<Event>) {
+    while let Some(seen) = seen.recv().await {
+        // The committer ends only together with this.
+        let _ = events.send(Event::Seen(seen)).await;
+    }
+}

@@ -29,7 +29,7 @@ use crate::cluster::{
 };
 use crate::config::{Config, TaskStoreConfig};
 use crate::http::{
-    App, JsonRoom, Shared, list_methods, metrics_router, refuse_methods, router, with_plain_path,
+    App, JsonBudget, Shared, list_methods, metrics_router, refuse_methods, router, with_plain_path,
 };
 use crate::listen::{Bounds, serve};
 use crate::observe::{Layout, Logs, Metrics};
@@ -179,7 +179,7 @@ pub async fn start(config: Config, logs: Logs) -> Result<RunningServer, StartErr
         layout: layout(&config, identities.cluster()),
         identities,
         max_body_bytes: config.server.max_body_bytes,
-        json_room: JsonRoom::default(),
+        json_budget: JsonBudget::default(),
         spool: spool(&config),
         max_concurrent_requests: config.server.max_concurrent_requests,
         request_timeout: config.server.request_timeout,

@@ -24,7 +24,7 @@ const LAYERS: [(&str, &[&str]); 5] = [
 
 /// The rooms of the server (folders and files of `src`), from the ground up: each builds only on those before it.
 const ROOMS: [&str; 19] = [
-    "outward", "room", "config", "cluster", "error", "auth", "settings", "webhook", "write", "accord",
+    "outward", "memory", "config", "cluster", "error", "auth", "settings", "webhook", "write", "accord",
     "read", "search", "chat", "observe", "http", "listen", "online", "server", "dev",
 ];
 const SERVER: &str = "crates/miroir-proxy/src/";

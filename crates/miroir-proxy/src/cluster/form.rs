@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::path::NodePath;
+use miroir_core::path::NodePath;
 
 /// What is expected of a successful answer. What is behind it in a document or a hit is a client's business.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,8 +80,10 @@ impl Form {
             Self::Searches => {
                 let read: Searches = serde_json::from_slice(body)?;
                 let Searches { results, hits, estimated_total_hits, total_hits } = read;
-                let own = Found { hits, estimated_total_hits, total_hits };
-                if results.map_or_else(|| own.are_whole(), |results| results.iter().all(Found::are_whole)) {
+                let own = SearchHits { hits, estimated_total_hits, total_hits };
+                if results
+                    .map_or_else(|| own.are_whole(), |results| results.iter().all(SearchHits::are_whole))
+                {
                     return Ok(());
                 }
                 Err(serde_json::Error::custom("hits or their number are missing"))
@@ -123,7 +125,7 @@ impl<'de> Deserialize<'de> for Object {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Searches {
-    results: Option<Vec<Found>>,
+    results: Option<Vec<SearchHits>>,
     hits: Option<Vec<Object>>,
     estimated_total_hits: Option<u64>,
     total_hits: Option<u64>,
@@ -131,13 +133,13 @@ struct Searches {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Found {
+struct SearchHits {
     hits: Option<Vec<Object>>,
     estimated_total_hits: Option<u64>,
     total_hits: Option<u64>,
 }
 
-impl Found {
+impl SearchHits {
     const fn are_whole(&self) -> bool {
         self.hits.is_some() && (self.estimated_total_hits.is_some() || self.total_hits.is_some())
     }

@@ -18,7 +18,6 @@ mod membership;
 mod metrics;
 mod node;
 mod operation;
-mod path;
 mod rebuilding;
 mod scrub;
 mod state;
@@ -34,7 +33,6 @@ pub use known_paths::KnownPaths;
 pub use membership::{Membership, Sighting, Standing};
 pub use metrics::{NodeMetrics, ScatterMetrics, Timings, timings};
 pub use node::{AnswerSize, Node, NodeError, NodeReply, NodeRequest, UnusableNode};
-pub use path::{NodePath, Unaddressable};
 pub use rebuilding::{RebuildStage, Rebuilding};
 pub use scrub::{ABSENT_SUFFIX, scrub_reply};
 pub use state::ViewCell;
@@ -65,7 +63,7 @@ pub struct Cluster {
 pub const LARGE_SEARCHES_AT_ONCE: usize = 1;
 
 /// How often a request that waits for a node looks whether the node is still usable.
-const LOOK: Duration = Duration::from_millis(50);
+const USABLE_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 impl Cluster {
     /// Reads from a node: gives up as soon as the node stops being usable, so that a node that hangs holds a request
@@ -102,7 +100,7 @@ impl Cluster {
 
     async fn until_unusable(&self, node: &NodeId) {
         loop {
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(USABLE_CHECK_INTERVAL).await;
             if !self.view.load().usable.contains(node) {
                 return;
             }

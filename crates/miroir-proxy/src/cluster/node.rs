@@ -15,8 +15,8 @@ use super::alarm::Alarm;
 use super::form::Form;
 use super::metrics::NodeMetrics;
 use super::operation::operation;
-use super::path::{NodePath, Unaddressable};
 use crate::outward::{AnswerRoom, UnreadAnswer, client_builder};
+use miroir_core::path::{NodePath, Unaddressable};
 
 /// Idle connections kept to one node: enough for a burst, few enough to hold open for nothing.
 const IDLE_CONNECTIONS: usize = 64;

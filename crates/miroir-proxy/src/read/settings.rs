@@ -7,8 +7,9 @@ use serde_json::{Map, Value};
 
 use super::{Reader, ask_replica, object};
 use crate::cluster::scrub_reply;
-use crate::cluster::{Cluster, NodePath, NodeReply, NodeRequest};
+use crate::cluster::{Cluster, NodeReply, NodeRequest};
 use crate::error::RequestError;
+use miroir_core::path::NodePath;
 
 /// Every node has the same settings, so one readable node that knows the index tells them.
 pub async fn read_settings(

@@ -18,7 +18,7 @@ use crate::error::RequestError;
 const MAX_TRIES: usize = 4;
 
 /// How long a node may take to show its settings to a search that waits for that.
-const LOOK: Duration = Duration::from_secs(2);
+const SETTINGS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Which settings an answer was made with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,7 +134,7 @@ impl<'a> UniformRead<'a> {
 async fn look_at(cluster: &Cluster, node: &NodeId, index: &PhysicalUid) -> Option<Map<String, Value>> {
     let request = NodeRequest::get(["indexes", index.as_str(), "settings"]);
     let asked = cluster.read(cluster.membership.node(node)?, request);
-    let reply = tokio::time::timeout(LOOK, asked).await.ok()?.ok()?;
+    let reply = tokio::time::timeout(SETTINGS_TIMEOUT, asked).await.ok()?.ok()?;
     serde_json::from_slice(&reply.body).ok().filter(|_| reply.status.is_success())
 }
 

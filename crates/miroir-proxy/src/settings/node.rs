@@ -11,11 +11,11 @@ use tokio::time::{Instant, sleep};
 use crate::cluster::{Node, NodeError, NodeRequest};
 
 /// Between two looks at a repair.
-const LOOK: Duration = Duration::from_millis(50);
+const REPAIR_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// What a node has.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Found {
+pub(super) enum ReadBack {
     /// Exactly what it should have.
     Same,
     /// Something else: how it reads, in which settings it differs, and their hash in canonical form.
@@ -42,15 +42,15 @@ pub(super) async fn read_back(
     node: &Node,
     targets: &[IndexEntry],
     timeout: Duration,
-) -> Result<Found, Failure> {
+) -> Result<ReadBack, Failure> {
     let read_back = fetch_settings(node, &targets[0].physical, timeout).await?;
     let seen_for = |entry: &IndexEntry| Canonical::of_node(&read_back, &entry.settings, entry.node_context());
     if targets.iter().any(|entry| seen_for(entry) == Canonical::of_client(&entry.settings)) {
-        return Ok(Found::Same);
+        return Ok(ReadBack::Same);
     }
     let seen = seen_for(&targets[0]);
     let keys = Canonical::of_client(&targets[0].settings).differing_keys(&seen);
-    Ok(Found::Other { keys, hash: seen.hash(), read_back })
+    Ok(ReadBack::Other { keys, hash: seen.hash(), read_back })
 }
 
 async fn fetch_settings(
@@ -78,7 +78,7 @@ pub(super) async fn wait_for(node: &Node, task: u64, timeout: Duration) -> Resul
                 return Err(Failure::Failed(message.to_owned()));
             }
             _ if Instant::now() > deadline => return Err(Failure::TooLate),
-            _ => sleep(LOOK).await,
+            _ => sleep(REPAIR_POLL_INTERVAL).await,
         }
     }
 }

@@ -33,8 +33,9 @@ use super::retry::until_stored;
 use super::shelf::Shelf;
 use super::stragglers::{Order, Stragglers};
 use super::tracker::{Tracker, Watched, open_on};
-use crate::cluster::{Membership, Node, NodePath};
+use crate::cluster::{Membership, Node};
 use crate::settings::Broadcasts;
+use miroir_core::path::NodePath;
 
 /// Messages between a lane and its tracker before the lane waits.
 const CHANNEL: usize = 1024;

@@ -16,7 +16,8 @@ use miroir_core::task::Op;
 use serde_json::Value;
 
 use super::request::{is_mark, is_marked};
-use crate::cluster::{Node, NodeError, NodePath, NodeRequest};
+use crate::cluster::{Node, NodeError, NodeRequest};
+use miroir_core::path::NodePath;
 
 /// Tasks in one question.
 pub(super) const PAGE: u64 = 1_000;

@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 
 use super::prepared::{Decided, Documents};
 use super::shelf::Shelf;
-use crate::cluster::{NodePath, NodeRequest};
+use crate::cluster::NodeRequest;
+use miroir_core::path::NodePath;
 
 /// Where nodes keep dynamic search rules.
 const RULES: &str = "/dynamic-search-rules";

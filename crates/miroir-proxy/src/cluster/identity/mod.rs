@@ -28,7 +28,7 @@ pub use self::look::{ask_keys, ask_shown_mark, ask_traces, ask_version, expect_m
 use super::Node;
 
 /// Between two looks at a node that is known.
-const LOOK: Duration = Duration::from_secs(10);
+const MARK_CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
 /// How long a node may take for one answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -102,7 +102,7 @@ impl Identities {
     pub(super) fn due(&self, node: &NodeId) -> Due {
         match self.seen().get(node).and_then(|seen| seen.settled) {
             None => Due::Now,
-            Some(settled) if settled.elapsed() >= LOOK => Due::Again,
+            Some(settled) if settled.elapsed() >= MARK_CHECK_INTERVAL => Due::Again,
             Some(_) => Due::Later,
         }
     }

@@ -65,11 +65,11 @@ async fn ready(State(app): State<App>) -> (StatusCode, Json<Value>) {
 }
 
 /// How long a topology waits for nodes to say how they are. One that hangs longer is as it was last known to be.
-const LOOK: Duration = Duration::from_secs(1);
+const NODES_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// As a look now finds it.
 async fn topology(_: AdminAuthorized, State(app): State<App>) -> Json<Topology> {
-    app.cluster.membership.look_now(LOOK).await;
+    app.cluster.membership.look_now(NODES_TIMEOUT).await;
     let view = app.cluster.view.load();
     Json(look(&app.layout, &app.cluster.membership, &view, &app.writer.node_progress()))
 }

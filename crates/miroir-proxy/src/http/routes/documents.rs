@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use super::list_documents;
 use crate::auth::{Authorized, DocumentsAdd, DocumentsDelete, DocumentsGet};
-use crate::cluster::{NodePath, NodeRequest};
+use crate::cluster::NodeRequest;
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::body::{JsonBody, content_type, content_type_error};
@@ -26,6 +26,7 @@ use crate::read::existing;
 use crate::read::{Reader, get_document};
 use crate::write::NewWrite;
 use miroir_core::document::reserved;
+use miroir_core::path::NodePath;
 
 const JSON: &str = "application/json";
 const NDJSON: &str = "application/x-ndjson";

@@ -13,7 +13,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::page::{Page, Window};
 use crate::auth::{Authorized, IndexesCreate, IndexesDelete, IndexesGet, IndexesUpdate};
-use crate::cluster::{NodePath, NodeRequest};
+use crate::cluster::NodeRequest;
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::body::JsonBody;
@@ -21,6 +21,7 @@ use crate::http::dry_run::{IMPOSSIBLE_UID, check_form, refusal};
 use crate::http::path::{IndexPath, check_uid};
 use crate::read::existing;
 use crate::write::NewWrite;
+use miroir_core::path::NodePath;
 
 /// Stands where an index would in a write about several.
 pub(super) const NO_INDEX: &str = "";

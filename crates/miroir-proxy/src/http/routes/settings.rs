@@ -17,7 +17,7 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use crate::auth::{Authorized, SettingsGet, SettingsUpdate};
-use crate::cluster::{NodePath, NodeRequest};
+use crate::cluster::NodeRequest;
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::body::JsonBody;
@@ -29,6 +29,7 @@ use crate::read::{read_setting, read_settings};
 use crate::search::read_uniformly;
 use crate::write::NewWrite;
 use miroir_core::document::reserved;
+use miroir_core::path::NodePath;
 
 /// A settings sub-route.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use super::Errands;
 use crate::cluster::{Node, NodeReply, NodeRequest};
 
 /// Between two looks at a node's task.
-const LOOK: Duration = Duration::from_millis(100);
+const TASK_POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The details of the node's finished task, or why there is none.
 pub(super) type Done = Result<Map<String, Value>, String>;
@@ -53,7 +53,7 @@ async fn on_node(errands: &Errands, node: &Node, request: NodeRequest) -> Done {
                 _ => {}
             }
         }
-        sleep(LOOK).await;
+        sleep(TASK_POLL_INTERVAL).await;
     }
 }
 

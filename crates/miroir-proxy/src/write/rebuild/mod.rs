@@ -73,7 +73,7 @@ const SHORT_PASS: Duration = Duration::from_secs(5);
 const MOST_PASSES: usize = 6;
 
 /// Between looks at what is being waited for.
-const LOOK: Duration = Duration::from_millis(20);
+const STILL_POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// What it takes to rebuild nodes; shared by all of them.
 #[derive(Debug)]
@@ -319,7 +319,7 @@ impl Rebuilder {
                 && sources.iter().all(|source| ledger.has_done_for(node, source, line))
         };
         while !is_over() {
-            sleep(LOOK).await;
+            sleep(STILL_POLL_INTERVAL).await;
         }
         line
     }

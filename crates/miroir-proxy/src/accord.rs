@@ -9,7 +9,8 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::cluster::{Membership, Node, NodeRequest, versions_agree};
+use crate::cluster::{Membership, versions_agree};
+use crate::node_api::{Node, NodeRequest};
 use crate::write::Writer;
 
 /// Between two looks at all nodes.

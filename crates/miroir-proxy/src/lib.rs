@@ -14,6 +14,7 @@ mod error;
 pub mod http;
 mod listen;
 mod memory;
+pub mod node_api;
 pub mod observe;
 pub mod online;
 mod outward;

@@ -1,4 +1,4 @@
-//! MemoryBudget for what clients send, while it is in memory as a whole: payloads that are being checked or judged, and JSON bodies
+//! Memory for what clients send, while it is in memory as a whole: payloads that are being checked or judged, and JSON bodies
 //! that are worked on. Everywhere else only parts of them are in memory.
 
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub struct MemoryPermit {
 }
 
 impl MemoryBudget {
-    /// MemoryBudget for so many bytes. What is larger gets in alone.
+    /// A budget of so many bytes. What is larger gets in alone.
     pub fn new(bytes: usize) -> Self {
         let units = (bytes / UNIT).max(1);
         Self { left: Arc::new(Semaphore::new(units)), units }

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
+use super::Membership;
 use super::identity::{Due, Identities, Unusable, read_version};
-use super::{Membership, Node, NodeError, NodeRequest};
+use crate::node_api::{Node, NodeError, NodeRequest};
 
 /// Between two looks at a node because of answers that were doubtful.
 const DOUBT_PAUSE: Duration = Duration::from_millis(100);

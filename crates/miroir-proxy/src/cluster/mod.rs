@@ -7,36 +7,29 @@ use miroir_core::cover::UnavailableShardPolicy;
 use miroir_core::ids::NodeId;
 use tokio::sync::Semaphore;
 
-mod access;
-mod alarm;
 mod complaints;
-mod form;
 mod health;
 mod identity;
 mod known_paths;
 mod membership;
 mod metrics;
-mod node;
-mod operation;
 mod rebuilding;
-mod scrub;
 mod state;
 mod versions;
 
 pub use complaints::Complaints;
-pub use form::Form;
 pub use health::{HealthPolicy, check_health_once, run_health_checks};
 pub use identity::{
     Identities, Keys, Unusable, ask_keys, ask_shown_mark, ask_traces, ask_version, expect_meilisearch,
 };
 pub use known_paths::KnownPaths;
 pub use membership::{Membership, Sighting, Standing};
-pub use metrics::{NodeMetrics, ScatterMetrics, Timings, timings};
-pub use node::{AnswerSize, Node, NodeError, NodeReply, NodeRequest, UnusableNode};
+pub use metrics::ScatterMetrics;
 pub use rebuilding::{RebuildStage, Rebuilding};
-pub use scrub::{ABSENT_SUFFIX, scrub_reply};
 pub use state::ViewCell;
 pub use versions::versions_agree;
+
+use crate::node_api::{Node, NodeError, NodeReply, NodeRequest};
 
 /// What a request handler needs to read from the nodes.
 #[derive(Debug, Clone)]

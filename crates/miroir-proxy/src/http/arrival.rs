@@ -20,9 +20,9 @@ use super::dry_run::check_form;
 use super::encodings::Packed;
 use super::misnamed::nobodys;
 use super::spool::{Spooled, blocking, collect};
-use crate::cluster::NodeRequest;
 use crate::error::RequestError;
 use crate::memory::{MemoryBudget, MemoryPermit};
+use crate::node_api::NodeRequest;
 use crate::search::form_fault;
 
 /// Bodies up to this size need no room. Nearly all are smaller, and a thousand of them fit beside the others.
@@ -57,7 +57,7 @@ const LISTS: [&str; 7] = [
 /// The longest short form of a body that a node is shown.
 const MAX_SHOWN: usize = 256 << 10;
 
-/// MemoryBudget for the bodies that are worked on. Cheap to clone; clones share it.
+/// Memory for the bodies that are worked on. Cheap to clone; clones share it.
 #[derive(Debug, Clone)]
 pub struct JsonBudget(MemoryBudget);
 

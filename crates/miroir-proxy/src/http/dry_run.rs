@@ -7,8 +7,9 @@
 use miroir_core::error::ErrorCode;
 use serde_json::Value;
 
-use crate::cluster::{Cluster, NodeReply, NodeRequest};
+use crate::cluster::Cluster;
 use crate::error::RequestError;
+use crate::node_api::{NodeReply, NodeRequest};
 
 /// No index can be called this.
 pub(super) const IMPOSSIBLE_UID: &str = "~";

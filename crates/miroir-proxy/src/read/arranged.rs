@@ -21,8 +21,8 @@ use super::Reader;
 use super::ask::fetch_documents;
 use super::counts::count_by_markers;
 use super::listing::ListingRequest;
-use crate::cluster::NodeReply;
 use crate::error::RequestError;
+use crate::node_api::NodeReply;
 
 #[cfg(test)]
 mod tests;

@@ -20,9 +20,10 @@ use super::counts::count_by_markers;
 use super::met;
 use super::window::{Stretch, plan_stretches};
 use super::{Reader, ask_replica, object};
-use crate::cluster::scrub_reply;
-use crate::cluster::{Cluster, NodeRequest};
+use crate::cluster::Cluster;
 use crate::error::RequestError;
+use crate::node_api::NodeRequest;
+use crate::node_api::scrub_reply;
 
 /// Meilisearch's default page.
 const DEFAULT_LIMIT: u64 = 20;

@@ -11,8 +11,9 @@ use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value, json};
 
 use super::explain::refused_by_miroir;
-use crate::cluster::{ABSENT_SUFFIX, Cluster, Node, NodeReply, NodeRequest, scrub_reply};
+use crate::cluster::Cluster;
 use crate::error::RequestError;
+use crate::node_api::{ABSENT_SUFFIX, Node, NodeReply, NodeRequest, scrub_reply};
 
 /// `Err` if a node finds fault with the request before it looks for an index. When no node answers nothing is found.
 pub(super) async fn check_queries_form(

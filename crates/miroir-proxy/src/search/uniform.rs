@@ -11,8 +11,9 @@ use miroir_core::settings::{Reading, SeenNew, Stale, choose_reading};
 use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value};
 
-use crate::cluster::{Cluster, NodeRequest};
+use crate::cluster::Cluster;
 use crate::error::RequestError;
+use crate::node_api::NodeRequest;
 
 /// How often a read is begun again because a node began to change its settings meanwhile.
 const MAX_TRIES: usize = 4;

@@ -19,7 +19,8 @@ use super::node::{Failure, ReadBack, read_back, wait_for};
 use super::put_off::PutOff;
 use super::repair::send_repair;
 use super::{Broadcasts, Targets};
-use crate::cluster::{Membership, Node, ViewCell};
+use crate::cluster::{Membership, ViewCell};
+use crate::node_api::Node;
 
 /// How often to look for nodes that are known to differ.
 const KNOWN_DRIFT_INTERVAL: Duration = Duration::from_millis(200);

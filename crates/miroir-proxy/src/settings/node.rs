@@ -8,7 +8,7 @@ use miroir_core::view::IndexEntry;
 use serde_json::{Map, Value};
 use tokio::time::{Instant, sleep};
 
-use crate::cluster::{Node, NodeError, NodeRequest};
+use crate::node_api::{Node, NodeError, NodeRequest};
 
 /// Between two looks at a repair.
 const REPAIR_POLL_INTERVAL: Duration = Duration::from_millis(50);

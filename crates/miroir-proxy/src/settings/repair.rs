@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::Broadcasts;
 use super::node::Failure;
-use crate::cluster::{Node, NodeRequest};
+use crate::node_api::{Node, NodeRequest};
 use miroir_core::path::NodePath;
 
 /// Tasks that are looked through for a repair whose answer was lost.

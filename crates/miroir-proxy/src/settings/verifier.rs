@@ -14,7 +14,8 @@ use tokio::time::{Instant, sleep};
 use super::node::{ReadBack, read_back, wait_for};
 use super::repair::send_repair;
 use super::{Broadcasts, Job};
-use crate::cluster::{Membership, Node};
+use crate::cluster::Membership;
+use crate::node_api::Node;
 
 /// Before the first repair; twice as long before each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);

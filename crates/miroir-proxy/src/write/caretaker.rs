@@ -33,7 +33,8 @@ use super::retry::until_stored;
 use super::shelf::Shelf;
 use super::stragglers::{Order, Stragglers};
 use super::tracker::{Tracker, Watched, open_on};
-use crate::cluster::{Membership, Node};
+use crate::cluster::Membership;
+use crate::node_api::Node;
 use crate::settings::Broadcasts;
 use miroir_core::path::NodePath;
 

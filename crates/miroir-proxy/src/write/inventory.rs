@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use miroir_core::ids::PhysicalUid;
 use serde_json::Value;
 
-use crate::cluster::NodeRequest;
+use crate::node_api::NodeRequest;
 use miroir_core::path::NodePath;
 
 /// More indexes than a node has.

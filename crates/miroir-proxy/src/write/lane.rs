@@ -38,7 +38,7 @@ use super::retry::{Backoff, until_stored};
 use super::shelf::Shelf;
 use super::stragglers::{Identity, Resent, Stragglers};
 use super::tracker::Watched;
-use crate::cluster::{Node, NodeError, NodeReply, NodeRequest};
+use crate::node_api::{Node, NodeError, NodeReply, NodeRequest};
 use crate::settings::Broadcasts;
 
 /// Requests received that are stored together at most.

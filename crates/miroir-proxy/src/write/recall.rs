@@ -16,7 +16,7 @@ use miroir_core::task::Op;
 use serde_json::Value;
 
 use super::request::{is_mark, is_marked};
-use crate::cluster::{Node, NodeError, NodeRequest};
+use crate::node_api::{Node, NodeError, NodeRequest};
 use miroir_core::path::NodePath;
 
 /// Tasks in one question.

@@ -5,7 +5,7 @@ use miroir_core::task::OpResult;
 use miroir_store::Reception;
 use serde_json::Value;
 
-use crate::cluster::NodeReply;
+use crate::node_api::NodeReply;
 
 /// How to go on after an answer.
 #[derive(Debug, Clone, PartialEq)]

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::prepared::{Decided, Documents};
 use super::shelf::Shelf;
-use crate::cluster::NodeRequest;
+use crate::node_api::NodeRequest;
 use miroir_core::path::NodePath;
 
 /// Where nodes keep dynamic search rules.

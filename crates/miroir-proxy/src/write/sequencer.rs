@@ -29,8 +29,9 @@ use super::prepared::Prepared;
 use super::retry::{Backoff, until_stored};
 use super::shelf::Shelf;
 use super::waiting::{changes_key, is_stopped, must_wait};
-use crate::cluster::{Membership, NodeRequest, ViewCell};
+use crate::cluster::{Membership, ViewCell};
 use crate::memory::{MemoryBudget, MemoryPermit};
+use crate::node_api::NodeRequest;
 use crate::settings::Broadcasts;
 
 /// Entries that are decided, and stored, together at most.

@@ -15,7 +15,8 @@ use tokio::time::sleep;
 use super::committer::Event;
 use super::recall::ask_tasks;
 use super::receive::op_result;
-use crate::cluster::{Membership, Node};
+use crate::cluster::Membership;
+use crate::node_api::Node;
 use miroir_core::path::NodePath;
 
 const SHORTEST: Duration = Duration::from_millis(10);

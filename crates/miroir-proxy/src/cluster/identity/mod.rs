@@ -25,7 +25,7 @@ pub use self::error::Unusable;
 pub use self::key::Keys;
 pub(super) use self::look::read_version;
 pub use self::look::{ask_keys, ask_shown_mark, ask_traces, ask_version, expect_meilisearch};
-use super::Node;
+use crate::node_api::Node;
 
 /// Between two looks at a node that is known.
 const MARK_CHECK_INTERVAL: Duration = Duration::from_secs(10);

@@ -13,7 +13,6 @@ use serde_json::{Map, Value};
 
 use super::list_documents;
 use crate::auth::{Authorized, DocumentsAdd, DocumentsDelete, DocumentsGet};
-use crate::cluster::NodeRequest;
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::body::{JsonBody, content_type, content_type_error};
@@ -22,6 +21,7 @@ use crate::http::headers::degraded;
 use crate::http::path::{IndexPath, check_uid};
 use crate::http::poison::check_deletion_filter;
 use crate::http::spool::{self, Checked};
+use crate::node_api::NodeRequest;
 use crate::read::existing;
 use crate::read::{Reader, get_document};
 use crate::write::NewWrite;

@@ -11,11 +11,11 @@ use uuid::Uuid;
 
 use super::peers::peers;
 use crate::auth::{Authorized, NetworkGet, NetworkUpdate};
-use crate::cluster::NodeRequest;
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::body::JsonBody;
 use crate::http::dry_run::{ask_any, refusal};
+use crate::node_api::NodeRequest;
 use crate::search::feature_missing;
 
 /// How often a change is tried when others come between.

@@ -19,13 +19,13 @@ use serde_json::{Value, json};
 use super::features::{Feature, require, require_unasked};
 use super::page::Window;
 use crate::auth::{Authorized, DynamicSearchRulesDelete, DynamicSearchRulesGet, DynamicSearchRulesUpdate};
-use crate::cluster::{NodeReply, NodeRequest};
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::arrival;
 use crate::http::body::JsonBody;
 use crate::http::dry_run::{IMPOSSIBLE_UID, ask_any};
 use crate::http::path::check_uid;
+use crate::node_api::{NodeReply, NodeRequest};
 use crate::write::NewWrite;
 use miroir_core::path::NodePath;
 

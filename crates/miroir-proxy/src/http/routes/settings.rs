@@ -17,13 +17,13 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use crate::auth::{Authorized, SettingsGet, SettingsUpdate};
-use crate::cluster::NodeRequest;
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::body::JsonBody;
 use crate::http::dry_run::{IMPOSSIBLE_UID, check_form};
 use crate::http::path::IndexPath;
 use crate::http::poison::check_late_settings;
+use crate::node_api::NodeRequest;
 use crate::read::existing;
 use crate::read::{read_setting, read_settings};
 use crate::search::read_uniformly;

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use tokio::time::sleep;
 
 use super::Errands;
-use crate::cluster::{Node, NodeReply, NodeRequest};
+use crate::node_api::{Node, NodeReply, NodeRequest};
 
 /// Between two looks at a node's task.
 const TASK_POLL_INTERVAL: Duration = Duration::from_millis(100);

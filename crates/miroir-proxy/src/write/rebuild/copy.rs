@@ -23,7 +23,7 @@ use super::error::RebuildError;
 use super::peers::{Peers, Wanted};
 use super::survey::Survey;
 use super::target::{Target, Work, ask};
-use crate::cluster::{Node, NodeRequest};
+use crate::node_api::{Node, NodeRequest};
 use crate::write::inventory::{inventory_request, read_inventory};
 use miroir_core::path::NodePath;
 

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::counter::Ticket;
 use super::error::RebuildError;
 use super::target::{Target, Work};
-use crate::cluster::{Node, NodeRequest};
+use crate::node_api::{Node, NodeRequest};
 use crate::write::stored::{StoredDocument, read_page};
 use miroir_core::path::NodePath;
 

@@ -56,7 +56,8 @@ use super::inventory::{inventory_request, read_inventory};
 use super::ledger::{Ledger, Touched, name_on_nodes};
 use super::recall::ask_next_task;
 use super::retry::Backoff;
-use crate::cluster::{Membership, Node, RebuildStage};
+use crate::cluster::{Membership, RebuildStage};
+use crate::node_api::Node;
 use crate::settings::Broadcasts;
 
 /// How long lanes are held at most. After that writes go on, and the attempt counts for nothing. The next one may take

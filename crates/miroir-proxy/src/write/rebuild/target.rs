@@ -17,7 +17,7 @@ use tokio::time::sleep;
 
 use super::counter::{Counter, Doing, Ticket};
 use super::error::RebuildError;
-use crate::cluster::{Node, NodeError, NodeReply, NodeRequest};
+use crate::node_api::{Node, NodeError, NodeReply, NodeRequest};
 use crate::write::recall::ask_next_task;
 use miroir_core::path::NodePath;
 

@@ -10,7 +10,7 @@ use reqwest::header::{AUTHORIZATION, HeaderValue, InvalidHeaderValue};
 
 use super::access::{Access, bearer};
 use super::alarm::Alarm;
-use super::form::Form;
+use super::form::{Form, check_refusal};
 use super::http::HttpTransport;
 use super::metrics::NodeMetrics;
 use super::operation::operation;
@@ -157,11 +157,10 @@ impl Node {
     }
 
     fn check(&self, form: Form, reply: NodeReply) -> Result<NodeReply, NodeError> {
-        match form.check(&reply.body) {
-            Err(error) if reply.status.is_success() => {
-                Err(NodeError::OutOfForm { node: self.id.clone(), reason: error.to_string() })
-            }
-            _ => Ok(reply),
+        let checked = if reply.status.is_success() { form.check(&reply.body) } else { check_refusal(&reply) };
+        match checked {
+            Ok(()) => Ok(reply),
+            Err(error) => Err(NodeError::OutOfForm { node: self.id.clone(), reason: error.to_string() }),
         }
     }
 }

@@ -163,9 +163,19 @@ impl Caretaker {
 
     /// Returns when the node has lost what it had, or did something twice.
     async fn watch_history(&self, accounted: &AtomicU64, stragglers: &Stragglers) -> Ended {
-        for look in 1_u32.. {
-            sleep(LOOK).await;
-            if self.membership.standing(self.node.id()).is_none_or(|standing| !standing.reachable) {
+        for look in 0_u32.. {
+            if look > 0 {
+                tokio::select! {
+                    () = sleep(LOOK) => {}
+                    () = self.node.returned() => {}
+                }
+            }
+            let Some(standing) = self.membership.standing(self.node.id()) else { continue };
+            if standing.sync == SyncState::Damaged {
+                // Whoever found out whose the node is has seen it already.
+                return Ended::Lost(SHORT_QUEUE.to_owned());
+            }
+            if !standing.reachable {
                 continue;
             }
             let known = accounted.load(Ordering::Acquire);
@@ -175,7 +185,7 @@ impl Caretaker {
                     "{SHORT_QUEUE}: its next task is {next}, and it had {known} tasks"
                 ));
             }
-            if look % LOOKS_PER_LIST == 0
+            if look % LOOKS_PER_LIST == LOOKS_PER_LIST - 1
                 && let Some(index) = self.missing_index().await
             {
                 return Ended::Lost(format!("index `{index}` is not there: somebody deleted it on the node"));

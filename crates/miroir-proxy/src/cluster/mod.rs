@@ -91,7 +91,8 @@ impl Cluster {
         None
     }
 
-    async fn until_unusable(&self, node: &NodeId) {
+    /// Returns when the node may not be read any more.
+    pub async fn until_unusable(&self, node: &NodeId) {
         loop {
             tokio::time::sleep(USABLE_CHECK_INTERVAL).await;
             if !self.view.load().usable.contains(node) {

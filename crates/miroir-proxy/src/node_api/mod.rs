@@ -4,11 +4,14 @@
 mod access;
 mod alarm;
 mod error;
+#[cfg(test)]
+pub(crate) mod fake;
 mod form;
 mod http;
 mod metrics;
 mod node;
 mod operation;
+mod questions;
 mod reply;
 mod request;
 mod scrub;
@@ -19,6 +22,7 @@ pub use error::{NodeError, UnusableNode};
 pub use form::Form;
 pub use metrics::{NodeMetrics, Timings, timings};
 pub use node::Node;
+pub use questions::{NodeTaskState, Unanswered, good_answer, message_of};
 pub use reply::NodeReply;
 pub use request::{AnswerSize, NodeRequest};
 pub use scrub::{ABSENT_SUFFIX, scrub_reply};

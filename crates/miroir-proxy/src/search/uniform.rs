@@ -13,7 +13,6 @@ use serde_json::{Map, Value};
 
 use crate::cluster::Cluster;
 use crate::error::RequestError;
-use crate::node_api::NodeRequest;
 
 /// How often a read is begun again because a node began to change its settings meanwhile.
 const MAX_TRIES: usize = 4;
@@ -133,10 +132,11 @@ impl<'a> UniformRead<'a> {
 
 /// The settings of an index on a node; none if it does not say.
 async fn look_at(cluster: &Cluster, node: &NodeId, index: &PhysicalUid) -> Option<Map<String, Value>> {
-    let request = NodeRequest::get(["indexes", index.as_str(), "settings"]);
-    let asked = cluster.read(cluster.membership.node(node)?, request);
-    let reply = tokio::time::timeout(SETTINGS_TIMEOUT, asked).await.ok()?.ok()?;
-    serde_json::from_slice(&reply.body).ok().filter(|_| reply.status.is_success())
+    let asked = cluster.membership.node(node)?.settings(index, SETTINGS_TIMEOUT);
+    tokio::select! {
+        settings = asked => settings.ok(),
+        () = cluster.until_unusable(node) => None,
+    }
 }
 
 fn refuse(stale: Stale, entry: &IndexEntry, floor: Option<SettingsVersion>) -> RequestError {

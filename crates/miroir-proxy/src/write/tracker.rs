@@ -191,3 +191,6 @@ fn describe(task: &Value) -> String {
     let error = task["error"]["message"].as_str().map_or_else(String::new, |error| format!(": {error}"));
     format!("its task {} ({}) is `{}` since {since}{error}", task["uid"], text("type"), text("status"))
 }
+
+#[cfg(test)]
+mod tests;

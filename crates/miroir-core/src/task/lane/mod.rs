@@ -4,43 +4,43 @@
 //! action and gives the outcome back as a [`LaneEvent`]; [`Lane::next`] answers the next action.
 //!
 //! ```text
-//!  Meeting       a node that is new: asked where its queue ends until it says so
-//!     |
-//!     v                    all is delivered, or a barrier is there
-//!  Observing -------------------------------------------------------------> Idle, Parked
-//!     |    ^                                                                      |
-//!     |    '------------ delivered as a whole: the cursor moves                    |
-//!     v                                               |                           |
-//!  Fetching <---------------- news, and something to do ---------------------------'
-//!     |                                               |
-//!     v                                               |
-//!  Beginning -------> each request of the entry in its turn <----------------------------------.
-//!                        |                                                                     |
-//!                        |   of settings: LookingAtWave, WaitingForWave -- taken back: refused -+
-//!                        v                                                                     |
-//!                    Preparing                                                                 |
-//!                        |                                                                     |
-//!                        v   what is in flight?                                                |
-//!           .------------+-----------------.                                                   |
-//!     known |    unknown |        replayed |                                                   |
-//!           |            v    not there    v                                                   |
-//!           |        Replaying <------ Recalling                                               |
-//!           | not there, |   | there       | there                                             |
-//!           |   twice    |   '-------------+---> Counting -------------------------------------+
-//!           v            v                          ^              (TellingTaking before, if   |
-//!        Sending <-------'                          |               a refusal was told)        |
-//!           |---- enqueued -------------------------'                                          |
-//!           |---- refused for good -------------------------------------------------------------'
-//!           '---- not reached; no answer: unknown; refused for a reason of the node's own: TellingRefusal
-//!                        |
-//!                        v
-//!                     Pausing ----> what is in flight? and so on, with the same request
+//!  BETWEEN ENTRIES
+//!                           nothing to do, or a barrier
+//!   Meeting -----> Observing --------------------------> Idle, Parked
+//!   (a new node)    |     ^                                   |
+//!                   v     '--- the entry is delivered --.     |
+//!                Fetching <---- news, and something to do ----'
+//!                   |                                   |
+//!                   v                                   |
+//!                Beginning ---> its requests, in turn --'
 //!
-//!  Storing       before Idle, Parked, WaitingForWave and Pausing, and now and then before Observing
-//!  Over          the node's queue has not what it had, or nothing more will ever be decided
+//!  ONE REQUEST
+//!   settings: LookingAtWave ---> WaitingForWave     taken back: refused, and never sent
+//!                  |                   |
+//!                  v                   |
+//!              Preparing <-------------'
+//!                  |
+//!                  v    in flight: known
+//!           the try begins ------------------------------------> Sending
+//!             |      |  unknown           not there, twice       ^    |
+//!             |      '----------> Replaying ---------------------'    |
+//!             | replayed           ^    |                             |
+//!             v          not there |    | there                       |
+//!           Recalling -------------'    v                             |
+//!             '------- there ------> Counting <----- enqueued --------'
+//!                                       |
+//!                                       v
+//!                      TellingTaking, if a refusal was told ---> received
+//!
+//!   Replaying, Sending --- not reached
+//!                      --- no answer: what is in flight is unknown
+//!                      --- not now: TellingRefusal, at first
+//!                           ---> Pausing ---> the try begins
+//!
+//!  ALWAYS
+//!   Storing   before Idle, Parked, WaitingForWave, Pausing; now and then before Observing
+//!   Over      the node's queue has not what it had, or nothing more will ever be decided
 //! ```
-//!
-//! Replaying may find the same as Sending: no answer, or a refusal.
 //!
 //! It sends without waiting for the node to finish what it sent before: a node works on one index in the order of its
 //! queue. What was received is stored in groups. After a crash, or when an answer was lost, requests may be in flight of

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use miroir_core::ids::{NodeId, PhysicalUid, TaskUid};
 use miroir_core::task::SyncState;
+use miroir_core::task::lane::{LaneEnd, LaneStart};
 use miroir_store::{NodeRecord, NodeTask, Store};
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -25,7 +26,7 @@ use tokio::time::sleep;
 use super::committer::Event;
 use super::gate::Gates;
 use super::inventory::{inventory_request, read_inventory};
-use super::lane::{Lane, LaneEnd};
+use super::lane::{Hands, LaneDriver};
 use super::ledger::Ledger;
 use super::rebuild::Rebuilder;
 use super::recall::{PAGE, ask_next_task, ask_tasks};
@@ -78,6 +79,8 @@ enum Ended {
     Lost(String),
     /// The committer found it damaged.
     Damaged,
+    /// The lane lost its way, and another one begins where the store says.
+    OutOfStep,
 }
 
 impl Caretaker {
@@ -91,6 +94,7 @@ impl Caretaker {
             match self.deliver().await {
                 Ended::Closed => return,
                 Ended::Damaged => {}
+                Ended::OutOfStep => sleep(LOOK).await,
                 Ended::Lost(cause) => self.report_loss(&cause).await,
             }
         }
@@ -103,15 +107,17 @@ impl Caretaker {
         let accounted = Arc::new(AtomicU64::new(record.next_node_task.unwrap_or(0)));
         let stragglers = Arc::new(Stragglers::default());
         let (to_tracker, watched) = mpsc::channel::<Watched>(CHANNEL);
-        let lane = Lane {
+        let lane = LaneDriver {
             node: self.node.clone(),
             store: Arc::clone(&self.store),
             shelf: Arc::clone(&self.shelf),
             log_id: Arc::clone(&self.log_id),
             timeout: self.timeout,
-            cursor: record.cursor,
-            received: received_from(record.cursor, self.node.id(), &node_tasks),
-            next_node_task: record.next_node_task,
+            start: LaneStart {
+                cursor: record.cursor,
+                received: received_from(record.cursor, self.node.id(), &node_tasks),
+                next_node_task: record.next_node_task,
+            },
             accounted: Arc::clone(&accounted),
             stragglers: Arc::clone(&stragglers),
             decided: self.decided.clone(),
@@ -119,6 +125,7 @@ impl Caretaker {
             tracker: to_tracker,
             events: self.events.clone(),
             broadcasts: Arc::clone(&self.broadcasts),
+            hands: Hands::default(),
         };
         let tracker = Tracker {
             node: self.node.clone(),
@@ -133,6 +140,10 @@ impl Caretaker {
             end = lane.run() => match end {
                 LaneEnd::Closed => Ended::Closed,
                 LaneEnd::HistoryLost => Ended::Lost(SHORT_QUEUE.to_owned()),
+                LaneEnd::OutOfStep { state, event } => {
+                    tracing::error!(node = %self.node.id(), state, event, "a fault of Miroir's: a lane was told what it had not asked; it begins again where the store says");
+                    Ended::OutOfStep
+                }
             },
             () = tracker.run(watched) => Ended::Closed,
             end = self.watch_history(&accounted, &stragglers) => end,

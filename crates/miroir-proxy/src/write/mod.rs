@@ -11,7 +11,7 @@
 //! Each arrow that crosses a process or a disk may be cut at any moment: what stands left of it is durable, and its
 //! reader begins again where the store says. The parts:
 //! - [`sequencer`] decides about entries, strictly in order, and stores the decision before anybody acts on it;
-//! - [`lane`] brings one node its share, in order, and tries again for ever;
+//! - [`lane`] brings one node its share, in order, and tries again for ever, as [`miroir_core::task::lane`] decides;
 //! - [`tracker`] notices what one node has finished;
 //! - [`committer`] turns that into ends of tasks, changes of the catalog and of the in-sync set;
 //! - [`rollout`] moves changes of settings from wave to wave and to their end, see [`crate::settings`];

@@ -3,14 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use miroir_core::ids::{NodeId, TaskUid};
 use miroir_core::task::OpResult;
 use miroir_store::NodeTask;
 use serde_json::Value;
 use tokio::sync::mpsc;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::committer::Event;
 use super::recall::ask_tasks;

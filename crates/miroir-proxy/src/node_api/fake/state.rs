@@ -14,7 +14,7 @@ pub(super) struct State {
     pub(super) tasks: Vec<Task>,
     pub(super) per_task: Duration,
     /// The number of the next task.
-    next: u64,
+    pub(super) next: u64,
 }
 
 /// An index.

@@ -46,7 +46,14 @@ async fn a_running_node_is_found_again_by_its_pid_file_and_stopped() {
     let found = find_soon(&node).await;
     assert_eq!(found.pid(), started.pid());
     found.stop(&node).await.unwrap();
-    assert_eq!(started.ended(&node).unwrap().to_string(), "died (signal: 15 (SIGTERM))");
+    // What has no command line any more may still be on its way out.
+    let ended = loop {
+        if let Some(ended) = started.ended(&node) {
+            break ended;
+        }
+        sleep(Duration::from_millis(5)).await;
+    };
+    assert_eq!(ended.to_string(), "died (signal: 15 (SIGTERM))");
     assert!(!node.pid_file().exists());
     assert!(NodeProcess::find(&node).is_none());
 }

@@ -1,5 +1,6 @@
 //! What a node in memory answers.
 
+use bytes::Bytes;
 use miroir_core::path::NodePath;
 use reqwest::{Method, StatusCode};
 use serde_json::{Map, Value, json};
@@ -56,7 +57,7 @@ pub(super) fn answer(state: &mut State, request: &NodeRequest) -> NodeReply {
             ok(json!({ "databaseSize": 0, "lastUpdate": null, "indexes": indexes }))
         }
         (_, ["indexes", uid, rest @ ..]) => of_index(state, request, uid, rest, body),
-        _ => NodeReply { status: StatusCode::NOT_FOUND, content_type: None, body: Default::default() },
+        _ => NodeReply { status: StatusCode::NOT_FOUND, content_type: None, body: Bytes::new() },
     }
 }
 
@@ -123,7 +124,7 @@ fn read_index(state: &State, uid: &str, rest: &[&str]) -> NodeReply {
             },
             |document| ok(json!(document)),
         ),
-        _ => NodeReply { status: StatusCode::NOT_FOUND, content_type: None, body: Default::default() },
+        _ => NodeReply { status: StatusCode::NOT_FOUND, content_type: None, body: Bytes::new() },
     }
 }
 
@@ -189,6 +190,7 @@ fn parameter(path: &NodePath, name: &str) -> Option<String> {
     url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "JSON literals read better without a reference")]
 fn ok(body: Value) -> NodeReply {
     NodeReply { status: StatusCode::OK, content_type: None, body: body.to_string().into() }
 }

@@ -56,7 +56,7 @@ async fn each_end_is_told_once_whatever_is_lost_on_the_way() {
     for faults in [
         FaultPlan::default(),
         FaultPlan::default().then(Fault::Unreachable).then(Fault::LoseAnswer).then(Fault::LoseRequest),
-        FaultPlan::default().then(Fault::Delay(Duration::from_secs(60))),
+        FaultPlan::default().then(Fault::Delay(Duration::from_mins(1))),
     ] {
         let (fake, events) = tracked(3, true).await;
         fake.plan(faults.clone());

@@ -1,6 +1,7 @@
 //! Listing documents, with a filter or without.
 
 use std::collections::{BTreeMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use axum::http::StatusCode;
@@ -62,17 +63,29 @@ impl ListingRequest {
         let (offset, limit) = (count("offset", 0)?, count("limit", DEFAULT_LIMIT)?);
         // Where some of them can't be any they stay as they are: a node says so.
         let ids = body.get("ids").and_then(Value::as_array);
-        let ids: Option<Vec<String>> = ids.and_then(|ids| ids.iter().map(canonical_id).collect());
-        let ids = ids.map(|ids| Arc::from(if ids.len() > LONG { each_once(ids) } else { ids }));
+        let ids: Option<Vec<String>> = ids.and_then(|ids| {
+            if ids.len() > LONG {
+                try_each_once(ids.iter().map(canonical_id))
+            } else {
+                ids.iter().map(canonical_id).collect()
+            }
+        });
+        let ids = ids.map(Arc::from);
         if ids.is_some() {
             body.shift_remove("ids");
         }
         // What is no list a node has to see.
         let fields =
             if body.get("fields").is_some_and(Value::is_array) { body.shift_remove("fields") } else { None };
-        let fields = match listed_fields(fields.as_ref()) {
-            FieldSelection::Only(names) if names.len() > LONG => FieldSelection::Only(each_once(names)),
-            few => few,
+        let fields = match fields {
+            Some(Value::Array(names)) if names.len() > LONG => {
+                let names = names.into_iter().filter_map(|name| match name {
+                    Value::String(name) => Some(Some(name)),
+                    _ => None,
+                });
+                FieldSelection::Only(try_each_once(names)?)
+            }
+            few => listed_fields(few.as_ref()),
         };
         Some(Self { body, fields: Arc::new(fields), ids, offset, limit, beside: Vec::new() })
     }
@@ -160,10 +173,19 @@ impl ListingRequest {
     }
 }
 
-fn each_once(names: Vec<String>) -> Vec<String> {
+/// Each text once, in the order of its first time; none if one of them is none. What came already is known by a hash whose
+/// key nobody else knows, so that texts of which there may be millions are in memory once.
+fn try_each_once(texts: impl Iterator<Item = Option<String>>) -> Option<Vec<String>> {
+    let keys = [RandomState::new(), RandomState::new()];
     let mut seen = HashSet::new();
-    let is_first: Vec<bool> = names.iter().map(|name| seen.insert(name.as_str())).collect();
-    names.into_iter().zip(is_first).filter_map(|(name, is_first)| is_first.then_some(name)).collect()
+    let mut kept = Vec::new();
+    for text in texts {
+        let text = text?;
+        if seen.insert(keys.each_ref().map(|key| key.hash_one(&text))) {
+            kept.push(text);
+        }
+    }
+    Some(kept)
 }
 
 /// A page of documents.
@@ -314,5 +336,25 @@ fn into_object(value: Value) -> Option<Map<String, Value>> {
     match value {
         Value::Object(object) => Some(object),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_list_is_rid_of_what_it_says_again_and_keeps_its_order() {
+        let texts = (0..3 * LONG).map(|number| Some((number % 7).to_string()));
+        assert_eq!(
+            try_each_once(texts),
+            Some(["0", "1", "2", "3", "4", "5", "6"].map(str::to_owned).to_vec())
+        );
+        assert_eq!(try_each_once([Some("a".to_owned()), None].into_iter()), None);
+        let ids: Vec<usize> = (0..2 * LONG).map(|number| number % 3).collect();
+        let body = json!({ "ids": ids, "fields": vec!["b"; 2 * LONG] });
+        let request = ListingRequest::parse(body.as_object().cloned().unwrap()).unwrap();
+        assert_eq!(request.ids(), Some(&["0", "1", "2"].map(str::to_owned)[..]));
+        assert_eq!(*request.fields, FieldSelection::Only(vec!["b".to_owned()]));
     }
 }

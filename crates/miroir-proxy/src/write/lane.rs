@@ -22,13 +22,14 @@ use std::time::{Duration, Instant};
 use miroir_core::ids::TaskUid;
 use miroir_core::rules::RULES_FEATURE;
 use miroir_core::task::{Op, OpResult, ops_for};
-use miroir_store::{Delivery, OpSent, Reception, Store};
+use miroir_store::{Delivery, OpSent, Reception};
 use reqwest::Method;
 use serde_json::json;
 use time::OffsetDateTime;
 use tokio::sync::{mpsc, watch};
 
 use super::committer::Event;
+use super::fenced::FencedStore;
 use super::gate::Gate;
 use super::prepared::Decided;
 use super::recall::{KnownRepairs, Recall, Told, ask_next_task, ask_recall, kind_of};
@@ -58,7 +59,7 @@ const STRAGGLING: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub(super) struct Lane {
     pub(super) node: Node,
-    pub(super) store: Arc<dyn Store>,
+    pub(super) store: Arc<FencedStore>,
     pub(super) shelf: Arc<Shelf>,
     pub(super) log_id: Arc<str>,
     pub(super) timeout: Duration,
@@ -104,6 +105,8 @@ enum Delivered {
 struct Pending {
     /// Received, but not stored.
     sent: Vec<OpSent>,
+    /// Where the store has the cursor.
+    stored_cursor: TaskUid,
     /// When others were stored last.
     stored: Instant,
     doubt: Doubt,
@@ -141,6 +144,7 @@ impl Lane {
     pub(super) async fn run(mut self) -> LaneEnd {
         let mut pending = Pending {
             sent: Vec::new(),
+            stored_cursor: self.cursor,
             stored: Instant::now(),
             doubt: Doubt::Unasked,
             next_node_task: self.meet().await,
@@ -405,20 +409,23 @@ impl Lane {
         let (complete, begun): (Vec<_>, Vec<_>) =
             pending.sent.drain(..).partition(|sent| sent.task < current);
         pending.sent = begun;
-        self.store_group(current, complete).await;
+        self.store_group(current, complete, pending).await;
     }
 
     async fn store_progress(&self, pending: &mut Pending) {
         pending.stored = Instant::now();
-        self.store_group(self.cursor, std::mem::take(&mut pending.sent)).await;
+        let sent = std::mem::take(&mut pending.sent);
+        self.store_group(self.cursor, sent, pending).await;
     }
 
-    async fn store_group(&self, cursor: TaskUid, sent: Vec<OpSent>) {
+    async fn store_group(&self, cursor: TaskUid, sent: Vec<OpSent>, pending: &mut Pending) {
         if sent.is_empty() {
             return;
         }
-        let delivery = Delivery { node: self.node.id().clone(), cursor, sent, at: OffsetDateTime::now_utc() };
+        let (node, from, at) = (self.node.id().clone(), pending.stored_cursor, OffsetDateTime::now_utc());
+        let delivery = Delivery { node, from, cursor, sent, at };
         until_stored("progress of a lane", || self.store.deliver(delivery.clone())).await;
+        pending.stored_cursor = cursor;
         for sent in delivery.sent {
             self.hand_on(sent).await;
         }

@@ -192,7 +192,7 @@ impl fmt::Display for Stranger {
             Self::OtherNode(node) => write!(
                 f,
                 "the server at its address is node `{node}` of this cluster. Two addresses reach one server, two addresses \
-                 were exchanged, or its data are a copy of that node's: correct `nodes`"
+                 were exchanged, or its data are a copy of that node's. Correct `nodes`, or empty the data directory."
             )?,
             Self::OtherLog => f.write_str(
                 "it has indexes that another Miroir wrote, with another task store. Is `task_store.path` the right one, and \
@@ -209,10 +209,14 @@ impl fmt::Display for Stranger {
                 f.write_str(". Is `task_store.path` the right one, and the address?")?;
             }
         }
-        f.write_str(
-            " It is neither read nor written. See \"Whose a node is\" in docs/operations.md: \
-             `POST /_miroir/nodes/{id}/adopt` takes it over and gives up what it has",
-        )
+        f.write_str(" It is neither read nor written. See \"Whose a node is\" in docs/operations.md")?;
+        match self {
+            // There is nothing to take over: the server is in use, as another node.
+            Self::OtherNode(_) => Ok(()),
+            Self::OtherCluster(_) | Self::OtherLog | Self::UnknownIndexes(_) => {
+                f.write_str(": `POST /_miroir/nodes/{id}/adopt` takes it over and gives up what it has")
+            }
+        }
     }
 }
 
@@ -306,7 +310,9 @@ mod tests {
         ];
         for (stranger, parts) in reasons {
             let text = stranger.to_string();
-            assert!(text.contains("adopt") && text.contains("docs/operations.md"), "{text}");
+            let may_be_adopted = !matches!(stranger, Stranger::OtherNode(_));
+            assert!(text.contains("docs/operations.md"), "{text}");
+            assert_eq!(text.contains("adopt"), may_be_adopted, "{text}");
             assert!(parts.iter().all(|part| text.contains(part)), "{text}");
         }
     }

@@ -13,6 +13,7 @@ pub mod ids;
 pub mod json;
 pub mod keys;
 pub mod network;
+pub mod path;
 pub mod placement;
 pub mod relation;
 pub mod rules;

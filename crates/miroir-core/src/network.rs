@@ -84,7 +84,7 @@ enum Setting<T> {
 type Patch<'a> = &'a Map<String, Value>;
 
 /// Whether a change has the form that Meilisearch accepts, whatever it says.
-pub fn check_form(patch: &Map<String, Value>) -> Result<(), NetworkError> {
+pub fn check_network_form(patch: &Map<String, Value>) -> Result<(), NetworkError> {
     const FIELDS: [&str; 6] = ["remotes", "shards", "previousShards", "self", "leader", "previousRemotes"];
     only(patch, &FIELDS)?;
     for name in ["self", "leader"] {
@@ -117,7 +117,7 @@ pub fn change(
     version: String,
     check_url: impl Fn(&str) -> Result<(), String>,
 ) -> Result<Network, NetworkError> {
-    check_form(patch)?;
+    check_network_form(patch)?;
     if let Setting::Set(_) = text(patch, "leader")? {
         let message = "Meilisearch Enterprise Edition is required to set `network.leader`";
         return refuse(ErrorCode::RequiresEnterpriseEdition, message);

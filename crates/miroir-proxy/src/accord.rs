@@ -9,11 +9,12 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::cluster::{Membership, Node, NodeRequest, versions_agree};
+use crate::cluster::{Membership, versions_agree};
+use crate::node_api::{Node, NodeRequest};
 use crate::write::Writer;
 
 /// Between two looks at all nodes.
-const LOOK: Duration = Duration::from_secs(5);
+const FEATURES_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The feature that Miroir itself needs of nodes: it is on where searches over several indexes went, whatever clients see.
 pub const OWN_FEATURE: &str = "network";
@@ -23,7 +24,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Looks at the nodes until the future is dropped.
 pub async fn run_accord(membership: Arc<Membership>, writer: Writer) {
-    let mut looks = interval(LOOK);
+    let mut looks = interval(FEATURES_CHECK_INTERVAL);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut agreed = true;
     loop {

@@ -8,7 +8,7 @@ use miroir_core::ids::ShardId;
 use miroir_store::StoreError;
 use thiserror::Error;
 
-use crate::cluster::{NodeError, NodeReply};
+use crate::node_api::{NodeError, NodeReply};
 
 /// Why a request gets no ordinary answer.
 #[derive(Debug, Error)]

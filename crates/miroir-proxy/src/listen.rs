@@ -32,6 +32,9 @@ const PING: Duration = Duration::from_secs(20);
 /// Requests on one connection at a time (HTTP/2).
 const MAX_STREAMS: u32 = 128;
 
+/// The longest head of a request, in bytes: one Meilisearch answers longer ones 431 as well.
+const MAX_HEAD: usize = 128 << 10;
+
 /// The end of a head with a byte that none may have, so that hyper refuses it as it refuses any other that it can't read.
 const UNREADABLE: &[u8] = b"\0\r\n\r\n";
 
@@ -94,7 +97,7 @@ where
 
 fn builder(head: Duration) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(head);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(head).max_buf_size(MAX_HEAD);
     builder
         .http2()
         .timer(TokioTimer::new())

@@ -16,10 +16,9 @@ use time::format_description::well_known::Rfc2822;
 use uuid::Uuid;
 
 use crate::cluster::versions_agree;
-use crate::cluster::{
-    Keys, Node, NodeRequest, Unusable, ask_keys, ask_shown_mark, ask_traces, ask_version, expect_meilisearch,
-};
+use crate::cluster::{Keys, Unusable, ask_keys, ask_shown_mark, ask_traces, ask_version, expect_meilisearch};
 use crate::config::{Config, NodeConfig, TaskStoreConfig};
+use crate::node_api::{Node, NodeRequest};
 use crate::outward::client_builder;
 
 /// How long a node may take for one answer.

@@ -24,14 +24,15 @@ use crate::accord::run_accord;
 use crate::auth::{AdminKey, Keyring};
 use crate::chat::Models;
 use crate::cluster::{
-    Cluster, HealthPolicy, Identities, LARGE_SEARCHES_AT_ONCE, Membership, Node, UnusableNode, ViewCell,
-    check_health_once, run_health_checks,
+    Cluster, HealthPolicy, Identities, LARGE_SEARCHES_AT_ONCE, Membership, ViewCell, check_health_once,
+    run_health_checks,
 };
-use crate::config::{Config, TaskStoreConfig};
+use crate::config::{Config, Secret, TaskStoreConfig};
 use crate::http::{
-    App, JsonRoom, Shared, list_methods, metrics_router, refuse_methods, router, with_plain_path,
+    App, JsonBudget, Shared, list_methods, metrics_router, refuse_methods, router, with_plain_path,
 };
 use crate::listen::{Bounds, serve};
+use crate::node_api::{Node, UnusableNode};
 use crate::observe::{Layout, Logs, Metrics};
 use crate::write::{self, WriteConfig, Writer};
 use miroir_core::cover::UnavailableShardPolicy;
@@ -172,14 +173,14 @@ pub async fn start(config: Config, logs: Logs) -> Result<RunningServer, StartErr
         },
         writer: writer.clone(),
         keys,
-        admin_key: AdminKey::new(admin_key.map(|key| key.expose())),
+        admin_key: AdminKey::new(admin_key.map(Secret::expose)),
         metrics,
         models: Models::new().map_err(StartError::Models)?,
         logs: logs.clone(),
         layout: layout(&config, identities.cluster()),
         identities,
         max_body_bytes: config.server.max_body_bytes,
-        json_room: JsonRoom::default(),
+        json_budget: JsonBudget::default(),
         spool: spool(&config),
         max_concurrent_requests: config.server.max_concurrent_requests,
         request_timeout: config.server.request_timeout,

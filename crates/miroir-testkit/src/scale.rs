@@ -16,7 +16,7 @@ use crate::sandbox::{Cluster, Node, Topology};
 const PATIENCE: Duration = Duration::from_mins(30);
 
 /// Between looks.
-const LOOK: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Documents of a request.
 const BATCH: usize = 2_000;
@@ -156,7 +156,7 @@ async fn timed(
             break;
         }
         ensure!(began.elapsed() < PATIENCE, "tasks do not end: {open}");
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
     let took = began.elapsed();
     let failed = client.get("/tasks?statuses=failed,canceled&limit=1").await?.success()?;
@@ -182,7 +182,7 @@ async fn wait_until_rebuilt(cluster: &Cluster, before: &Value) -> Result<()> {
             break;
         }
         ensure!(began.elapsed() < PATIENCE, "the node is not rebuilt: {node}");
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
     let after = held(cluster.nodes()[0].client()).await?;
     ensure!(after == *before, "the node does not hold what it held");

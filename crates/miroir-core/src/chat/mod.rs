@@ -4,7 +4,7 @@
 //!  client                         Miroir                          the workspace's model
 //!    | messages --> ChatRequest::parse, offer_search ------------------>|
 //!    |                                   |<----------- Chunk, Chunk, ...|
-//!    |<-- forwarded chunks -- Turn::take |                              |
+//!    |<-- forwarded chunks -- ModelAnswer::take |                              |
 //!    |<-- ToolReport events -- SearchCall: search, render               |
 //!    |                                   |--- the same messages, the call and its answer -->|
 //! ```
@@ -27,7 +27,7 @@ pub use fault::{MistralFault, OpenAiFault, StreamFault, as_chats_tell, for_the_m
 pub use request::ChatRequest;
 pub use template::{DocumentTemplate, TemplateFault, displayed_only};
 pub use tool::{IndexOffer, SearchArguments, ToolReports, facet_lines};
-pub use turn::{SearchCall, Step, Turn};
+pub use turn::{ModelAnswer, ModelStep, SearchCall};
 pub use unaided::shown_settings;
 pub use workspace::{Endpoint, Prompts, Source, Workspace};
 

@@ -107,14 +107,14 @@ fn other_tools_are_refused_as_one_server_refuses_them() {
 
 #[test]
 fn pieces_of_a_call_are_put_together_and_answered_at_the_next_piece() {
-    let mut turn = Turn::default();
+    let mut turn = ModelAnswer::default();
     let more = json!({ "index": 0, "function": { "arguments": "}" } });
-    assert_eq!(turn.take(&piece(&search_piece("c", "{"))), Step::Wait);
-    assert_eq!(turn.take(&piece(&more)), Step::Wait);
+    assert_eq!(turn.take(&piece(&search_piece("c", "{"))), ModelStep::Wait);
+    assert_eq!(turn.take(&piece(&more)), ModelStep::Wait);
     let call = SearchCall { id: "c".to_owned(), arguments: "{}".to_owned() };
-    assert_eq!(turn.take(&chunk(&json!({}), Some("tool_calls"))), Step::Search(vec![call]));
+    assert_eq!(turn.take(&chunk(&json!({}), Some("tool_calls"))), ModelStep::Search(vec![call]));
     let usage = json!({ "id": "c", "choices": [], "created": 1, "model": "m", "object": "chunk" });
-    assert_eq!(turn.take(&serde_json::from_value(usage).unwrap()), Step::Over);
+    assert_eq!(turn.take(&serde_json::from_value(usage).unwrap()), ModelStep::Over);
     assert!(turn.goes_on());
     turn.begin();
     let written = concat!(
@@ -123,23 +123,23 @@ fn pieces_of_a_call_are_put_together_and_answered_at_the_next_piece() {
         r#""system_fingerprint":null,"object":"chunk","usage":null}"#,
     );
     let parts = json!({ "content": [{ "type": "text", "text": "a" }, { "type": "image" }, { "type": "text", "text": "b" }] });
-    assert_eq!(turn.take(&chunk(&parts, Some("stop"))), Step::Forward(written.to_owned()));
+    assert_eq!(turn.take(&chunk(&parts, Some("stop"))), ModelStep::Forward(written.to_owned()));
     assert!(!turn.goes_on());
 }
 
 #[test]
 fn calls_of_other_tools_are_dropped_and_calls_out_of_form_are_told() {
-    let mut turn = Turn::default();
+    let mut turn = ModelAnswer::default();
     let other = json!({ "index": 0, "id": "c", "function": { "name": "weather", "arguments": "{" } });
-    assert_eq!(turn.take(&piece(&other)), Step::Wait);
-    assert_eq!(turn.take(&piece(&other)), Step::Wait);
-    assert_eq!(turn.take(&chunk(&json!({}), Some("tool_calls"))), Step::Search(Vec::new()));
+    assert_eq!(turn.take(&piece(&other)), ModelStep::Wait);
+    assert_eq!(turn.take(&piece(&other)), ModelStep::Wait);
+    assert_eq!(turn.take(&chunk(&json!({}), Some("tool_calls"))), ModelStep::Search(Vec::new()));
     for broken in [
         json!({ "index": 0, "id": "c" }),
         json!({ "index": 0, "function": { "name": "_meiliSearchInIndex", "arguments": "" } }),
         json!({ "index": 0, "id": "c", "function": { "name": "_meiliSearchInIndex" } }),
     ] {
-        assert!(matches!(Turn::default().take(&piece(&broken)), Step::Broken(_)), "{broken}");
+        assert!(matches!(ModelAnswer::default().take(&piece(&broken)), ModelStep::Broken(_)), "{broken}");
     }
 }
 

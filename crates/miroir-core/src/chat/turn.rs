@@ -17,7 +17,7 @@ use super::tool::SEARCH_TOOL;
 
 /// What a piece asks for.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Step {
+pub enum ModelStep {
     /// Pass this on to the client.
     Forward(String),
     /// Wait for more.
@@ -41,7 +41,7 @@ pub struct SearchCall {
 
 /// What came so far.
 #[derive(Debug, Default)]
-pub struct Turn {
+pub struct ModelAnswer {
     calls: BTreeMap<u32, Call>,
     finish: Option<FinishReason>,
 }
@@ -52,22 +52,22 @@ enum Call {
     Other,
 }
 
-impl Turn {
+impl ModelAnswer {
     /// Begins the next answer.
     pub fn begin(&mut self) {
         self.finish = None;
     }
 
     /// Takes the next piece.
-    pub fn take(&mut self, chunk: &Chunk) -> Step {
-        let Some(choice) = chunk.choices.first() else { return Step::Over };
+    pub fn take(&mut self, chunk: &Chunk) -> ModelStep {
+        let Some(choice) = chunk.choices.first() else { return ModelStep::Over };
         self.finish = choice.finish_reason;
         let Some(pieces) = &choice.delta.tool_calls else {
-            return if self.calls.is_empty() { Step::Forward(chunk.written()) } else { self.searches() };
+            return if self.calls.is_empty() { ModelStep::Forward(chunk.written()) } else { self.searches() };
         };
         match pieces.iter().try_for_each(|piece| self.add(piece)) {
-            Ok(()) => Step::Wait,
-            Err(fault) => Step::Broken(fault),
+            Ok(()) => ModelStep::Wait,
+            Err(fault) => ModelStep::Broken(fault),
         }
     }
 
@@ -96,12 +96,12 @@ impl Turn {
         Ok(())
     }
 
-    fn searches(&mut self) -> Step {
+    fn searches(&mut self) -> ModelStep {
         let calls = std::mem::take(&mut self.calls).into_values().filter_map(|call| match call {
             Call::Search(call) => Some(call),
             Call::Other => None,
         });
-        Step::Search(calls.collect())
+        ModelStep::Search(calls.collect())
     }
 }
 

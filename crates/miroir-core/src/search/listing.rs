@@ -1,6 +1,7 @@
 //! The order of a listing of documents that several nodes tell parts of.
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
@@ -47,26 +48,63 @@ fn criterion(text: &str) -> Option<Criterion> {
 }
 
 /// Merges lists that are each in order. Documents that nothing tells apart come in the order of the lists.
+///
+/// A document that has several values of what is sorted by is listed with each of them; `primary_key` tells which one it is
+/// when it comes again.
 pub fn order_documents(
     criteria: &[Criterion],
+    primary_key: Option<&str>,
     lists: Vec<Vec<Map<String, Value>>>,
 ) -> Vec<Map<String, Value>> {
-    let keyed = |document: Map<String, Value>| {
-        let key: Vec<SortValue> = criteria.iter().map(|criterion| criterion.value(&document)).collect();
-        (key, document)
+    let in_order = |list: Vec<Map<String, Value>>| {
+        let mut seen = Occurrences::default();
+        let keyed = list.into_iter().map(|document| {
+            let id = primary_key.and_then(|key| document.get(key)).map(Value::to_string);
+            let occurrence = id.map_or(0, |id| seen.count(id));
+            (key_of(criteria, &document, occurrence), document)
+        });
+        keyed.collect::<Vec<_>>()
     };
-    let lists: Vec<Vec<_>> = lists.into_iter().map(|list| list.into_iter().map(keyed).collect()).collect();
+    let lists: Vec<Vec<_>> = lists.into_iter().map(in_order).collect();
     let merged = merge_sorted(lists, |(a, _), (b, _)| order(criteria, a, b).is_lt());
     merged.map(|(_, document)| document).collect()
+}
+
+/// How often each id has come.
+#[derive(Debug, Default)]
+struct Occurrences(HashMap<String, usize>);
+
+impl Occurrences {
+    /// How often this one had come before.
+    fn count(&mut self, id: String) -> usize {
+        let count = self.0.entry(id).or_default();
+        *count += 1;
+        *count - 1
+    }
+}
+
+/// What a document is sorted by where it is listed for the n-th time. It is listed with each of its first criterion's values,
+/// and with each of these with each of the second one's, and so on.
+fn key_of(criteria: &[Criterion], document: &Map<String, Value>, occurrence: usize) -> Vec<SortValue> {
+    let mut values: Vec<Vec<SortValue>> =
+        criteria.iter().map(|criterion| criterion.values(document)).collect();
+    let mut rest = occurrence;
+    for values in values.iter_mut().rev() {
+        let at = rest % values.len();
+        rest /= values.len();
+        values.swap(0, at);
+        values.truncate(1);
+    }
+    values.into_iter().flatten().collect()
 }
 
 /// Puts documents in order. Those that nothing tells apart come as they arrived; those that are not in the book, because
 /// they are on their way in or out, come last.
 pub fn arrange_documents(criteria: &[Criterion], documents: Vec<Listed>, book: &ArrivalBook) -> Vec<Listed> {
     let places = book.places();
+    let mut seen = Occurrences::default();
     let keyed = |listed: Listed| {
-        let values: Vec<SortValue> =
-            criteria.iter().map(|criterion| criterion.value(&listed.document)).collect();
+        let values = key_of(criteria, &listed.document, seen.count(listed.id.clone()));
         let place = places.get(listed.id.as_str()).copied().unwrap_or(usize::MAX);
         (values, place, listed)
     };
@@ -93,11 +131,13 @@ impl Criterion {
         }
     }
 
-    /// Of several values the one that comes first in this direction counts.
-    fn value(&self, document: &Map<String, Value>) -> SortValue {
+    /// The document's values, each once, in this direction; never none.
+    fn values(&self, document: &Map<String, Value>) -> Vec<SortValue> {
         match &self.subject {
-            Subject::Field(field) => SortValue::first_of(document, field, self.ascending),
-            Subject::Point(point) => metres_to(point, document).map_or(SortValue::Missing, SortValue::Number),
+            Subject::Field(field) => SortValue::all_of(document, field, self.ascending),
+            Subject::Point(point) => {
+                vec![metres_to(point, document).map_or(SortValue::Missing, SortValue::Number)]
+            }
         }
     }
 }
@@ -147,6 +187,27 @@ mod tests {
         assert_eq!(arranged(json!(null)), ["9", "10", "a", "again", "new"]);
         assert_eq!(arranged(json!(["rank:desc"])), ["9", "a", "10", "again", "new"]);
         assert_eq!(arranged(json!(["rank:asc", "id:desc"])), ["new", "again", "10", "a", "9"]);
+    }
+
+    #[test]
+    fn a_document_with_several_values_is_listed_with_each_of_them() {
+        let document = |id: u32, a: Value| object(&json!({ "id": id, "a": a }));
+        let criteria = sort_criteria(&object(&json!({ "sort": ["a:asc", "id:asc"] })));
+        // As two nodes list theirs: numbers before texts.
+        let first = [(1, json!([1, "t1"])), (2, json!(2)), (1, json!([1, "t1"]))];
+        let second =
+            [(3, json!([3, "t0"])), (4, json!([3, "t1"])), (3, json!([3, "t0"])), (4, json!([3, "t1"]))];
+        let lists = [first.to_vec(), second.to_vec()];
+        let lists = lists.map(|list| list.into_iter().map(|(id, a)| document(id, a)).collect::<Vec<_>>());
+        let ids = |documents: Vec<Map<String, Value>>| {
+            documents.iter().map(|document| document["id"].as_u64().unwrap()).collect::<Vec<_>>()
+        };
+        let expected = [1, 2, 3, 4, 3, 1, 4];
+        assert_eq!(ids(order_documents(&criteria, Some("id"), lists.to_vec())), expected);
+        let listed =
+            lists.concat().into_iter().map(|document| Listed { id: document["id"].to_string(), document });
+        let arranged = arrange_documents(&criteria, listed.collect(), &ArrivalBook::default());
+        assert_eq!(ids(arranged.into_iter().map(|listed| listed.document).collect()), expected);
     }
 
     #[test]

@@ -6,6 +6,8 @@
 //! Mutation --judge--> Decision --ops_for(node)--> [Op] --(nodes work)--> [OpResult] --fold--> Folded --> Task
 //! ```
 //!
+//! How the requests get to a node, in order and none twice, is decided by its [`lane`].
+//!
 //! One Meilisearch decides such things while it works; here many nodes work on parts of one write, so the decision comes
 //! first, once, and nodes only carry it out.
 
@@ -20,6 +22,7 @@ mod filter;
 mod fold;
 mod judge;
 mod kind;
+pub mod lane;
 mod mutation;
 mod report;
 mod rules;

@@ -23,7 +23,7 @@ use crate::search::{Original, Relations, explain, read_uniformly, run_search};
 
 /// What a search found.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(super) struct ToolFindings {
     /// What the client may see of the documents.
     pub(super) documents: Vec<Map<String, Value>>,
     /// What the model reads.
@@ -35,11 +35,11 @@ pub(super) async fn look_up(
     parts: &ChatParts,
     caller: &Bearer,
     arguments: &SearchArguments,
-) -> Result<Found, ResponseError> {
+) -> Result<ToolFindings, ResponseError> {
     parts.metrics.note_search();
     match search(parts, caller, arguments).await.map_err(RequestError::told) {
         Err(fault) => match for_the_model_alone(&fault, &arguments.index_uid, arguments.filter.as_deref()) {
-            Some(text) => Ok(Found { documents: Vec::new(), text }),
+            Some(text) => Ok(ToolFindings { documents: Vec::new(), text }),
             None => Err(as_chats_tell(fault, &arguments.index_uid)),
         },
         found => found,
@@ -50,7 +50,7 @@ async fn search(
     parts: &ChatParts,
     caller: &Bearer,
     arguments: &SearchArguments,
-) -> Result<Found, RequestError> {
+) -> Result<ToolFindings, RequestError> {
     let view = parts.cluster.view.load();
     let uid = IndexUid::new(arguments.index_uid.as_str());
     let entry = existing(&view, &uid)?;
@@ -147,7 +147,7 @@ async fn complete(
 }
 
 /// What the client sees of the documents, and what the model reads.
-fn present(entry: &IndexEntry, documents: &[Map<String, Value>]) -> Result<Found, RequestError> {
+fn present(entry: &IndexEntry, documents: &[Map<String, Value>]) -> Result<ToolFindings, RequestError> {
     let refuse = |error: miroir_core::chat::TemplateFault| {
         RequestError::new(ErrorCode::InvalidChatSettingDocumentTemplate, error.to_string())
     };
@@ -159,5 +159,5 @@ fn present(entry: &IndexEntry, documents: &[Map<String, Value>]) -> Result<Found
         })
         .collect();
     let seen = documents.iter().map(|document| displayed_only(document, &entry.settings)).collect();
-    Ok(Found { documents: seen, text: texts?.join("\n") })
+    Ok(ToolFindings { documents: seen, text: texts?.join("\n") })
 }

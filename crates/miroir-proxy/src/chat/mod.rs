@@ -9,12 +9,13 @@ mod offer;
 use std::ops::ControlFlow;
 
 use miroir_core::chat::{
-    ChatRequest, Chunk, SearchArguments, SearchCall, Step, StreamFault, ToolReports, Turn, Workspace,
+    ChatRequest, Chunk, ModelAnswer, ModelStep, SearchArguments, SearchCall, StreamFault, ToolReports,
+    Workspace,
 };
 use tokio::sync::mpsc::Sender;
 use uuid::Uuid;
 
-use self::lookup::{Found, look_up};
+use self::lookup::{ToolFindings, look_up};
 use crate::auth::{Bearer, Keyring};
 use crate::cluster::Cluster;
 use crate::write::Writer;
@@ -83,10 +84,10 @@ impl Conversation {
     }
 
     async fn talk(&mut self) -> Said {
-        let mut turn = Turn::default();
+        let mut answer_so_far = ModelAnswer::default();
         for _ in 0..MAX_TURNS {
-            turn.begin();
-            match self.listen(&mut turn).await? {
+            answer_so_far.begin();
+            match self.listen(&mut answer_so_far).await? {
                 ControlFlow::Continue(()) => {}
                 ControlFlow::Break(()) => break,
             }
@@ -95,7 +96,7 @@ impl Conversation {
     }
 
     /// One answer of the model.
-    async fn listen(&mut self, turn: &mut Turn) -> Result<ControlFlow<()>, Gone> {
+    async fn listen(&mut self, answer_so_far: &mut ModelAnswer) -> Result<ControlFlow<()>, Gone> {
         let body = self.request.written(self.workspace.tells_usage());
         let mut answer = match self.parts.models.ask(&self.workspace, body).await {
             Ok(answer) => answer,
@@ -109,21 +110,21 @@ impl Conversation {
             if let Some(usage) = chunk.usage() {
                 self.parts.metrics.note_usage(&self.name, usage);
             }
-            match turn.take(&chunk) {
-                Step::Forward(event) => self.say(event).await?,
-                Step::Wait => {}
-                Step::Search(calls) if calls.len() > MAX_SEARCHES => {
+            match answer_so_far.take(&chunk) {
+                ModelStep::Forward(event) => self.say(event).await?,
+                ModelStep::Wait => {}
+                ModelStep::Search(calls) if calls.len() > MAX_SEARCHES => {
                     let message = format!("the model wants to search more than {MAX_SEARCHES} times at once");
                     return self.fail(StreamFault::of_kind(fresh(), "too_many_searches", message)).await;
                 }
-                Step::Search(calls) => self.search(&chunk, calls).await?,
-                Step::Over => break,
-                Step::Broken(fault) => {
+                ModelStep::Search(calls) => self.search(&chunk, calls).await?,
+                ModelStep::Over => break,
+                ModelStep::Broken(fault) => {
                     return self.fail(StreamFault::of_kind(fresh(), "parser_error", fault.to_owned())).await;
                 }
             }
         }
-        Ok(if turn.goes_on() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+        Ok(if answer_so_far.goes_on() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
     }
 
     /// Makes the searches that the model asked for, one after the other.
@@ -136,7 +137,7 @@ impl Conversation {
             let (text, fault) = match serde_json::from_str::<SearchArguments>(&call.arguments) {
                 Err(error) => (error.to_string(), None),
                 Ok(arguments) => match look_up(&self.parts, &self.caller, &arguments).await {
-                    Ok(Found { documents, text }) => {
+                    Ok(ToolFindings { documents, text }) => {
                         if let Some(event) = self.reports.found(at, &call, &documents, fresh) {
                             self.say(event).await?;
                         }

@@ -4,10 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use miroir_core::task::SyncState;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::identity::{Due, Identities, Unusable, read_version};
-use super::{Membership, Node, NodeError, NodeRequest};
+use super::Membership;
+use super::identity::{Due, Identified, Identities, Unusable, read_version};
+use crate::node_api::{Node, NodeError, NodeRequest};
 
 /// Between two looks at a node because of answers that were doubtful.
 const DOUBT_PAUSE: Duration = Duration::from_millis(100);
@@ -207,7 +209,12 @@ async fn identify(
             Err(_) => return Ok(()),
         },
     };
-    membership.note_warning(node.id(), found?);
+    let Identified { warning, has_lost_history } = found?;
+    membership.note_warning(node.id(), warning);
+    if has_lost_history {
+        // Before it counts as being there: whoever empties one node after the other goes by that.
+        membership.note_sync(node.id(), SyncState::Damaged);
+    }
     Ok(())
 }
 
@@ -231,7 +238,6 @@ fn announce(membership: &Membership, node: &Node, check: &Result<(), String>) {
 #[cfg(test)]
 mod tests {
     use miroir_core::ids::NodeId;
-    use miroir_core::task::SyncState;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 

@@ -12,7 +12,8 @@ use miroir_core::identity::Stranger;
 use miroir_core::ids::NodeId;
 use miroir_core::task::SyncState;
 
-use super::{Node, Rebuilding, ViewCell};
+use super::{Rebuilding, ViewCell};
+use crate::node_api::Node;
 
 /// What is known of a node's fitness to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

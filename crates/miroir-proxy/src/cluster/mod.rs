@@ -7,38 +7,29 @@ use miroir_core::cover::UnavailableShardPolicy;
 use miroir_core::ids::NodeId;
 use tokio::sync::Semaphore;
 
-mod access;
-mod alarm;
 mod complaints;
-mod form;
 mod health;
 mod identity;
 mod known_paths;
 mod membership;
 mod metrics;
-mod node;
-mod operation;
-mod path;
 mod rebuilding;
-mod scrub;
 mod state;
 mod versions;
 
 pub use complaints::Complaints;
-pub use form::Form;
 pub use health::{HealthPolicy, check_health_once, run_health_checks};
 pub use identity::{
     Identities, Keys, Unusable, ask_keys, ask_shown_mark, ask_traces, ask_version, expect_meilisearch,
 };
 pub use known_paths::KnownPaths;
 pub use membership::{Membership, Sighting, Standing};
-pub use metrics::{NodeMetrics, ScatterMetrics, Timings, timings};
-pub use node::{AnswerSize, Node, NodeError, NodeReply, NodeRequest, UnusableNode};
-pub use path::{NodePath, Unaddressable};
+pub use metrics::ScatterMetrics;
 pub use rebuilding::{RebuildStage, Rebuilding};
-pub use scrub::{ABSENT_SUFFIX, scrub_reply};
 pub use state::ViewCell;
 pub use versions::versions_agree;
+
+use crate::node_api::{Node, NodeError, NodeReply, NodeRequest};
 
 /// What a request handler needs to read from the nodes.
 #[derive(Debug, Clone)]
@@ -65,7 +56,7 @@ pub struct Cluster {
 pub const LARGE_SEARCHES_AT_ONCE: usize = 1;
 
 /// How often a request that waits for a node looks whether the node is still usable.
-const LOOK: Duration = Duration::from_millis(50);
+const USABLE_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 impl Cluster {
     /// Reads from a node: gives up as soon as the node stops being usable, so that a node that hangs holds a request
@@ -100,9 +91,10 @@ impl Cluster {
         None
     }
 
-    async fn until_unusable(&self, node: &NodeId) {
+    /// Returns when the node may not be read any more.
+    pub async fn until_unusable(&self, node: &NodeId) {
         loop {
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(USABLE_CHECK_INTERVAL).await;
             if !self.view.load().usable.contains(node) {
                 return;
             }

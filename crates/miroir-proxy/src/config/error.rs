@@ -90,13 +90,13 @@ pub enum Reason {
     #[error("must be an index uid (letters, digits, `-`, `_`), with an optional `*` at the end")]
     NotAnIndexPattern,
     /// Two nodes with one name.
-    #[error("is the id of another node already ({0})")]
+    #[error("another node has this id already ({0}): give each its own")]
     DuplicateNodeId(Place),
     /// Two nodes at one address: two copies of a shard would be one.
-    #[error("is the address of node `{0}` already")]
+    #[error("node `{0}` has this address already: each node is a server of its own")]
     DuplicateAddress(String),
     /// Two listeners at one place.
-    #[error("is the port of `{0}` already, at the same address")]
+    #[error("`{0}` has this port already, at the same address: choose another one")]
     PortTaken(&'static str),
     /// A node that is Miroir itself.
     #[error("is where Miroir itself listens (`{0}.bind`, `{0}.port`): a node is a Meilisearch server")]

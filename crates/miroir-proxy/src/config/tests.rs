@@ -228,8 +228,8 @@ fn two_nodes_never_share_an_id_or_an_address() {
     assert_eq!(
         messages(&text, &[]),
         [
-            "miroir.yaml:6: `nodes[1].id` is `node-1`: is the id of another node already (line 4)",
-            "miroir.yaml:7: `nodes[2].address` is `http://127.0.0.1:7701/`: is the address of node `node-1` already",
+            "miroir.yaml:6: `nodes[1].id` is `node-1`: another node has this id already (line 4): give each its own",
+            "miroir.yaml:7: `nodes[2].address` is `http://127.0.0.1:7701/`: node `node-1` has this address already: each node is a server of its own",
         ]
     );
 }
@@ -419,7 +419,7 @@ nodes:
     for (message, node) in found.iter().zip(expected) {
         assert!(message.contains(node), "{message}");
     }
-    assert!(found[0].contains("is the address of node `a` already"), "{}", found[0]);
+    assert!(found[0].contains("node `a` has this address already"), "{}", found[0]);
     assert!(
         found[2].contains("is where Miroir itself listens (`server.bind`, `server.port`)"),
         "{}",
@@ -450,11 +450,13 @@ fn two_listeners_need_two_ports_where_their_addresses_meet() {
         let found = load_text(&minimal_and(more)).err().unwrap_or_default();
         found.iter().map(|problem| format!("`{}`: {}", problem.key, problem.reason)).collect::<Vec<_>>()
     };
-    let metrics = ["`metrics.port`: is the port of `server.port` already, at the same address"];
+    let metrics =
+        ["`metrics.port`: `server.port` has this port already, at the same address: choose another one"];
     assert_eq!(refused("server: {port: 9100}\nmetrics: {port: 9100}"), metrics);
     assert_eq!(refused("metrics: {port: 7700}"), metrics);
     assert_eq!(refused("metrics: {port: 7700, bind: 0.0.0.0}"), metrics);
-    let server = ["`server.port`: is the port of `metrics.port` already, at the same address"];
+    let server =
+        ["`server.port`: `metrics.port` has this port already, at the same address: choose another one"];
     assert_eq!(refused("server: {port: 9090}"), server);
     for fine in [
         "server: {port: 9090}\nmetrics: {enabled: false}",

@@ -20,9 +20,9 @@ use super::dry_run::check_form;
 use super::encodings::Packed;
 use super::misnamed::nobodys;
 use super::spool::{Spooled, blocking, collect};
-use crate::cluster::NodeRequest;
 use crate::error::RequestError;
-use crate::room::{Place, Room};
+use crate::memory::{MemoryBudget, MemoryPermit};
+use crate::node_api::NodeRequest;
 use crate::search::form_fault;
 
 /// Bodies up to this size need no room. Nearly all are smaller, and a thousand of them fit beside the others.
@@ -57,19 +57,19 @@ const LISTS: [&str; 7] = [
 /// The longest short form of a body that a node is shown.
 const MAX_SHOWN: usize = 256 << 10;
 
-/// Room for the bodies that are worked on. Cheap to clone; clones share it.
+/// Memory for the bodies that are worked on. Cheap to clone; clones share it.
 #[derive(Debug, Clone)]
-pub struct JsonRoom(Room);
+pub struct JsonBudget(MemoryBudget);
 
-impl Default for JsonRoom {
+impl Default for JsonBudget {
     fn default() -> Self {
-        Self(Room::new(ROOM))
+        Self(MemoryBudget::new(ROOM))
     }
 }
 
 /// The places of a request in the room. Work that goes on when the client has given up holds them too.
 #[derive(Debug, Clone, Default)]
-struct Held(Arc<Mutex<Vec<Place>>>);
+struct Held(Arc<Mutex<Vec<MemoryPermit>>>);
 
 /// Gives the places of a request back when it is answered. For the outside of all handlers.
 pub(super) async fn hold_places(mut request: Request, next: Next) -> Response {
@@ -118,7 +118,7 @@ async fn read_large(
     let max = max_values(route(parts));
     // A body in a file needs room to be looked at as well; another one is in memory anyway.
     let place = match spooled {
-        Spooled::Large(..) => Some(app.json_room.0.enter(size).await),
+        Spooled::Large(..) => Some(app.json_budget.0.enter(size).await),
         Spooled::Small(_) => None,
     };
     let (found, mut spooled) = blocking(move || {
@@ -128,11 +128,11 @@ async fn read_large(
     })
     .await?;
     let values = match found {
-        Found::Values(values) => values,
-        Found::NoJson(error) => return Err(malformed(&error)),
-        Found::TooMany(short) => return Err(too_many(app, parts, short, max).await),
+        Measured::Values(values) => values,
+        Measured::NoJson(error) => return Err(malformed(&error)),
+        Measured::TooMany(short) => return Err(too_many(app, parts, short, max).await),
     };
-    let place = app.json_room.0.enter(tree_bytes(size, values)).await;
+    let place = app.json_budget.0.enter(tree_bytes(size, values)).await;
     let held = parts.extensions.get::<Held>().cloned().unwrap_or_default();
     held.0.lock().unwrap_or_else(PoisonError::into_inner).push(place);
     blocking(move || {
@@ -154,7 +154,7 @@ fn max_values(route: &str) -> usize {
 }
 
 /// What was found in a body.
-enum Found {
+enum Measured {
     /// So many values.
     Values(usize),
     NoJson(serde_json::Error),
@@ -162,19 +162,19 @@ enum Found {
     TooMany(Value),
 }
 
-fn look_at(bytes: &[u8], max: usize) -> Found {
+fn look_at(bytes: &[u8], max: usize) -> Measured {
     match measure(bytes, max) {
-        Ok(values) => return Found::Values(values),
-        Err(Unmeasured::Malformed(error)) => return Found::NoJson(error),
+        Ok(values) => return Measured::Values(values),
+        Err(Unmeasured::Malformed(error)) => return Measured::NoJson(error),
         Err(Unmeasured::TooMany) => {}
     }
     // Wrong JSON comes before wrong values, wherever it stands.
     abridge(bytes).map_or_else(
         |error| match measure(bytes, usize::MAX) {
-            Err(Unmeasured::Malformed(told)) => Found::NoJson(told),
-            _ => Found::NoJson(error),
+            Err(Unmeasured::Malformed(told)) => Measured::NoJson(told),
+            _ => Measured::NoJson(error),
         },
-        Found::TooMany,
+        Measured::TooMany,
     )
 }
 

@@ -7,8 +7,9 @@
 use miroir_core::error::ErrorCode;
 use serde_json::Value;
 
-use crate::cluster::{Cluster, NodeReply, NodeRequest};
+use crate::cluster::Cluster;
 use crate::error::RequestError;
+use crate::node_api::{NodeReply, NodeRequest};
 
 /// No index can be called this.
 pub(super) const IMPOSSIBLE_UID: &str = "~";
@@ -44,9 +45,13 @@ pub(super) async fn refusal(cluster: &Cluster, request: NodeRequest, otherwise: 
     }
 }
 
-/// The uid stands in the path; a wrong one in the body would be named `.uid`.
+/// The uid stands in the path; a wrong one in the body would be named `.uid`. That there is no such index says nothing of the
+/// form either.
 fn is_about_uid(reply: &NodeReply) -> bool {
     let Ok(body) = serde_json::from_slice::<Value>(&reply.body) else { return false };
+    if body["code"] == ErrorCode::IndexNotFound.as_str() {
+        return true;
+    }
     let names_field = body["message"].as_str().is_some_and(|message| message.contains("`.uid`"));
     body["code"] == ErrorCode::InvalidIndexUid.as_str() && !names_field
 }

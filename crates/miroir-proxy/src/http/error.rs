@@ -6,8 +6,8 @@ use axum::http::{HeaderValue, Response, StatusCode, header};
 use axum::response::IntoResponse;
 use miroir_core::error::ResponseError;
 
-use crate::cluster::NodeReply;
 use crate::error::RequestError;
+use crate::node_api::NodeReply;
 
 /// How long a client should wait before it asks again, when the cluster can't answer now. Meilisearch says the same.
 const RETRY_AFTER_SECONDS: &str = "10";

@@ -23,8 +23,9 @@ use super::App;
 use super::dry_run::{IMPOSSIBLE_UID, ask_any};
 use super::error::pass_on;
 use super::path::check_uid;
-use crate::cluster::{NodePath, NodeRequest};
 use crate::error::RequestError;
+use crate::node_api::NodeRequest;
+use miroir_core::path::NodePath;
 
 /// Larger bodies are not looked at twice.
 const MAX_BODY: usize = 1 << 20;

@@ -39,7 +39,7 @@ use crate::observe::{Layout, Logs, Metrics};
 use crate::search::Relations;
 use crate::write::Writer;
 
-pub use arrival::JsonRoom;
+pub use arrival::JsonBudget;
 pub use edge::{list_methods, refuse_methods};
 pub use plain_path::with_plain_path;
 pub(crate) use wire::Framing;
@@ -71,8 +71,8 @@ pub struct Shared {
     pub layout: Layout,
     /// The largest body that is read.
     pub max_body_bytes: usize,
-    /// Room for JSON bodies that are worked on.
-    pub json_room: JsonRoom,
+    /// Memory for JSON bodies that are worked on.
+    pub json_budget: JsonBudget,
     /// Where large bodies wait until all of them is there.
     pub spool: PathBuf,
     /// So many requests are worked on at once; more wait.

@@ -9,8 +9,9 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use super::dry_run::{ANY_INDEX, ask_any};
-use crate::cluster::{Cluster, NodeReply, NodeRequest};
+use crate::cluster::Cluster;
 use crate::error::RequestError;
+use crate::node_api::{NodeReply, NodeRequest};
 
 /// Nobody has an index, an embedder or an attribute of this name; as the name of an embedder it comes last.
 const POISON: &str = "~miroir";

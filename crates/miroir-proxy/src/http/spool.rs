@@ -13,7 +13,7 @@ use miroir_core::document::{
 
 use super::body::Unread;
 use crate::error::RequestError;
-use crate::room::Place;
+use crate::memory::MemoryPermit;
 use crate::write::Writer;
 
 /// Bytes of a body, and of a piece on its way into the file, that are held in memory.
@@ -32,7 +32,7 @@ pub(super) enum Spooled {
 pub(super) struct Checked {
     pub(super) payload: Payload,
     /// None for a payload that needs none. To be dropped after the payload.
-    pub(super) place: Option<Place>,
+    pub(super) place: Option<MemoryPermit>,
 }
 
 /// Reads a body of at most `limit` bytes and checks what it holds. The file has no name, so nothing is left of it if this

@@ -1,6 +1,7 @@
 //! What of a request's head is gone before anybody can look at it: hyper folds equal lengths into one, and forgets a length
 //! that stands beside `Transfer-Encoding`. Two servers in a row that disagree about where a body ends take one request for
-//! two, so Meilisearch refuses both with 400, and so does this: it follows the bytes of a connection from head to head.
+//! two, so Meilisearch refuses both with 400, and so does this: it follows the bytes of a connection from head to head. An
+//! address with other bytes than ASCII, which hyper lets pass, gets the same answer.
 
 /// What is kept of a line: no line that matters is longer.
 const MAX_LINE: usize = 256;
@@ -15,6 +16,8 @@ pub(crate) struct Framing {
     has_begun: bool,
     /// The line as far as it has come.
     line: Vec<u8>,
+    /// The line has other bytes than ASCII, also beyond what is kept.
+    is_foreign: bool,
     head: Head,
 }
 
@@ -43,7 +46,13 @@ struct Head {
 
 impl Framing {
     pub(crate) fn new() -> Self {
-        Self { state: State::Start, has_begun: false, line: Vec::new(), head: Head::default() }
+        Self {
+            state: State::Start,
+            has_begun: false,
+            line: Vec::new(),
+            is_foreign: false,
+            head: Head::default(),
+        }
     }
 
     /// Whether the first line of the first request has come.
@@ -63,6 +72,7 @@ impl Framing {
                 _ => {
                     let end = rest.iter().position(|byte| *byte == b'\n');
                     let part = &rest[..end.unwrap_or(rest.len())];
+                    self.is_foreign |= !part.is_ascii();
                     let kept = part.len().min(MAX_LINE - self.line.len());
                     self.line.extend_from_slice(&part[..kept]);
                     let Some(end) = end else { return Ok(()) };
@@ -83,10 +93,12 @@ impl Framing {
 
     fn end_line(&mut self) -> Result<(), Ambiguous> {
         let line = std::mem::take(&mut self.line);
+        let is_foreign = std::mem::take(&mut self.is_foreign);
         let text = line.strip_suffix(b"\r").unwrap_or(&line);
         self.state = match self.state {
             State::Start | State::Trailers if text.is_empty() => State::Start,
             State::Start if text.starts_with(HTTP2) => State::Opaque,
+            State::Start if is_foreign => return Err(Ambiguous),
             State::Start => {
                 self.head = Head::default();
                 State::Fields
@@ -107,7 +119,7 @@ impl Framing {
     }
 }
 
-/// Two statements about a body's length.
+/// Two statements about a body's length, or an address that is read in two ways.
 struct Ambiguous;
 
 impl Head {
@@ -127,8 +139,11 @@ impl Head {
             self.length = Some(decimal(value).unwrap_or(u64::MAX));
         } else {
             self.is_coded = true;
-            let last = value.rsplit(|byte| *byte == b',').next().unwrap_or_default();
-            self.is_chunked = last.trim_ascii().eq_ignore_ascii_case(b"chunked");
+            self.is_chunked = value.eq_ignore_ascii_case(b"chunked");
+            // One coding before another says what nobody here undoes.
+            if !self.is_chunked && value.contains(&b',') {
+                return Err(Ambiguous);
+            }
         }
         Ok(())
     }
@@ -165,8 +180,9 @@ mod tests {
     const PLAIN: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
     const SIZED: &str =
         "POST / HTTP/1.1\r\nContent-Length: 37\r\n\r\nContent-Length: 1\r\nContent-Length: 1\n";
-    const CHUNKED: &str = "POST / HTTP/1.1\r\ntransfer-encoding: gzip, Chunked\r\nA: b\r\n\r\n12;x=y\r\nContent-Length: 1\n\r\n0\r\nContent-Length: 1\r\n\r\n";
-    const AMBIGUOUS: [&str; 4] = [
+    const CHUNKED: &str = "POST / HTTP/1.1\r\ntransfer-encoding: Chunked\r\nA: b\r\n\r\n12;x=y\r\nContent-Length: 1\n\r\n0\r\nContent-Length: 1\r\n\r\n";
+    const AMBIGUOUS: [&str; 5] = [
+        "POST / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
         "POST / HTTP/1.1\r\nContent-Length: 2\r\nHost: a\r\ncontent-length: 2\r\n\r\n{}",
         "POST / HTTP/1.1\nContent-Length: 2\nTransfer-Encoding: chunked\n\n",
         "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n",
@@ -202,6 +218,23 @@ mod tests {
                     at == end || all.as_bytes()[at - 1] == b'\r' && at == end + 1,
                     "{at} is not {end}: {all}"
                 );
+            }
+        }
+    }
+
+    #[test]
+    fn an_address_of_other_bytes_than_ascii_is_refused_and_a_value_is_not() {
+        for (bytes, is_right) in [
+            ("GET /documents/\u{661} HTTP/1.1\r\n\r\n".to_owned(), false),
+            (format!("GET /{}?q=é HTTP/1.1\r\n\r\n", "a".repeat(2 * MAX_LINE)), false),
+            ("GET / HTTP/1.1\r\nX-Name: é\r\n\r\n".to_owned(), true),
+            ("POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\né".to_owned(), true),
+        ] {
+            for size in [1, 7, 1000] {
+                let parts = bytes.as_bytes().chunks(size);
+                let mut framing = Framing::new();
+                let followed = parts.map(|part| framing.follow(part)).collect::<Result<Vec<_>, _>>();
+                assert_eq!(followed.is_ok(), is_right, "{bytes}");
             }
         }
     }

@@ -10,7 +10,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use crate::chat::ChatMetrics;
-use crate::cluster::{NodeMetrics, ScatterMetrics, Timings, timings};
+use crate::cluster::ScatterMetrics;
+use crate::node_api::{NodeMetrics, Timings, timings};
 use crate::settings::SettingsMetrics;
 
 /// Everything that is counted, and the registry that writes it down.
@@ -124,7 +125,7 @@ mod tests {
     use reqwest::StatusCode;
 
     use super::*;
-    use crate::cluster::{NodeError, NodeReply};
+    use crate::node_api::{NodeError, NodeReply};
 
     fn text(metrics: &Metrics) -> String {
         let mut text = String::new();

@@ -161,7 +161,7 @@ pub fn look(
 }
 
 fn report(
-    node: &crate::cluster::Node,
+    node: &crate::node_api::Node,
     layout: &Layout,
     membership: &Membership,
     view: &View,
@@ -232,7 +232,8 @@ mod tests {
     use miroir_core::view::IndexEntry;
 
     use super::*;
-    use crate::cluster::{Node, ViewCell};
+    use crate::cluster::ViewCell;
+    use crate::node_api::Node;
 
     #[test]
     fn a_node_that_does_not_answer_is_unreachable_whatever_its_data_are_worth() {

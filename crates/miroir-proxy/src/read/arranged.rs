@@ -21,8 +21,8 @@ use super::Reader;
 use super::ask::fetch_documents;
 use super::counts::count_by_markers;
 use super::listing::ListingRequest;
-use crate::cluster::NodeReply;
 use crate::error::RequestError;
+use crate::node_api::NodeReply;
 
 #[cfg(test)]
 mod tests;
@@ -59,12 +59,12 @@ impl Arranged<'_> {
         if self.may_hold_all()
             && let Some(found) = self.find(&criteria, Asked::Page).await?
         {
-            let total = found.len() as u64;
+            let total = count_documents(&found);
             let page = arrange_documents(&criteria, found, self.book);
             return Ok(Some((self.request.select(page.into_iter().map(|listed| listed.document)), total)));
         }
         let Some(found) = self.find(&criteria, Asked::Place).await? else { return Ok(None) };
-        let total = found.len() as u64;
+        let total = count_documents(&found);
         let arranged = arrange_documents(&criteria, found, self.book);
         let page = self.page_of(arranged.into_iter().map(|listed| listed.id));
         Ok(Some((self.fetch(&page).await?, total)))
@@ -159,7 +159,7 @@ impl Arranged<'_> {
                 documents.insert(listed.id, listed.document);
             }
         }
-        Ok(self.request.select(ids.iter().filter_map(|id| documents.remove(id))))
+        Ok(self.request.select(ids.iter().filter_map(|id| documents.get(id).cloned())))
     }
 
     /// Has a node look for those ids that are in the shards that it answers for.
@@ -182,6 +182,11 @@ impl Arranged<'_> {
         let shards: BTreeSet<ShardId> = ids.iter().map(|id| shard_of(id, self.of.entry.shards)).collect();
         shards.into_iter().collect()
     }
+}
+
+/// How many documents were found. One that has several values of what is sorted by is listed with each of them.
+fn count_documents(found: &[Listed]) -> u64 {
+    found.iter().map(|listed| &listed.id).collect::<BTreeSet<_>>().len() as u64
 }
 
 #[derive(Deserialize)]

@@ -8,9 +8,10 @@ use miroir_core::ids::{NodeId, ShardId};
 use serde_json::{Map, Value};
 
 use super::Reader;
-use crate::cluster::scrub_reply;
-use crate::cluster::{Cluster, NodeReply, NodeRequest};
+use crate::cluster::Cluster;
 use crate::error::RequestError;
+use crate::node_api::scrub_reply;
+use crate::node_api::{NodeReply, NodeRequest};
 
 /// Asks one replica of a shard that may be read; the next one when it fails. A refusal of the request is an answer.
 pub(crate) async fn ask_replica(

@@ -7,9 +7,10 @@ use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value};
 
 use super::object;
-use crate::cluster::scrub_reply;
-use crate::cluster::{Cluster, NodeRequest};
+use crate::cluster::Cluster;
 use crate::error::RequestError;
+use crate::node_api::NodeRequest;
+use crate::node_api::scrub_reply;
 
 /// A page of fields, and how many there are. Every node that can be read is asked: each knows the fields that it has met.
 pub async fn list_fields(

@@ -14,7 +14,8 @@ use time::OffsetDateTime;
 use tokio::sync::Semaphore;
 
 use crate::cluster::ScatterMetrics;
-use crate::cluster::{Cluster, Membership, Node, ViewCell};
+use crate::cluster::{Cluster, Membership, ViewCell};
+use crate::node_api::Node;
 use miroir_core::cover::UnavailableShardPolicy;
 
 /// The address of a server that answers so.

@@ -1,6 +1,6 @@
 //! Listing documents, with a filter or without.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use axum::http::StatusCode;
@@ -20,9 +20,10 @@ use super::counts::count_by_markers;
 use super::met;
 use super::window::{Stretch, plan_stretches};
 use super::{Reader, ask_replica, object};
-use crate::cluster::scrub_reply;
-use crate::cluster::{Cluster, NodeRequest};
+use crate::cluster::Cluster;
 use crate::error::RequestError;
+use crate::node_api::NodeRequest;
+use crate::node_api::scrub_reply;
 
 /// Meilisearch's default page.
 const DEFAULT_LIMIT: u64 = 20;
@@ -31,11 +32,16 @@ const DEFAULT_LIMIT: u64 = 20;
 /// search in.
 const STRETCHES_AT_ONCE: usize = 16;
 
+/// Longer lists of fields or ids, in which each may come any number of times, are rid of what they say again.
+const LONG: usize = 10_000;
+
 /// What a client wants listed, in the shape of `POST /indexes/{uid}/documents/fetch`.
 #[derive(Debug, Clone)]
 pub struct ListingRequest {
-    /// Without the ids.
+    /// Without the ids and the fields.
     pub(super) body: Map<String, Value>,
+    /// The client's fields, each once. There can be millions.
+    fields: Arc<FieldSelection>,
     /// The client's ids, each of which a document could have. There can be a million, so each node gets its own.
     ids: Option<Arc<[String]>>,
     pub(super) offset: u64,
@@ -56,11 +62,19 @@ impl ListingRequest {
         let (offset, limit) = (count("offset", 0)?, count("limit", DEFAULT_LIMIT)?);
         // Where some of them can't be any they stay as they are: a node says so.
         let ids = body.get("ids").and_then(Value::as_array);
-        let ids: Option<Arc<[String]>> = ids.and_then(|ids| ids.iter().map(canonical_id).collect());
+        let ids: Option<Vec<String>> = ids.and_then(|ids| ids.iter().map(canonical_id).collect());
+        let ids = ids.map(|ids| Arc::from(if ids.len() > LONG { each_once(ids) } else { ids }));
         if ids.is_some() {
             body.shift_remove("ids");
         }
-        Some(Self { body, ids, offset, limit, beside: Vec::new() })
+        // What is no list a node has to see.
+        let fields =
+            if body.get("fields").is_some_and(Value::is_array) { body.shift_remove("fields") } else { None };
+        let fields = match listed_fields(fields.as_ref()) {
+            FieldSelection::Only(names) if names.len() > LONG => FieldSelection::Only(each_once(names)),
+            few => few,
+        };
+        Some(Self { body, fields: Arc::new(fields), ids, offset, limit, beside: Vec::new() })
     }
 
     /// The client's ids; `None` for all documents, or if some can't be any.
@@ -83,6 +97,14 @@ impl ListingRequest {
         (places(self.offset), places(self.limit))
     }
 
+    /// So many stretches are asked for at once.
+    fn stretches_at_once(&self) -> usize {
+        match &*self.fields {
+            FieldSelection::Only(names) if names.len() > LONG => 1,
+            _ => STRETCHES_AT_ONCE,
+        }
+    }
+
     fn is_sorted(&self) -> bool {
         self.body.get("sort").and_then(Value::as_array).is_some_and(|sort| !sort.is_empty())
     }
@@ -90,11 +112,13 @@ impl ListingRequest {
     /// The request with what nodes say of the paths that the client names.
     async fn meet(&self, cluster: &Cluster, view: &View, entry: &IndexEntry) -> Self {
         let mut request = self.clone();
-        if let FieldSelection::Only(mut names) = listed_fields(self.body.get("fields")) {
+        if let FieldSelection::Only(names) = &*self.fields
+            && names.iter().any(|name| is_path(name))
+        {
             let paths: Vec<String> = names.iter().filter(|name| is_path(name)).cloned().collect();
             let met = met(cluster, view, entry, &paths).await;
-            names.retain(|name| met.means_something(name));
-            request.body.insert("fields".to_owned(), json!(names));
+            let meant = names.iter().filter(|name| met.means_something(name)).cloned();
+            request.fields = Arc::new(FieldSelection::Only(meant.collect()));
             request.beside = met.beside();
         }
         request
@@ -105,8 +129,7 @@ impl ListingRequest {
         &self,
         documents: impl Iterator<Item = Map<String, Value>>,
     ) -> Vec<Map<String, Value>> {
-        let selection = listed_fields(self.body.get("fields"));
-        documents.map(|document| select_listed(&selection, document)).collect()
+        documents.map(|document| select_listed(&self.fields, document)).collect()
     }
 
     /// Also asks for these fields, and for what stands for paths that a node has not met, where not all are asked for.
@@ -115,9 +138,10 @@ impl ListingRequest {
         body: &mut Map<String, Value>,
         fields: impl Iterator<Item = &'a str>,
     ) {
-        if let FieldSelection::Only(mut names) = listed_fields(body.get("fields")) {
-            names.extend(self.beside.iter().cloned().chain(fields.map(str::to_owned)));
-            body.insert("fields".to_owned(), json!(names));
+        if let FieldSelection::Only(names) = &*self.fields {
+            let mut asked: Vec<Value> = names.iter().chain(&self.beside).map(|name| json!(name)).collect();
+            asked.extend(fields.map(Value::from));
+            body.insert("fields".to_owned(), Value::Array(asked));
         }
     }
 
@@ -134,6 +158,12 @@ impl ListingRequest {
         NodeRequest::post(["indexes", entry.physical.as_str(), "documents", "fetch"])
             .json(Value::Object(body).to_string())
     }
+}
+
+fn each_once(names: Vec<String>) -> Vec<String> {
+    let mut seen = HashSet::new();
+    let is_first: Vec<bool> = names.iter().map(|name| seen.insert(name.as_str())).collect();
+    names.into_iter().zip(is_first).filter_map(|(name, is_first)| is_first.then_some(name)).collect()
 }
 
 /// A page of documents.
@@ -200,11 +230,16 @@ async fn sorted_page(
     let criteria = sort_criteria(&request.body);
     let mut read = request.clone();
     read.beside.extend(criteria.iter().map(|criterion| criterion.field().to_owned()));
+    read.beside.extend(of.entry.primary_key.clone());
     let stretches: Vec<_> =
         of.entry.shards.shards().map(|shard| Stretch { shard, offset: 0, limit: wanted }).collect();
     let pages = fetch_all(of, &read, &stretches).await?;
     let total = pages.iter().map(|page| page.total).sum();
-    let merged = order_documents(&criteria, pages.into_iter().map(|page| page.documents).collect());
+    let merged = order_documents(
+        &criteria,
+        of.entry.primary_key.as_deref(),
+        pages.into_iter().map(|page| page.documents).collect(),
+    );
     let (offset, limit) = request.window();
     Ok((request.select(merged.into_iter().skip(offset).take(limit)), total))
 }
@@ -252,7 +287,7 @@ async fn fetch_all(
     let of_shard = |shard| shares.as_ref().map(|shares| shares.get(&shard).map_or(&[][..], Vec::as_slice));
     let ask = |stretch: &Stretch| fetch(of, request, *stretch, of_shard(stretch.shard));
     let pages: Vec<_> = stretches.iter().map(ask).collect();
-    stream::iter(pages).buffered(STRETCHES_AT_ONCE).try_collect().await
+    stream::iter(pages).buffered(request.stretches_at_once()).try_collect().await
 }
 
 async fn fetch(

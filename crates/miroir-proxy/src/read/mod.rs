@@ -22,8 +22,8 @@ use miroir_core::ids::IndexUid;
 use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value};
 
-use crate::cluster::NodeReply;
 use crate::error::RequestError;
+use crate::node_api::NodeReply;
 
 pub(crate) use ask::ask_replica;
 pub use fields::list_fields;

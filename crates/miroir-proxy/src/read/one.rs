@@ -14,9 +14,11 @@ use serde_json::{Map, Value};
 
 use super::met;
 use super::{Reader, ask_replica, object};
-use crate::cluster::scrub_reply;
-use crate::cluster::{Cluster, NodePath, NodeRequest};
+use crate::cluster::Cluster;
 use crate::error::RequestError;
+use crate::node_api::NodeRequest;
+use crate::node_api::scrub_reply;
+use miroir_core::path::NodePath;
 
 /// Asked for in place of what can't be an id: whatever else is wrong with the request is found first.
 const NO_ID: &str = "miroir-has-no-such-document";

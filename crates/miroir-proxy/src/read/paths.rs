@@ -9,7 +9,8 @@ use miroir_core::search::{SearchRequest, Shown};
 use miroir_core::view::{IndexEntry, View};
 use serde_json::{Value, json};
 
-use crate::cluster::{Cluster, NodeRequest};
+use crate::cluster::Cluster;
+use crate::node_api::NodeRequest;
 
 /// The request with what nodes say of its paths.
 pub(crate) async fn meet(

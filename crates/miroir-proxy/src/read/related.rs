@@ -15,8 +15,9 @@ use serde_json::{Map, Value, json};
 
 use super::Reader;
 use super::ask::fetch_documents;
-use crate::cluster::{Cluster, NodeReply};
+use crate::cluster::Cluster;
 use crate::error::RequestError;
+use crate::node_api::NodeReply;
 
 /// Ids in one request to the nodes.
 const IDS_AT_ONCE: usize = 1_000;

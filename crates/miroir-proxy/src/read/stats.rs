@@ -14,8 +14,10 @@ use serde_json::{Map, Value, json};
 use super::ask::ask_node;
 use super::counts::{count_by_markers, count_of};
 use super::{Reader, object};
-use crate::cluster::{Cluster, NodePath, NodeRequest};
+use crate::cluster::Cluster;
 use crate::error::RequestError;
+use crate::node_api::NodeRequest;
+use miroir_core::path::NodePath;
 
 /// Counters of a node's index statistics that add up over documents, besides their number.
 const ADDITIVE: [&str; 3] = ["rawDocumentDbSize", "numberOfEmbeddings", "numberOfEmbeddedDocuments"];

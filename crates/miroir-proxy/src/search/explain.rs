@@ -9,8 +9,10 @@ use miroir_core::view::IndexEntry;
 use serde_json::{Map, Value};
 
 use super::rounds::Refusal;
-use crate::cluster::{Cluster, NodePath, NodeReply, NodeRequest, scrub_reply};
+use crate::cluster::Cluster;
 use crate::error::RequestError;
+use crate::node_api::{NodeReply, NodeRequest, scrub_reply};
+use miroir_core::path::NodePath;
 
 /// What the client asked of one of the search routes, to be repeated word for word; only what a tenant token adds is
 /// added. The route is ours, so that no node is ever asked for a path that a client wrote.

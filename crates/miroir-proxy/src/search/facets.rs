@@ -11,7 +11,7 @@ use miroir_core::view::{IndexEntry, View};
 use serde_json::json;
 
 use super::Original;
-use crate::cluster::ABSENT_SUFFIX;
+use crate::node_api::ABSENT_SUFFIX;
 
 /// The facets with every pattern that finds nothing of the client's made a name; `None` if there is no such pattern.
 fn without_marker(facets: &[String], entry: &IndexEntry) -> Option<Vec<String>> {

@@ -11,11 +11,15 @@ use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value, json};
 
 use super::explain::refused_by_miroir;
-use crate::cluster::{ABSENT_SUFFIX, Cluster, Node, NodeReply, NodeRequest, scrub_reply};
+use crate::cluster::Cluster;
 use crate::error::RequestError;
+use crate::node_api::{ABSENT_SUFFIX, Node, NodeReply, NodeRequest, scrub_reply};
 
 /// `Err` if a node finds fault with the request before it looks for an index. When no node answers nothing is found.
-pub(super) async fn check_form(cluster: &Cluster, request: &MultiRequest) -> Result<(), RequestError> {
+pub(super) async fn check_queries_form(
+    cluster: &Cluster,
+    request: &MultiRequest,
+) -> Result<(), RequestError> {
     let view = cluster.view.load();
     // What queries say about other servers was looked at; nodes know of none.
     let plain = MultiRequest {
@@ -96,7 +100,7 @@ async fn unless_before(
     request: &MultiRequest,
     comes_first: impl FnOnce(Option<usize>) -> bool,
 ) -> Option<RequestError> {
-    match check_form(cluster, request).await {
+    match check_queries_form(cluster, request).await {
         Err(RequestError::Node(reply)) if comes_first(query_named(&reply)) => Some(RequestError::Node(reply)),
         _ => None,
     }

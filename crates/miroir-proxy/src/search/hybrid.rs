@@ -12,8 +12,8 @@ use super::explain::{explain, no_node};
 use super::{Searched, ask};
 use miroir_core::cover::Shortfall;
 
-use crate::cluster::{NodeReply, NodeRequest};
 use crate::error::RequestError;
+use crate::node_api::{NodeReply, NodeRequest};
 
 /// Both halves of a hybrid search, merged; and what one of them lacks.
 pub(super) async fn search_halves(

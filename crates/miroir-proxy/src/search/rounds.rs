@@ -7,8 +7,9 @@ use miroir_core::ids::{NodeId, ShardId};
 use miroir_core::search::PartPlan;
 use miroir_core::view::{IndexEntry, View};
 
-use crate::cluster::{Cluster, NodeReply};
+use crate::cluster::Cluster;
 use crate::error::RequestError;
+use crate::node_api::NodeReply;
 use miroir_core::cover::Shortfall;
 use miroir_core::cover::UnavailableShardPolicy;
 

@@ -8,8 +8,9 @@ use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value};
 
 use super::rounds::{Gathered, Outcome, run_rounds};
-use crate::cluster::{Cluster, NodeRequest};
+use crate::cluster::Cluster;
 use crate::error::RequestError;
+use crate::node_api::NodeRequest;
 
 /// The answers to a plan, each the object that a node sent.
 pub(super) type Answers = Gathered<Map<String, Value>>;

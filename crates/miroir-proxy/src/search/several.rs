@@ -6,7 +6,7 @@ use miroir_core::search::{MultiRequest, SearchRequest, SubQuery};
 use miroir_core::view::View;
 use serde_json::{Map, Value, json};
 
-use super::faults::{check_form, inside, missing_index};
+use super::faults::{check_queries_form, inside, missing_index};
 use super::{Answer, Asking, Original, Peers, run_reaching};
 use miroir_core::cover::Shortfall;
 
@@ -26,7 +26,7 @@ pub async fn run_several(
     peers: &Peers,
 ) -> Result<Answer, RequestError> {
     if request.queries.is_empty() {
-        check_form(cluster, request).await?;
+        check_queries_form(cluster, request).await?;
     }
     let searches: Vec<_> = request
         .queries
@@ -39,7 +39,7 @@ pub async fn run_several(
         Ok(answers) => Ok(together(answers)),
         Err(error) => {
             // What is wrong with the form of any query comes before what is wrong with another's content.
-            check_form(cluster, request).await?;
+            check_queries_form(cluster, request).await?;
             Err(error)
         }
     }

@@ -14,12 +14,13 @@ use serde_json::{Map, Value, json};
 
 use super::scatter::{Answers, run_scatter};
 use super::{Answer, Original, Searched, accept, note_time};
-use crate::cluster::scrub_reply;
+use crate::node_api::scrub_reply;
 use crate::read::met;
 use miroir_core::cover::Shortfall;
 
-use crate::cluster::{Cluster, NodeRequest};
+use crate::cluster::Cluster;
 use crate::error::RequestError;
+use crate::node_api::NodeRequest;
 use crate::read::ask_replica;
 
 /// Answers one search for similar documents over one view. Dropping the future gives up the requests to the nodes.

@@ -11,14 +11,14 @@ use miroir_core::settings::{Reading, SeenNew, Stale, choose_reading};
 use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value};
 
-use crate::cluster::{Cluster, NodeRequest};
+use crate::cluster::Cluster;
 use crate::error::RequestError;
 
 /// How often a read is begun again because a node began to change its settings meanwhile.
 const MAX_TRIES: usize = 4;
 
 /// How long a node may take to show its settings to a search that waits for that.
-const LOOK: Duration = Duration::from_secs(2);
+const SETTINGS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Which settings an answer was made with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,10 +132,11 @@ impl<'a> UniformRead<'a> {
 
 /// The settings of an index on a node; none if it does not say.
 async fn look_at(cluster: &Cluster, node: &NodeId, index: &PhysicalUid) -> Option<Map<String, Value>> {
-    let request = NodeRequest::get(["indexes", index.as_str(), "settings"]);
-    let asked = cluster.read(cluster.membership.node(node)?, request);
-    let reply = tokio::time::timeout(LOOK, asked).await.ok()?.ok()?;
-    serde_json::from_slice(&reply.body).ok().filter(|_| reply.status.is_success())
+    let asked = cluster.membership.node(node)?.settings(index, SETTINGS_TIMEOUT);
+    tokio::select! {
+        settings = asked => settings.ok(),
+        () = cluster.until_unusable(node) => None,
+    }
 }
 
 fn refuse(stale: Stale, entry: &IndexEntry, floor: Option<SettingsVersion>) -> RequestError {

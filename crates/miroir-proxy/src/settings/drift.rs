@@ -15,14 +15,15 @@ use miroir_core::settings::Doubt;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-use super::node::{Failure, Found, read_back, wait_for};
+use super::node::{Failure, ReadBack, read_back, wait_for};
 use super::put_off::PutOff;
 use super::repair::send_repair;
 use super::{Broadcasts, Targets};
-use crate::cluster::{Membership, Node, ViewCell};
+use crate::cluster::{Membership, ViewCell};
+use crate::node_api::Node;
 
 /// How often to look for nodes that are known to differ.
-const LOOK: Duration = Duration::from_millis(200);
+const KNOWN_DRIFT_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Indexes of one node that are looked at side by side: all of them are doubtful after it was rebuilt.
 const LOOKS_AT_ONCE: usize = 8;
@@ -66,19 +67,19 @@ pub struct Drift {
 }
 
 /// The right to look at a pair. Two looks at once would both repair, and count, the same drift.
-struct Turn<'a> {
+struct PairGuard<'a> {
     busy: &'a Mutex<BTreeSet<Pair>>,
     pair: &'a Pair,
 }
 
-impl<'a> Turn<'a> {
+impl<'a> PairGuard<'a> {
     fn begin(busy: &'a Mutex<BTreeSet<Pair>>, pair: &'a Pair) -> Option<Self> {
         let is_free = busy.lock().unwrap_or_else(PoisonError::into_inner).insert(pair.clone());
         is_free.then_some(Self { busy, pair })
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for PairGuard<'_> {
     fn drop(&mut self) {
         self.busy.lock().unwrap_or_else(PoisonError::into_inner).remove(self.pair);
     }
@@ -113,7 +114,7 @@ impl Drift {
     async fn recover_node(&self, node: &NodeId, seen: &mpsc::Sender<Seen>) {
         let mut waiting: BTreeMap<PhysicalUid, PutOff> = BTreeMap::new();
         loop {
-            sleep(LOOK).await;
+            sleep(KNOWN_DRIFT_INTERVAL).await;
             let doubtful = self.doubtful(node);
             waiting.retain(|index, _| doubtful.contains(index));
             let now = Instant::now();
@@ -151,7 +152,7 @@ impl Drift {
 
     /// Whether the node has what it should, now.
     async fn look(&self, pair: &Pair, seen: &mpsc::Sender<Seen>) -> bool {
-        let Some(_turn) = Turn::begin(&self.busy, pair) else { return false };
+        let Some(_turn) = PairGuard::begin(&self.busy, pair) else { return false };
         let (index, node) = pair;
         if !self.view.load().in_sync_for(index).contains(node) {
             return false;
@@ -190,7 +191,7 @@ impl Drift {
         if self.targets.catalog_targets(index, node.id()) != targets {
             return Ok(None);
         }
-        let Found::Other { read_back: settings, keys, .. } = found else { return Ok(Some(turn)) };
+        let ReadBack::Other { read_back: settings, keys, .. } = found else { return Ok(Some(turn)) };
         self.broadcasts.metrics.note_mismatch();
         let is_ours = self.broadcasts.doubt_of(index, node.id()) == Some(Doubt::Astray);
         if !is_ours {
@@ -214,7 +215,7 @@ impl Drift {
             send_repair(broadcasts, node, &targets[0], found).await?
         };
         wait_for(node, task, timeout).await?;
-        if read_back(node, &targets, timeout).await? != Found::Same {
+        if read_back(node, &targets, timeout).await? != ReadBack::Same {
             return Ok(None);
         }
         if !is_ours {

@@ -8,7 +8,8 @@ use serde_json::{Map, Value};
 
 use super::Broadcasts;
 use super::node::Failure;
-use crate::cluster::{Node, NodePath, NodeRequest};
+use crate::node_api::{Node, NodeReply, NodeRequest, Unanswered, good_answer};
+use miroir_core::path::NodePath;
 
 /// Tasks that are looked through for a repair whose answer was lost.
 const LOOKED_THROUGH: usize = 100;
@@ -28,12 +29,9 @@ pub(super) async fn send_repair(
     let path = ["indexes", entry.physical.as_str(), "settings"];
     let request = NodeRequest::new(Method::PATCH, path).json(Value::Object(change).to_string());
     let sent = match node.send(request, timeout).await {
-        Ok(reply) if reply.status.is_success() => task_of(&reply.body),
-        Ok(reply) if reply.status.is_client_error() => {
-            return Err(Failure::Refused(reply.status.as_u16()));
-        }
-        Ok(reply) => Err(Failure::Refused(reply.status.as_u16())),
-        Err(error) => Err(error.into()),
+        Ok(reply) if reply.status.is_client_error() => return task_of(&reply),
+        Ok(reply) => task_of(&reply),
+        Err(error) => Err(Unanswered::from(error).into()),
     };
     match &sent {
         Ok(number) => broadcasts.note_repairs(node.id(), [*number]),
@@ -43,9 +41,8 @@ pub(super) async fn send_repair(
     sent
 }
 
-fn task_of(answer: &[u8]) -> Result<u64, Failure> {
-    let answer: Value = serde_json::from_slice(answer).map_err(|_| Failure::OutOfForm)?;
-    answer["taskUid"].as_u64().ok_or(Failure::OutOfForm)
+fn task_of(reply: &NodeReply) -> Result<u64, Failure> {
+    Ok(good_answer(reply)?["taskUid"].as_u64().ok_or(Unanswered::OutOfForm)?)
 }
 
 /// Notes the change that came after `earlier`. If there is none the node may still have it in its hands.
@@ -62,8 +59,8 @@ async fn look_for_repair(broadcasts: &Broadcasts, node: &Node, index: &PhysicalU
 async fn changes_of(broadcasts: &Broadcasts, node: &Node, index: &PhysicalUid) -> Result<Vec<u64>, Failure> {
     let path =
         NodePath::from("/tasks?types=settingsUpdate").with("indexUids", index).with("limit", LOOKED_THROUGH);
-    let reply = node.send(NodeRequest::get(path), broadcasts.config.verify_timeout).await?;
-    let page: Value = serde_json::from_slice(&reply.body).map_err(|_| Failure::OutOfForm)?;
-    let tasks = page["results"].as_array().ok_or(Failure::OutOfForm)?;
+    let reply = node.send(NodeRequest::get(path), broadcasts.config.verify_timeout).await;
+    let page = good_answer(&reply.map_err(Unanswered::from)?)?;
+    let tasks = page["results"].as_array().ok_or(Unanswered::OutOfForm)?;
     Ok(tasks.iter().filter_map(|task| task["uid"].as_u64()).collect())
 }

@@ -11,10 +11,11 @@ use miroir_core::view::IndexEntry;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
-use super::node::{Found, read_back, wait_for};
+use super::node::{ReadBack, read_back, wait_for};
 use super::repair::send_repair;
 use super::{Broadcasts, Job};
-use crate::cluster::{Membership, Node};
+use crate::cluster::Membership;
+use crate::node_api::Node;
 
 /// Before the first repair; twice as long before each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -118,8 +119,8 @@ impl<O: Originals> Verifier<O> {
             let (keys, hash) = match read_back(node, &targets, timeout).await {
                 // What it should have may have changed meanwhile.
                 Ok(_) if self.targets.targets(job) != targets => continue,
-                Ok(Found::Same) => return self.restore(node, job, &targets[0]).await,
-                Ok(Found::Other { read_back, keys, hash }) => {
+                Ok(ReadBack::Same) => return self.restore(node, job, &targets[0]).await,
+                Ok(ReadBack::Other { read_back, keys, hash }) => {
                     self.broadcasts.metrics.note_mismatch();
                     tracing::warn!(node = %job.node, index = %job.index, ?keys, repairs, "node reports other settings than it was given");
                     if repairs < self.broadcasts.config.max_repair_retries {

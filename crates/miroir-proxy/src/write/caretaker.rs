@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use miroir_core::ids::{NodeId, PhysicalUid, TaskUid};
 use miroir_core::task::SyncState;
+use miroir_core::task::lane::{LaneEnd, LaneStart};
 use miroir_store::{NodeRecord, NodeTask};
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -26,7 +27,7 @@ use super::committer::Event;
 use super::fenced::FencedStore;
 use super::gate::Gates;
 use super::inventory::{inventory_request, read_inventory};
-use super::lane::{Lane, LaneEnd};
+use super::lane::{Hands, LaneDriver};
 use super::ledger::Ledger;
 use super::rebuild::Rebuilder;
 use super::recall::{PAGE, ask_next_task, ask_tasks};
@@ -34,8 +35,10 @@ use super::retry::until_stored;
 use super::shelf::Shelf;
 use super::stragglers::{Order, Stragglers};
 use super::tracker::{Tracker, Watched, open_on};
-use crate::cluster::{Membership, Node, NodePath};
+use crate::cluster::Membership;
+use crate::node_api::Node;
 use crate::settings::Broadcasts;
+use miroir_core::path::NodePath;
 
 /// Messages between a lane and its tracker before the lane waits.
 const CHANNEL: usize = 1024;
@@ -77,6 +80,8 @@ enum Ended {
     Lost(String),
     /// The committer found it damaged.
     Damaged,
+    /// The lane lost its way, and another one begins where the store says.
+    OutOfStep,
 }
 
 impl Caretaker {
@@ -90,6 +95,7 @@ impl Caretaker {
             match self.deliver().await {
                 Ended::Closed => return,
                 Ended::Damaged => {}
+                Ended::OutOfStep => sleep(LOOK).await,
                 Ended::Lost(cause) => self.report_loss(&cause).await,
             }
         }
@@ -102,15 +108,17 @@ impl Caretaker {
         let accounted = Arc::new(AtomicU64::new(record.next_node_task.unwrap_or(0)));
         let stragglers = Arc::new(Stragglers::default());
         let (to_tracker, watched) = mpsc::channel::<Watched>(CHANNEL);
-        let lane = Lane {
+        let lane = LaneDriver {
             node: self.node.clone(),
             store: Arc::clone(&self.store),
             shelf: Arc::clone(&self.shelf),
             log_id: Arc::clone(&self.log_id),
             timeout: self.timeout,
-            cursor: record.cursor,
-            received: received_from(record.cursor, self.node.id(), &node_tasks),
-            next_node_task: record.next_node_task,
+            start: LaneStart {
+                cursor: record.cursor,
+                received: received_from(record.cursor, self.node.id(), &node_tasks),
+                next_node_task: record.next_node_task,
+            },
             accounted: Arc::clone(&accounted),
             stragglers: Arc::clone(&stragglers),
             decided: self.decided.clone(),
@@ -118,6 +126,7 @@ impl Caretaker {
             tracker: to_tracker,
             events: self.events.clone(),
             broadcasts: Arc::clone(&self.broadcasts),
+            hands: Hands::default(),
         };
         let tracker = Tracker {
             node: self.node.clone(),
@@ -132,6 +141,10 @@ impl Caretaker {
             end = lane.run() => match end {
                 LaneEnd::Closed => Ended::Closed,
                 LaneEnd::HistoryLost => Ended::Lost(SHORT_QUEUE.to_owned()),
+                LaneEnd::OutOfStep { state, event } => {
+                    tracing::error!(node = %self.node.id(), state, event, "a fault of Miroir's: a lane was told what it had not asked; it begins again where the store says");
+                    Ended::OutOfStep
+                }
             },
             () = tracker.run(watched) => Ended::Closed,
             end = self.watch_history(&accounted, &stragglers) => end,
@@ -162,9 +175,19 @@ impl Caretaker {
 
     /// Returns when the node has lost what it had, or did something twice.
     async fn watch_history(&self, accounted: &AtomicU64, stragglers: &Stragglers) -> Ended {
-        for look in 1_u32.. {
-            sleep(LOOK).await;
-            if self.membership.standing(self.node.id()).is_none_or(|standing| !standing.reachable) {
+        for look in 0_u32.. {
+            if look > 0 {
+                tokio::select! {
+                    () = sleep(LOOK) => {}
+                    () = self.node.returned() => {}
+                }
+            }
+            let Some(standing) = self.membership.standing(self.node.id()) else { continue };
+            if standing.sync == SyncState::Damaged {
+                // Whoever found out whose the node is has seen it already.
+                return Ended::Lost(SHORT_QUEUE.to_owned());
+            }
+            if !standing.reachable {
                 continue;
             }
             let known = accounted.load(Ordering::Acquire);
@@ -174,7 +197,7 @@ impl Caretaker {
                     "{SHORT_QUEUE}: its next task is {next}, and it had {known} tasks"
                 ));
             }
-            if look % LOOKS_PER_LIST == 0
+            if look % LOOKS_PER_LIST == LOOKS_PER_LIST - 1
                 && let Some(index) = self.missing_index().await
             {
                 return Ended::Lost(format!("index `{index}` is not there: somebody deleted it on the node"));

@@ -29,7 +29,7 @@ use crate::webhook::Ended;
 const GROUP: usize = 1024;
 
 /// How often to look at nodes that are waited for, when nothing happens by itself.
-const LOOK: Duration = Duration::from_millis(100);
+const AWAITED_CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Something that may let tasks end.
 #[derive(Debug, Clone, PartialEq)]
@@ -106,7 +106,9 @@ impl Committer {
                 ledger.unsettled_count(&[]) > 0 || ledger.rollouts().next().is_some()
             };
             let received = if waiting {
-                timeout(LOOK, events.recv_many(&mut group, GROUP)).await.unwrap_or(usize::MAX)
+                timeout(AWAITED_CHECK_INTERVAL, events.recv_many(&mut group, GROUP))
+                    .await
+                    .unwrap_or(usize::MAX)
             } else {
                 events.recv_many(&mut group, GROUP).await
             };

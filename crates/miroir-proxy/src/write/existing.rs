@@ -13,7 +13,8 @@ use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use crate::cluster::{Membership, NodeRequest};
+use crate::cluster::Membership;
+use crate::node_api::NodeRequest;
 
 /// Documents that one request asks for at most.
 const ASKED_TOGETHER: usize = 1000;

@@ -22,7 +22,7 @@ use super::prepared::Prepared;
 use super::retry::until_stored;
 use super::sequencer::{QUESTION, Sequencer, same_index};
 use super::stored::{StoredDocument, read_page};
-use crate::cluster::NodeRequest;
+use crate::node_api::NodeRequest;
 
 /// Documents that are read from a node at a time.
 const PAGE: usize = 200;

@@ -11,7 +11,7 @@
 //! Each arrow that crosses a process or a disk may be cut at any moment: what stands left of it is durable, and its
 //! reader begins again where the store says. The parts:
 //! - [`sequencer`] decides about entries, strictly in order, and stores the decision before anybody acts on it;
-//! - [`lane`] brings one node its share, in order, and tries again for ever;
+//! - [`lane`] brings one node its share, in order, and tries again for ever, as [`miroir_core::task::lane`] decides;
 //! - [`tracker`] notices what one node has finished;
 //! - [`committer`] turns that into ends of tasks, changes of the catalog and of the in-sync set;
 //! - [`rollout`] moves changes of settings from wave to wave and to their end, see [`crate::settings`];
@@ -77,7 +77,7 @@ use self::committer::Event;
 use self::fenced::FencedStore;
 use self::ledger::Ledger;
 use self::rebuild::Orders;
-use crate::room::{Place, Room};
+use crate::memory::{MemoryBudget, MemoryPermit};
 use crate::settings::Broadcasts;
 use crate::webhook::Ended;
 
@@ -88,7 +88,7 @@ pub use progress::NodeProgress;
 pub use start::start;
 
 /// Between looks at what the committer is to store.
-const LOOK: Duration = Duration::from_millis(10);
+const STORE_POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// How long that may take.
 const STORED: Duration = Duration::from_secs(10);
@@ -112,7 +112,7 @@ pub struct Writer {
     store: Arc<FencedStore>,
     appended: Arc<Notify>,
     ledger: Arc<Mutex<Ledger>>,
-    room: Room,
+    payload_budget: MemoryBudget,
     arrivals: Arc<Arrivals>,
     /// Rung when a cancelation may have let waiting entries go.
     ended: Arc<Notify>,
@@ -153,8 +153,8 @@ impl Writer {
     }
 
     /// Waits until there is room in memory for a whole payload of so many bytes, which is then to be accepted or refused.
-    pub async fn enter_room(&self, bytes: usize) -> Place {
-        self.room.enter(bytes).await
+    pub async fn enter_room(&self, bytes: usize) -> MemoryPermit {
+        self.payload_budget.enter(bytes).await
     }
 
     /// Cancels or deletes the tasks that match `filter`, which the client wrote as `query`. It has happened when this
@@ -287,7 +287,7 @@ impl Writer {
             || self.node_progress().get(node).is_some_and(|progress| progress.sync == SyncState::Damaged);
         let stored = async {
             while !is_damaged() {
-                tokio::time::sleep(LOOK).await;
+                tokio::time::sleep(STORE_POLL_INTERVAL).await;
             }
         };
         Ok(tokio::time::timeout(STORED, stored).await.is_ok())

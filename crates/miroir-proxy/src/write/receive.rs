@@ -2,36 +2,27 @@
 
 use miroir_core::error::{ErrorCode, ErrorType, ResponseError};
 use miroir_core::task::OpResult;
-use miroir_store::Reception;
+use miroir_core::task::lane::{NodeAnswer, Taken};
 use serde_json::Value;
 
-use crate::cluster::NodeReply;
-
-/// How to go on after an answer.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Received {
-    /// The node has the request, or will never take it.
-    Settled(Reception),
-    /// The node can't take it now, for this reason.
-    NotNow(String),
-}
+use crate::node_api::NodeReply;
 
 /// Reads the answer to a write. What the client or the request is at fault for is final; what the node, its key or its
 /// machine is at fault for is not.
-pub(super) fn reception(reply: &NodeReply) -> Received {
+pub(super) fn reception(reply: &NodeReply) -> NodeAnswer {
     let body: Value = serde_json::from_slice(&reply.body).unwrap_or(Value::Null);
     if reply.status.is_success() {
         return match body["taskUid"].as_u64() {
-            Some(task) => Received::Settled(Reception::Enqueued(task)),
-            None => Received::NotNow("the answer names no task".to_owned()),
+            Some(task) => NodeAnswer::Final(Taken::Enqueued(task)),
+            None => NodeAnswer::NotNow("the answer names no task".to_owned()),
         };
     }
     let error = read_error(&body);
     let is_final = reply.status.is_client_error() && error.code.family() == ErrorType::InvalidRequest;
     if is_final {
-        Received::Settled(Reception::Refused(error))
+        NodeAnswer::Final(Taken::Refused(error))
     } else {
-        Received::NotNow(format!("HTTP {}: {}", reply.status.as_u16(), error.message))
+        NodeAnswer::NotNow(format!("HTTP {}: {}", reply.status.as_u16(), error.message))
     }
 }
 
@@ -85,17 +76,17 @@ mod tests {
     #[test]
     fn what_the_request_is_at_fault_for_is_final_and_everything_else_is_tried_again() {
         let accepted = reception(&reply(202, &json!({ "taskUid": 7 })));
-        assert_eq!(accepted, Received::Settled(Reception::Enqueued(7)));
+        assert_eq!(accepted, NodeAnswer::Final(Taken::Enqueued(7)));
         let refused = reception(&reply(413, &json!({ "code": "payload_too_large", "message": "too large" })));
         let error = ResponseError::new(ErrorCode::PayloadTooLarge, "too large");
-        assert_eq!(refused, Received::Settled(Reception::Refused(error)));
+        assert_eq!(refused, NodeAnswer::Final(Taken::Refused(error)));
         for (status, code) in [(403, "invalid_api_key"), (422, "no_space_left_on_device"), (500, "internal")]
         {
             let again = reception(&reply(status, &json!({ "code": code, "message": "no" })));
-            assert!(matches!(again, Received::NotNow(_)), "{code}: {again:?}");
+            assert!(matches!(again, NodeAnswer::NotNow(_)), "{code}: {again:?}");
         }
-        assert!(matches!(reception(&reply(502, &Value::Null)), Received::NotNow(_)));
-        assert!(matches!(reception(&reply(200, &json!({}))), Received::NotNow(_)));
+        assert!(matches!(reception(&reply(502, &Value::Null)), NodeAnswer::NotNow(_)));
+        assert!(matches!(reception(&reply(200, &json!({}))), NodeAnswer::NotNow(_)));
     }
 
     #[test]

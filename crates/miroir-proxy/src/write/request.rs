@@ -2,55 +2,46 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use miroir_core::document::edit::keep_marker;
 use miroir_core::hash::shard_of;
-use miroir_core::ids::{NodeId, ShardCount, ShardId, TaskUid};
+use miroir_core::ids::{NodeId, ShardCount, ShardId};
+use miroir_core::rules::RULES_FEATURE;
+use miroir_core::task::lane::NodeAnswer;
 use miroir_core::task::{Deletion, Mutation, Op, WriteMethod, ops_for};
+use miroir_store::Store;
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::prepared::{Decided, Documents};
+use super::receive::{lacks_feature, reception};
+use super::retry::until_stored;
 use super::shelf::Shelf;
-use crate::cluster::{NodePath, NodeRequest};
+use crate::node_api::{Node, NodeError, NodeRequest};
+use miroir_core::path::NodePath;
 
 /// Where nodes keep dynamic search rules.
 const RULES: &str = "/dynamic-search-rules";
 
-/// The mark by which a request is found again in a node's queue: which log, which entry, which of its requests.
-pub(super) fn mark(log_id: &str, task: TaskUid, op: usize) -> String {
-    format!("miroir:{log_id}:{task}:{op}")
+/// The request for one part of a decision.
+#[derive(Debug)]
+pub(super) struct OpRequest {
+    request: NodeRequest,
+    is_about_rules: bool,
 }
 
-/// Whether a task has such a mark.
-pub(super) fn is_mark(metadata: &Value) -> bool {
-    metadata.as_str().is_some_and(|metadata| metadata.starts_with("miroir:"))
-}
-
-/// Whether the node keeps the mark of such a request: only the routes of documents and of rules take one.
-pub(super) const fn is_marked(op: &Op<'_>) -> bool {
-    match op {
-        Op::AddDocuments { .. }
-        | Op::DeleteByIds { .. }
-        | Op::DeleteByFilter { .. }
-        | Op::EditDocuments { .. }
-        | Op::Clear
-        | Op::PutRule { .. }
-        | Op::DeleteRule { .. }
-        | Op::ClearRules => true,
-        Op::CreateIndex { .. } | Op::UpdateIndex { .. } | Op::DeleteIndex | Op::Settings { .. } => false,
-    }
-}
-
-/// The request for one part of a decision, made on a thread of its own: a body may be large.
+/// Puts the request for one part of a decision together, on a thread of its own: a body may be large.
 pub(super) async fn request(
     shelf: &Shelf,
     decided: &Arc<Decided>,
     node: &NodeId,
     number: usize,
     mark: String,
-) -> NodeRequest {
-    let documents = match &ops_for(&decided.decision, node)[number] {
+) -> OpRequest {
+    let op = &ops_for(&decided.decision, node)[number];
+    let is_about_rules = op.is_about_rules();
+    let documents = match op {
         Op::AddDocuments { part, .. } => Some(shelf.documents(decided, *part).await),
         _ => None,
     };
@@ -58,7 +49,38 @@ pub(super) async fn request(
     let made = tokio::task::spawn_blocking(move || {
         write_request(&decided, &ops_for(&decided.decision, &node)[number], documents.as_deref(), &mark)
     });
-    made.await.expect("putting a request together does not panic")
+    let request = made.await.expect("putting a request together does not panic");
+    OpRequest { request, is_about_rules }
+}
+
+impl OpRequest {
+    /// Sends it, once or as often as it takes to have the feature of rules on: changes of rules were accepted when it was.
+    /// The node may have missed that, or it was switched off since.
+    pub(super) async fn send(
+        &self,
+        node: &Node,
+        store: &dyn Store,
+        timeout: Duration,
+    ) -> Result<NodeAnswer, NodeError> {
+        let reply = node.send(self.request.clone(), timeout).await?;
+        if !self.is_about_rules || !lacks_feature(&reply) {
+            return Ok(reception(&reply));
+        }
+        node.send(switch_rules(true), timeout).await?;
+        let reply = node.send(self.request.clone(), timeout).await;
+        let features = until_stored("reading the features", || store.features()).await;
+        if !features.get(RULES_FEATURE).copied().unwrap_or(false)
+            && let Err(error) = node.send(switch_rules(false), timeout).await
+        {
+            tracing::debug!(%error, "the feature is switched off later");
+        }
+        Ok(reception(&reply?))
+    }
+}
+
+fn switch_rules(on: bool) -> NodeRequest {
+    let body = json!({ RULES_FEATURE: on }).to_string();
+    NodeRequest::new(Method::PATCH, "/experimental-features").json(body)
 }
 
 /// `documents` are there if the request sends any.

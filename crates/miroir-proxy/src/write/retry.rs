@@ -1,33 +1,21 @@
 //! Waiting between tries.
 
 use std::future::Future;
-use std::time::Duration;
 
+use miroir_core::task::lane;
 use miroir_store::StoreError;
-
-const SHORTEST: Duration = Duration::from_millis(50);
-const LONGEST: Duration = Duration::from_secs(2);
 
 /// Pauses that double from one to the next, up to a bound.
 #[derive(Debug)]
-pub(super) struct Backoff(Duration);
+pub(super) struct Backoff(lane::Backoff);
 
 impl Backoff {
-    pub(super) const fn new() -> Self {
-        Self(SHORTEST)
+    pub(super) fn new() -> Self {
+        Self(lane::Backoff::default())
     }
 
     pub(super) async fn pause(&mut self) {
-        tokio::time::sleep(self.0).await;
-        self.0 = (self.0 * 2).min(LONGEST);
-    }
-
-    /// A pause that ends when something happens that makes it needless.
-    pub(super) async fn pause_unless(&mut self, needless: impl Future<Output = ()>) {
-        tokio::select! {
-            () = self.pause() => {}
-            () = needless => *self = Self::new(),
-        }
+        tokio::time::sleep(self.0.pause()).await;
     }
 }
 

@@ -30,8 +30,9 @@ use super::prepared::Prepared;
 use super::retry::{Backoff, until_stored};
 use super::shelf::Shelf;
 use super::waiting::{changes_key, is_stopped, must_wait};
-use crate::cluster::{Membership, NodeRequest, ViewCell};
-use crate::room::{Place, Room};
+use crate::cluster::{Membership, ViewCell};
+use crate::memory::{MemoryBudget, MemoryPermit};
+use crate::node_api::NodeRequest;
 use crate::settings::Broadcasts;
 
 /// Entries that are decided, and stored, together at most.
@@ -55,7 +56,7 @@ pub(super) struct Sequencer {
     pub(super) store: Arc<FencedStore>,
     pub(super) ledger: Arc<Mutex<Ledger>>,
     pub(super) shelf: Arc<Shelf>,
-    pub(super) room: Room,
+    pub(super) payload_budget: MemoryBudget,
     pub(super) arrivals: Arc<Arrivals>,
     pub(super) membership: Arc<Membership>,
     pub(super) view: Arc<ViewCell>,
@@ -268,7 +269,7 @@ impl Sequencer {
             return Source::Arrival(payload);
         }
         let bytes = until_stored("reading a payload", || self.store.payload_bytes(entry.uid)).await;
-        let place = self.room.enter(usize::try_from(bytes).unwrap_or(usize::MAX)).await;
+        let place = self.payload_budget.enter(usize::try_from(bytes).unwrap_or(usize::MAX)).await;
         let parts = until_stored("reading a payload", || self.store.payload(entry.uid)).await;
         Source::Stored { parts, place }
     }
@@ -356,7 +357,7 @@ impl Sequencer {
 enum Source {
     None,
     Arrival(Payload),
-    Stored { parts: Vec<Bytes>, place: Place },
+    Stored { parts: Vec<Bytes>, place: MemoryPermit },
 }
 
 impl Source {
@@ -376,7 +377,7 @@ impl Source {
 /// The documents of an entry, and their place in memory, if they need one.
 struct Loaded {
     payload: Option<Payload>,
-    place: Option<Place>,
+    place: Option<MemoryPermit>,
 }
 
 /// An entry, and all that it is judged by but the documents that exist.
@@ -384,7 +385,7 @@ struct Case {
     entry: LogEntry,
     payload: Option<Payload>,
     /// Given back when the documents are judged and most of them dropped.
-    place: Option<Place>,
+    place: Option<MemoryPermit>,
     index: Option<IndexEntry>,
     documents: u64,
     readable: BTreeSet<NodeId>,

@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use miroir_core::task::lane::{Identity, LaneRequest};
 use serde_json::Value;
 
 /// How long the first request is expected to come after all.
@@ -21,25 +22,14 @@ const EXPECTED: Duration = Duration::from_mins(5);
 /// Requests that are watched for at a time; of more the oldest is given up.
 const MOST: usize = 64;
 
-/// How a request is told from all others in a node's queue.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Identity {
-    /// By its mark.
-    Mark(String),
-    /// By what it does with which index, and because no lane counted it.
-    Kind(&'static str),
-}
-
 /// A request that was sent again.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Resent {
     /// The number that it got then.
     pub(super) number: u64,
-    /// The index, as the node calls it.
-    pub(super) index: String,
-    pub(super) identity: Identity,
-    /// Whether doing it twice is the same as doing it once.
-    pub(super) is_repeatable: bool,
+    /// How it is told from others, and whether doing it twice is the same as doing it once.
+    pub(super) request: LaneRequest,
+    /// When it was sent again.
     pub(super) since: Instant,
 }
 
@@ -117,18 +107,19 @@ impl Watched {
         let is_own = self.own.contains(&number);
         let mut order = Order::Kept;
         self.resent.retain_mut(|(resent, followed)| {
-            if number <= resent.number || task["indexUid"] != resent.index.as_str() {
+            if number <= resent.number || task["indexUid"] != resent.request.index.as_str() {
                 return true;
             }
             if is_own {
                 *followed = true;
                 return true;
             }
-            let is_first = match &resent.identity {
+            let is_first = match &resent.request.identity {
                 Identity::Mark(mark) => task["customMetadata"] == mark.as_str(),
+                // A lane counts all of its own, so what it did not count is not one of them.
                 Identity::Kind(kind) => is_counted && task["type"] == *kind,
             };
-            if is_first && (*followed || !resent.is_repeatable) {
+            if is_first && (*followed || !resent.request.is_repeatable) {
                 order = Order::Broken;
             }
             !is_first
@@ -143,13 +134,14 @@ impl Watched {
 
 #[cfg(test)]
 mod tests {
+    use miroir_core::ids::PhysicalUid;
     use serde_json::json;
 
     use super::*;
 
     fn resent(number: u64, identity: Identity) -> Resent {
-        let since = Instant::now();
-        Resent { number, index: "films".to_owned(), identity, is_repeatable: true, since }
+        let request = LaneRequest { index: PhysicalUid::new("films"), identity, is_repeatable: true };
+        Resent { number, request, since: Instant::now() }
     }
 
     fn marked(number: u64, mark: &str) -> Value {
@@ -185,7 +177,8 @@ mod tests {
     #[test]
     fn an_edit_by_function_must_not_happen_twice() {
         let stragglers = Stragglers::default();
-        let edit = Resent { is_repeatable: false, ..resent(7, Identity::Mark("a".to_owned())) };
+        let mut edit = resent(7, Identity::Mark("a".to_owned()));
+        edit.request.is_repeatable = false;
         stragglers.expect(edit);
         assert_eq!(stragglers.look_at(&[marked(8, "a")], 8), Order::Broken);
     }

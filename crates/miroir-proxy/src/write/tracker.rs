@@ -3,19 +3,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use miroir_core::ids::{NodeId, TaskUid};
 use miroir_core::task::OpResult;
 use miroir_store::NodeTask;
 use serde_json::Value;
 use tokio::sync::mpsc;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::committer::Event;
 use super::recall::ask_tasks;
 use super::receive::op_result;
-use crate::cluster::{Membership, Node, NodePath};
+use crate::cluster::Membership;
+use crate::node_api::Node;
+use miroir_core::path::NodePath;
 
 const SHORTEST: Duration = Duration::from_millis(10);
 const LONGEST: Duration = Duration::from_millis(50);
@@ -189,3 +191,6 @@ fn describe(task: &Value) -> String {
     let error = task["error"]["message"].as_str().map_or_else(String::new, |error| format!(": {error}"));
     format!("its task {} ({}) is `{}` since {since}{error}", task["uid"], text("type"), text("status"))
 }
+
+#[cfg(test)]
+mod tests;

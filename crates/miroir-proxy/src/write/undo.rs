@@ -16,7 +16,8 @@ use miroir_core::view::IndexEntry;
 use super::ledger::Ledger;
 use super::rebuild::copy_documents;
 use super::retry::Backoff;
-use crate::cluster::{Membership, Node, Standing};
+use crate::cluster::{Membership, Standing};
+use crate::node_api::Node;
 use crate::settings::{Broadcasts, Job, Originals};
 
 /// Tries to copy documents, from whichever nodes, before they are given up.

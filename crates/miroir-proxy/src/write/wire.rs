@@ -27,7 +27,7 @@ use super::undo::Undo;
 use super::watched::run_watched;
 use super::{WriteConfig, Writer};
 use crate::cluster::{Membership, ViewCell};
-use crate::room::Room;
+use crate::memory::MemoryBudget;
 use crate::settings::{Broadcasts, Drift, Job, Seen, Verifier};
 use crate::webhook::{Courier, Ended};
 
@@ -53,7 +53,7 @@ pub(super) struct Wiring {
     common: Common,
     ledger: Arc<Mutex<Ledger>>,
     shelf: Arc<Shelf>,
-    room: Room,
+    payload_budget: MemoryBudget,
     arrivals: Arc<Arrivals>,
     /// Something was appended.
     appended: Arc<Notify>,
@@ -88,7 +88,7 @@ impl Wiring {
         Self {
             ledger: Arc::new(Mutex::new(ledger)),
             shelf: Arc::new(Shelf::new(common.store.plain())),
-            room: Room::new(PAYLOAD_BYTES),
+            payload_budget: MemoryBudget::new(PAYLOAD_BYTES),
             arrivals: Arc::new(Arrivals::default()),
             appended: Arc::new(Notify::new()),
             ended: Arc::new(Notify::new()),
@@ -130,7 +130,7 @@ impl Wiring {
             store: self.common.store,
             ledger: self.ledger,
             shelf: self.shelf,
-            room: self.room,
+            payload_budget: self.payload_budget,
             arrivals: self.arrivals,
             membership: self.common.membership,
             view: self.common.view,
@@ -238,7 +238,7 @@ impl Wiring {
             store: Arc::clone(&self.common.store),
             appended: Arc::clone(&self.appended),
             ledger: Arc::clone(&self.ledger),
-            room: self.room.clone(),
+            payload_budget: self.payload_budget.clone(),
             arrivals: Arc::clone(&self.arrivals),
             ended: Arc::clone(&self.ended),
             told: self.told.clone(),

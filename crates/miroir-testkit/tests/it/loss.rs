@@ -172,3 +172,37 @@ async fn an_index_that_somebody_dropped_where_it_has_no_copy_is_made_anew_when_i
     succeed(&client, add(&client, 0..DOCUMENTS).await).await;
     assert_eq!(search(&client).await.body["totalHits"], DOCUMENTS);
 }
+
+/// Whoever empties one node after the other goes by what the topology says.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_emptied_node_is_not_healthy_for_a_moment_before_it_is_rebuilt() {
+    let mut cluster = Cluster::start(Topology::one_group(3, 2)).await.unwrap();
+    let client = cluster.client().clone();
+    succeed(&client, add(&client, 0..DOCUMENTS).await).await;
+    let watching = tokio::spawn({
+        let client = client.clone();
+        async move {
+            let (mut seen, deadline) = (vec!["healthy".to_owned()], Instant::now() + DEADLINE);
+            while Instant::now() < deadline {
+                let topology = client.get("/_miroir/topology").await.unwrap().body;
+                let nodes = topology["nodes"].as_array().unwrap();
+                let found = nodes.iter().find(|it| it["id"] == "node-1").unwrap();
+                let status = found["status"].as_str().unwrap().to_owned();
+                if seen.last() != Some(&status) {
+                    seen.push(status);
+                }
+                let is_back = seen.contains(&"damaged".to_owned()) && seen.last().unwrap() == "healthy";
+                if is_back {
+                    break;
+                }
+            }
+            seen
+        }
+    });
+    cluster.restart_node_emptied(1).await.unwrap();
+    let seen = watching.await.unwrap();
+    let damaged = seen.iter().position(|status| status == "damaged").unwrap_or_else(|| panic!("{seen:?}"));
+    assert!(!seen[1..damaged].contains(&"healthy".to_owned()), "{seen:?}");
+    assert_eq!(seen.last().unwrap(), "healthy", "{seen:?}");
+    assert_eq!(search(&client).await.body["totalHits"], DOCUMENTS);
+}

@@ -29,7 +29,7 @@ pub(super) fn judge_values(
     }
     let all_ids: Vec<&str> = ids.iter().collect();
     let all_documents: Vec<&[u8]> = batch.payload.iter().collect();
-    let mut found = Found::default();
+    let mut found = ValueFaults::default();
     for versions in effective(&all_ids, batch.method) {
         let id = all_ids[versions[0]];
         let documents = versions.iter().map(|number| all_documents[*number]);
@@ -88,7 +88,7 @@ struct Embedded<'a> {
 
 /// What was found in the documents so far.
 #[derive(Debug, Default)]
-struct Found<'a> {
+struct ValueFaults<'a> {
     faults: Faults,
     asks: BTreeSet<String>,
     together: Together<'a>,
@@ -106,7 +106,7 @@ struct Together<'a> {
     strangers: Counts<'a>,
 }
 
-impl<'a> Found<'a> {
+impl<'a> ValueFaults<'a> {
     fn add(&mut self, id: &str, document: Merged<'a>, batch: &Batch<'a>) {
         let (faults, embedded) = find_faults(id, &document, batch.demands);
         let presence = batch.existing.presence(id);

@@ -60,7 +60,7 @@ pub(super) fn find_in_part(bytes: &[u8]) -> Result<Vec<Range<usize>>, PayloadErr
     Ok(places)
 }
 
-type FoundInArray = Result<Result<Found, PayloadError>, serde_json::Error>;
+type FoundInArray = Result<Result<FoundDocuments, PayloadError>, serde_json::Error>;
 
 /// The inner errors are about one element, the outermost is about the array.
 fn read_array(body: &[u8]) -> Result<FoundInArray, serde_json::Error> {
@@ -83,7 +83,7 @@ fn read_one_object(body: &[u8]) -> Result<Payload, PayloadError> {
 
 /// The documents of a body.
 #[derive(Default)]
-pub(super) struct Found {
+pub(super) struct FoundDocuments {
     places: Vec<Range<usize>>,
     /// Those in which a field came twice, by their number, written with its last value only.
     rewritten: HashMap<usize, String>,
@@ -92,7 +92,7 @@ pub(super) struct Found {
 /// The way through a body.
 pub(super) struct Documents<'a> {
     body: &'a [u8],
-    found: Found,
+    found: FoundDocuments,
     reserved: Option<String>,
     /// Kept from document to document for its memory.
     seen: HashSet<Cow<'a, str>>,
@@ -100,7 +100,7 @@ pub(super) struct Documents<'a> {
 
 impl<'a> Documents<'a> {
     pub(super) fn in_body(body: &'a [u8]) -> Self {
-        Self { body, found: Found::default(), reserved: None, seen: HashSet::new() }
+        Self { body, found: FoundDocuments::default(), reserved: None, seen: HashSet::new() }
     }
 
     /// Adds one element of the body. A reserved field is only remembered, so that broken JSON further on is reported
@@ -117,7 +117,7 @@ impl<'a> Documents<'a> {
         Ok(())
     }
 
-    pub(super) fn finish(self) -> Result<Found, PayloadError> {
+    pub(super) fn finish(self) -> Result<FoundDocuments, PayloadError> {
         match self.reserved {
             Some(field) => Err(PayloadError::ReservedField(field)),
             None => Ok(self.found),
@@ -125,7 +125,7 @@ impl<'a> Documents<'a> {
     }
 }
 
-impl Found {
+impl FoundDocuments {
     /// The body itself.
     pub(super) fn unchanged(self, body: &Bytes) -> Payload {
         Payload::cut(body, self.places)

@@ -15,11 +15,11 @@ use super::spelling::Spellings;
 use crate::search::facet_search::FacetHitsPlan;
 
 /// Where a value stands: without its marks, as Meilisearch finds it by a query, then in its normal form.
-type Place = (String, String);
+type ValueOrder = (String, String);
 
 /// A value over all nodes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Found {
+struct CountedValue {
     spelling: String,
     count: u64,
 }
@@ -30,7 +30,7 @@ pub(in crate::search) fn merge_facet_hits(
     replies: &[Map<String, Value>],
     counts: Option<&HashMap<String, u64>>,
 ) -> Vec<Value> {
-    let lists: Vec<Vec<(Place, Found)>> =
+    let lists: Vec<Vec<(ValueOrder, CountedValue)>> =
         replies.iter().map(|reply| read_list(reply, plan.query.is_some())).collect();
     let mut values = add(&lists);
     if let Some(counts) = counts {
@@ -44,13 +44,13 @@ pub(in crate::search) fn merge_facet_hits(
     found.into_iter().map(|found| json!({ "value": found.spelling, "count": found.count })).collect()
 }
 
-fn read_list(reply: &Map<String, Value>, has_query: bool) -> Vec<(Place, Found)> {
+fn read_list(reply: &Map<String, Value>, has_query: bool) -> Vec<(ValueOrder, CountedValue)> {
     let hits = reply.get("facetHits").and_then(Value::as_array).into_iter().flatten();
     hits.filter_map(|hit| {
         let spelling = hit["value"].as_str()?.to_owned();
         let normal = normalize(&spelling);
         let bare = if has_query { without_marks(&normal) } else { String::new() };
-        Some(((bare, normal), Found { spelling, count: hit["count"].as_u64()? }))
+        Some(((bare, normal), CountedValue { spelling, count: hit["count"].as_u64()? }))
     })
     .collect()
 }
@@ -60,20 +60,26 @@ fn without_marks(text: &str) -> String {
 }
 
 /// Values that normalise alike are one, shown in the spelling that most documents have.
-fn add(lists: &[Vec<(Place, Found)>]) -> BTreeMap<Place, Found> {
-    let mut values: BTreeMap<Place, Spellings<'_>> = BTreeMap::new();
+fn add(lists: &[Vec<(ValueOrder, CountedValue)>]) -> BTreeMap<ValueOrder, CountedValue> {
+    let mut values: BTreeMap<ValueOrder, Spellings<'_>> = BTreeMap::new();
     for (place, found) in lists.iter().flatten() {
         values.entry(place.clone()).or_default().add(&found.spelling, found.count);
     }
-    let found =
-        |spellings: &Spellings<'_>| Found { spelling: spellings.best().to_owned(), count: spellings.count() };
+    let found = |spellings: &Spellings<'_>| CountedValue {
+        spelling: spellings.best().to_owned(),
+        count: spellings.count(),
+    };
     values.into_iter().map(|(place, spellings)| (place, found(&spellings))).collect()
 }
 
 /// The first values. Each node's own order is kept, since it knows more of languages than the places here do; they only
 /// decide between nodes.
-fn first(max: usize, lists: &[Vec<(Place, Found)>], values: BTreeMap<Place, Found>) -> Vec<Found> {
-    let mut places: Vec<VecDeque<Place>> =
+fn first(
+    max: usize,
+    lists: &[Vec<(ValueOrder, CountedValue)>],
+    values: BTreeMap<ValueOrder, CountedValue>,
+) -> Vec<CountedValue> {
+    let mut places: Vec<VecDeque<ValueOrder>> =
         lists.iter().map(|list| list.iter().map(|(place, _)| place.clone()).collect()).collect();
     let mut values = values;
     let (mut seen, mut first) = (HashSet::new(), Vec::new());
@@ -91,8 +97,8 @@ fn first(max: usize, lists: &[Vec<(Place, Found)>], values: BTreeMap<Place, Foun
 }
 
 /// The best values, found as Meilisearch finds them: one that comes later displaces an equally frequent worst one.
-fn best(max: usize, values: BTreeMap<Place, Found>) -> Vec<Found> {
-    let mut heap: BinaryHeap<Reverse<Found>> = BinaryHeap::new();
+fn best(max: usize, values: BTreeMap<ValueOrder, CountedValue>) -> Vec<CountedValue> {
+    let mut heap: BinaryHeap<Reverse<CountedValue>> = BinaryHeap::new();
     for found in values.into_values() {
         if heap.len() < max {
             heap.push(Reverse(found));
@@ -105,13 +111,13 @@ fn best(max: usize, values: BTreeMap<Place, Found>) -> Vec<Found> {
     heap.into_sorted_vec().into_iter().map(|Reverse(found)| found).collect()
 }
 
-impl PartialOrd for Found {
+impl PartialOrd for CountedValue {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for Found {
+impl Ord for CountedValue {
     fn cmp(&self, other: &Self) -> Ordering {
         self.count.cmp(&other.count).then_with(|| self.spelling.cmp(&other.spelling))
     }

@@ -14,7 +14,7 @@ use super::pins::{Pinned, Taken, arrange, placed, take_pins, union};
 use super::sorted::merge_sorted;
 use super::tie::Tie;
 use super::weights::{BestRanks, weighted};
-use super::{Found, Merged, answer};
+use super::{ChosenHits, Merged, answer};
 use crate::document::canonical_id;
 use crate::search::MergePlan;
 use crate::search::plan::HybridPlan;
@@ -180,11 +180,11 @@ fn walk(
     plan: &MergePlan,
     hits: impl Iterator<Item = RankedHit>,
     pins: Vec<Pinned<RankedHit>>,
-) -> (Found, usize) {
+) -> (ChosenHits, usize) {
     let has_pins = !pins.is_empty();
     let (window, looked_at) = windows(plan, has_pins);
     let (mut ids, mut filter) = (HashSet::new(), DistinctFilter::new(plan.distinct.as_deref()));
-    let mut found = Found { hits: Vec::new(), dropped: Dropped::default(), distinct: None };
+    let mut found = ChosenHits { hits: Vec::new(), dropped: Dropped::default(), distinct: None };
     for (_, hit) in &pins {
         is_new(plan, hit, &mut ids);
     }

@@ -86,11 +86,11 @@ pub fn merge_replies(plan: &MergePlan, replies: Vec<Map<String, Value>>) -> Merg
         (hits, semantic) = arrange(pins, &window, hits, RankedHit::is_semantic);
     }
     let semantic = speak_of_vectors(&replies).then_some(semantic);
-    answer(plan, Found { hits, dropped, distinct: None }, replies, cut_off, semantic)
+    answer(plan, ChosenHits { hits, dropped, distinct: None }, replies, cut_off, semantic)
 }
 
 /// The client's hits, and what was found out about the others.
-struct Found {
+struct ChosenHits {
     hits: Vec<RankedHit>,
     dropped: Dropped,
     /// How many hits with different values there are, where that was counted.
@@ -100,7 +100,7 @@ struct Found {
 /// The answer with these hits; everything else adds up from the replies.
 fn answer(
     plan: &MergePlan,
-    found: Found,
+    found: ChosenHits,
     replies: Vec<Map<String, Value>>,
     cut_off: bool,
     semantic_hits: Option<usize>,
@@ -147,7 +147,7 @@ fn plan_has_facets(plan: &MergePlan) -> bool {
     plan.node_facets.len() > usize::from(plan.hidden_facet.is_some())
 }
 
-fn total(plan: &MergePlan, replies: &[Map<String, Value>], found: &Found) -> u64 {
+fn total(plan: &MergePlan, replies: &[Map<String, Value>], found: &ChosenHits) -> u64 {
     let sum = replies.iter().map(reply_total).sum();
     match found.distinct {
         _ if plan.distinct.is_none() => sum,

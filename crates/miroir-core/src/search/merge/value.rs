@@ -37,6 +37,25 @@ impl SortValue {
             .unwrap_or(Self::Missing)
     }
 
+    /// All values of an attribute of a document, each once, in this direction; a missing one if there is none.
+    pub(in crate::search) fn all_of(
+        document: &Map<String, Value>,
+        field: &str,
+        ascending: bool,
+    ) -> Vec<Self> {
+        let values = FacetValue::of_attribute(document, field);
+        let mut values: Vec<Self> = values
+            .into_iter()
+            .map(|value| match value {
+                FacetValue::Number(number) => Self::Number(number),
+                FacetValue::Text(text) => Self::Text(text),
+            })
+            .collect();
+        values.sort_by(|a, b| a.order(b, ascending));
+        values.dedup_by(|a, b| a.order(b, ascending).is_eq());
+        if values.is_empty() { vec![Self::Missing] } else { values }
+    }
+
     pub(in crate::search) fn order(&self, other: &Self, ascending: bool) -> Ordering {
         let directed = |order: Ordering| if ascending { order } else { order.reverse() };
         match (self, other) {

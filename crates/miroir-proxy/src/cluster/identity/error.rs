@@ -5,7 +5,7 @@ use miroir_core::ids::NodeId;
 use miroir_store::StoreError;
 use thiserror::Error;
 
-use crate::cluster::NodeError;
+use crate::node_api::NodeError;
 
 /// See the module.
 #[derive(Debug, Error)]

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 use super::Unusable;
 use super::look::{KEYS, message_of};
-use crate::cluster::{Node, NodePath, NodeRequest};
+use crate::node_api::{Node, NodeRequest};
+use miroir_core::path::NodePath;
 
 /// What people call it.
 const NAME: &str = "Miroir";

@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use super::Unusable;
 use super::key::{Keys, MarkedKey, ShownKey};
-use crate::cluster::{Node, NodePath, NodeReply, NodeRequest};
+use crate::node_api::{Node, NodeReply, NodeRequest};
+use miroir_core::path::NodePath;
 
 /// The route of keys.
 pub(super) const KEYS: &str = "/keys";

@@ -23,12 +23,13 @@ use miroir_store::{Store, StoreError};
 
 pub use self::error::Unusable;
 pub use self::key::Keys;
+use self::look::SeenTask;
 pub(super) use self::look::read_version;
 pub use self::look::{ask_keys, ask_shown_mark, ask_traces, ask_version, expect_meilisearch};
-use super::Node;
+use crate::node_api::Node;
 
 /// Between two looks at a node that is known.
-const LOOK: Duration = Duration::from_secs(10);
+const MARK_CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
 /// How long a node may take for one answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -51,6 +52,15 @@ pub(super) enum Due {
     Again,
     /// It was looked at.
     Later,
+}
+
+/// What was found out of a node that is this cluster's.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Identified {
+    /// What is worth saying of it, though it may be used.
+    pub(super) warning: Option<String>,
+    /// Its queue ends before a number that the store has of it: whatever it had is gone.
+    pub(super) has_lost_history: bool,
 }
 
 /// See the module.
@@ -102,7 +112,7 @@ impl Identities {
     pub(super) fn due(&self, node: &NodeId) -> Due {
         match self.seen().get(node).and_then(|seen| seen.settled) {
             None => Due::Now,
-            Some(settled) if settled.elapsed() >= LOOK => Due::Again,
+            Some(settled) if settled.elapsed() >= MARK_CHECK_INTERVAL => Due::Again,
             Some(_) => Due::Later,
         }
     }
@@ -110,10 +120,10 @@ impl Identities {
     /// Finds out whose the node is. If it is this cluster's, it has the mark then, and may be used; if not, nothing goes
     /// there any more. Answers what is worth saying of a node that may be used all the same. Nothing is decided if the
     /// future is dropped.
-    pub(super) async fn identify(&self, node: &Node) -> Result<Option<String>, Unusable> {
+    pub(super) async fn identify(&self, node: &Node) -> Result<Identified, Unusable> {
         let found = self.find_out(node).await;
         match &found {
-            Ok(warning) => {
+            Ok(Identified { warning, .. }) => {
                 self.settle(node);
                 if self.is_news(node.id(), warning.as_ref())
                     && let Some(reason) = warning
@@ -150,7 +160,7 @@ impl Identities {
         Ok(())
     }
 
-    async fn find_out(&self, node: &Node) -> Result<Option<String>, Unusable> {
+    async fn find_out(&self, node: &Node) -> Result<Identified, Unusable> {
         expect_meilisearch(node, TIMEOUT).await?;
         ask_version(node, TIMEOUT).await?;
         let own = self.mark_of(node);
@@ -171,8 +181,20 @@ impl Identities {
                 }
             }
         };
-        let intruder = self.look_for_intruders(node).await?;
-        Ok(intruder.or(warning))
+        let tasks = look::ask_newest_tasks(node, NEWEST, TIMEOUT).await?;
+        let next = tasks.first().map_or(0, |task| task.number + 1);
+        let has_lost_history = next < self.known_next_task(node.id()).await?;
+        Ok(Identified { warning: self.look_for_intruders(node, &tasks).or(warning), has_lost_history })
+    }
+
+    /// The number that the node's next task had at least when the store was last told; 0 for a node that is new.
+    async fn known_next_task(&self, node: &NodeId) -> Result<u64, StoreError> {
+        let records = self.store.nodes().await?;
+        Ok(records
+            .iter()
+            .find(|record| record.id == *node)
+            .and_then(|record| record.next_node_task)
+            .unwrap_or(0))
     }
 
     async fn judge(&self, node: &Node, own: &Mark, keys: &Keys) -> Result<Belonging, Unusable> {
@@ -206,9 +228,8 @@ impl Identities {
         Ok(warning)
     }
 
-    /// What to say if tasks of another Miroir came into the node's queue lately.
-    async fn look_for_intruders(&self, node: &Node) -> Result<Option<String>, Unusable> {
-        let tasks = look::ask_newest_tasks(node, NEWEST, TIMEOUT).await?;
+    /// What to say if tasks of another Miroir, of which these are the newest, came into the node's queue lately.
+    fn look_for_intruders(&self, node: &Node, tasks: &[SeenTask]) -> Option<String> {
         let mut all = self.seen();
         let seen = all.entry(node.id().clone()).or_default();
         let newest = tasks.first().map(|task| task.number);
@@ -221,12 +242,12 @@ impl Identities {
         }
         seen.newest_task = newest.or(seen.newest_task);
         seen.intruder.take_if(|(at, _)| at.elapsed() >= TOLD);
-        Ok(seen.intruder.as_ref().map(|(_, log)| {
+        seen.intruder.as_ref().map(|(_, log)| {
             format!(
                 "another Miroir (log `{log}`) writes to it now, and spoils what it has: stop that one, or take the node out \
                  of its `nodes`"
             )
-        }))
+        })
     }
 
     fn settle(&self, node: &Node) {

@@ -10,7 +10,7 @@ use nix::unistd::{AccessFlags, access};
 /// With what every `SQLite` database begins (<https://www.sqlite.org/fileformat2.html>, 1.3).
 const SQLITE: &[u8; 16] = b"SQLite format 3\0";
 
-/// Why no store can be at this path, as far as this can be seen without writing anything.
+/// Why no store can be at this path, as far as this can be seen without leaving anything.
 pub(super) fn obstacle(path: &Path) -> Option<&'static str> {
     if path.is_dir() {
         return Some("it is a folder");
@@ -21,7 +21,7 @@ pub(super) fn obstacle(path: &Path) -> Option<&'static str> {
     }
     let is_missing = !path.exists();
     // SQLite makes files beside its own.
-    if folder.is_some_and(|folder| access(or_here(folder), AccessFlags::W_OK | AccessFlags::X_OK).is_err()) {
+    if folder.is_some_and(|folder| !takes_files(or_here(folder))) {
         return Some(if is_missing {
             "nothing can be made in its folder by this user"
         } else {
@@ -37,6 +37,12 @@ pub(super) fn obstacle(path: &Path) -> Option<&'static str> {
         // A file that is empty becomes the store.
         _ => None,
     }
+}
+
+/// An administrator may write everywhere, but not everything that looks like a folder takes files: a file without a name is
+/// made there, and gone again.
+fn takes_files(folder: &Path) -> bool {
+    access(folder, AccessFlags::W_OK | AccessFlags::X_OK).is_ok() && tempfile::tempfile_in(folder).is_ok()
 }
 
 /// The folder of a path without one is the working directory.
@@ -85,6 +91,13 @@ mod tests {
         assert_eq!(obstacle(&at("notes.txt")), Some("the file there is something else"));
         assert_eq!(obstacle(&at("notes.txt/new.sqlite")), Some("what should be its folder is a file"));
         assert_eq!(obstacle(Path::new("new.sqlite")), None);
+    }
+
+    #[test]
+    fn what_only_looks_like_a_folder_is_no_place_for_a_store() {
+        for path in ["/proc/miroir/x.sqlite", "/sys/x.sqlite"] {
+            assert_eq!(obstacle(Path::new(path)), Some("nothing can be made in its folder by this user"));
+        }
     }
 
     #[test]

@@ -23,7 +23,7 @@ use crate::http::App;
 use crate::http::path::IndexPath;
 use crate::observe::{self, CONTENT_TYPE, Topology, look};
 use crate::settings::IndexBroadcasts;
-use crate::write::TaskOnNode;
+use crate::write::{TaskOnNode, WaitReason};
 use miroir_core::view::{ShardState, coverage, shard_state};
 
 pub(super) fn routes() -> Router<App> {
@@ -65,11 +65,11 @@ async fn ready(State(app): State<App>) -> (StatusCode, Json<Value>) {
 }
 
 /// How long a topology waits for nodes to say how they are. One that hangs longer is as it was last known to be.
-const LOOK: Duration = Duration::from_secs(1);
+const NODES_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// As a look now finds it.
 async fn topology(_: AdminAuthorized, State(app): State<App>) -> Json<Topology> {
-    app.cluster.membership.look_now(LOOK).await;
+    app.cluster.membership.look_now(NODES_TIMEOUT).await;
     let view = app.cluster.view.load();
     Json(look(&app.layout, &app.cluster.membership, &view, &app.writer.node_progress()))
 }
@@ -105,8 +105,12 @@ async fn task(
     let parts = app.writer.task_on_nodes(number, &is_reachable);
     let mut node_tasks = app.writer.node_tasks(number).await?;
     let task = app.writer.task(number).await?.ok_or_else(missing)?;
-    let part =
-        |part: TaskOnNode| NodePart { node_tasks: node_tasks.remove(&part.node).unwrap_or_default(), part };
+    let part = |mut part: TaskOnNode| {
+        if part.reason == WaitReason::Unreachable && membership.sighting(&part.node).foreign.is_some() {
+            part.reason = WaitReason::Foreign;
+        }
+        NodePart { node_tasks: node_tasks.remove(&part.node).unwrap_or_default(), part }
+    };
     let nodes = parts.into_iter().map(part).collect();
     Ok(Json(TaskProgress { uid: number, index_uid: task.index_uid, status: task.status, nodes }))
 }

@@ -11,9 +11,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::auth::AdminAuthorized;
-use crate::cluster::{Node, Unusable, ask_traces};
+use crate::cluster::{Unusable, ask_traces};
 use crate::error::RequestError;
 use crate::http::App;
+use crate::node_api::Node;
 
 /// Indexes that a message names.
 const NAMED: usize = 10;

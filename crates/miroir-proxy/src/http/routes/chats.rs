@@ -18,13 +18,13 @@ use serde_json::{Map, Value, json};
 use super::features::{Feature, require};
 use super::page::{Page, Window};
 use crate::auth::{Authorized, ChatsDelete, ChatsGet, ChatsSettingsGet, ChatsSettingsUpdate};
-use crate::cluster::NodeRequest;
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::body::JsonBody;
 use crate::http::dry_run::ask_any;
 use crate::http::path::check_uid;
 use crate::http::records::change_record;
+use crate::node_api::NodeRequest;
 
 /// Where nodes check settings: a workspace that they have for nothing else.
 const SCRATCH: &str = "/chats/miroir/settings";

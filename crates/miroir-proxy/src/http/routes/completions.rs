@@ -18,12 +18,12 @@ use super::chats::kept_workspace;
 use super::features::{Feature, require};
 use crate::auth::{Authorized, Bearer, ChatCompletions};
 use crate::chat::{ChatParts, Conversation, Offers, offer_indexes};
-use crate::cluster::{NodeReply, NodeRequest};
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::body::{JsonBody, malformed};
 use crate::http::dry_run::{IMPOSSIBLE_UID, ask_any};
 use crate::http::headers::about;
+use crate::node_api::{NodeReply, NodeRequest};
 
 /// Events that wait for the client to take them; then the model waits.
 const EVENTS_AHEAD: usize = 10;

@@ -13,7 +13,6 @@ use serde_json::{Map, Value};
 
 use super::list_documents;
 use crate::auth::{Authorized, DocumentsAdd, DocumentsDelete, DocumentsGet};
-use crate::cluster::{NodePath, NodeRequest};
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::body::{JsonBody, content_type, content_type_error};
@@ -22,10 +21,12 @@ use crate::http::headers::degraded;
 use crate::http::path::{IndexPath, check_uid};
 use crate::http::poison::check_deletion_filter;
 use crate::http::spool::{self, Checked};
+use crate::node_api::NodeRequest;
 use crate::read::existing;
 use crate::read::{Reader, get_document};
 use crate::write::NewWrite;
 use miroir_core::document::reserved;
+use miroir_core::path::NodePath;
 
 const JSON: &str = "application/json";
 const NDJSON: &str = "application/x-ndjson";

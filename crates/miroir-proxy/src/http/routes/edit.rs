@@ -12,14 +12,15 @@ use miroir_core::task::{Mutation, TaskSummary};
 use serde_json::{Value, json};
 
 use crate::auth::{Authorized, DocumentsAll};
-use crate::cluster::{NodePath, NodeRequest};
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::body::JsonBody;
 use crate::http::dry_run::{IMPOSSIBLE_UID, ask_any, check_form};
 use crate::http::path::check_uid;
+use crate::node_api::NodeRequest;
 use crate::write::NewWrite;
 use miroir_core::document::reserved;
+use miroir_core::path::NodePath;
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/indexes/{index}/documents/edit", post(edit))

@@ -12,12 +12,12 @@ use serde_json::Value;
 
 use super::indexes::NO_INDEX;
 use crate::auth::{self, Authorized, DumpsCreate, IndexesCompact, SnapshotsCreate};
-use crate::cluster::NodeRequest;
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::body::JsonBody;
 use crate::http::dry_run::ask_any;
 use crate::http::path::IndexPath;
+use crate::node_api::NodeRequest;
 use crate::write::NewWrite;
 
 /// The name of no field, which comes last in order.

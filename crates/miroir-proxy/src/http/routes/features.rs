@@ -12,11 +12,11 @@ use serde_json::{Map, Value, json};
 
 use crate::accord::OWN_FEATURE;
 use crate::auth::{Authorized, FeaturesGet, FeaturesUpdate};
-use crate::cluster::{NodeReply, NodeRequest};
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::body::JsonBody;
 use crate::http::dry_run::{IMPOSSIBLE_UID, refusal};
+use crate::node_api::{NodeReply, NodeRequest};
 
 /// Every feature of Meilisearch 1.50, in its order.
 const FEATURES: [&str; 15] = [

@@ -8,12 +8,12 @@ use miroir_core::settings::FieldsRequest;
 use serde_json::{Value, json};
 
 use crate::auth::{Authorized, FieldsPost};
-use crate::cluster::NodeRequest;
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::body::JsonBody;
 use crate::http::dry_run::{IMPOSSIBLE_UID, check_form};
 use crate::http::path::IndexPath;
+use crate::node_api::NodeRequest;
 use crate::read::existing;
 use crate::read::list_fields;
 

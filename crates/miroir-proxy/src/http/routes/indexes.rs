@@ -13,14 +13,15 @@ use time::format_description::well_known::Rfc3339;
 
 use super::page::{Page, Window};
 use crate::auth::{Authorized, IndexesCreate, IndexesDelete, IndexesGet, IndexesUpdate};
-use crate::cluster::{NodePath, NodeRequest};
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::body::JsonBody;
 use crate::http::dry_run::{IMPOSSIBLE_UID, check_form, refusal};
 use crate::http::path::{IndexPath, check_uid};
+use crate::node_api::NodeRequest;
 use crate::read::existing;
 use crate::write::NewWrite;
+use miroir_core::path::NodePath;
 
 /// Stands where an index would in a write about several.
 pub(super) const NO_INDEX: &str = "";

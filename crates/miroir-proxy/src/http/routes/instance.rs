@@ -8,10 +8,10 @@ use miroir_core::error::ErrorCode;
 use serde_json::{Value, json};
 
 use crate::auth::{Authorized, Version};
-use crate::cluster::NodeRequest;
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::error::pass_on;
+use crate::node_api::NodeRequest;
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/", get(root)).route("/health", get(health)).route("/version", get(version))

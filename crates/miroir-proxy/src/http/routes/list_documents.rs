@@ -15,17 +15,18 @@ use serde_json::{Map, Value, json};
 
 use super::peers::peers;
 use crate::auth::{Authorized, DocumentsGet};
-use crate::cluster::{NodePath, NodeRequest};
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::body::JsonBody;
 use crate::http::dry_run::{IMPOSSIBLE_UID, NO_INDEX, ask_any, check_form};
 use crate::http::headers::degraded;
 use crate::http::path::IndexPath;
+use crate::node_api::NodeRequest;
 use crate::read::existing;
 use crate::read::{ListingRequest, Reader, list_documents};
 use crate::search::{Reach, read_uniformly};
 use miroir_core::document::reserved;
+use miroir_core::path::NodePath;
 
 /// So many ids of a body are shown to a node that only looks at its form.
 const SHOWN_IDS: usize = 1000;

@@ -12,9 +12,9 @@ use miroir_core::task::{TaskFilter, TaskKind, TaskPage, TaskStatus};
 
 use super::features::{Feature, require};
 use crate::auth::{Authorized, MetricsGet};
-use crate::cluster::NodeRequest;
 use crate::error::RequestError;
 use crate::http::App;
+use crate::node_api::NodeRequest;
 use crate::read::{InternalSizes, instance_stats};
 
 pub(super) fn routes() -> Router<App> {

@@ -4,18 +4,18 @@ use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use miroir_core::error::ErrorCode;
-use miroir_core::network::{Network, NetworkError, change, check_form};
+use miroir_core::network::{Network, NetworkError, change, check_network_form};
 use reqwest::{Method, Url};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::peers::peers;
 use crate::auth::{Authorized, NetworkGet, NetworkUpdate};
-use crate::cluster::NodeRequest;
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::body::JsonBody;
 use crate::http::dry_run::{ask_any, refusal};
+use crate::node_api::NodeRequest;
 use crate::search::feature_missing;
 
 /// How often a change is tried when others come between.
@@ -35,7 +35,7 @@ async fn update(
     State(app): State<App>,
     body: JsonBody,
 ) -> Result<Json<Network>, RequestError> {
-    let Some(patch) = body.value.as_object().filter(|patch| check_form(patch).is_ok()) else {
+    let Some(patch) = body.value.as_object().filter(|patch| check_network_form(patch).is_ok()) else {
         return Err(wrong_form(&app, body.value).await);
     };
     require_feature(&app, "Using the /network route").await?;

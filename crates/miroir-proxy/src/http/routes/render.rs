@@ -12,13 +12,13 @@ use serde_json::{Map, Value, json};
 
 use super::features::{Feature, require};
 use crate::auth::{Authorized, DocumentsGet, SettingsGet};
-use crate::cluster::scrub_reply;
-use crate::cluster::{NodeReply, NodeRequest};
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::body::JsonBody;
 use crate::http::dry_run::ask_any;
 use crate::http::error::pass_on;
+use crate::node_api::scrub_reply;
+use crate::node_api::{NodeReply, NodeRequest};
 use crate::read::{Reader, ask_replica, get_document};
 
 /// Fields of a document that templates don't see (Meilisearch 1.50).

@@ -19,14 +19,15 @@ use serde_json::{Value, json};
 use super::features::{Feature, require, require_unasked};
 use super::page::Window;
 use crate::auth::{Authorized, DynamicSearchRulesDelete, DynamicSearchRulesGet, DynamicSearchRulesUpdate};
-use crate::cluster::{NodePath, NodeReply, NodeRequest};
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::arrival;
 use crate::http::body::JsonBody;
 use crate::http::dry_run::{IMPOSSIBLE_UID, ask_any};
 use crate::http::path::check_uid;
+use crate::node_api::{NodeReply, NodeRequest};
 use crate::write::NewWrite;
+use miroir_core::path::NodePath;
 
 /// Where nodes have the rules.
 const RULES: &str = "/dynamic-search-rules";
@@ -105,7 +106,7 @@ async fn put(
 ) -> Accepted {
     let asked = put_to_node(&app, Method::PATCH, nobodys_or(&uid), request).await?;
     require_rules(&app, &asked, &uid).await?;
-    check_form(&app, asked.clone()).await?;
+    check_rule_form(&app, asked.clone()).await?;
     let body = JsonBody::parse(asked.body)?;
     let Value::Object(fields) = body.value else {
         return Err(RequestError::new(ErrorCode::BadRequest, "The body is no object."));
@@ -202,7 +203,7 @@ fn pairs(query: &str) -> Vec<(String, String)> {
 
 /// Has a node look at path, query and body. It reads the fields of the body in their order, so it comes last to one that no
 /// rule has, and does nothing.
-async fn check_form(app: &App, mut asked: NodeRequest) -> Result<(), RequestError> {
+async fn check_rule_form(app: &App, mut asked: NodeRequest) -> Result<(), RequestError> {
     if let Ok(Value::Object(mut fields)) = serde_json::from_slice(&asked.body) {
         fields.shift_remove(IMPOSSIBLE_UID);
         fields.insert(IMPOSSIBLE_UID.to_owned(), json!(null));

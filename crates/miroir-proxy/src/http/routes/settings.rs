@@ -17,18 +17,19 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use crate::auth::{Authorized, SettingsGet, SettingsUpdate};
-use crate::cluster::{NodePath, NodeRequest};
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::body::JsonBody;
 use crate::http::dry_run::{IMPOSSIBLE_UID, check_form};
 use crate::http::path::IndexPath;
 use crate::http::poison::check_late_settings;
+use crate::node_api::NodeRequest;
 use crate::read::existing;
 use crate::read::{read_setting, read_settings};
 use crate::search::read_uniformly;
 use crate::write::NewWrite;
 use miroir_core::document::reserved;
+use miroir_core::path::NodePath;
 
 /// A settings sub-route.
 #[derive(Debug)]

@@ -14,12 +14,12 @@ use serde_json::{Map, Value, json};
 
 use super::indexes::NO_INDEX;
 use crate::auth::{Authorized, IndexesSwap};
-use crate::cluster::NodeRequest;
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::body::JsonBody;
 use crate::http::dry_run::{IMPOSSIBLE_UID, refusal};
 use crate::http::path::check_uid;
+use crate::node_api::NodeRequest;
 use crate::write::NewWrite;
 
 pub(super) fn routes() -> Router<App> {

@@ -14,9 +14,9 @@ use miroir_core::task::TaskKind;
 use super::features::{Feature, require};
 use super::tasks::read_uid;
 use crate::auth::{Authorized, TasksGet};
-use crate::cluster::NodeRequest;
 use crate::error::RequestError;
 use crate::http::App;
+use crate::node_api::NodeRequest;
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/tasks/{uid}/documents", get(documents))

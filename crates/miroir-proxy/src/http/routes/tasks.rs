@@ -50,7 +50,7 @@ async fn compact(_: Authorized<TasksCompact>, State(app): State<App>) -> Result<
 
 /// How long the deletion of a task waits for its end, and how often it looks.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(3);
-const LOOK: std::time::Duration = std::time::Duration::from_millis(10);
+const POLL_INTERVAL: std::time::Duration = std::time::Duration::from_millis(10);
 
 /// The number of a task in a path.
 pub(super) fn read_uid(uid: &str) -> Result<TaskUid, RequestError> {
@@ -166,7 +166,7 @@ async fn let_end(app: &App, filter: &TaskFilter) -> Result<(), RequestError> {
     let at_work = TaskFilter { uids: Some(awaited), statuses: unfinished(), ..TaskFilter::default() };
     let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline && !found(at_work.clone(), first).await?.is_empty() {
-        sleep(LOOK).await;
+        sleep(POLL_INTERVAL).await;
     }
     Ok(())
 }

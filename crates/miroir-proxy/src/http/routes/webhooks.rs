@@ -14,12 +14,12 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::auth::{Authorized, WebhooksCreate, WebhooksDelete, WebhooksGet, WebhooksUpdate};
-use crate::cluster::NodeRequest;
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::body::JsonBody;
 use crate::http::dry_run::{IMPOSSIBLE_UID, refusal};
 use crate::http::records::change_record;
+use crate::node_api::NodeRequest;
 use crate::webhook::{Webhook, WebhookFault, WebhookPatch};
 
 pub(super) fn routes() -> Router<App> {

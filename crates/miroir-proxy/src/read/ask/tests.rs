@@ -38,7 +38,10 @@ fn own_faults() -> Vec<(u16, Value)> {
         (500, json!({ "code": "internal" })),
         (503, json!({ "code": "too_many_search_requests" })),
         (403, json!({ "code": "invalid_api_key" })),
-        (404, json!({ "code": "index_not_found" })),
+        (404, json!({ "code": "index_not_found", "message": "gone", "type": "invalid_request" })),
+        // What no Meilisearch says of a request.
+        (400, json!({})),
+        (418, json!("hello")),
     ]
 }
 
@@ -71,7 +74,10 @@ async fn a_document_is_read_from_another_replica_when_one_does_not_know_the_inde
 
 #[tokio::test]
 async fn a_document_that_is_not_there_is_an_answer() {
-    let missing = (404, json!({ "code": "document_not_found", "message": "Document `1` not found." }));
+    let missing = json!({
+        "code": "document_not_found", "message": "Document `1` not found.", "type": "invalid_request",
+    });
+    let missing = (404, missing);
     let (cluster, entry) = two_replicas([missing.clone(), missing]).await;
     let view = cluster.view.load();
     let error = get_document(&Reader::new(&cluster, &view, &entry), "1", "").await.unwrap_err();

@@ -9,8 +9,9 @@ use reqwest::Method;
 use reqwest::header::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
-use crate::cluster::{Cluster, Node, NodeReply, NodeRequest};
+use crate::cluster::Cluster;
 use crate::error::RequestError;
+use crate::node_api::{Node, NodeReply, NodeRequest};
 use crate::search::rounds::{Gathered, Outcome, run_rounds};
 use miroir_core::cover::Shortfall;
 

@@ -18,7 +18,7 @@ use serde_json::json;
 
 use self::gather::run_gather;
 use super::facets::named_in_all;
-use super::faults::{check_form, explain_query, explain_unused_facets, inside};
+use super::faults::{check_queries_form, explain_query, explain_unused_facets, inside};
 use super::rounds::{Refusal, judge_missing};
 use super::{Answer, Asking};
 use crate::read::met;
@@ -77,7 +77,7 @@ async fn run_scattered(
     server: Option<&str>,
 ) -> Result<Answer, RequestError> {
     if request.queries.is_empty() {
-        check_form(cluster, request).await?;
+        check_queries_form(cluster, request).await?;
     }
     let met = meet_in_all(cluster, view, request).await;
     let plan = match plan_federated(&met, federation, view, server) {
@@ -239,7 +239,7 @@ async fn check_unused_facets(
 
 /// What Miroir found itself, unless something else comes before it.
 async fn explain_fault(cluster: &Cluster, view: &View, request: &MultiRequest, fault: Fault) -> RequestError {
-    if let Err(error) = check_form(cluster, request).await {
+    if let Err(error) = check_queries_form(cluster, request).await {
         return error;
     }
     match fault {
@@ -267,7 +267,7 @@ async fn explain_refusal(
     at: usize,
     gathered: &Searched<'_>,
 ) -> RequestError {
-    if let Err(error) = check_form(cluster, request).await {
+    if let Err(error) = check_queries_form(cluster, request).await {
         return error;
     }
     let uid = &plan.indexes[at].uid;

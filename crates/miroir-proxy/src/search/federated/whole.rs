@@ -6,9 +6,10 @@ use miroir_core::search::{MultiRequest, whole_node};
 use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value};
 
-use crate::cluster::ABSENT_SUFFIX;
-use crate::cluster::{Cluster, NodeReply, NodeRequest};
+use crate::cluster::Cluster;
 use crate::error::RequestError;
+use crate::node_api::ABSENT_SUFFIX;
+use crate::node_api::{NodeReply, NodeRequest};
 use crate::search::Answer;
 use crate::search::faults::{nobody, scrub_for_all};
 use miroir_core::cover::Shortfall;

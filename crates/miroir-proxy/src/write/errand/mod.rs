@@ -21,7 +21,8 @@ use miroir_store::Store;
 use serde_json::{Map, Value, json};
 
 use self::nodes::on_nodes;
-use crate::cluster::{Membership, NodeRequest, ViewCell};
+use crate::cluster::{Membership, ViewCell};
+use crate::node_api::NodeRequest;
 use miroir_core::view::coverage;
 
 /// Who does errands.

@@ -6,13 +6,12 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use miroir_core::ids::NodeId;
 use serde_json::{Map, Value};
-use tokio::time::sleep;
 
 use super::Errands;
-use crate::cluster::{Node, NodeReply, NodeRequest};
+use crate::node_api::{Node, NodeRequest, NodeTaskState, Unanswered, good_answer};
 
 /// Between two looks at a node's task.
-const LOOK: Duration = Duration::from_millis(100);
+const TASK_POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The details of the node's finished task, or why there is none.
 pub(super) type Done = Result<Map<String, Value>, String>;
@@ -36,32 +35,15 @@ pub(super) async fn on_nodes(
 
 async fn on_node(errands: &Errands, node: &Node, request: NodeRequest) -> Done {
     let reply = node.send(request, errands.timeout).await.map_err(|error| error.to_string())?;
-    let accepted = read(&reply)?;
+    let accepted = good_answer(&reply).map_err(|error| error.to_string())?;
     let task = accepted["taskUid"].as_u64().ok_or("its answer names no task")?;
-    loop {
-        let reply = node.send(NodeRequest::get(["tasks", &task.to_string()]), errands.timeout).await;
-        let reply = match reply {
-            Ok(reply) => Some(reply),
-            Err(error) if !errands.view.load().usable.contains(node.id()) => return Err(error.to_string()),
-            Err(_) => None,
-        };
-        if let Some(task) = reply.map(|reply| read(&reply)).transpose()? {
-            match task["status"].as_str() {
-                Some("succeeded") => return Ok(task["details"].as_object().cloned().unwrap_or_default()),
-                Some("failed") => return Err(message(&task["error"])),
-                Some("canceled") => return Err("its task was canceled".to_owned()),
-                _ => {}
-            }
-        }
-        sleep(LOOK).await;
+    let may_pass = |error: &Unanswered| {
+        matches!(error, Unanswered::Node(_)) && errands.view.load().usable.contains(node.id())
+    };
+    let ended = node.end_of_task(task, (errands.timeout, TASK_POLL_INTERVAL), may_pass).await;
+    match ended.map_err(|error| error.to_string())? {
+        NodeTaskState::Succeeded(details) => Ok(details),
+        NodeTaskState::Failed(message) => Err(message),
+        NodeTaskState::Canceled | NodeTaskState::Open => Err("its task was canceled".to_owned()),
     }
-}
-
-fn read(reply: &NodeReply) -> Result<Value, String> {
-    let body: Value = serde_json::from_slice(&reply.body).map_err(|error| error.to_string())?;
-    if reply.status.is_success() { Ok(body) } else { Err(message(&body)) }
-}
-
-fn message(error: &Value) -> String {
-    error["message"].as_str().unwrap_or("it gave no reason").to_owned()
 }

@@ -41,6 +41,8 @@ pub enum WaitReason {
     TaskEnded,
     /// It does not answer.
     Unreachable,
+    /// It answers, and is not this cluster's.
+    Foreign,
     /// It answers, and takes no writes.
     TakesNoWrites,
     /// It owes something that ended without it.
@@ -94,6 +96,7 @@ impl Ledger {
             WaitReason::Over
             | WaitReason::TaskEnded
             | WaitReason::Unreachable
+            | WaitReason::Foreign
             | WaitReason::TakesNoWrites
             | WaitReason::Behind
             | WaitReason::Damaged => false,

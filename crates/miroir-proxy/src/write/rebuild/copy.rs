@@ -23,8 +23,9 @@ use super::error::RebuildError;
 use super::peers::{Peers, Wanted};
 use super::survey::Survey;
 use super::target::{Target, Work, ask};
-use crate::cluster::{Node, NodePath, NodeRequest};
+use crate::node_api::{Node, NodeRequest};
 use crate::write::inventory::{inventory_request, read_inventory};
+use miroir_core::path::NodePath;
 
 /// Indexes that are looked at side by side. Each takes the memory of a page and a body.
 const SIDE_BY_SIDE: usize = 8;

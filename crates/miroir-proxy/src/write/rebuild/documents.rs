@@ -12,8 +12,9 @@ use serde_json::json;
 use super::counter::Ticket;
 use super::error::RebuildError;
 use super::target::{Target, Work};
-use crate::cluster::{Node, NodePath, NodeRequest};
+use crate::node_api::{Node, NodeRequest};
 use crate::write::stored::{StoredDocument, read_page};
+use miroir_core::path::NodePath;
 
 /// Bytes of an answer with documents, about.
 const PAGE: usize = 4 << 20;

@@ -6,7 +6,7 @@ use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, ShardId, TaskUid};
 use miroir_store::StoreError;
 use thiserror::Error;
 
-use crate::cluster::NodeError;
+use crate::node_api::NodeError;
 use crate::write::ledger::Obstacle;
 
 #[derive(Debug, Error)]

@@ -56,7 +56,8 @@ use super::inventory::{inventory_request, read_inventory};
 use super::ledger::{Ledger, Touched, name_on_nodes};
 use super::recall::ask_next_task;
 use super::retry::Backoff;
-use crate::cluster::{Membership, Node, RebuildStage};
+use crate::cluster::{Membership, RebuildStage};
+use crate::node_api::Node;
 use crate::settings::Broadcasts;
 
 /// How long lanes are held at most. After that writes go on, and the attempt counts for nothing. The next one may take
@@ -73,7 +74,7 @@ const SHORT_PASS: Duration = Duration::from_secs(5);
 const MOST_PASSES: usize = 6;
 
 /// Between looks at what is being waited for.
-const LOOK: Duration = Duration::from_millis(20);
+const STILL_POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// What it takes to rebuild nodes; shared by all of them.
 #[derive(Debug)]
@@ -319,7 +320,7 @@ impl Rebuilder {
                 && sources.iter().all(|source| ledger.has_done_for(node, source, line))
         };
         while !is_over() {
-            sleep(LOOK).await;
+            sleep(STILL_POLL_INTERVAL).await;
         }
         line
     }

@@ -6,7 +6,8 @@ use miroir_core::ids::{NodeId, ShardId};
 use miroir_core::view::IndexEntry;
 
 use super::error::RebuildError;
-use crate::cluster::{Membership, Node, Standing};
+use crate::cluster::{Membership, Standing};
+use crate::node_api::Node;
 
 /// What to do about shards of which no peer has a copy that can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

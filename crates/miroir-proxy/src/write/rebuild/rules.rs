@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use super::error::RebuildError;
 use super::target::Target;
-use crate::cluster::{NodePath, NodeRequest};
+use crate::node_api::NodeRequest;
+use miroir_core::path::NodePath;
 
 const ROUTE: &str = "/dynamic-search-rules";
 

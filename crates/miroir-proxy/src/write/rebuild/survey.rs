@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::error::RebuildError;
 use super::peers::{Peers, Wanted};
 use super::target::ask;
-use crate::cluster::{Node, NodeRequest};
+use crate::node_api::{Node, NodeRequest};
 
 /// Documents of which hashes are kept in memory at once, unless one shard alone has more.
 const COMPARED_TOGETHER: u64 = 500_000;

@@ -17,11 +17,12 @@ use tokio::time::sleep;
 
 use super::counter::{Counter, Doing, Ticket};
 use super::error::RebuildError;
-use crate::cluster::{Node, NodeError, NodePath, NodeReply, NodeRequest};
+use crate::node_api::{Node, NodeError, NodeReply, NodeRequest};
 use crate::write::recall::ask_next_task;
+use miroir_core::path::NodePath;
 
 /// Between questions for the end of tasks.
-const LOOK: Duration = Duration::from_millis(20);
+const TASK_POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Between questions for what the node is doing.
 const GLANCE: Duration = Duration::from_millis(500);
@@ -124,7 +125,7 @@ impl Target {
     pub(super) async fn watch(&self) -> RebuildError {
         let mut glanced = Instant::now();
         loop {
-            sleep(LOOK).await;
+            sleep(TASK_POLL_INTERVAL).await;
             if glanced.elapsed() >= GLANCE {
                 if let Some(doing) = self.doing().await {
                     self.counter.note(doing, glanced.elapsed());
@@ -196,7 +197,7 @@ impl Target {
         loop {
             let answer = self.ask(NodeRequest::get(["tasks", &task.to_string()])).await?;
             if matches!(answer["status"].as_str(), Some("enqueued" | "processing")) {
-                sleep(LOOK).await;
+                sleep(TASK_POLL_INTERVAL).await;
             } else {
                 return check_end(&answer);
             }
@@ -210,7 +211,7 @@ impl Target {
             if open["results"].as_array().is_some_and(Vec::is_empty) {
                 return Ok(());
             }
-            sleep(LOOK).await;
+            sleep(TASK_POLL_INTERVAL).await;
         }
     }
 

@@ -11,7 +11,7 @@ use super::counter::Counter;
 use crate::cluster::{Membership, Rebuilding};
 
 /// How often the topology hears of progress.
-const LOOK: Duration = Duration::from_millis(500);
+const TOPOLOGY_INTERVAL: Duration = Duration::from_millis(500);
 
 /// How often the log does.
 const LINE: Duration = Duration::from_secs(30);
@@ -49,7 +49,7 @@ impl Telling {
                 logged = Instant::now();
                 tracing::info!(node = %self.node, "node is being rebuilt, {progress}");
             }
-            sleep(LOOK).await;
+            sleep(TOPOLOGY_INTERVAL).await;
         }
     }
 

@@ -7,7 +7,7 @@ use tokio::sync::{Notify, oneshot};
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Alarm {
+pub struct Alarm {
     failed: Notify,
     wanted: Notify,
     returned: Notify,
@@ -16,32 +16,32 @@ pub(super) struct Alarm {
 
 impl Alarm {
     /// A request to the node failed.
-    pub(super) fn raise(&self) {
+    pub fn raise(&self) {
         self.failed.notify_one();
     }
 
     /// Waits until a request failed, since this was last waited for.
-    pub(super) async fn raised(&self) {
+    pub async fn raised(&self) {
         self.failed.notified().await;
     }
 
     /// The node answers again.
-    pub(super) fn note_return(&self) {
+    pub fn note_return(&self) {
         self.returned.notify_waiters();
     }
 
     /// Waits until the node answers again after it did not.
-    pub(super) async fn returned(&self) {
+    pub async fn returned(&self) {
         self.returned.notified().await;
     }
 
     /// Waits until somebody wants to know how the node is.
-    pub(super) async fn wanted(&self) {
+    pub async fn wanted(&self) {
         self.wanted.notified().await;
     }
 
     /// Has the node looked at, and waits until it is known how it is. For ever if nobody looks.
-    pub(super) async fn look(&self) {
+    pub async fn look(&self) {
         let (tell, told) = oneshot::channel();
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(tell);
         self.wanted.notify_one();
@@ -50,7 +50,7 @@ impl Alarm {
     }
 
     /// Those who wait for a look that begins now.
-    pub(super) fn take_waiting(&self) -> Vec<oneshot::Sender<()>> {
+    pub fn take_waiting(&self) -> Vec<oneshot::Sender<()>> {
         std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

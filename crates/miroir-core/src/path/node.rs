@@ -5,8 +5,8 @@
 use std::fmt;
 
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::Url;
 use thiserror::Error;
+use url::Url;
 
 /// The path and the query of a request to a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +58,7 @@ impl NodePath {
     ///
     /// # Errors
     /// If they would be read as something else there.
-    pub(super) fn at(&self, address: &str) -> Result<Url, Unaddressable> {
+    pub fn at(&self, address: &str) -> Result<Url, Unaddressable> {
         let unaddressable = || Unaddressable(self.to_string());
         let base = Url::parse(address).map_err(|_| unaddressable())?;
         let url = Url::parse(&format!("{address}{self}")).map_err(|_| unaddressable())?;

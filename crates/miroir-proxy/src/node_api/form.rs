@@ -11,7 +11,9 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::path::NodePath;
+use miroir_core::path::NodePath;
+
+use super::NodeReply;
 
 /// What is expected of a successful answer. What is behind it in a document or a hit is a client's business.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,8 +82,10 @@ impl Form {
             Self::Searches => {
                 let read: Searches = serde_json::from_slice(body)?;
                 let Searches { results, hits, estimated_total_hits, total_hits } = read;
-                let own = Found { hits, estimated_total_hits, total_hits };
-                if results.map_or_else(|| own.are_whole(), |results| results.iter().all(Found::are_whole)) {
+                let own = SearchHits { hits, estimated_total_hits, total_hits };
+                if results
+                    .map_or_else(|| own.are_whole(), |results| results.iter().all(SearchHits::are_whole))
+                {
                     return Ok(());
                 }
                 Err(serde_json::Error::custom("hits or their number are missing"))
@@ -123,7 +127,7 @@ impl<'de> Deserialize<'de> for Object {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Searches {
-    results: Option<Vec<Found>>,
+    results: Option<Vec<SearchHits>>,
     hits: Option<Vec<Object>>,
     estimated_total_hits: Option<u64>,
     total_hits: Option<u64>,
@@ -131,13 +135,13 @@ struct Searches {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Found {
+struct SearchHits {
     hits: Option<Vec<Object>>,
     estimated_total_hits: Option<u64>,
     total_hits: Option<u64>,
 }
 
-impl Found {
+impl SearchHits {
     const fn are_whole(&self) -> bool {
         self.hits.is_some() && (self.estimated_total_hits.is_some() || self.total_hits.is_some())
     }
@@ -194,8 +198,34 @@ struct Stats {
     _indexes: BTreeMap<String, IndexStats>,
 }
 
+/// What Meilisearch says of a request that it refuses.
+#[derive(Deserialize)]
+struct RefusalBody {
+    #[serde(rename = "message")]
+    _message: String,
+    #[serde(rename = "code")]
+    _code: String,
+    #[serde(rename = "type")]
+    _kind: String,
+}
+
+/// A client may be told what a node finds wrong with a request, so it has to be what a Meilisearch says. It says nothing where
+/// it has no such route or method.
+///
+/// # Errors
+/// What is wrong with the refusal.
+pub(super) fn check_refusal(reply: &NodeReply) -> Result<(), serde_json::Error> {
+    let may_be_silent = matches!(reply.status.as_u16(), 404 | 405);
+    if !reply.status.is_client_error() || may_be_silent && reply.body.is_empty() {
+        return Ok(());
+    }
+    serde_json::from_slice::<RefusalBody>(&reply.body).map(drop)
+}
+
 #[cfg(test)]
 mod tests {
+    use reqwest::StatusCode;
+
     use super::*;
 
     fn of(method: &Method, path: &'static str) -> Form {
@@ -245,6 +275,20 @@ mod tests {
                     assert!(form.check(bad.as_bytes()).is_err(), "{form:?} {bad}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn only_what_a_meilisearch_says_is_a_refusal() {
+        let refusal = |status: u16, body: &'static str| {
+            let status = StatusCode::from_u16(status).unwrap();
+            check_refusal(&NodeReply { status, content_type: None, body: body.into() }).is_ok()
+        };
+        let good = r#"{"message":"Index `a` not found.","code":"index_not_found","type":"invalid_request","link":"x"}"#;
+        assert!(refusal(404, good) && refusal(400, good) && refusal(404, "") && refusal(405, ""));
+        assert!(refusal(503, "") && refusal(500, "oops"), "what is no refusal is judged by its status");
+        for bad in ["hello", "{}", "", "[]", r#"{"message":1,"code":"a","type":"b"}"#] {
+            assert!(!refusal(400, bad) && !refusal(418, bad), "{bad}");
         }
     }
 }

@@ -75,6 +75,11 @@ number_id! {
     TaskUid(u64)
 }
 number_id! {
+    /// The time in which one process takes the steps of the write path, counted from 1: each start begins the next one, and
+    /// ends the one before.
+    Epoch(u64)
+}
+number_id! {
     /// A committed change of settings. One counter for the whole cluster: each commit of any index takes the next number,
     /// the first one 1.
     SettingsVersion(u64)

@@ -88,7 +88,16 @@ impl RequestError {
             Self::Store(ref error) => {
                 let code = match error {
                     StoreError::Full => ErrorCode::NoSpaceLeftOnDevice,
-                    _ => ErrorCode::Internal,
+                    StoreError::Superseded { .. } | StoreError::Conflict { .. } => {
+                        ErrorCode::MiroirSuperseded
+                    }
+                    StoreError::NewerSchema { .. }
+                    | StoreError::InUse { .. }
+                    | StoreError::Busy
+                    | StoreError::Unknown(_)
+                    | StoreError::Engine { .. }
+                    | StoreError::Corrupt(_)
+                    | StoreError::Closed => ErrorCode::Internal,
                 };
                 ResponseError::new(code, self.to_string())
             }

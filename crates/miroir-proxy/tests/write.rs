@@ -10,8 +10,10 @@ use std::time::{Duration, Instant};
 
 use miroir_core::ids::TaskUid;
 use miroir_core::task::{Deletion, MissingIndex, Mutation, TaskFilter, TaskPage, TaskStatus};
+use miroir_proxy::write::WriteError;
+use miroir_store::StoreError;
 use serde_json::json;
-use write_bench::{Bench, Full, add, documents, relay_to, settings};
+use write_bench::{Bench, Full, add, append_to, documents, relay_to, settings};
 
 #[tokio::test]
 async fn documents_are_spread_over_the_nodes_of_their_shards_and_visible_once_the_task_has_succeeded() {
@@ -192,4 +194,20 @@ async fn changes_of_several_indexes_and_settings_sent_at_once_all_arrive_in_orde
             assert_eq!(synonyms, json!({ "round": ["4"] }));
         }
     }
+}
+
+#[tokio::test]
+async fn a_write_path_that_another_one_has_taken_over_from_refuses_writes_and_the_other_goes_on() {
+    let mut bench = Bench::start(2, 1, 4).await;
+    bench.write("movies", add(documents(0..10))).await;
+    let old = bench.start_beside().await;
+    // Nobody told the old one: it learns it from the store.
+    let refused = append_to(&old, "movies", add(documents(10..20))).await.unwrap_err();
+    assert!(matches!(refused, WriteError::Store(StoreError::Superseded { .. })), "{refused}");
+    let task = bench.write("movies", add(documents(20..30))).await;
+    assert_eq!((task.status, task.uid), (TaskStatus::Succeeded, TaskUid(1)), "{task:?}");
+    assert_eq!(bench.counts("movies").await.iter().sum::<u64>(), 20);
+    // What is only read, both can read.
+    assert_eq!(old.task(task.uid).await.unwrap().unwrap().status, TaskStatus::Succeeded);
+    old.shutdown().await;
 }

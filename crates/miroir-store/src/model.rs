@@ -1,6 +1,6 @@
 //! What goes into the store and comes out of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use miroir_core::error::ResponseError;
@@ -11,10 +11,28 @@ use miroir_core::task::{Decision, LogEntry, Mutation, OpResult, SyncState, TaskF
 use miroir_core::view::IndexEntry;
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// So many steps with a [`StepId`] are known again at least, counted back from the last one. A step is repeated within
+/// moments.
+pub const KEPT_STEPS: u64 = 10_000;
+
+/// What makes one step the same when it is repeated, made by whoever takes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StepId(pub Uuid);
+
+impl StepId {
+    /// One that no other step has. Later ones are greater, so that an engine finds them side by side.
+    pub fn fresh() -> Self {
+        Self(Uuid::now_v7())
+    }
+}
 
 /// A write to be put at the end of the log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewEntry {
+    /// What this append is known by when it is repeated.
+    pub id: StepId,
     /// The index that it is about.
     pub index_uid: IndexUid,
     /// What was asked for.
@@ -32,6 +50,8 @@ pub struct NewEntry {
 /// Something to be done with other tasks.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Administration {
+    /// What this step is known by when it is repeated.
+    pub id: StepId,
     /// What.
     pub action: TaskAction,
     /// With which tasks.
@@ -80,6 +100,28 @@ impl Collection {
             Self::Rules => "rules",
         }
     }
+}
+
+/// A collection at one time.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Kept {
+    /// Each change of the collection takes the next one; 0 before the first. Always 0 for [`Collection::Rules`].
+    pub version: u64,
+    /// What is in it, by id.
+    pub by_id: BTreeMap<String, Value>,
+}
+
+/// A change of one thing in a collection.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecordChange {
+    /// The collection.
+    pub collection: Collection,
+    /// The version of the collection that the change was made from.
+    pub version: u64,
+    /// Which thing.
+    pub id: String,
+    /// What it is from now on; none takes it out.
+    pub body: Option<Value>,
 }
 
 /// What became of an attempt to store decisions.
@@ -141,7 +183,9 @@ pub struct OpSent {
 pub struct Delivery {
     /// The lane's node.
     pub node: NodeId,
-    /// The first entry that is not delivered.
+    /// Where the cursor is, as the lane knows it.
+    pub from: TaskUid,
+    /// Where it goes: the first entry that is not delivered.
     pub cursor: TaskUid,
     /// What the node received since the last time.
     pub sent: Vec<OpSent>,
@@ -188,7 +232,9 @@ pub enum CatalogChange {
     Remove(IndexUid),
 }
 
-/// From now on earlier tasks about one of two indexes count as tasks about the other.
+/// From now on earlier tasks about one of two indexes count as tasks about the other. Names change one task after the
+/// other, and all that one task exchanges is in one commit: what does not come after the last one was done before, and
+/// changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Relabelling {
     /// Tasks below this one.

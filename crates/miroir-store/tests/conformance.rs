@@ -8,7 +8,7 @@ mod suite;
 mod sqlite {
     use std::sync::Arc;
 
-    use miroir_store::{SqliteStore, Store, StoreError};
+    use miroir_store::{Log, SqliteStore, Store, StoreError};
 
     use super::suite::Engine;
 
@@ -25,6 +25,14 @@ mod sqlite {
         fn open(&self) -> Arc<dyn Store> {
             Arc::new(SqliteStore::open(&self.0.path().join("miroir.db")).unwrap())
         }
+
+        fn another(&self) -> Self {
+            Self::new()
+        }
+
+        fn open_again(&self) -> Arc<dyn Store> {
+            Arc::new(SqliteStore::open_unlocked(&self.0.path().join("miroir.db")).unwrap())
+        }
     }
 
     super::suite::conformance!(Sqlite::new());
@@ -35,7 +43,10 @@ mod sqlite {
         let path = folder.path().join("miroir.db");
         let first = SqliteStore::open(&path).unwrap();
         let refused = SqliteStore::open(&path).unwrap_err();
-        assert!(matches!(&refused, StoreError::InUse { path: it } if *it == path), "{refused}");
+        assert!(
+            matches!(&refused, StoreError::InUse { place } if *place == path.display().to_string()),
+            "{refused}"
+        );
         drop(first);
         SqliteStore::open(&path).unwrap();
     }

@@ -387,5 +387,6 @@ error_codes! {
         MiroirNodeUnavailable "miroir_node_unavailable",
         MiroirSettingsVersionStale "miroir_settings_version_stale",
         MiroirShardUnavailable "miroir_shard_unavailable",
+        MiroirSuperseded "miroir_superseded",
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Guard};
 use miroir_core::ids::KeyUid;
 use miroir_core::keys::{ApiKey, HeldKey, KeyPatch, Ring, default_keys};
-use miroir_store::{Adding, Store, StoreError};
+use miroir_store::{Adding, Store, StoreError, until_known};
 use time::OffsetDateTime;
 use tokio::sync::Mutex;
 use uuid::Uuid;
@@ -28,7 +28,8 @@ impl Keyring {
     /// Reads the keys; a store without any gets the default ones.
     pub async fn open(store: Arc<dyn Store>, master_key: Option<&Secret>) -> Result<Self, StoreError> {
         let uids = std::array::from_fn(|_| fresh_uid());
-        store.begin_api_keys(default_keys(uids, OffsetDateTime::now_utc())).await?;
+        let first = default_keys(uids, OffsetDateTime::now_utc());
+        until_known(|| store.begin_api_keys(first.clone())).await?;
         let ring = Ring::new(master_key.map(Secret::expose), store.api_keys().await?);
         let shared = Shared { store, ring: ArcSwap::from_pointee(ring), changing: Mutex::new(()) };
         Ok(Self(Arc::new(shared)))
@@ -42,7 +43,7 @@ impl Keyring {
     /// Stores a key; `None` if its uid is taken. Goes on to its end when the future is dropped, as the other changes do.
     pub async fn add(&self, key: ApiKey) -> Result<Option<HeldKey>, StoreError> {
         self.change(|shared| async move {
-            if shared.store.add_api_key(key.clone()).await? == Adding::Taken {
+            if until_known(|| shared.store.add_api_key(key.clone())).await? == Adding::Taken {
                 return Ok(None);
             }
             Ok(Some(shared.hold(key)))
@@ -53,7 +54,8 @@ impl Keyring {
     /// Changes the texts of a key; `None` if there is no such key.
     pub async fn patch(&self, uid: KeyUid, patch: KeyPatch) -> Result<Option<HeldKey>, StoreError> {
         self.change(move |shared| async move {
-            let key = shared.store.patch_api_key(uid, patch, OffsetDateTime::now_utc()).await?;
+            let now = OffsetDateTime::now_utc();
+            let key = until_known(|| shared.store.patch_api_key(uid, patch.clone(), now)).await?;
             Ok(key.map(|key| shared.hold(key)))
         })
         .await
@@ -62,7 +64,7 @@ impl Keyring {
     /// Forgets a key; `None` if there was none. No request with it is let in after this.
     pub async fn delete(&self, uid: KeyUid) -> Result<Option<ApiKey>, StoreError> {
         self.change(move |shared| async move {
-            let key = shared.store.delete_api_key(uid).await?;
+            let key = until_known(|| shared.store.delete_api_key(uid)).await?;
             shared.ring.store(Arc::new(shared.ring.load().without(uid)));
             Ok(key)
         })
@@ -83,7 +85,7 @@ impl Keyring {
             let _turn = shared.changing.lock().await;
             step(Arc::clone(&shared)).await
         });
-        changed.await.map_err(|error| StoreError::Engine(error.to_string()))?
+        changed.await.map_err(StoreError::broken_off)?
     }
 }
 

@@ -12,6 +12,7 @@ mod misnamed;
 mod path;
 mod plain_path;
 mod poison;
+mod records;
 mod routes;
 mod spool;
 mod track;
@@ -78,7 +79,8 @@ pub struct Shared {
     pub max_concurrent_requests: usize,
     /// How long a request may take.
     pub request_timeout: Duration,
-    /// Held by whoever changes a webhook or a chat workspace: it reads what there is and stores what follows from it.
+    /// Held by whoever changes a webhook or a chat workspace: it reads what there is and stores what follows from it. So
+    /// requests to this process wait for each other; the store refuses what another process overtakes.
     pub changing_records: tokio::sync::Mutex<()>,
 }
 

@@ -84,6 +84,7 @@ impl Courier {
     async fn webhooks(&self) -> Vec<(String, Webhook)> {
         match self.store.records(Collection::Webhooks).await {
             Ok(records) => records
+                .by_id
                 .into_iter()
                 .filter_map(|(uuid, webhook)| Some((uuid, serde_json::from_value(webhook).ok()?)))
                 .collect(),

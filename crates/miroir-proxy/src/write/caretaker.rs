@@ -17,13 +17,14 @@ use std::time::{Duration, Instant};
 use miroir_core::ids::{NodeId, PhysicalUid, TaskUid};
 use miroir_core::task::SyncState;
 use miroir_core::task::lane::{LaneEnd, LaneStart};
-use miroir_store::{NodeRecord, NodeTask, Store};
+use miroir_store::{NodeRecord, NodeTask};
 use serde_json::Value;
 use time::OffsetDateTime;
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
 use super::committer::Event;
+use super::fenced::FencedStore;
 use super::gate::Gates;
 use super::inventory::{inventory_request, read_inventory};
 use super::lane::{Hands, LaneDriver};
@@ -56,7 +57,7 @@ const LOOKS_PER_LIST: u32 = 10;
 #[derive(Debug)]
 pub(super) struct Caretaker {
     pub(super) node: Node,
-    pub(super) store: Arc<dyn Store>,
+    pub(super) store: Arc<FencedStore>,
     pub(super) shelf: Arc<Shelf>,
     pub(super) ledger: Arc<Mutex<Ledger>>,
     pub(super) membership: Arc<Membership>,

@@ -11,11 +11,12 @@ use std::time::{Duration, Instant};
 use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, TaskUid};
 use miroir_core::settings::Broadcast;
 use miroir_core::task::{OpResult, SyncState};
-use miroir_store::{Accepted, CatalogChange, Commit, Rebuilt, SettingsChange, Store};
+use miroir_store::{Accepted, CatalogChange, Commit, Rebuilt, SettingsChange};
 use time::OffsetDateTime;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::timeout;
 
+use super::fenced::FencedStore;
 use super::ledger::{Ledger, Now, Outcome};
 use super::retry::until_stored;
 use super::rollout::Rollouts;
@@ -79,7 +80,7 @@ struct News {
 /// nodes, or the nodes themselves do.
 #[derive(Debug)]
 pub(super) struct Committer {
-    pub(super) store: Arc<dyn Store>,
+    pub(super) store: Arc<FencedStore>,
     pub(super) ledger: Arc<Mutex<Ledger>>,
     pub(super) shelf: Arc<Shelf>,
     pub(super) membership: Arc<Membership>,

@@ -14,11 +14,11 @@ use miroir_core::task::lane::{
     Lane, LaneAction, LaneEnd, LaneEntry, LaneEvent, LaneRequest, LaneStart, PauseEnd, mark,
 };
 use miroir_core::task::ops_for;
-use miroir_store::Store;
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
 use super::committer::Event;
+use super::fenced::FencedStore;
 use super::gate::Gate;
 use super::prepared::Decided;
 use super::request::OpRequest;
@@ -32,7 +32,7 @@ use crate::settings::Broadcasts;
 #[derive(Debug)]
 pub(super) struct LaneDriver {
     pub(super) node: Node,
-    pub(super) store: Arc<dyn Store>,
+    pub(super) store: Arc<FencedStore>,
     pub(super) shelf: Arc<Shelf>,
     pub(super) log_id: Arc<str>,
     pub(super) timeout: Duration,

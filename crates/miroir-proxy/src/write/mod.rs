@@ -16,7 +16,8 @@
 //! - [`committer`] turns that into ends of tasks, changes of the catalog and of the in-sync set;
 //! - [`rollout`] moves changes of settings from wave to wave and to their end, see [`crate::settings`];
 //! - [`undo`] gives documents back what a failed change of settings made of them;
-//! - [`ledger`] is what they know together, in memory.
+//! - [`ledger`] is what they know together, in memory;
+//! - [`fenced`] is the store to all of them: it ends them when another process has taken the store over.
 
 mod arrivals;
 mod caretaker;
@@ -25,6 +26,7 @@ mod config;
 mod errand;
 mod error;
 mod existing;
+mod fenced;
 mod gate;
 mod inspect;
 mod inventory;
@@ -65,14 +67,14 @@ use miroir_core::task::{
     Mutation, SyncState, Task, TaskFilter, TaskList, TaskPage, TaskStatus, TaskSummary, details_at_start,
 };
 pub use miroir_store::TaskAction;
-use miroir_store::{Administration, Collection, NewEntry, Store};
-use serde_json::Value;
+use miroir_store::{Administration, Collection, Kept, NewEntry, RecordChange, StepId, until_known};
 use time::OffsetDateTime;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
 use self::arrivals::Arrivals;
 use self::committer::Event;
+use self::fenced::FencedStore;
 use self::ledger::Ledger;
 use self::rebuild::Orders;
 use crate::memory::{MemoryBudget, MemoryPermit};
@@ -107,7 +109,7 @@ pub struct NewWrite {
 /// The way into the log, and to the tasks. Cheap to clone; the work in the background ends with the last clone.
 #[derive(Debug, Clone)]
 pub struct Writer {
-    store: Arc<dyn Store>,
+    store: Arc<FencedStore>,
     appended: Arc<Notify>,
     ledger: Arc<Mutex<Ledger>>,
     payload_budget: MemoryBudget,
@@ -130,9 +132,11 @@ impl Writer {
     /// Puts a write at the end of the log. It is durable when this returns. If the future is dropped, the write may or
     /// may not have been accepted.
     pub async fn append(&self, write: NewWrite) -> Result<TaskSummary, WriteError> {
+        self.store.check()?;
         self.broadcasts.check_writable(&write.index, &write.mutation).map_err(WriteError::Frozen)?;
         let arrival = Some(&write.payload).filter(|payload| Arrivals::would_keep(payload)).cloned();
         let entry = NewEntry {
+            id: StepId::fresh(),
             details: details_at_start(&write.mutation),
             index_uid: write.index,
             mutation: write.mutation,
@@ -161,7 +165,8 @@ impl Writer {
         filter: TaskFilter,
         query: String,
     ) -> Result<TaskSummary, WriteError> {
-        let order = Administration { action, filter, query, at: OffsetDateTime::now_utc() };
+        let order =
+            Administration { id: StepId::fresh(), action, filter, query, at: OffsetDateTime::now_utc() };
         let task = self.store.administer(order).await?;
         self.ended.notify_one();
         self.tell(task.uid).await;
@@ -182,19 +187,14 @@ impl Writer {
         self.told.hand_in(over);
     }
 
-    /// Everything in a collection, by id.
-    pub async fn records(&self, collection: Collection) -> Result<BTreeMap<String, Value>, WriteError> {
+    /// Everything in a collection, and its version.
+    pub async fn records(&self, collection: Collection) -> Result<Kept, WriteError> {
         Ok(self.store.records(collection).await?)
     }
 
-    /// Puts something into a collection, durably, in place of what had this id; `None` takes it out.
-    pub async fn put_record(
-        &self,
-        collection: Collection,
-        id: String,
-        body: Option<Value>,
-    ) -> Result<(), WriteError> {
-        Ok(self.store.put_record(collection, id, body).await?)
+    /// Changes one thing in a collection, durably; `false` if the collection has changed since it was read for that.
+    pub async fn put_record(&self, change: RecordChange) -> Result<bool, WriteError> {
+        Ok(until_known(|| self.store.put_record(change.clone())).await?)
     }
 
     /// The experimental features that were ever switched.
@@ -204,7 +204,7 @@ impl Writer {
 
     /// Switches experimental features, durably. Nodes are told by whoever calls this.
     pub async fn set_features(&self, changes: BTreeMap<String, bool>) -> Result<(), WriteError> {
-        Ok(self.store.set_features(changes).await?)
+        Ok(until_known(|| self.store.set_features(changes.clone())).await?)
     }
 
     /// The network that clients described.
@@ -214,7 +214,7 @@ impl Writer {
 
     /// Stores a network that was made from the one of this version; `false` if that is not the current one any more.
     pub async fn replace_network(&self, version: String, next: Network) -> Result<bool, WriteError> {
-        Ok(self.store.replace_network(version, next).await?)
+        Ok(until_known(|| self.store.replace_network(version.clone(), next.clone())).await?)
     }
 
     /// The documents of a write, part by part, as long as somebody may need them.

@@ -7,10 +7,11 @@ use std::time::Instant;
 use miroir_core::ids::{NodeId, PhysicalUid, TaskUid};
 use miroir_core::settings::{Broadcast, Doubt, NodeEvent, PhaseEvent, Strategy};
 use miroir_core::view::IndexEntry;
-use miroir_store::{Commit, SettingsChange, Store};
+use miroir_store::{Commit, SettingsChange};
 use time::OffsetDateTime;
 use tokio::sync::mpsc;
 
+use super::fenced::FencedStore;
 use super::ledger::{Ledger, Now, Outcome, RolloutNews};
 use super::retry::until_stored;
 use crate::settings::{Broadcasts, Job, Seen, Step, Targets, Verdict, taken_back_error};
@@ -43,7 +44,7 @@ pub(super) struct Read {
 /// The part of the committer that knows of settings.
 #[derive(Debug)]
 pub(super) struct Rollouts {
-    pub(super) store: Arc<dyn Store>,
+    pub(super) store: Arc<FencedStore>,
     pub(super) broadcasts: Arc<Broadcasts>,
     pub(super) jobs: mpsc::Sender<Job>,
 }

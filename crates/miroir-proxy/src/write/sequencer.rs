@@ -12,7 +12,7 @@ use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, ShardId, TaskUid};
 use miroir_core::settings::Broadcast;
 use miroir_core::task::{Circumstances, Errand, Judgement, LogEntry, Mutation, NewIndexRules, Step, judge};
 use miroir_core::view::IndexEntry;
-use miroir_store::{Deciding, Store};
+use miroir_store::Deciding;
 use time::OffsetDateTime;
 use tokio::sync::{Notify, mpsc, watch};
 
@@ -20,6 +20,7 @@ use super::arrivals::Arrivals;
 use super::committer::Event;
 use super::errand::Errands;
 use super::existing::find_existing;
+use super::fenced::FencedStore;
 use super::inspect::Inspected;
 use super::ledger::Ledger;
 use super::ledger::is_rollout;
@@ -52,7 +53,7 @@ const MAX_UNSETTLED: usize = 10_000;
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Sequencer {
-    pub(super) store: Arc<dyn Store>,
+    pub(super) store: Arc<FencedStore>,
     pub(super) ledger: Arc<Mutex<Ledger>>,
     pub(super) shelf: Arc<Shelf>,
     pub(super) payload_budget: MemoryBudget,
@@ -248,10 +249,10 @@ impl Sequencer {
 
     /// Everything before is over, and nothing after is begun until this returns.
     async fn run_errand(&self, entry: &LogEntry, errand: &Errand, now: OffsetDateTime) -> Prepared {
-        until_stored("the beginning of a task", || self.store.begin(entry.uid, now)).await;
+        until_stored("the beginning of a task", || self.store.begin_task(entry.uid, now)).await;
         let index = self.ledger().head(&entry.index_uid, std::iter::empty(), now);
         let errands = Errands {
-            store: Arc::clone(&self.store),
+            store: self.store.plain(),
             membership: Arc::clone(&self.membership),
             view: Arc::clone(&self.view),
             timeout: self.node_timeout,

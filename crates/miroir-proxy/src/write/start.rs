@@ -8,10 +8,13 @@ use miroir_core::rules::{Rule, RuleBook};
 use miroir_core::settings::{Broadcast, SettingsVersions};
 use miroir_core::task::{NewIndexRules, SyncState};
 use miroir_core::view::IndexEntry;
-use miroir_store::{Collection, Commit, NodeRecord, NodeTask, SettingsChange, Store, StoreError};
+use miroir_store::{
+    Collection, Commit, NodeRecord, NodeTask, SettingsChange, Store, StoreError, until_known,
+};
 use serde_json::Value;
 use time::OffsetDateTime;
 
+use super::fenced::FencedStore;
 use super::ledger::{Ledger, is_rollout};
 use super::prepared::Decided;
 use super::wire::{Common, Wiring};
@@ -36,19 +39,21 @@ pub async fn start(
         members: config.members.clone(),
     });
     rules.entry(&IndexUid::new("any"), None, OffsetDateTime::UNIX_EPOCH)?;
+    // Before anything is read: what another process still writes would be missed.
+    let store = Arc::new(FencedStore::begin(store).await?);
     let catalog = store.catalog().await?;
     for index in &catalog {
         check_placement(index, &config)?;
     }
-    let book = RuleBook::new(read_rules(store.records(Collection::Rules).await?)?);
-    let nodes = admit_nodes(&*store, &config, catalog.is_empty() && book.is_empty()).await?;
+    let book = RuleBook::new(read_rules(store.records(Collection::Rules).await?.by_id)?);
+    let nodes = admit_nodes(&store, &config, catalog.is_empty() && book.is_empty()).await?;
     let mut ledger =
         Ledger::new(catalog.clone(), book.clone(), nodes.values().map(|node| (node.id.clone(), node.sync)));
     let node_tasks = store.node_tasks().await?;
     let ids = nodes.keys().cloned();
     let broadcasts =
         Broadcasts::new(config.settings, config.settings_metrics.clone(), Arc::clone(&view), ids);
-    broadcasts.restore(load_versions(&*store, &catalog, &nodes).await?);
+    broadcasts.restore(load_versions(&store, &catalog, &nodes).await?);
     let broadcasts = Arc::new(broadcasts);
     let decided = load_work(&store, &mut ledger, &node_tasks, (&nodes, &broadcasts)).await?;
     view.update(|view| {
@@ -66,7 +71,7 @@ pub async fn start(
 
 /// What the store knows of settings, without what is about nodes or indexes that are no more.
 async fn load_versions(
-    store: &dyn Store,
+    store: &FencedStore,
     catalog: &[IndexEntry],
     nodes: &BTreeMap<NodeId, NodeRecord>,
 ) -> Result<SettingsVersions, StoreError> {
@@ -76,7 +81,8 @@ async fn load_versions(
     if !orphans.is_empty() {
         let trusted = |(index, node)| SettingsChange::Trusted { index, node };
         let settings = orphans.into_iter().map(trusted).collect();
-        store.commit(Commit { settings, ..Commit::default() }).await?;
+        let commit = Commit { settings, ..Commit::default() };
+        until_known(|| store.commit(commit.clone())).await?;
     }
     Ok(versions)
 }
@@ -94,7 +100,7 @@ const LOADED: usize = 256;
 
 /// Puts everything decided and not forgotten into the ledger. Answers the first entry that is not decided.
 async fn load_work(
-    store: &Arc<dyn Store>,
+    store: &FencedStore,
     ledger: &mut Ledger,
     node_tasks: &[NodeTask],
     (nodes, broadcasts): (&BTreeMap<NodeId, NodeRecord>, &Broadcasts),
@@ -118,7 +124,7 @@ async fn load_work(
     }
     // Before any lane hears of them.
     for broadcast in begun {
-        store.save_broadcast(broadcast).await?;
+        until_known(|| store.save_broadcast(broadcast.clone())).await?;
     }
     // A node that was rebuilt has what stands before its cursor, though it received none of it.
     let received: BTreeSet<(&NodeId, TaskUid)> =
@@ -177,7 +183,7 @@ fn resume(
 
 /// The configured nodes as the store knows them. The first nodes of an empty cluster are simply taken in.
 async fn admit_nodes(
-    store: &dyn Store,
+    store: &FencedStore,
     config: &WriteConfig,
     is_empty: bool,
 ) -> Result<BTreeMap<NodeId, NodeRecord>, StartError> {
@@ -186,7 +192,7 @@ async fn admit_nodes(
     let has_work = !store.work(TaskUid(0), 1).await?.is_empty();
     match new.first() {
         Some(node) if !is_empty || has_work => return Err(StartError::NewNode(node.clone())),
-        Some(_) => store.add_nodes(new).await?,
+        Some(_) => until_known(|| store.add_nodes(new.clone())).await?,
         None => {}
     }
     let configured = |node: &NodeRecord| config.members.contains_key(&node.id);

@@ -2,10 +2,18 @@
 //! end. What was accepted is durable, so the way out is the one of any crash: the process ends, and whoever runs it
 //! starts it again.
 
-/// Does this part's work; a panic in it ends the process.
-pub(super) async fn run_watched(part: &'static str, work: impl Future<Output = ()>) {
+use super::fenced::WritePathEnd;
+
+/// Does this part's work until the write path ends because another process has taken it over: then the work stops wherever
+/// it stands, as in a crash, and the process goes on without it. A panic in it ends the process.
+pub(super) async fn run_watched(part: &'static str, end: WritePathEnd, work: impl Future<Output = ()>) {
     let _guard = Guard { part };
-    work.await;
+    tokio::select! {
+        () = work => {}
+        () = end.wait() => {
+            tracing::warn!(part, "a part of the write path has stopped: another Miroir works with this task store");
+        }
+    }
 }
 
 struct Guard {

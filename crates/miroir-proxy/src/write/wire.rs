@@ -8,13 +8,14 @@ use std::sync::{Arc, Mutex};
 
 use miroir_core::ids::{NodeId, TaskUid};
 use miroir_core::task::{NewIndexRules, SyncState};
-use miroir_store::{NodeRecord, Store};
+use miroir_store::NodeRecord;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::arrivals::Arrivals;
 use super::caretaker::Caretaker;
 use super::committer::{Committer, Event};
+use super::fenced::{FencedStore, WritePathEnd};
 use super::gate::Gates;
 use super::ledger::Ledger;
 use super::order::Sure;
@@ -38,7 +39,7 @@ const PAYLOAD_BYTES: usize = 128 << 20;
 
 /// What most parts need.
 pub(super) struct Common {
-    pub(super) store: Arc<dyn Store>,
+    pub(super) store: Arc<FencedStore>,
     pub(super) membership: Arc<Membership>,
     pub(super) view: Arc<ViewCell>,
     pub(super) config: WriteConfig,
@@ -67,6 +68,8 @@ pub(super) struct Wiring {
     /// The first entry that is not decided.
     decided: watch::Sender<TaskUid>,
     background: JoinSet<()>,
+    /// Stops the background when another process has taken the store over.
+    end: WritePathEnd,
 }
 
 impl Wiring {
@@ -78,12 +81,13 @@ impl Wiring {
         first_undecided: TaskUid,
     ) -> Self {
         let mut background = JoinSet::new();
-        let (told, courier) = Courier::new(Arc::clone(&common.store));
-        background.spawn(run_watched("courier", courier.run()));
+        let end = common.store.watch_end();
+        let (told, courier) = Courier::new(common.store.plain());
+        background.spawn(run_watched("courier", end.clone(), courier.run()));
         let (events, to_commit) = mpsc::channel(CHANNEL);
         Self {
             ledger: Arc::new(Mutex::new(ledger)),
-            shelf: Arc::new(Shelf::new(Arc::clone(&common.store))),
+            shelf: Arc::new(Shelf::new(common.store.plain())),
             payload_budget: MemoryBudget::new(PAYLOAD_BYTES),
             arrivals: Arc::new(Arrivals::default()),
             appended: Arc::new(Notify::new()),
@@ -95,6 +99,7 @@ impl Wiring {
             to_commit,
             decided: watch::channel(first_undecided).0,
             background,
+            end,
             common,
         }
     }
@@ -120,7 +125,7 @@ impl Wiring {
             told: self.told,
             syncs,
         };
-        self.background.spawn(run_watched("committer", committer.run(self.to_commit)));
+        self.background.spawn(run_watched("committer", self.end.clone(), committer.run(self.to_commit)));
         let sequencer = Sequencer {
             store: self.common.store,
             ledger: self.ledger,
@@ -139,7 +144,7 @@ impl Wiring {
             asking: None,
             sure: Sure::default(),
         };
-        self.background.spawn(run_watched("sequencer", sequencer.run()));
+        self.background.spawn(run_watched("sequencer", self.end.clone(), sequencer.run()));
         Writer { background: Arc::new(tokio::sync::Mutex::new(self.background)), ..writer }
     }
 
@@ -149,7 +154,7 @@ impl Wiring {
         nodes: &BTreeMap<NodeId, NodeRecord>,
     ) -> BTreeMap<NodeId, watch::Sender<SyncState>> {
         let rebuilder = Arc::new(Rebuilder {
-            store: Arc::clone(&self.common.store),
+            store: self.common.store.plain(),
             ledger: Arc::clone(&self.ledger),
             membership: Arc::clone(&self.common.membership),
             gates: Arc::clone(&self.gates),
@@ -179,7 +184,7 @@ impl Wiring {
                 sync: watched,
                 broadcasts: Arc::clone(&self.common.broadcasts),
             };
-            self.background.spawn(run_watched("caretaker", caretaker.run()));
+            self.background.spawn(run_watched("caretaker", self.end.clone(), caretaker.run()));
         }
         syncs
     }
@@ -204,7 +209,7 @@ impl Wiring {
             // The committer ends only together with this.
             let _ = verdicts.send(Event::ReadBack { job, verdict }).await;
         });
-        self.background.spawn(run_watched("verifier", verifying));
+        self.background.spawn(run_watched("verifier", self.end.clone(), verifying));
         let drift = Arc::new(Drift {
             broadcasts: Arc::clone(&self.common.broadcasts),
             membership: Arc::clone(&self.common.membership),
@@ -214,9 +219,16 @@ impl Wiring {
         });
         let (seen, in_place) = mpsc::channel(CHANNEL);
         let (watching, found) = (Arc::clone(&drift), seen.clone());
-        self.background.spawn(run_watched("drift check", async move { watching.watch(&found).await }));
-        self.background.spawn(run_watched("recovery of settings", async move { drift.recover(&seen).await }));
-        self.background.spawn(run_watched("news of settings", pass_on(in_place, self.events.clone())));
+        self.background
+            .spawn(run_watched("drift check", self.end.clone(), async move { watching.watch(&found).await }));
+        self.background.spawn(run_watched("recovery of settings", self.end.clone(), async move {
+            drift.recover(&seen).await;
+        }));
+        self.background.spawn(run_watched(
+            "news of settings",
+            self.end.clone(),
+            pass_on(in_place, self.events.clone()),
+        ));
         jobs
     }
 

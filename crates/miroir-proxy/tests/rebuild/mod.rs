@@ -53,9 +53,11 @@ async fn a_node_whose_disk_was_lost_gets_documents_settings_and_vectors_back_whi
     }
     bench.append("late", add(documents(0..20))).await;
     let gone = Deletion::ByIds((440..450).map(|id| id.to_string()).collect());
-    bench.append("movies", (Mutation::DeleteDocuments { deletion: gone }, Vec::new())).await;
-    let task = bench.wait_task(last.unwrap()).await;
-    assert_eq!(task.status, TaskStatus::Succeeded, "{task:?}");
+    let deleted = bench.append("movies", (Mutation::DeleteDocuments { deletion: gone }, Vec::new())).await;
+    for task in [last.unwrap(), deleted] {
+        let task = bench.wait_task(task).await;
+        assert_eq!(task.status, TaskStatus::Succeeded, "{task:?}");
+    }
     // The first write that it took gave it away, so it was not waited for.
     bench.wait_until("the node is in sync again", |bench| bench.is_in_sync(1)).await;
     assert_two_equal_copies(&bench, "movies", 440).await;

@@ -16,7 +16,7 @@ use miroir_proxy::cluster::{HealthPolicy, Membership, ViewCell, run_health_check
 use miroir_proxy::config::SettingsConfig;
 use miroir_proxy::node_api::Node as Connection;
 use miroir_proxy::settings::SettingsMetrics;
-use miroir_proxy::write::{self, NewWrite, WriteConfig, Writer};
+use miroir_proxy::write::{self, NewWrite, WriteConfig, WriteError, Writer};
 use miroir_store::SqliteStore;
 use miroir_testkit::sandbox::{NODE_KEY, Node};
 use serde_json::{Value, json};
@@ -51,6 +51,23 @@ pub fn settings(patch: Value) -> Write {
     let mutation =
         Mutation::Settings { patch, origin: SettingsOrigin::Update, missing_index: MissingIndex::Create };
     (mutation, Vec::new())
+}
+
+/// Hands a write in.
+pub async fn append_to(
+    writer: &Writer,
+    index: &str,
+    (mutation, documents): Write,
+) -> Result<TaskUid, WriteError> {
+    let payload = if documents.is_empty() {
+        Payload::default()
+    } else {
+        let body = Bytes::from(serde_json::to_vec(&documents).unwrap());
+        check_payload(PayloadFormat::Json, &body).unwrap()
+    };
+    let index = IndexUid::new(index);
+    let write = NewWrite { index, mutation, payload, custom_metadata: None };
+    Ok(writer.append(write).await?.task_uid)
 }
 
 pub struct Bench {
@@ -132,20 +149,21 @@ impl Bench {
         self.start_writer().await;
     }
 
+    /// Starts another write path on the same store, over the same nodes, without a word to the one before, which is the
+    /// answer.
+    pub async fn start_beside(&mut self) -> Writer {
+        let store = SqliteStore::open_unlocked(&self.data.path().join("miroir.db")).unwrap();
+        let (membership, view) = (Arc::clone(&self.membership), Arc::clone(&self.view));
+        let writer = write::start(Arc::new(store), membership, view, self.config.clone()).await.unwrap();
+        self.writer.replace(writer).unwrap()
+    }
+
     pub fn writer(&self) -> &Writer {
         self.writer.as_ref().unwrap()
     }
 
-    pub async fn append(&self, index: &str, (mutation, documents): Write) -> TaskUid {
-        let payload = if documents.is_empty() {
-            Payload::default()
-        } else {
-            let body = Bytes::from(serde_json::to_vec(&documents).unwrap());
-            check_payload(PayloadFormat::Json, &body).unwrap()
-        };
-        let index = IndexUid::new(index);
-        let write = NewWrite { index, mutation, payload, custom_metadata: None };
-        self.writer().append(write).await.unwrap().task_uid
+    pub async fn append(&self, index: &str, write: Write) -> TaskUid {
+        append_to(self.writer(), index, write).await.unwrap()
     }
 
     pub async fn write(&self, index: &str, write: Write) -> Task {

@@ -6,6 +6,7 @@ use rusqlite::{Connection, params, params_from_iter};
 use serde_json::{Map, Value, json};
 
 use super::log::{next_undecided, take_number};
+use super::repeats;
 use super::rows::{self, big, json, nanoseconds};
 use super::tasks::Conditions;
 use crate::{Administration, StoreError, TaskAction};
@@ -13,32 +14,22 @@ use crate::{Administration, StoreError, TaskAction};
 const FINISHED: &str = "status IN ('succeeded', 'failed', 'canceled')";
 
 pub(super) fn administer(db: &Connection, order: &Administration) -> Result<Task, StoreError> {
+    if let Some(done) = repeats::find(db, order.id)? {
+        let details = done.details.as_deref().map(serde_json::from_str).transpose()?;
+        return Ok(task(order, done.task, details.unwrap_or_default()));
+    }
     let conditions = Conditions::of(&order.filter);
     let matched = count(db, &conditions)?;
     let uid = take_number(db)?;
-    let (kind, counted, done) = match order.action {
-        TaskAction::Cancel => {
-            (TaskKind::TaskCancelation, "canceledTasks", cancel(db, &conditions, order, uid)?)
-        }
-        TaskAction::Delete => (TaskKind::TaskDeletion, "deletedTasks", delete(db, &conditions)?),
+    let (counted, done) = match order.action {
+        TaskAction::Cancel => ("canceledTasks", cancel(db, &conditions, order, uid)?),
+        TaskAction::Delete => ("deletedTasks", delete(db, &conditions)?),
     };
     let mut details = Map::new();
     details.insert("matchedTasks".to_owned(), json!(matched));
     details.insert(counted.to_owned(), json!(done));
     details.insert("originalFilter".to_owned(), json!(order.query));
-    let task = Task {
-        uid,
-        index_uid: None,
-        status: TaskStatus::Succeeded,
-        kind,
-        canceled_by: None,
-        details: Some(details),
-        error: None,
-        enqueued_at: order.at,
-        started_at: Some(order.at),
-        finished_at: Some(order.at),
-        custom_metadata: None,
-    };
+    let task = task(order, uid, details);
     db.prepare_cached(
         "INSERT INTO tasks (uid, kind, status, details, enqueued_at, started_at, finished_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?5)",
@@ -50,7 +41,28 @@ pub(super) fn administer(db: &Connection, order: &Administration) -> Result<Task
         json(&task.details)?,
         nanoseconds(order.at),
     ])?;
+    repeats::note(db, order.id, uid, Some(&json(&task.details)?))?;
     Ok(task)
+}
+
+/// The task that says what was done.
+fn task(order: &Administration, uid: TaskUid, details: Map<String, Value>) -> Task {
+    Task {
+        uid,
+        index_uid: None,
+        status: TaskStatus::Succeeded,
+        kind: match order.action {
+            TaskAction::Cancel => TaskKind::TaskCancelation,
+            TaskAction::Delete => TaskKind::TaskDeletion,
+        },
+        canceled_by: None,
+        details: Some(details),
+        error: None,
+        enqueued_at: order.at,
+        started_at: Some(order.at),
+        finished_at: Some(order.at),
+        custom_metadata: None,
+    }
 }
 
 fn count(db: &Connection, conditions: &Conditions) -> Result<i64, StoreError> {

@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use super::error::LOOK_AT_THE_DISK;
 use crate::StoreError;
 
 /// What may be done with the files of a store, and by its owner only.
@@ -31,7 +32,10 @@ fn beside(path: &Path, end: &str) -> PathBuf {
 /// Makes the database if there is none, so that it is never another's to read: `SQLite` gives what it makes beside it the
 /// same permissions. Takes the right to read from others where they have it.
 pub(super) fn keep_private(path: &Path) -> Result<(), StoreError> {
-    let failed = |error: io::Error| StoreError::Engine(format!("can't open `{}`: {error}", path.display()));
+    let failed = |error: io::Error| StoreError::Engine {
+        message: format!("can't open `{}`: {error}", path.display()),
+        advice: LOOK_AT_THE_DISK,
+    };
     create(path).map_err(failed)?;
     for file in files_of(path) {
         let Ok(metadata) = fs::metadata(&file) else { continue };

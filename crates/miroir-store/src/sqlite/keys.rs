@@ -29,7 +29,7 @@ pub(super) fn begin(db: &Connection, keys: &[ApiKey]) -> Result<(), StoreError> 
 
 pub(super) fn add(db: &Connection, key: &ApiKey) -> Result<Adding, StoreError> {
     let expires_at = key.expires_at.map(|end| end.format(&Rfc3339)).transpose();
-    let expires_at = expires_at.map_err(|error| StoreError::Engine(error.to_string()))?;
+    let expires_at = expires_at.map_err(|error| StoreError::Corrupt(error.to_string()))?;
     let added = db
         .prepare_cached(&format!(
             "INSERT INTO api_keys ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (uid) DO NOTHING"
@@ -44,7 +44,8 @@ pub(super) fn add(db: &Connection, key: &ApiKey) -> Result<Adding, StoreError> {
             nanoseconds(key.created_at),
             nanoseconds(key.updated_at),
         ])?;
-    Ok(if added == 0 { Adding::Taken } else { Adding::Added })
+    // The same key in all that is kept of it is the same step once more.
+    Ok(if added == 0 && get(db, key.uid)?.as_ref() != Some(key) { Adding::Taken } else { Adding::Added })
 }
 
 pub(super) fn patch(

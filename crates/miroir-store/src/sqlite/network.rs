@@ -13,7 +13,11 @@ pub(super) fn current(db: &Connection) -> Result<Network, StoreError> {
 }
 
 pub(super) fn replace(db: &Connection, version: &str, next: &Network) -> Result<bool, StoreError> {
-    if current(db)?.version != version {
+    let found = current(db)?;
+    if found == *next {
+        return Ok(true);
+    }
+    if found.version != version {
         return Ok(false);
     }
     db.execute("DELETE FROM network", [])?;

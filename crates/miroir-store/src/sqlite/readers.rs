@@ -35,7 +35,7 @@ impl Readers {
             readers.give_back(connection);
             answer
         });
-        answer.await.map_err(|error| StoreError::Engine(error.to_string()))?
+        answer.await.map_err(StoreError::broken_off)?
     }
 
     fn take(&self) -> Result<Connection, StoreError> {

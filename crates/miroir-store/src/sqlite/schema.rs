@@ -178,6 +178,19 @@ const STEPS: &[&str] = &[
         PRIMARY KEY (index_uid, node_id)
     );
 ",
+    "
+    -- epoch: which process may take steps of the write path; each start takes the next one. next_relabelled: what earlier
+    -- entries exchanged of names is done. The others: how often a collection of records has changed.
+    INSERT INTO counters (name, value)
+        VALUES ('epoch', 0), ('next_relabelled', 0), ('webhooks', 0), ('chatWorkspaces', 0);
+    -- Steps that made a task, the last ones, so that one that is repeated is known again. details: where they don't follow
+    -- from the step.
+    CREATE TABLE steps_taken (
+        task_uid BIGINT PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        details TEXT
+    );
+",
 ];
 
 /// Brings a database to the newest version, all steps or none.
@@ -192,7 +205,7 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), St
         StoreError::Corrupt(format!("the schema version of `{}` is no number: {error}", path.display()))
     })?;
     if found > STEPS.len() {
-        return Err(StoreError::NewerSchema { path: path.to_owned(), found, known: STEPS.len() });
+        return Err(StoreError::NewerSchema { place: path.display().to_string(), found, known: STEPS.len() });
     }
     for step in &STEPS[found..] {
         transaction.execute_batch(step)?;

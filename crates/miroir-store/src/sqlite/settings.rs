@@ -7,7 +7,7 @@ use miroir_core::settings::{Broadcast, Doubt, REMEMBERED_COMMITS, SettingsVersio
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use time::OffsetDateTime;
 
-use super::log::{counter, set_counter};
+use super::log::{conflict, counter, set_counter};
 use super::rows::{big, json, nanoseconds, parsed};
 use crate::{KEPT_BROADCASTS, SettingsChange, StoreError};
 
@@ -61,7 +61,8 @@ fn is_over(db: &Connection, broadcast: &Broadcast) -> Result<bool, StoreError> {
 fn commit(db: &Connection, broadcast: &Broadcast, version: SettingsVersion) -> Result<(), StoreError> {
     let last = counter(db, VERSION)?;
     if last + 1 != big(version.0) {
-        return Err(StoreError::Corrupt(format!("settings version {version} does not follow {last}")));
+        let expected = version.0.saturating_sub(1).to_string();
+        return Err(conflict("the last version of settings", &expected, &last.to_string()));
     }
     set_counter(db, VERSION, big(version.0))?;
     let at = broadcast.ended_at.unwrap_or(broadcast.began_at);
@@ -101,10 +102,12 @@ fn advance(
 fn doubt(db: &Connection, index: &PhysicalUid, node: &NodeId, why: Doubt) -> Result<(), StoreError> {
     let sql = match why {
         Doubt::Astray => {
-            "INSERT OR REPLACE INTO settings_doubts (index_uid, node_id, why) VALUES (?1, ?2, ?3)"
+            "INSERT INTO settings_doubts (index_uid, node_id, why) VALUES (?1, ?2, ?3)
+             ON CONFLICT (index_uid, node_id) DO UPDATE SET why = excluded.why"
         }
         Doubt::Changed => {
-            "INSERT OR IGNORE INTO settings_doubts (index_uid, node_id, why) VALUES (?1, ?2, ?3)"
+            "INSERT INTO settings_doubts (index_uid, node_id, why) VALUES (?1, ?2, ?3)
+             ON CONFLICT (index_uid, node_id) DO NOTHING"
         }
     };
     db.prepare_cached(sql)?.execute(params![index.as_str(), node.as_str(), json(&why)?])?;

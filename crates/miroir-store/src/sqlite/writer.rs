@@ -82,7 +82,7 @@ impl Writer {
         let thread = thread::Builder::new()
             .name("miroir-store".to_owned())
             .spawn(move || run(connection, orders))
-            .map_err(|error| StoreError::Engine(error.to_string()))?;
+            .map_err(StoreError::broken_off)?;
         Ok(Self { queue: Some(queue), thread: Some(thread) })
     }
 

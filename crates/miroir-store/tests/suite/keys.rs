@@ -9,10 +9,10 @@ use uuid::{Uuid, uuid};
 
 use super::{Engine, NOW};
 
-const FIRST: Uuid = uuid!("5f1d7c1e-94a8-4d0f-8d0a-0d4b9f7d3a01");
-const SECOND: Uuid = uuid!("5f1d7c1e-94a8-4d0f-8d0a-0d4b9f7d3a02");
+pub const FIRST: Uuid = uuid!("5f1d7c1e-94a8-4d0f-8d0a-0d4b9f7d3a01");
+pub const SECOND: Uuid = uuid!("5f1d7c1e-94a8-4d0f-8d0a-0d4b9f7d3a02");
 
-fn key(uid: Uuid) -> ApiKey {
+pub fn key(uid: Uuid) -> ApiKey {
     ApiKey {
         uid: KeyUid(uid),
         name: Some("Ünïcode".to_owned()),

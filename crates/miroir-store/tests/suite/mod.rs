@@ -2,6 +2,10 @@
 
 mod arrivals;
 mod keys;
+mod lost_answers;
+mod script;
+mod two_callers;
+mod unsure;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,7 +15,7 @@ use miroir_core::document::Existing;
 use miroir_core::error::{ErrorCode, ResponseError};
 use miroir_core::ids::PhysicalUid;
 use miroir_core::ids::SettingsVersion;
-use miroir_core::ids::{GroupId, IndexUid, NodeId, ShardCount, TaskUid};
+use miroir_core::ids::{Epoch, GroupId, IndexUid, NodeId, ShardCount, TaskUid};
 use miroir_core::keys::UidPattern;
 use miroir_core::network::Network;
 use miroir_core::placement::ReplicationFactor;
@@ -25,7 +29,7 @@ use miroir_core::task::{
 use miroir_core::view::IndexEntry;
 use miroir_store::{
     Accepted, Administration, CatalogChange, Collection, Commit, Deciding, Delivery, NewEntry, OpSent,
-    Rebuilt, Reception, SettingsChange, Settled, Store, TaskAction,
+    Rebuilt, Reception, RecordChange, SettingsChange, Settled, StepId, Store, StoreError, TaskAction,
 };
 use serde_json::{Map, json};
 use time::macros::datetime;
@@ -33,10 +37,23 @@ use time::{Duration, OffsetDateTime};
 
 pub use arrivals::*;
 pub use keys::*;
+pub use lost_answers::*;
+pub use two_callers::*;
 
 /// How an engine is opened; again means the same data.
 pub trait Engine {
     fn open(&self) -> Arc<dyn Store>;
+
+    /// Opens it for one more caller while others have it open.
+    fn open_again(&self) -> Arc<dyn Store>;
+
+    /// An engine of the same kind without any data.
+    fn another(&self) -> Self;
+}
+
+/// The epoch that the store is in, begun by this caller.
+async fn lead(store: &dyn Store) -> Epoch {
+    store.begin_epoch().await.unwrap()
 }
 
 macro_rules! conformance {
@@ -71,6 +88,21 @@ macro_rules! conformance {
             of_the_changes_that_are_over_the_last_ones_of_each_index_are_kept,
             books_of_arrivals_change_with_decisions_each_by_itself,
             a_book_of_arrivals_stays_as_it_is_when_a_decision_is_overtaken,
+            each_step_whose_answer_is_lost_is_kept_once_when_it_is_repeated,
+            whatever_answers_are_lost_the_end_is_that_of_an_undisturbed_run,
+            an_append_is_known_again_by_its_id_whatever_became_of_its_task,
+            ids_of_steps_are_kept_for_the_last_ones_only,
+            a_refusal_is_answered_whether_or_not_answers_get_lost,
+            the_last_to_begin_an_epoch_takes_the_steps_in_every_order,
+            every_step_of_the_write_path_is_refused_in_an_epoch_that_is_over,
+            two_callers_decide_about_each_entry_once_in_every_order,
+            a_decision_that_leaves_out_an_entry_or_overlaps_is_refused,
+            the_cursor_of_a_lane_moves_only_from_where_it_is_in_every_order,
+            what_two_callers_change_in_a_collection_is_all_there_in_every_order,
+            two_callers_at_once_lose_no_change_of_a_collection,
+            of_two_networks_made_from_the_same_one_is_stored_in_every_order,
+            a_version_of_settings_is_given_once_in_every_order,
+            two_callers_that_append_at_once_get_each_number_once,
         }
     };
     ($engine:expr; $($test:ident,)+) => {
@@ -106,6 +138,7 @@ fn parts() -> Vec<Bytes> {
 
 fn entry(index: &str, mutation: Mutation) -> NewEntry {
     NewEntry {
+        id: StepId::fresh(),
         index_uid: IndexUid::new(index),
         details: details_at_start(&mutation),
         payload: if mutation.has_payload() { parts() } else { Vec::new() },
@@ -140,10 +173,10 @@ fn decision(entry: &LogEntry) -> Decision {
     judge(entry, None, circumstances).unwrap().decision
 }
 
-async fn decide_all(store: &dyn Store) -> Vec<TaskUid> {
+async fn decide_all(store: &dyn Store, epoch: Epoch) -> Vec<TaskUid> {
     let entries = store.undecided(100).await.unwrap();
     let decisions: Vec<_> = entries.iter().map(|entry| (entry.uid, decision(entry))).collect();
-    store.decide(decisions, Vec::new()).await.unwrap();
+    store.decide(epoch, decisions, Vec::new()).await.unwrap();
     entries.into_iter().map(|entry| entry.uid).collect()
 }
 
@@ -161,8 +194,9 @@ fn settled(task: u64, status: TaskStatus) -> Settled {
 pub async fn numbers_begin_with_0_and_have_no_gaps_across_reopening(engine: &impl Engine) {
     for expected in 0..3 {
         let store = engine.open();
-        let first = store.append(entry("a", create())).await.unwrap();
-        let second = store.append(entry("a", documents())).await.unwrap();
+        let epoch = lead(&*store).await;
+        let first = store.append(epoch, entry("a", create())).await.unwrap();
+        let second = store.append(epoch, entry("a", documents())).await.unwrap();
         assert_eq!((first.uid, second.uid), (TaskUid(2 * expected), TaskUid(2 * expected + 1)));
     }
     let store = engine.open();
@@ -180,9 +214,12 @@ pub async fn numbers_begin_with_0_and_have_no_gaps_across_reopening(engine: &imp
 
 pub async fn concurrent_appends_get_each_number_once(engine: &impl Engine) {
     let store = engine.open();
+    let epoch = lead(&*store).await;
     let appends = (0..200).map(|number| {
         let store = Arc::clone(&store);
-        tokio::spawn(async move { store.append(entry(&format!("i{number}"), create())).await.unwrap() })
+        tokio::spawn(
+            async move { store.append(epoch, entry(&format!("i{number}"), create())).await.unwrap() },
+        )
     });
     let appends: Vec<_> = appends.collect();
     let mut seen = BTreeSet::new();
@@ -197,12 +234,13 @@ pub async fn concurrent_appends_get_each_number_once(engine: &impl Engine) {
 
 pub async fn entries_are_decided_in_order_and_the_rest_waits(engine: &impl Engine) {
     let store = engine.open();
+    let epoch = lead(&*store).await;
     for index in ["a", "b", "c"] {
-        store.append(entry(index, create())).await.unwrap();
+        store.append(epoch, entry(index, create())).await.unwrap();
     }
     let first = store.undecided(2).await.unwrap();
     assert_eq!(first.iter().map(|entry| entry.uid.0).collect::<Vec<_>>(), [0, 1]);
-    store.decide(vec![(TaskUid(0), decision(&first[0]))], Vec::new()).await.unwrap();
+    store.decide(epoch, vec![(TaskUid(0), decision(&first[0]))], Vec::new()).await.unwrap();
     drop(store);
     let store = engine.open();
     assert_eq!(store.undecided(9).await.unwrap().iter().map(|entry| entry.uid.0).collect::<Vec<_>>(), [1, 2]);
@@ -215,17 +253,18 @@ pub async fn entries_are_decided_in_order_and_the_rest_waits(engine: &impl Engin
 
 pub async fn a_delivery_begins_its_tasks_and_moves_the_cursor(engine: &impl Engine) {
     let store = engine.open();
-    store.add_nodes(vec![NodeId::new("a")]).await.unwrap();
-    store.append(entry("a", create())).await.unwrap();
-    decide_all(&*store).await;
+    let epoch = lead(&*store).await;
+    store.add_nodes(epoch, vec![NodeId::new("a")]).await.unwrap();
+    store.append(epoch, entry("a", create())).await.unwrap();
+    decide_all(&*store, epoch).await;
     let refusal = ResponseError::new(ErrorCode::PayloadTooLarge, "too large");
     let sent = vec![
         OpSent { task: TaskUid(0), op: 0, reception: Reception::Enqueued(71) },
         OpSent { task: TaskUid(0), op: 1, reception: Reception::Refused(refusal.clone()) },
     ];
-    let delivery = Delivery { node: NodeId::new("a"), cursor: TaskUid(1), sent, at: NOW };
-    store.deliver(delivery.clone()).await.unwrap();
-    store.deliver(Delivery { at: NOW + Duration::HOUR, ..delivery }).await.unwrap();
+    let delivery = Delivery { node: NodeId::new("a"), from: TaskUid(0), cursor: TaskUid(1), sent, at: NOW };
+    store.deliver(epoch, delivery.clone()).await.unwrap();
+    store.deliver(epoch, Delivery { at: NOW + Duration::HOUR, ..delivery }).await.unwrap();
     drop(store);
     let store = engine.open();
     assert_eq!(store.nodes().await.unwrap()[0].cursor, TaskUid(1));
@@ -239,15 +278,17 @@ pub async fn a_delivery_begins_its_tasks_and_moves_the_cursor(engine: &impl Engi
 
 pub async fn a_commit_changes_everything_together(engine: &impl Engine) {
     let store = engine.open();
+    let epoch = lead(&*store).await;
     let node = NodeId::new("a");
-    store.add_nodes(vec![node.clone()]).await.unwrap();
+    store.add_nodes(epoch, vec![node.clone()]).await.unwrap();
     for index in ["a", "b"] {
-        store.append(entry(index, documents())).await.unwrap();
+        store.append(epoch, entry(index, documents())).await.unwrap();
     }
-    decide_all(&*store).await;
+    decide_all(&*store, epoch).await;
     let sent = [0, 1].map(|task| OpSent { task: TaskUid(task), op: 0, reception: Reception::Enqueued(task) });
-    let delivery = Delivery { node: node.clone(), cursor: TaskUid(2), sent: sent.into(), at: NOW };
-    store.deliver(delivery).await.unwrap();
+    let delivery =
+        Delivery { node: node.clone(), from: TaskUid(0), cursor: TaskUid(2), sent: sent.into(), at: NOW };
+    store.deliver(epoch, delivery).await.unwrap();
     let commit = Commit {
         results: vec![(node.clone(), TaskUid(1), 0, OpResult::Done { deleted: None })],
         settled: vec![settled(0, TaskStatus::Succeeded), settled(1, TaskStatus::Failed)],
@@ -260,7 +301,7 @@ pub async fn a_commit_changes_everything_together(engine: &impl Engine) {
         forgotten: vec![TaskUid(0)],
         ..Commit::default()
     };
-    store.commit(commit).await.unwrap();
+    store.commit(epoch, commit).await.unwrap();
     drop(store);
     let store = engine.open();
     assert_eq!(store.catalog().await.unwrap(), [index("a")]);
@@ -284,37 +325,51 @@ pub async fn a_commit_changes_everything_together(engine: &impl Engine) {
 
 pub async fn the_end_of_a_nodes_own_queue_is_remembered_and_never_goes_back(engine: &impl Engine) {
     let store = engine.open();
+    let epoch = lead(&*store).await;
     let node = NodeId::new("a");
-    store.add_nodes(vec![node.clone()]).await.unwrap();
-    store.append(entry("a", create())).await.unwrap();
-    decide_all(&*store).await;
+    store.add_nodes(epoch, vec![node.clone()]).await.unwrap();
+    store.append(epoch, entry("a", create())).await.unwrap();
+    decide_all(&*store, epoch).await;
     assert_eq!(store.nodes().await.unwrap()[0].next_node_task, None);
-    store.meet_node(node.clone(), 7).await.unwrap();
-    store.meet_node(node.clone(), 3).await.unwrap();
+    store.meet_node(epoch, node.clone(), 7).await.unwrap();
+    store.meet_node(epoch, node.clone(), 3).await.unwrap();
     assert_eq!(store.nodes().await.unwrap()[0].next_node_task, Some(7));
-    for (node_task, expected) in [(8, 9), (5, 9)] {
+    for (from, node_task, expected) in [(0, 8, 9), (1, 5, 9)] {
         let sent = vec![OpSent { task: TaskUid(0), op: 0, reception: Reception::Enqueued(node_task) }];
-        store.deliver(Delivery { node: node.clone(), cursor: TaskUid(1), sent, at: NOW }).await.unwrap();
+        store
+            .deliver(
+                epoch,
+                Delivery { node: node.clone(), from: TaskUid(from), cursor: TaskUid(1), sent, at: NOW },
+            )
+            .await
+            .unwrap();
         assert_eq!(store.nodes().await.unwrap()[0].next_node_task, Some(expected));
     }
 }
 
 pub async fn a_rebuilt_node_begins_anew(engine: &impl Engine) {
     let store = engine.open();
+    let epoch = lead(&*store).await;
     let (node, other) = (NodeId::new("a"), NodeId::new("b"));
-    store.add_nodes(vec![node.clone(), other.clone()]).await.unwrap();
-    store.append(entry("a", create())).await.unwrap();
-    decide_all(&*store).await;
+    store.add_nodes(epoch, vec![node.clone(), other.clone()]).await.unwrap();
+    store.append(epoch, entry("a", create())).await.unwrap();
+    decide_all(&*store, epoch).await;
     for node in [&node, &other] {
         let sent = vec![OpSent { task: TaskUid(0), op: 0, reception: Reception::Enqueued(41) }];
-        store.deliver(Delivery { node: node.clone(), cursor: TaskUid(1), sent, at: NOW }).await.unwrap();
+        store
+            .deliver(
+                epoch,
+                Delivery { node: node.clone(), from: TaskUid(0), cursor: TaskUid(1), sent, at: NOW },
+            )
+            .await
+            .unwrap();
     }
     let commit = Commit {
         nodes: vec![(node.clone(), SyncState::Behind)],
         rebuilt: vec![Rebuilt { node: node.clone(), cursor: TaskUid(5), next_node_task: 2 }],
         ..Commit::default()
     };
-    store.commit(commit).await.unwrap();
+    store.commit(epoch, commit).await.unwrap();
     drop(store);
     let store = engine.open();
     let nodes = store.nodes().await.unwrap();
@@ -327,22 +382,26 @@ pub async fn a_rebuilt_node_begins_anew(engine: &impl Engine) {
 
 pub async fn a_node_that_is_taken_as_it_is_gets_again_only_what_it_is_to_get_again(engine: &impl Engine) {
     let store = engine.open();
+    let epoch = lead(&*store).await;
     let node = NodeId::new("a");
-    store.add_nodes(vec![node.clone()]).await.unwrap();
+    store.add_nodes(epoch, vec![node.clone()]).await.unwrap();
     for index in ["a", "b", "c"] {
-        store.append(entry(index, create())).await.unwrap();
+        store.append(epoch, entry(index, create())).await.unwrap();
     }
-    decide_all(&*store).await;
+    decide_all(&*store, epoch).await;
     let sent = |task| OpSent { task: TaskUid(task), op: 0, reception: Reception::Enqueued(40 + task) };
     let sent = (0..3).map(sent).collect();
-    store.deliver(Delivery { node: node.clone(), cursor: TaskUid(3), sent, at: NOW }).await.unwrap();
+    store
+        .deliver(epoch, Delivery { node: node.clone(), from: TaskUid(0), cursor: TaskUid(3), sent, at: NOW })
+        .await
+        .unwrap();
     let accepted = Accepted {
         node: node.clone(),
         cursor: TaskUid(1),
         next_node_task: 7,
         again: BTreeSet::from([TaskUid(1)]),
     };
-    store.commit(Commit { accepted: vec![accepted], ..Commit::default() }).await.unwrap();
+    store.commit(epoch, Commit { accepted: vec![accepted], ..Commit::default() }).await.unwrap();
     drop(store);
     let store = engine.open();
     let known = store.nodes().await.unwrap();
@@ -352,8 +411,9 @@ pub async fn a_node_that_is_taken_as_it_is_gets_again_only_what_it_is_to_get_aga
     assert_eq!(received, [0, 2]);
 }
 
-async fn with_five_tasks(engine: &impl Engine) -> Arc<dyn Store> {
+async fn with_five_tasks(engine: &impl Engine) -> (Arc<dyn Store>, Epoch) {
     let store = engine.open();
+    let epoch = lead(&*store).await;
     let settings = Mutation::Settings {
         patch: Map::from_iter([("synonyms".to_owned(), json!({}))]),
         origin: SettingsOrigin::Update,
@@ -370,15 +430,15 @@ async fn with_five_tasks(engine: &impl Engine) -> Arc<dyn Store> {
     .enumerate()
     {
         let enqueued_at = NOW + Duration::seconds(i64::try_from(number).unwrap());
-        store.append(NewEntry { enqueued_at, ..entry(index, mutation) }).await.unwrap();
+        store.append(epoch, NewEntry { enqueued_at, ..entry(index, mutation) }).await.unwrap();
     }
     let settled = vec![settled(0, TaskStatus::Succeeded), settled(1, TaskStatus::Failed)];
-    store.commit(Commit { settled, ..Commit::default() }).await.unwrap();
-    store
+    store.commit(epoch, Commit { settled, ..Commit::default() }).await.unwrap();
+    (store, epoch)
 }
 
 pub async fn tasks_are_found_by_everything_a_client_can_filter_by(engine: &impl Engine) {
-    let store = with_five_tasks(engine).await;
+    let (store, _) = with_five_tasks(engine).await;
     let any = TaskFilter::default;
     let second = |seconds| Some(NOW + Duration::seconds(seconds));
     let index = |uid: &str| IndexUid::new(uid);
@@ -404,12 +464,12 @@ pub async fn tasks_are_found_by_everything_a_client_can_filter_by(engine: &impl 
 }
 
 pub async fn a_key_sees_only_tasks_about_its_indexes_and_the_total_counts_all(engine: &impl Engine) {
-    let store = with_five_tasks(engine).await;
+    let (store, epoch) = with_five_tasks(engine).await;
     let name = IndexUid::new;
     let swaps = vec![Swap { indexes: (name("a"), name("ab")), rename: false }];
-    store.append(entry("", Mutation::SwapIndexes { swaps })).await.unwrap();
+    store.append(epoch, entry("", Mutation::SwapIndexes { swaps })).await.unwrap();
     let rename = Mutation::RenameIndex { old_uid: name("a"), new_uid: name("abc"), primary_key: None };
-    store.append(entry("a", rename)).await.unwrap();
+    store.append(epoch, entry("a", rename)).await.unwrap();
     for (patterns, expected) in [
         (&["a"][..], vec![1, 0]),
         (&["a", "abc"], vec![6, 1, 0]),
@@ -441,7 +501,7 @@ pub async fn a_key_sees_only_tasks_about_its_indexes_and_the_total_counts_all(en
 }
 
 pub async fn pages_of_tasks_follow_each_other_in_both_directions(engine: &impl Engine) {
-    let store = with_five_tasks(engine).await;
+    let (store, _) = with_five_tasks(engine).await;
     for (reverse, expected) in [(false, vec![4, 3, 2, 1, 0]), (true, vec![0, 1, 2, 3, 4])] {
         let mut seen = Vec::new();
         let mut page = TaskPage { limit: 2, from: None, reverse };
@@ -466,12 +526,13 @@ pub async fn pages_of_tasks_follow_each_other_in_both_directions(engine: &impl E
 
 pub async fn nodes_are_added_once_and_begin_at_the_end_of_the_log(engine: &impl Engine) {
     let store = engine.open();
-    store.add_nodes(vec![NodeId::new("b")]).await.unwrap();
-    store.append(entry("a", create())).await.unwrap();
-    decide_all(&*store).await;
+    let epoch = lead(&*store).await;
+    store.add_nodes(epoch, vec![NodeId::new("b")]).await.unwrap();
+    store.append(epoch, entry("a", create())).await.unwrap();
+    decide_all(&*store, epoch).await;
     let damaged = vec![(NodeId::new("b"), SyncState::Damaged)];
-    store.commit(Commit { nodes: damaged, ..Commit::default() }).await.unwrap();
-    store.add_nodes(vec![NodeId::new("a"), NodeId::new("b")]).await.unwrap();
+    store.commit(epoch, Commit { nodes: damaged, ..Commit::default() }).await.unwrap();
+    store.add_nodes(epoch, vec![NodeId::new("a"), NodeId::new("b")]).await.unwrap();
     let nodes = store.nodes().await.unwrap();
     let seen: Vec<_> = nodes.iter().map(|node| (node.id.as_str(), node.sync, node.cursor.0)).collect();
     assert_eq!(seen, [("a", SyncState::InSync, 1), ("b", SyncState::Damaged, 0)]);
@@ -493,24 +554,29 @@ pub async fn a_log_has_an_identity_of_its_own(engine: &impl Engine) {
 
 pub async fn the_log_knows_how_many_bytes_of_documents_it_keeps(engine: &impl Engine) {
     let store = engine.open();
+    let epoch = lead(&*store).await;
     assert_eq!(store.log_bytes().await.unwrap(), 0);
     for mutation in [documents(), create(), documents()] {
-        store.append(entry("a", mutation)).await.unwrap();
+        store.append(epoch, entry("a", mutation)).await.unwrap();
     }
     let each = documents_bytes();
     assert_eq!(store.log_bytes().await.unwrap(), 2 * each);
-    store.commit(Commit { forgotten: vec![TaskUid(0)], ..Commit::default() }).await.unwrap();
+    store.commit(epoch, Commit { forgotten: vec![TaskUid(0)], ..Commit::default() }).await.unwrap();
     assert_eq!(store.log_bytes().await.unwrap(), each);
 }
 
 pub async fn compaction_gives_back_the_room_of_what_is_forgotten(engine: &impl Engine) {
     let store = engine.open();
+    let epoch = lead(&*store).await;
     let large = NewEntry { payload: vec![Bytes::from(vec![b' '; 1 << 20])], ..entry("a", documents()) };
     for _ in 0..3 {
-        store.append(large.clone()).await.unwrap();
+        store.append(epoch, NewEntry { id: StepId::fresh(), ..large.clone() }).await.unwrap();
     }
-    store.commit(Commit { forgotten: vec![TaskUid(0), TaskUid(2)], ..Commit::default() }).await.unwrap();
-    let (compacted, kept) = tokio::join!(store.compact(), store.append(entry("a", create())));
+    store
+        .commit(epoch, Commit { forgotten: vec![TaskUid(0), TaskUid(2)], ..Commit::default() })
+        .await
+        .unwrap();
+    let (compacted, kept) = tokio::join!(store.compact(), store.append(epoch, entry("a", create())));
     let (before, after) = compacted.unwrap();
     assert!(before > 3 << 20 && (1 << 20..2 << 20).contains(&after), "from {before} to {after} bytes");
     assert_eq!(kept.unwrap().uid, TaskUid(3));
@@ -521,19 +587,24 @@ pub async fn compaction_gives_back_the_room_of_what_is_forgotten(engine: &impl E
 
 pub async fn what_nothing_was_decided_about_is_canceled_also_when_it_was_begun(engine: &impl Engine) {
     let store = engine.open();
+    let epoch = lead(&*store).await;
     for mutation in [create(), documents(), documents()] {
-        store.append(entry("a", mutation)).await.unwrap();
+        store.append(epoch, entry("a", mutation)).await.unwrap();
     }
     let taken = decision(&store.undecided(1).await.unwrap()[0]);
-    assert_eq!(store.decide(vec![(TaskUid(0), taken.clone())], Vec::new()).await.unwrap(), Deciding::Stored);
-    store.begin(TaskUid(1), NOW).await.unwrap();
+    assert_eq!(
+        store.decide(epoch, vec![(TaskUid(0), taken.clone())], Vec::new()).await.unwrap(),
+        Deciding::Stored
+    );
+    store.begin(epoch, TaskUid(1), NOW).await.unwrap();
     let order = Administration {
+        id: StepId::fresh(),
         action: TaskAction::Cancel,
         filter: TaskFilter::default(),
         query: "?statuses=enqueued".to_owned(),
         at: NOW + Duration::DAY,
     };
-    let canceling = store.administer(order).await.unwrap();
+    let canceling = store.administer(epoch, order).await.unwrap();
     let details = canceling.details.unwrap();
     assert_eq!((&details["matchedTasks"], &details["canceledTasks"]), (&json!(3), &json!(2)), "{details:?}");
     for (uid, started_at) in [(1, NOW), (2, NOW + Duration::DAY)] {
@@ -541,7 +612,7 @@ pub async fn what_nothing_was_decided_about_is_canceled_also_when_it_was_begun(e
         assert_eq!((task.status, task.canceled_by), (TaskStatus::Canceled, Some(TaskUid(3))));
         assert_eq!((task.started_at, task.finished_at), (Some(started_at), Some(NOW + Duration::DAY)));
         assert_eq!(
-            store.decide(vec![(TaskUid(uid), taken.clone())], Vec::new()).await.unwrap(),
+            store.decide(epoch, vec![(TaskUid(uid), taken.clone())], Vec::new()).await.unwrap(),
             Deciding::Overtaken
         );
     }
@@ -551,8 +622,11 @@ pub async fn what_nothing_was_decided_about_is_canceled_also_when_it_was_begun(e
 
 pub async fn what_is_kept_for_clients_is_kept_by_collection_and_id(engine: &impl Engine) {
     let store = engine.open();
-    let put =
-        async |collection, id: &str, body| store.put_record(collection, id.to_owned(), body).await.unwrap();
+    let put = async |collection, id: &str, body| {
+        let version = store.records(collection).await.unwrap().version;
+        let change = RecordChange { collection, version, id: id.to_owned(), body };
+        assert!(store.put_record(change).await.unwrap());
+    };
     put(Collection::Webhooks, "a", Some(json!({ "url": "http://a" }))).await;
     put(Collection::Webhooks, "b", Some(json!(1))).await;
     put(Collection::ChatWorkspaces, "a", Some(json!("chat"))).await;
@@ -561,15 +635,17 @@ pub async fn what_is_kept_for_clients_is_kept_by_collection_and_id(engine: &impl
     drop(store);
     let store = engine.open();
     let kept = store.records(Collection::Webhooks).await.unwrap();
-    assert_eq!(kept, [("b".to_owned(), json!(2))].into());
-    assert_eq!(store.records(Collection::ChatWorkspaces).await.unwrap().len(), 1);
+    assert_eq!((kept.version, kept.by_id), (4, [("b".to_owned(), json!(2))].into()));
+    let kept = store.records(Collection::ChatWorkspaces).await.unwrap();
+    assert_eq!((kept.version, kept.by_id.len()), (1, 1));
 }
 
 pub async fn a_task_that_was_begun_is_at_work_and_keeps_its_first_beginning(engine: &impl Engine) {
     let store = engine.open();
-    store.append(entry("a", create())).await.unwrap();
-    store.begin(TaskUid(0), NOW).await.unwrap();
-    store.begin(TaskUid(0), NOW + Duration::DAY).await.unwrap();
+    let epoch = lead(&*store).await;
+    store.append(epoch, entry("a", create())).await.unwrap();
+    store.begin(epoch, TaskUid(0), NOW).await.unwrap();
+    store.begin(epoch, TaskUid(0), NOW + Duration::DAY).await.unwrap();
     let task = store.task(TaskUid(0)).await.unwrap().unwrap();
     assert_eq!((task.status, task.started_at), (TaskStatus::Processing, Some(NOW)));
     assert_eq!(store.undecided(9).await.unwrap().len(), 1);
@@ -616,15 +692,16 @@ pub async fn a_change_of_settings_gets_the_next_version_and_only_verified_nodes_
     engine: &impl Engine,
 ) {
     let store = engine.open();
+    let epoch = lead(&*store).await;
     let (films, books) = (PhysicalUid::new("films"), PhysicalUid::new("books"));
     assert_eq!(store.settings_versions().await.unwrap(), SettingsVersions::default());
-    store.save_broadcast(broadcast(0, "films", &[])).await.unwrap();
+    store.save_broadcast(epoch, broadcast(0, "films", &[])).await.unwrap();
     assert_eq!(store.open_broadcasts().await.unwrap(), [broadcast(0, "films", &[])]);
-    store.commit(with(vec![committed(broadcast(0, "films", &["a"]), 1)])).await.unwrap();
-    store.commit(with(vec![committed(broadcast(1, "books", &["a", "b"]), 2)])).await.unwrap();
+    store.commit(epoch, with(vec![committed(broadcast(0, "films", &["a"]), 1)])).await.unwrap();
+    store.commit(epoch, with(vec![committed(broadcast(1, "books", &["a", "b"]), 2)])).await.unwrap();
     assert_eq!(store.open_broadcasts().await.unwrap(), []);
-    let skipped = store.commit(with(vec![committed(broadcast(2, "books", &["a"]), 4)])).await;
-    assert!(skipped.is_err(), "a version was left out");
+    let skipped = store.commit(epoch, with(vec![committed(broadcast(2, "books", &["a"]), 4)])).await;
+    assert!(matches!(skipped, Err(StoreError::Conflict { .. })), "a version was left out: {skipped:?}");
     let late = SettingsChange::Advanced {
         index: films.clone(),
         node: NodeId::new("b"),
@@ -633,12 +710,13 @@ pub async fn a_change_of_settings_gets_the_next_version_and_only_verified_nodes_
     };
     drop(store);
     let store = engine.open();
+    let epoch = lead(&*store).await;
     let versions = store.settings_versions().await.unwrap();
     assert_eq!(versions.last, Some(SettingsVersion(2)));
     assert_eq!(versions.committed(&books), Some(SettingsVersion(2)));
     let of = |versions: &SettingsVersions, index: &PhysicalUid| versions.indexes[index].nodes.clone();
     assert_eq!(of(&versions, &films), [(NodeId::new("a"), SettingsVersion(1))].into());
-    store.commit(with(vec![late, SettingsChange::Forgotten(books.clone())])).await.unwrap();
+    store.commit(epoch, with(vec![late, SettingsChange::Forgotten(books.clone())])).await.unwrap();
     let versions = store.settings_versions().await.unwrap();
     let both = ["a", "b"].map(|node| (NodeId::new(node), SettingsVersion(1)));
     assert_eq!(of(&versions, &films), both.into());
@@ -647,24 +725,29 @@ pub async fn a_change_of_settings_gets_the_next_version_and_only_verified_nodes_
 
 pub async fn a_node_is_doubted_until_it_is_trusted_and_an_end_is_told_once(engine: &impl Engine) {
     let store = engine.open();
+    let epoch = lead(&*store).await;
     let films = PhysicalUid::new("films");
     let (a, b) = (NodeId::new("a"), NodeId::new("b"));
     let end = committed(broadcast(0, "films", &["a", "b"]), 1);
-    store.commit(with(vec![end.clone()])).await.unwrap();
-    store.commit(with(vec![end])).await.unwrap();
+    store.commit(epoch, with(vec![end.clone()])).await.unwrap();
+    store.commit(epoch, with(vec![end])).await.unwrap();
     let failed = Broadcast { phase: Phase::Failed, ..broadcast(1, "films", &["a"]) };
     let doubted =
         |node: &NodeId, why| SettingsChange::Doubted { index: films.clone(), node: node.clone(), why };
     store
-        .commit(with(vec![
-            doubted(&b, Doubt::Changed),
-            SettingsChange::Ended(Box::new(failed)),
-            doubted(&a, Doubt::Changed),
-        ]))
+        .commit(
+            epoch,
+            with(vec![
+                doubted(&b, Doubt::Changed),
+                SettingsChange::Ended(Box::new(failed)),
+                doubted(&a, Doubt::Changed),
+            ]),
+        )
         .await
         .unwrap();
     drop(store);
     let store = engine.open();
+    let epoch = lead(&*store).await;
     let known = store.settings_versions().await.unwrap().indexes[&films].clone();
     // Whoever else changed them before or after.
     assert_eq!(known.doubtful, [&a, &b].map(|node| (node.clone(), Doubt::Astray)).into());
@@ -672,20 +755,21 @@ pub async fn a_node_is_doubted_until_it_is_trusted_and_an_end_is_told_once(engin
     let advanced =
         SettingsChange::Advanced { index: films.clone(), node: a, version: SettingsVersion(1), at: NOW };
     let trusted = SettingsChange::Trusted { index: films.clone(), node: b };
-    store.commit(with(vec![advanced, trusted])).await.unwrap();
+    store.commit(epoch, with(vec![advanced, trusted])).await.unwrap();
     let known = store.settings_versions().await.unwrap().indexes[&films].clone();
     assert_eq!((known.doubtful.len(), known.nodes.len()), (0, 1));
     let c = NodeId::new("c");
-    store.commit(with(vec![doubted(&c, Doubt::Changed)])).await.unwrap();
+    store.commit(epoch, with(vec![doubted(&c, Doubt::Changed)])).await.unwrap();
     let known = store.settings_versions().await.unwrap().indexes[&films].clone();
     assert_eq!(known.doubtful, [(c, Doubt::Changed)].into());
 }
 
 pub async fn of_the_changes_that_are_over_the_last_ones_of_each_index_are_kept(engine: &impl Engine) {
     let store = engine.open();
-    store.save_broadcast(broadcast(1000, "films", &[])).await.unwrap();
+    let epoch = lead(&*store).await;
+    store.save_broadcast(epoch, broadcast(1000, "films", &[])).await.unwrap();
     for task in 0..25 {
-        store.commit(with(vec![committed(broadcast(task, "films", &["a"]), task + 1)])).await.unwrap();
+        store.commit(epoch, with(vec![committed(broadcast(task, "films", &["a"]), task + 1)])).await.unwrap();
     }
     let kept = store.broadcasts(PhysicalUid::new("films")).await.unwrap();
     let tasks: Vec<u64> = kept.iter().map(|broadcast| broadcast.task.0).collect();

@@ -2,6 +2,7 @@
 //! ([`super::completions`]), so no node has to keep a workspace.
 
 use std::collections::BTreeMap;
+use std::future::ready;
 
 use axum::extract::{Path, Query, RawQuery, State};
 use axum::http::StatusCode;
@@ -22,6 +23,7 @@ use crate::http::App;
 use crate::http::body::JsonBody;
 use crate::http::dry_run::ask_any;
 use crate::http::path::check_uid;
+use crate::http::records::change_record;
 use crate::node_api::NodeRequest;
 
 /// Where nodes check settings: a workspace that they have for nothing else.
@@ -70,12 +72,11 @@ async fn remove(
     State(app): State<App>,
 ) -> Result<StatusCode, RequestError> {
     require_chats(&app, NodeRequest::new(Method::DELETE, "/chats/miroir")).await?;
-    let _turn = app.changing_records.lock().await;
-    if !workspaces(&app).await?.contains_key(&uid) {
-        return Err(missing(&uid, "chat"));
-    }
-    app.writer.put_record(Collection::ChatWorkspaces, uid, None).await?;
-    Ok(StatusCode::NO_CONTENT)
+    change_record(&app, Collection::ChatWorkspaces, uid.clone(), |kept| {
+        let there = kept.contains_key(&uid);
+        ready(if there { Ok((None, StatusCode::NO_CONTENT)) } else { Err(missing(&uid, "chat")) })
+    })
+    .await
 }
 
 async fn settings(
@@ -101,10 +102,11 @@ async fn change(
         let shown = check(&app, request.json(body.bytes)).await?.ok_or_else(refused)?;
         return Ok(Json(shown).into_response());
     };
-    let _turn = app.changing_records.lock().await;
-    let set = workspaces(&app).await?.remove(&uid).map(|mut kept| kept["set"].take());
-    let set = merged(set.as_ref().and_then(Value::as_object), &patch);
-    keep(&app, uid, set).await.map(|shown| Json(shown).into_response())
+    let shown = change_record(&app, Collection::ChatWorkspaces, uid.clone(), |mut kept| {
+        let set = kept.remove(&uid).map(|mut kept| kept["set"].take());
+        check_whole(&app, merged(set.as_ref().and_then(Value::as_object), &patch))
+    });
+    Ok(Json(shown.await?).into_response())
 }
 
 async fn reset(
@@ -113,23 +115,26 @@ async fn reset(
     State(app): State<App>,
 ) -> Result<Json<Value>, RequestError> {
     require_chats(&app, NodeRequest::new(Method::DELETE, SCRATCH)).await?;
-    let _turn = app.changing_records.lock().await;
-    if !workspaces(&app).await?.contains_key(&uid) {
-        return Err(missing(&uid, "Chat"));
-    }
-    keep(&app, uid, Map::new()).await.map(Json)
+    let shown = change_record(&app, Collection::ChatWorkspaces, uid.clone(), |kept| {
+        let (app, missing) = (&app, (!kept.contains_key(&uid)).then(|| missing(&uid, "Chat")));
+        async move {
+            match missing {
+                Some(missing) => Err(missing),
+                None => check_whole(app, Map::new()).await,
+            }
+        }
+    });
+    shown.await.map(Json)
 }
 
-/// Has a node check the whole settings, and keeps them with what the node makes of them.
-async fn keep(app: &App, uid: String, set: Map<String, Value>) -> Result<Value, RequestError> {
+/// Has a node check the whole settings. What is to be kept of them, and what the node makes of them.
+async fn check_whole(app: &App, set: Map<String, Value>) -> Result<(Option<Value>, Value), RequestError> {
     let request = NodeRequest::new(Method::PATCH, SCRATCH).json(whole(&set).to_string());
     let shown = match check(app, request).await? {
         Some(shown) => shown,
         None => shown_settings(&set)?,
     };
-    let record = json!({ "set": set, "shown": shown });
-    app.writer.put_record(Collection::ChatWorkspaces, uid, Some(record)).await?;
-    Ok(shown)
+    Ok((Some(json!({ "set": set, "shown": shown })), shown))
 }
 
 /// What a node makes of settings; none if nodes know no chats.
@@ -155,7 +160,7 @@ async fn require_chats(app: &App, request: NodeRequest) -> Result<(), RequestErr
 }
 
 async fn workspaces(app: &App) -> Result<BTreeMap<String, Value>, RequestError> {
-    Ok(app.writer.records(Collection::ChatWorkspaces).await?)
+    Ok(app.writer.records(Collection::ChatWorkspaces).await?.by_id)
 }
 
 /// What clients set of a workspace (`set`), and what they are shown of it (`shown`).

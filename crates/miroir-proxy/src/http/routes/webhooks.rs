@@ -1,5 +1,8 @@
 //! `/webhooks`. Miroir keeps them and tells them of its own tasks; the nodes know of none.
 
+use std::collections::BTreeMap;
+use std::future::ready;
+
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::get;
@@ -15,6 +18,7 @@ use crate::error::RequestError;
 use crate::http::App;
 use crate::http::body::JsonBody;
 use crate::http::dry_run::{IMPOSSIBLE_UID, refusal};
+use crate::http::records::change_record;
 use crate::node_api::NodeRequest;
 use crate::webhook::{Webhook, WebhookFault, WebhookPatch};
 
@@ -25,7 +29,7 @@ pub(super) fn routes() -> Router<App> {
 }
 
 async fn list(_: Authorized<WebhooksGet>, State(app): State<App>) -> Result<Json<Value>, RequestError> {
-    let kept = app.writer.records(Collection::Webhooks).await?;
+    let kept = app.writer.records(Collection::Webhooks).await?.by_id;
     let shown = kept.into_iter().map(|(uuid, webhook)| Ok(read(webhook)?.shown(&uuid)));
     Ok(Json(json!({ "results": shown.collect::<Result<Vec<_>, RequestError>>()? })))
 }
@@ -36,7 +40,8 @@ async fn one(
     State(app): State<App>,
 ) -> Result<Json<Value>, RequestError> {
     let uuid = read_uuid(&uuid)?;
-    Ok(Json(find(&app, uuid).await?.shown(&uuid.to_string())))
+    let kept = app.writer.records(Collection::Webhooks).await?.by_id;
+    Ok(Json(find(kept, uuid)?.shown(&uuid.to_string())))
 }
 
 async fn create(
@@ -46,10 +51,11 @@ async fn create(
 ) -> Result<(StatusCode, Json<Value>), RequestError> {
     let Some(patch) = WebhookPatch::parse(&body.value) else { return Err(wrong_form(&app, body).await) };
     let uuid = Uuid::new_v4();
-    let _turn = app.changing_records.lock().await;
-    let count = app.writer.records(Collection::Webhooks).await?.len();
-    let webhook = patch.create(uuid, count).map_err(refused)?;
-    keep(&app, uuid, Some(&webhook)).await?;
+    let webhook = change_record(&app, Collection::Webhooks, uuid.to_string(), |kept| {
+        let created = patch.clone().create(uuid, kept.len()).map_err(refused);
+        ready(created.map(|webhook| (Some(json!(webhook)), webhook)))
+    });
+    let webhook = webhook.await?;
     Ok((StatusCode::CREATED, Json(webhook.shown(&uuid.to_string()))))
 }
 
@@ -61,9 +67,11 @@ async fn change(
 ) -> Result<Json<Value>, RequestError> {
     let Some(patch) = WebhookPatch::parse(&body.value) else { return Err(wrong_form(&app, body).await) };
     let uuid = read_own_uuid(&uuid)?;
-    let _turn = app.changing_records.lock().await;
-    let webhook = patch.apply(uuid, find(&app, uuid).await?).map_err(refused)?;
-    keep(&app, uuid, Some(&webhook)).await?;
+    let webhook = change_record(&app, Collection::Webhooks, uuid.to_string(), |kept| {
+        let changed = find(kept, uuid).and_then(|old| patch.clone().apply(uuid, old).map_err(refused));
+        ready(changed.map(|webhook| (Some(json!(webhook)), webhook)))
+    });
+    let webhook = webhook.await?;
     Ok(Json(webhook.shown(&uuid.to_string())))
 }
 
@@ -73,10 +81,10 @@ async fn remove(
     State(app): State<App>,
 ) -> Result<StatusCode, RequestError> {
     let uuid = read_own_uuid(&uuid)?;
-    let _turn = app.changing_records.lock().await;
-    find(&app, uuid).await?;
-    keep(&app, uuid, None).await?;
-    Ok(StatusCode::NO_CONTENT)
+    change_record(&app, Collection::Webhooks, uuid.to_string(), |kept| {
+        ready(find(kept, uuid).map(|_| (None, StatusCode::NO_CONTENT)))
+    })
+    .await
 }
 
 fn refused(fault: WebhookFault) -> RequestError {
@@ -95,8 +103,8 @@ fn read_own_uuid(text: &str) -> Result<Uuid, RequestError> {
     }
 }
 
-async fn find(app: &App, uuid: Uuid) -> Result<Webhook, RequestError> {
-    let found = app.writer.records(Collection::Webhooks).await?.remove(&uuid.to_string());
+fn find(mut kept: BTreeMap<String, Value>, uuid: Uuid) -> Result<Webhook, RequestError> {
+    let found = kept.remove(&uuid.to_string());
     read(found.ok_or_else(|| refused(WebhookFault::NotFound(uuid)))?)
 }
 
@@ -104,11 +112,6 @@ fn read(webhook: Value) -> Result<Webhook, RequestError> {
     serde_json::from_value(webhook).map_err(|error| {
         RequestError::new(ErrorCode::Internal, format!("A stored webhook can't be read: {error}."))
     })
-}
-
-async fn keep(app: &App, uuid: Uuid, webhook: Option<&Webhook>) -> Result<(), RequestError> {
-    let body = webhook.map(|webhook| json!(webhook));
-    Ok(app.writer.put_record(Collection::Webhooks, uuid.to_string(), body).await?)
 }
 
 /// Meilisearch reads the body before it looks at the id, and no webhook has this one.

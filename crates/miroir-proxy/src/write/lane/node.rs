@@ -44,7 +44,7 @@ impl LaneDriver {
 
     pub(super) async fn send(&self) -> LaneEvent {
         let request = self.hands.request.as_ref().expect("a lane prepares a request before it sends it");
-        match request.send(&self.node, &*self.store, self.timeout).await {
+        match request.send(&self.node, &**self.store, self.timeout).await {
             Ok(answer) => LaneEvent::Answered(answer),
             Err(error) => waits(&error),
         }

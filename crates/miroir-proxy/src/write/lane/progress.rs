@@ -36,10 +36,12 @@ impl LaneDriver {
         LaneEvent::Told
     }
 
-    pub(super) async fn store_progress(&self, cursor: TaskUid, receipts: Vec<Receipt>) -> LaneEvent {
+    pub(super) async fn store_progress(&mut self, cursor: TaskUid, receipts: Vec<Receipt>) -> LaneEvent {
         let sent = receipts.into_iter().map(op_sent).collect();
-        let delivery = Delivery { node: self.node.id().clone(), cursor, sent, at: OffsetDateTime::now_utc() };
+        let (node, from, at) = (self.node.id().clone(), self.start.cursor, OffsetDateTime::now_utc());
+        let delivery = Delivery { node, from, cursor, sent, at };
         until_stored("progress of a lane", || self.store.deliver(delivery.clone())).await;
+        self.start.cursor = cursor;
         for sent in delivery.sent {
             self.hand_on(sent).await;
         }

@@ -1,0 +1,126 @@
+//! Nodes, and the places of their lanes in the log.
+
+use miroir_core::error::ResponseError;
+use miroir_core::ids::{NodeId, TaskUid};
+use miroir_core::task::{OpResult, SyncState};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::log::{begin, conflict, counter};
+use super::rows::{big, json, task_uid};
+use crate::{Accepted, Delivery, OpSent, Rebuilt, Reception, StoreError};
+
+pub(super) fn add_nodes(db: &Connection, nodes: &[NodeId]) -> Result<(), StoreError> {
+    let end = counter(db, "next_undecided")?;
+    let mut insert = db.prepare_cached(
+        "INSERT INTO nodes (id, sync, next_undelivered) VALUES (?1, ?2, ?3) ON CONFLICT (id) DO NOTHING",
+    )?;
+    for node in nodes {
+        insert.execute(params![node.as_str(), SyncState::InSync.as_str(), end])?;
+    }
+    Ok(())
+}
+
+pub(super) fn meet_node(db: &Connection, node: &NodeId, next_node_task: u64) -> Result<(), StoreError> {
+    db.prepare_cached("UPDATE nodes SET next_node_task = ?2 WHERE id = ?1 AND next_node_task IS NULL")?
+        .execute(params![node.as_str(), big(next_node_task)])?;
+    Ok(())
+}
+
+/// The node's data are those of the log up to the cursor, and what it owed before is forgotten.
+pub(super) fn begin_anew(db: &Connection, rebuilt: &Rebuilt) -> Result<(), StoreError> {
+    let (node, cursor) = (rebuilt.node.as_str(), big(rebuilt.cursor.0));
+    db.prepare_cached("UPDATE nodes SET next_undelivered = ?2, next_node_task = ?3 WHERE id = ?1")?
+        .execute(params![node, cursor, big(rebuilt.next_node_task)])?;
+    // Of later entries too: what it received of them it received before its data were replaced.
+    db.prepare_cached("DELETE FROM node_tasks WHERE node_id = ?1")?.execute([node])?;
+    Ok(())
+}
+
+/// The node goes on as it is, and what it gets again counts as never received.
+pub(super) fn accept(db: &Connection, accepted: &Accepted) -> Result<(), StoreError> {
+    let node = accepted.node.as_str();
+    db.prepare_cached("UPDATE nodes SET next_undelivered = ?2, next_node_task = ?3 WHERE id = ?1")?
+        .execute(params![node, big(accepted.cursor.0), big(accepted.next_node_task)])?;
+    for task in &accepted.again {
+        db.prepare_cached("DELETE FROM node_tasks WHERE node_id = ?1 AND task_uid = ?2")?
+            .execute(params![node, big(task.0)])?;
+    }
+    Ok(())
+}
+
+/// Moves a lane on from where it says that it is.
+pub(super) fn deliver(db: &Connection, delivery: &Delivery) -> Result<(), StoreError> {
+    let Delivery { node, from, cursor, sent, at } = delivery;
+    if !moves(db, node, (*from, *cursor))? {
+        if is_stored(db, delivery)? {
+            return Ok(());
+        }
+        let found = cursor_of(db, node)?.map_or_else(|| "unknown".to_owned(), |found| found.to_string());
+        let expected = format!("{from}, and to go to {cursor}");
+        return Err(conflict(&format!("the place of node `{node}` in the log"), &expected, &found));
+    }
+    let received = sent.iter().filter_map(|sent| match sent.reception {
+        Reception::Enqueued(node_task) => Some(big(node_task) + 1),
+        Reception::Refused(_) => None,
+    });
+    db.prepare_cached(
+        "UPDATE nodes SET next_undelivered = ?2,
+             next_node_task = CASE WHEN ?3 > COALESCE(next_node_task, 0) THEN ?3 ELSE next_node_task END
+         WHERE id = ?1",
+    )?
+    .execute(params![node.as_str(), big(cursor.0), received.max().unwrap_or(0)])?;
+    // What is known of the end of the same request stays.
+    let mut insert = db.prepare_cached(
+        "INSERT INTO node_tasks (task_uid, node_id, op, node_task_uid, result) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (task_uid, node_id, op) DO UPDATE
+         SET node_task_uid = excluded.node_task_uid, result = excluded.result
+         WHERE node_tasks.node_task_uid IS NULL OR excluded.node_task_uid IS NULL
+             OR node_tasks.node_task_uid <> excluded.node_task_uid",
+    )?;
+    for OpSent { task, op, reception } in sent {
+        let (node_task, result) = match reception {
+            Reception::Enqueued(node_task) => (Some(big(*node_task)), None),
+            Reception::Refused(error) => (None, Some(json(&refusal(error))?)),
+        };
+        insert.execute(params![big(task.0), node.as_str(), big(*op as u64), node_task, result])?;
+        begin(db, *task, *at)?;
+    }
+    Ok(())
+}
+
+/// Whether the lane is where it says, and does not go back.
+fn moves(db: &Connection, node: &NodeId, (from, to): (TaskUid, TaskUid)) -> Result<bool, StoreError> {
+    Ok(from <= to && cursor_of(db, node)? == Some(from))
+}
+
+fn cursor_of(db: &Connection, node: &NodeId) -> Result<Option<TaskUid>, StoreError> {
+    let mut query = db.prepare_cached("SELECT next_undelivered FROM nodes WHERE id = ?1")?;
+    query.query_row([node.as_str()], |row| row.get(0)).optional()?.map(task_uid).transpose()
+}
+
+/// Whether the delivery was stored before: the cursor is where it goes, and all that it received is there.
+fn is_stored(db: &Connection, delivery: &Delivery) -> Result<bool, StoreError> {
+    let Delivery { node, from, cursor, sent, .. } = delivery;
+    if from > cursor || cursor_of(db, node)? != Some(*cursor) {
+        return Ok(false);
+    }
+    let mut query = db.prepare_cached(
+        "SELECT node_task_uid FROM node_tasks WHERE task_uid = ?1 AND node_id = ?2 AND op = ?3",
+    )?;
+    for OpSent { task, op, reception } in sent {
+        let expected = match reception {
+            Reception::Enqueued(number) => Some(big(*number)),
+            Reception::Refused(_) => None,
+        };
+        let key = params![big(task.0), node.as_str(), big(*op as u64)];
+        let found: Option<Option<i64>> = query.query_row(key, |row| row.get(0)).optional()?;
+        if found != Some(expected) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn refusal(error: &ResponseError) -> OpResult {
+    OpResult::Failed(error.clone())
+}

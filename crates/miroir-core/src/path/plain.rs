@@ -35,15 +35,37 @@ fn with_letters(segment: &str) -> String {
         rest = &rest[at..];
         let code = rest.get(1..3).and_then(|digits| u8::from_str_radix(digits, 16).ok());
         let letter = code.filter(|code| code.is_ascii_alphanumeric() || matches!(code, b'-' | b'_'));
+        // Behind a `%` that begins no code it would make one, which whoever reads the path next would decode.
+        let letter = letter.filter(|letter| !(letter.is_ascii_hexdigit() && begins_a_code(&plain)));
         plain.push(letter.map_or('%', char::from));
         rest = &rest[if letter.is_some() { 3 } else { 1 }..];
     }
     plain + rest
 }
 
+/// Whether a hexadecimal digit behind this text would belong to a code.
+fn begins_a_code(text: &str) -> bool {
+    let mut last = text.bytes().rev();
+    match last.next() {
+        Some(b'%') => true,
+        Some(digit) => digit.is_ascii_hexdigit() && last.next() == Some(b'%'),
+        None => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_that_is_decoded_makes_another_code() {
+        for path in ["/keys/%%35c", "/keys/%5%63", "/keys/%%32%45", "/a/%%45e\u{b}"] {
+            let once = plain_path(path).unwrap();
+            assert_eq!(plain_path(&once).unwrap_or(once.clone()), once, "{path}");
+            assert!(!once.to_ascii_lowercase().contains("%5c") && !once.contains("%2E"), "{once}");
+        }
+        assert_eq!(plain_path("/%2F%45").as_deref(), Some("/%2FE"));
+    }
 
     #[test]
     fn letters_may_be_written_as_their_codes_and_nothing_else_is_decoded() {

@@ -181,9 +181,11 @@ impl Identities {
                 }
             }
         };
+        // What is known grows while the node answers, since lanes go on; and it shrinks when a rebuild ends meanwhile.
+        let known_before = self.known_next_task(node.id()).await?;
         let tasks = look::ask_newest_tasks(node, NEWEST, TIMEOUT).await?;
-        let next = tasks.first().map_or(0, |task| task.number + 1);
-        let has_lost_history = next < self.known_next_task(node.id()).await?;
+        let known = known_before.min(self.known_next_task(node.id()).await?);
+        let has_lost_history = tasks.first().map_or(0, |task| task.number + 1) < known;
         Ok(Identified { warning: self.look_for_intruders(node, &tasks).or(warning), has_lost_history })
     }
 

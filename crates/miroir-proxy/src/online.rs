@@ -15,8 +15,9 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 use uuid::Uuid;
 
-use crate::cluster::versions_agree;
-use crate::cluster::{Keys, Unusable, ask_keys, ask_shown_mark, ask_traces, ask_version, expect_meilisearch};
+use crate::cluster::{
+    Keys, Unusable, ask_keys, ask_shown_mark, ask_traces, ask_version, expect_meilisearch, versions_agree,
+};
 use crate::config::{Config, NodeConfig, TaskStoreConfig};
 use crate::node_api::{Node, NodeRequest};
 use crate::outward::client_builder;

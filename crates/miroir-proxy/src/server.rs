@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use miroir_core::cover::UnavailableShardPolicy;
 use miroir_core::ids::ClusterId;
 use miroir_core::placement::ReplicationFactor;
 use miroir_core::task::SyncState;
@@ -35,7 +36,6 @@ use crate::listen::{Bounds, serve};
 use crate::node_api::{Node, UnusableNode};
 use crate::observe::{Layout, Logs, Metrics};
 use crate::write::{self, WriteConfig, Writer};
-use miroir_core::cover::UnavailableShardPolicy;
 
 /// How long open requests may go on after the server was told to stop.
 const GRACE: Duration = Duration::from_secs(10);

@@ -30,9 +30,7 @@ pub use federated::{
     QueryPlan, SubQuery, plan_federated, whole_node,
 };
 pub use hybrid::SearchKind;
-pub use listing::{
-    Criterion, Listed, arrange_documents, listed_fields, order_documents, select_listed, sort_criteria,
-};
+pub use listing::{Criterion, Listed, arrange_documents, order_documents, select_listed, sort_criteria};
 pub use merge::{
     HiddenRule, IndexMerge, KeywordHits, Merged, check_rules, merge_federated, merge_replies, pass_on,
     rank_keyword_hits, values_by_count,

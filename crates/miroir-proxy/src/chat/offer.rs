@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use miroir_core::chat::{IndexOffer, facet_lines};
+use miroir_core::cover::Shortfall;
 use miroir_core::search::{MultiRequest, NotUnderstood, SearchRequest};
 use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value, json};
@@ -12,7 +13,6 @@ use crate::auth::{Authorized, ChatCompletions};
 use crate::cluster::Cluster;
 use crate::error::RequestError;
 use crate::search::{Answer, Asking, Original, SettingsNote, read_uniformly, run_federated, run_search};
-use miroir_core::cover::Shortfall;
 
 /// So many indexes are asked at once; each may ask every node.
 const INDEXES_AT_ONCE: usize = 8;

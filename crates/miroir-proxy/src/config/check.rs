@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use miroir_core::cover::UnavailableShardPolicy;
 use miroir_core::ids::ShardCount;
 
 use self::addresses::Own;
@@ -21,7 +22,6 @@ use super::checked::{
 use super::error::{Origin, Problem, Reason, SHARDS_OUT_OF_RANGE, Warning};
 use super::raw::{Raw, RawHealth, RawIndexShards, RawMetrics, RawScatter, RawServer, RawTaskStore, Setting};
 use super::{MAX_SHARDS, keys};
-use miroir_core::cover::UnavailableShardPolicy;
 
 /// Shorter master keys draw a warning; Meilisearch refuses them in production.
 const SAFE_MASTER_KEY_BYTES: usize = 16;

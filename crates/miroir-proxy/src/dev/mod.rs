@@ -17,18 +17,18 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use cluster::Cluster;
+use engine::Engine;
 use miroir_core::ids::ShardCount;
+use process::NodeProcess;
+use report::{Access, Examples};
+use state::{DataDir, DevState, NodeSpec};
 use tokio::time::timeout;
+use topology::{Topology, Wanted};
 
 use crate::config::{Config, MAX_SHARDS, NodeAddress, NodeConfig, Secret, TaskStoreConfig};
 use crate::observe::Logs;
 use crate::server::{self, RunningServer};
-use cluster::Cluster;
-use engine::Engine;
-use process::NodeProcess;
-use report::{Access, Examples};
-use state::{DataDir, DevState, NodeSpec};
-use topology::{Topology, Wanted};
 
 /// How long Miroir may take to finish the requests in work.
 const SERVER_STOP_DEADLINE: Duration = Duration::from_secs(15);

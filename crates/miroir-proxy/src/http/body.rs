@@ -10,8 +10,7 @@ use mime::Mime;
 use miroir_core::error::{ErrorCode, ResponseError};
 use serde_json::Value;
 
-use super::App;
-use super::arrival;
+use super::{App, arrival};
 use crate::error::RequestError;
 
 /// A JSON body that a node would accept as JSON; its shape is not checked.

@@ -3,13 +3,13 @@
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use miroir_core::cover::Shortfall;
 use miroir_core::error::ErrorCode;
 use miroir_core::ids::{SettingsVersion, ShardId};
 
 use super::App;
 use crate::error::{RequestError, list};
 use crate::search::SettingsNote;
-use miroir_core::cover::Shortfall;
 
 /// `shards=3,7`: the documents of these shards are missing from the answer. `stale=3,7`: these shards were answered for by
 /// nodes that are behind. `cutoff`: a node ran out of time while it ranked its hits. Several are joined by semicolons.

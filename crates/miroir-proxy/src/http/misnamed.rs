@@ -16,6 +16,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use futures_util::{StreamExt, stream};
 use miroir_core::error::ErrorCode;
+use miroir_core::path::NodePath;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
@@ -25,7 +26,6 @@ use super::error::pass_on;
 use super::path::check_uid;
 use crate::error::RequestError;
 use crate::node_api::NodeRequest;
-use miroir_core::path::NodePath;
 
 /// Larger bodies are not looked at twice.
 const MAX_BODY: usize = 1 << 20;

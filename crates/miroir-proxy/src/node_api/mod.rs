@@ -22,7 +22,7 @@ pub use error::{NodeError, UnusableNode};
 pub use form::Form;
 pub use metrics::{NodeMetrics, Timings, timings};
 pub use node::Node;
-pub use questions::{NodeTaskState, Unanswered, good_answer, message_of};
+pub use questions::{NodeTaskState, Unanswered, good_answer};
 pub use reply::NodeReply;
 pub use request::{AnswerSize, NodeRequest};
 pub use scrub::{ABSENT_SUFFIX, scrub_reply};

@@ -104,7 +104,7 @@ pub fn good_answer(reply: &NodeReply) -> Result<Value, Unanswered> {
 }
 
 /// What an error of Meilisearch says.
-pub fn message_of(error: &Value) -> String {
+fn message_of(error: &Value) -> String {
     error["message"].as_str().unwrap_or("the node gave no reason").to_owned()
 }
 

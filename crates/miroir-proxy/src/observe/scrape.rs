@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicU64;
 
 use miroir_core::settings::Phase;
 use miroir_core::task::{TaskFilter, TaskPage, TaskStatus};
-use miroir_core::view::View;
+use miroir_core::view::{Coverage, View, coverage};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::family::Family;
@@ -16,7 +16,6 @@ use crate::cluster::Cluster;
 use crate::observe::Metrics;
 use crate::settings::Broadcasts;
 use crate::write::{WriteError, Writer};
-use miroir_core::view::{Coverage, coverage};
 
 /// The form of what [`scrape`] writes.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -6,14 +6,12 @@ use std::time::Instant;
 use miroir_core::ids::{ClusterId, GroupId, IndexUid, NodeId, ShardCount};
 use miroir_core::placement::Members;
 use miroir_core::task::SyncState;
-use miroir_core::view::{IndexEntry, View};
+use miroir_core::view::{IndexEntry, View, coverage};
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use crate::cluster::versions_agree;
-use crate::cluster::{Membership, Rebuilding, Standing};
+use crate::cluster::{Membership, Rebuilding, Standing, versions_agree};
 use crate::write::NodeProgress;
-use miroir_core::view::coverage;
 
 /// So many indexes are named of a node that is behind in more.
 const NAMED: usize = 20;

@@ -10,8 +10,7 @@ use serde_json::{Map, Value};
 use super::Reader;
 use crate::cluster::Cluster;
 use crate::error::RequestError;
-use crate::node_api::scrub_reply;
-use crate::node_api::{NodeReply, NodeRequest};
+use crate::node_api::{NodeReply, NodeRequest, scrub_reply};
 
 /// Asks one replica of a shard that may be read; the next one when it fails. A refusal of the request is an answer.
 pub(crate) async fn ask_replica(

@@ -10,8 +10,7 @@ use serde_json::{Map, Value};
 use super::ask::ask_shards;
 use super::{Reader, object};
 use crate::error::RequestError;
-use crate::node_api::NodeRequest;
-use crate::node_api::scrub_reply;
+use crate::node_api::{NodeRequest, scrub_reply};
 
 /// Nodes count how many documents have each field, and each shard has a field of its own: one request per node tells
 /// the size of all of its shards.

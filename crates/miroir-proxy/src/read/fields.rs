@@ -9,8 +9,7 @@ use serde_json::{Map, Value};
 use super::object;
 use crate::cluster::Cluster;
 use crate::error::RequestError;
-use crate::node_api::NodeRequest;
-use crate::node_api::scrub_reply;
+use crate::node_api::{NodeRequest, scrub_reply};
 
 /// A page of fields, and how many there are. Every node that can be read is asked: each knows the fields that it has met.
 pub async fn list_fields(

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use miroir_core::cover::UnavailableShardPolicy;
 use miroir_core::ids::{GroupId, IndexUid, NodeId, PhysicalUid, ShardCount};
 use miroir_core::placement::{ReplicationFactor, assign};
 use miroir_core::settings::ClientSettings;
@@ -13,10 +14,8 @@ use miroir_core::view::{IndexEntry, View};
 use time::OffsetDateTime;
 use tokio::sync::Semaphore;
 
-use crate::cluster::ScatterMetrics;
-use crate::cluster::{Cluster, Membership, ViewCell};
+use crate::cluster::{Cluster, Membership, ScatterMetrics, ViewCell};
 use crate::node_api::Node;
-use miroir_core::cover::UnavailableShardPolicy;
 
 /// The address of a server that answers so.
 pub(super) async fn serve(router: Router) -> String {

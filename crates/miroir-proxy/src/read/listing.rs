@@ -12,19 +12,17 @@ use miroir_core::document::paths::is_path;
 use miroir_core::document::{canonical_id, marker};
 use miroir_core::hash::shard_of;
 use miroir_core::ids::ShardId;
-use miroir_core::search::{listed_fields, order_documents, select_listed, sort_criteria};
+use miroir_core::search::{order_documents, select_listed, sort_criteria};
 use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value, json};
 
 use super::arranged::Arranged;
 use super::counts::count_by_markers;
-use super::met;
 use super::window::{Stretch, plan_stretches};
-use super::{Reader, ask_replica, object};
+use super::{Reader, ask_replica, met, object};
 use crate::cluster::Cluster;
 use crate::error::RequestError;
-use crate::node_api::NodeRequest;
-use crate::node_api::scrub_reply;
+use crate::node_api::{NodeRequest, scrub_reply};
 
 /// Meilisearch's default page.
 const DEFAULT_LIMIT: u64 = 20;
@@ -33,7 +31,7 @@ const DEFAULT_LIMIT: u64 = 20;
 /// search in.
 const STRETCHES_AT_ONCE: usize = 16;
 
-/// Longer lists of fields or ids, in which each may come any number of times, are rid of what they say again.
+/// With more fields than this one stretch is asked for at a time: each request names all of them.
 const LONG: usize = 10_000;
 
 /// What a client wants listed, in the shape of `POST /indexes/{uid}/documents/fetch`.
@@ -63,29 +61,21 @@ impl ListingRequest {
         let (offset, limit) = (count("offset", 0)?, count("limit", DEFAULT_LIMIT)?);
         // Where some of them can't be any they stay as they are: a node says so.
         let ids = body.get("ids").and_then(Value::as_array);
-        let ids: Option<Vec<String>> = ids.and_then(|ids| {
-            if ids.len() > LONG {
-                try_each_once(ids.iter().map(canonical_id))
-            } else {
-                ids.iter().map(canonical_id).collect()
-            }
-        });
-        let ids = ids.map(Arc::from);
+        let mut is_new = first_times();
+        let ids =
+            ids.map(|ids| ids.iter().map(canonical_id).filter(|id| id.as_ref().is_none_or(&mut is_new)));
+        let ids: Option<Arc<[String]>> = ids.and_then(Iterator::collect);
         if ids.is_some() {
             body.shift_remove("ids");
         }
-        // What is no list a node has to see.
-        let fields =
-            if body.get("fields").is_some_and(Value::is_array) { body.shift_remove("fields") } else { None };
-        let fields = match fields {
-            Some(Value::Array(names)) if names.len() > LONG => {
-                let names = names.into_iter().filter_map(|name| match name {
-                    Value::String(name) => Some(Some(name)),
-                    _ => None,
-                });
-                FieldSelection::Only(try_each_once(names)?)
+        // `*` is a name like any other here; where a query says `*` there are none.
+        let fields = match body.shift_remove("fields") {
+            Some(Value::Array(names)) => FieldSelection::Only(texts(names).filter(first_times()).collect()),
+            other => {
+                // What is no list a node has to see.
+                body.extend(other.map(|other| ("fields".to_owned(), other)));
+                FieldSelection::All
             }
-            few => listed_fields(few.as_ref()),
         };
         Some(Self { body, fields: Arc::new(fields), ids, offset, limit, beside: Vec::new() })
     }
@@ -173,19 +163,19 @@ impl ListingRequest {
     }
 }
 
-/// Each text once, in the order of its first time; none if one of them is none. What came already is known by a hash whose
-/// key nobody else knows, so that texts of which there may be millions are in memory once.
-fn try_each_once(texts: impl Iterator<Item = Option<String>>) -> Option<Vec<String>> {
+fn texts(values: Vec<Value>) -> impl Iterator<Item = String> {
+    values.into_iter().filter_map(|value| match value {
+        Value::String(text) => Some(text),
+        _ => None,
+    })
+}
+
+/// Whether a text comes for the first time. What came already is known by a hash whose key nobody else knows, so that texts of
+/// which there may be millions are in memory once.
+fn first_times() -> impl FnMut(&String) -> bool {
     let keys = [RandomState::new(), RandomState::new()];
     let mut seen = HashSet::new();
-    let mut kept = Vec::new();
-    for text in texts {
-        let text = text?;
-        if seen.insert(keys.each_ref().map(|key| key.hash_one(&text))) {
-            kept.push(text);
-        }
-    }
-    Some(kept)
+    move |text| seen.insert(keys.each_ref().map(|key| key.hash_one(text)))
 }
 
 /// A page of documents.
@@ -344,17 +334,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_list_is_rid_of_what_it_says_again_and_keeps_its_order() {
-        let texts = (0..3 * LONG).map(|number| Some((number % 7).to_string()));
-        assert_eq!(
-            try_each_once(texts),
-            Some(["0", "1", "2", "3", "4", "5", "6"].map(str::to_owned).to_vec())
-        );
-        assert_eq!(try_each_once([Some("a".to_owned()), None].into_iter()), None);
-        let ids: Vec<usize> = (0..2 * LONG).map(|number| number % 3).collect();
-        let body = json!({ "ids": ids, "fields": vec!["b"; 2 * LONG] });
+    fn a_list_is_rid_of_what_it_says_again_and_keeps_its_order() {
+        let texts = (0..30_000).map(|number| (number % 7).to_string());
+        let kept: Vec<String> = texts.filter(first_times()).collect();
+        assert_eq!(kept, ["0", "1", "2", "3", "4", "5", "6"]);
+        let ids: Vec<usize> = (0..20_000).map(|number| number % 3).collect();
+        let body = json!({ "ids": ids, "fields": vec!["b"; 20_000] });
         let request = ListingRequest::parse(body.as_object().cloned().unwrap()).unwrap();
         assert_eq!(request.ids(), Some(&["0", "1", "2"].map(str::to_owned)[..]));
         assert_eq!(*request.fields, FieldSelection::Only(vec!["b".to_owned()]));
+        let star = json!({ "fields": ["*"] }).as_object().cloned().unwrap();
+        assert_eq!(*ListingRequest::parse(star).unwrap().fields, FieldSelection::Only(vec!["*".to_owned()]));
+        let none = json!({ "fields": null }).as_object().cloned().unwrap();
+        assert_eq!(*ListingRequest::parse(none).unwrap().fields, FieldSelection::All);
+        let body = json!({ "ids": [1, [], 1], "fields": "a" });
+        let request = ListingRequest::parse(body.as_object().cloned().unwrap()).unwrap();
+        assert_eq!(
+            (request.ids(), &request.body),
+            (None, body.as_object().unwrap()),
+            "a node says what is wrong"
+        );
     }
 }

@@ -7,18 +7,16 @@ use miroir_core::document::{is_valid_id, marker};
 use miroir_core::error::ErrorCode;
 use miroir_core::hash::shard_of;
 use miroir_core::ids::ShardId;
+use miroir_core::path::NodePath;
 use miroir_core::search::select_listed;
 use miroir_core::view::{IndexEntry, View};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::{Map, Value};
 
-use super::met;
-use super::{Reader, ask_replica, object};
+use super::{Reader, ask_replica, met, object};
 use crate::cluster::Cluster;
 use crate::error::RequestError;
-use crate::node_api::NodeRequest;
-use crate::node_api::scrub_reply;
-use miroir_core::path::NodePath;
+use crate::node_api::{NodeRequest, scrub_reply};
 
 /// Asked for in place of what can't be an id: whatever else is wrong with the request is found first.
 const NO_ID: &str = "miroir-has-no-such-document";

@@ -3,12 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
-use miroir_core::cover::CoverPart;
+use miroir_core::cover::{CoverPart, Shortfall};
 use miroir_core::ids::ShardId;
 use miroir_core::view::{IndexEntry, View};
 
 use crate::cluster::Cluster;
-use miroir_core::cover::Shortfall;
 
 /// One index in one view, and which of its shards were read from nodes that are behind.
 #[derive(Debug)]

@@ -2,15 +2,14 @@
 
 use axum::http::StatusCode;
 use miroir_core::ids::ShardId;
+use miroir_core::path::NodePath;
 use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value};
 
 use super::{Reader, ask_replica, object};
 use crate::cluster::Cluster;
 use crate::error::RequestError;
-use crate::node_api::scrub_reply;
-use crate::node_api::{NodeReply, NodeRequest};
-use miroir_core::path::NodePath;
+use crate::node_api::{NodeReply, NodeRequest, scrub_reply};
 
 /// Every node has the same settings, so one readable node that knows the index tells them.
 pub async fn read_settings(

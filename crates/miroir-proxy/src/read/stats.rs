@@ -7,6 +7,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use miroir_core::document::marker;
 use miroir_core::ids::{IndexUid, NodeId, ShardId};
+use miroir_core::path::NodePath;
 use miroir_core::placement::GroupPlacement;
 use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value, json};
@@ -17,7 +18,6 @@ use super::{Reader, object};
 use crate::cluster::Cluster;
 use crate::error::RequestError;
 use crate::node_api::NodeRequest;
-use miroir_core::path::NodePath;
 
 /// Counters of a node's index statistics that add up over documents, besides their number.
 const ADDITIVE: [&str; 3] = ["rawDocumentDbSize", "numberOfEmbeddings", "numberOfEmbeddedDocuments"];

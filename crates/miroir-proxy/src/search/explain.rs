@@ -5,6 +5,7 @@
 //! the client sent, and its answer goes back, freed of Miroir's names.
 
 use miroir_core::error::ErrorCode;
+use miroir_core::path::NodePath;
 use miroir_core::view::IndexEntry;
 use serde_json::{Map, Value};
 
@@ -12,7 +13,6 @@ use super::rounds::Refusal;
 use crate::cluster::Cluster;
 use crate::error::RequestError;
 use crate::node_api::{NodeReply, NodeRequest, scrub_reply};
-use miroir_core::path::NodePath;
 
 /// What the client asked of one of the search routes, to be repeated word for word; only what a tenant token adds is
 /// added. The route is ours, so that no node is ever asked for a path that a client wrote.

@@ -4,13 +4,13 @@
 //! embedder need not be equal.
 
 use futures_util::future::try_join;
+use miroir_core::cover::Shortfall;
 use miroir_core::hash::draw;
 use miroir_core::search::{MergePlan, Merged, SearchRequest, plan_search, rank_keyword_hits};
 use serde_json::Value;
 
 use super::explain::{explain, no_node};
 use super::{Searched, ask};
-use miroir_core::cover::Shortfall;
 
 use crate::error::RequestError;
 use crate::node_api::{NodeReply, NodeRequest};

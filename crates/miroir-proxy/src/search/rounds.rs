@@ -2,7 +2,7 @@
 //! is read, is the caller's business.
 
 use futures_util::future::{BoxFuture, join_all};
-use miroir_core::cover::{Cover, CoverPart, Pool, plan_cover_of};
+use miroir_core::cover::{Cover, CoverPart, Pool, Shortfall, UnavailableShardPolicy, plan_cover_of};
 use miroir_core::ids::{NodeId, ShardId};
 use miroir_core::search::PartPlan;
 use miroir_core::view::{IndexEntry, View};
@@ -10,8 +10,6 @@ use miroir_core::view::{IndexEntry, View};
 use crate::cluster::Cluster;
 use crate::error::RequestError;
 use crate::node_api::NodeReply;
-use miroir_core::cover::Shortfall;
-use miroir_core::cover::UnavailableShardPolicy;
 
 /// What came back. Shards that nobody answered for are data: whether that is an error is decided later.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! Several searches in one request that have nothing to do with each other: each runs as it would alone.
 
 use futures_util::{StreamExt, TryStreamExt, stream};
+use miroir_core::cover::Shortfall;
 use miroir_core::error::ErrorCode;
 use miroir_core::search::{MultiRequest, SearchRequest, SubQuery};
 use miroir_core::view::View;
@@ -8,7 +9,6 @@ use serde_json::{Map, Value, json};
 
 use super::faults::{check_queries_form, inside, missing_index};
 use super::{Answer, Asking, Original, Peers, run_reaching};
-use miroir_core::cover::Shortfall;
 
 use crate::cluster::Cluster;
 use crate::error::RequestError;

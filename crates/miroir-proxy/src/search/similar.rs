@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use axum::http::StatusCode;
-use miroir_core::cover::plan_cover;
+use miroir_core::cover::{Shortfall, plan_cover};
 use miroir_core::error::{ErrorCode, ResponseError};
 use miroir_core::search::{
     SimilarRequest, SimilarTarget, as_rule_fault, is_found_later, merge_similar, pass_on, plan_similar,
@@ -16,7 +16,6 @@ use super::scatter::{Answers, run_scatter};
 use super::{Answer, Original, Searched, accept, note_time};
 use crate::node_api::scrub_reply;
 use crate::read::met;
-use miroir_core::cover::Shortfall;
 
 use crate::cluster::Cluster;
 use crate::error::RequestError;

@@ -1,6 +1,7 @@
 //! Sends a node the settings of an index again, and notes which of the node's tasks that is.
 
 use miroir_core::ids::PhysicalUid;
+use miroir_core::path::NodePath;
 use miroir_core::settings::repair_patch;
 use miroir_core::view::IndexEntry;
 use reqwest::Method;
@@ -9,7 +10,6 @@ use serde_json::{Map, Value};
 use super::Broadcasts;
 use super::node::Failure;
 use crate::node_api::{Node, NodeReply, NodeRequest, Unanswered, good_answer};
-use miroir_core::path::NodePath;
 
 /// Tasks that are looked through for a repair whose answer was lost.
 const LOOKED_THROUGH: usize = 100;

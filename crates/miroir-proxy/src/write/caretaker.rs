@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use miroir_core::ids::{NodeId, PhysicalUid, TaskUid};
+use miroir_core::path::NodePath;
 use miroir_core::task::SyncState;
 use miroir_core::task::lane::{LaneEnd, LaneStart};
 use miroir_store::{NodeRecord, NodeTask};
@@ -38,7 +39,6 @@ use super::tracker::{Tracker, Watched, open_on};
 use crate::cluster::Membership;
 use crate::node_api::Node;
 use crate::settings::Broadcasts;
-use miroir_core::path::NodePath;
 
 /// Messages between a lane and its tracker before the lane waits.
 const CHANNEL: usize = 1024;

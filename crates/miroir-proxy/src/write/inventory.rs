@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use miroir_core::ids::PhysicalUid;
+use miroir_core::path::NodePath;
 use serde_json::Value;
 
 use crate::node_api::NodeRequest;
-use miroir_core::path::NodePath;
 
 /// More indexes than a node has.
 const ALL_INDEXES: usize = 1_000_000;

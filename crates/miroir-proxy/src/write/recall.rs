@@ -3,11 +3,11 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use miroir_core::path::NodePath;
 use miroir_core::task::lane::Replay;
 use serde_json::Value;
 
 use crate::node_api::{Node, NodeError, NodeRequest};
-use miroir_core::path::NodePath;
 
 /// Tasks in one question.
 pub(super) const PAGE: u64 = 1_000;

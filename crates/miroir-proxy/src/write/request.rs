@@ -7,6 +7,7 @@ use std::time::Duration;
 use miroir_core::document::edit::keep_marker;
 use miroir_core::hash::shard_of;
 use miroir_core::ids::{NodeId, ShardCount, ShardId};
+use miroir_core::path::NodePath;
 use miroir_core::rules::RULES_FEATURE;
 use miroir_core::task::lane::NodeAnswer;
 use miroir_core::task::{Deletion, Mutation, Op, WriteMethod, ops_for};
@@ -19,7 +20,6 @@ use super::receive::{lacks_feature, reception};
 use super::retry::until_stored;
 use super::shelf::Shelf;
 use crate::node_api::{Node, NodeError, NodeRequest};
-use miroir_core::path::NodePath;
 
 /// Where nodes keep dynamic search rules.
 const RULES: &str = "/dynamic-search-rules";

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use miroir_core::ids::{NodeId, TaskUid};
+use miroir_core::path::NodePath;
 use miroir_core::task::OpResult;
 use miroir_store::NodeTask;
 use serde_json::Value;
@@ -17,7 +18,6 @@ use super::recall::ask_tasks;
 use super::receive::op_result;
 use crate::cluster::Membership;
 use crate::node_api::Node;
-use miroir_core::path::NodePath;
 
 const SHORTEST: Duration = Duration::from_millis(10);
 const LONGEST: Duration = Duration::from_millis(50);

@@ -27,33 +27,28 @@ impl SortValue {
 
     /// Of the values of a document's field the one that comes first in this direction.
     pub(in crate::search) fn first_of(document: &Map<String, Value>, field: &str, ascending: bool) -> Self {
-        let values = FacetValue::of_attribute(document, field);
-        let values = values.into_iter().map(|value| match value {
-            FacetValue::Number(number) => Self::Number(number),
-            FacetValue::Text(text) => Self::Text(text),
-        });
-        values
+        Self::of_field(document, field)
             .reduce(|best, value| if value.order(&best, ascending).is_lt() { value } else { best })
             .unwrap_or(Self::Missing)
     }
 
-    /// All values of an attribute of a document, each once, in this direction; a missing one if there is none.
+    /// The values of a document's field, each once, in this direction; a missing one if there is none.
     pub(in crate::search) fn all_of(
         document: &Map<String, Value>,
         field: &str,
         ascending: bool,
     ) -> Vec<Self> {
-        let values = FacetValue::of_attribute(document, field);
-        let mut values: Vec<Self> = values
-            .into_iter()
-            .map(|value| match value {
-                FacetValue::Number(number) => Self::Number(number),
-                FacetValue::Text(text) => Self::Text(text),
-            })
-            .collect();
+        let mut values: Vec<Self> = Self::of_field(document, field).collect();
         values.sort_by(|a, b| a.order(b, ascending));
         values.dedup_by(|a, b| a.order(b, ascending).is_eq());
         if values.is_empty() { vec![Self::Missing] } else { values }
+    }
+
+    fn of_field(document: &Map<String, Value>, field: &str) -> impl Iterator<Item = Self> {
+        FacetValue::of_attribute(document, field).into_iter().map(|value| match value {
+            FacetValue::Number(number) => Self::Number(number),
+            FacetValue::Text(text) => Self::Text(text),
+        })
     }
 
     pub(in crate::search) fn order(&self, other: &Self, ascending: bool) -> Ordering {

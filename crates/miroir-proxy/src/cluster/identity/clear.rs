@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use miroir_core::ids::PhysicalUid;
+use miroir_core::path::NodePath;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
 use super::Unusable;
 use super::look::{ask_indexes, message_of, read_results};
 use crate::node_api::{Node, NodeRequest};
-use miroir_core::path::NodePath;
 
 /// Tasks of a node's queue that have not ended, whose indexes may be yet to come.
 const WAITING: usize = 10_000;

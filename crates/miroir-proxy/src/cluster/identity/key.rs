@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use miroir_core::identity::{Mark, NODE_KEY_ACTIONS};
+use miroir_core::path::NodePath;
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -11,7 +12,6 @@ use serde_json::{Value, json};
 use super::Unusable;
 use super::look::{KEYS, message_of};
 use crate::node_api::{Node, NodeRequest};
-use miroir_core::path::NodePath;
 
 /// What people call it.
 const NAME: &str = "Miroir";

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use miroir_core::identity::{Mark, Traces, log_of_request};
 use miroir_core::ids::PhysicalUid;
+use miroir_core::path::NodePath;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
 use super::Unusable;
 use super::key::{Keys, MarkedKey, ShownKey};
 use crate::node_api::{Node, NodeReply, NodeRequest};
-use miroir_core::path::NodePath;
 
 /// The route of keys.
 pub(super) const KEYS: &str = "/keys";

@@ -55,7 +55,7 @@ pub(super) enum Due {
 }
 
 /// What was found out of a node that is this cluster's.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct Identified {
     /// What is worth saying of it, though it may be used.
     pub(super) warning: Option<String>,

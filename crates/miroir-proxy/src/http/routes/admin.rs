@@ -10,7 +10,7 @@ use axum::{Json, Router};
 use miroir_core::error::ErrorCode;
 use miroir_core::ids::{GroupId, IndexUid, NodeId, PhysicalUid, ShardId, TaskUid};
 use miroir_core::task::TaskStatus;
-use miroir_core::view::{IndexEntry, View};
+use miroir_core::view::{IndexEntry, ShardState, View, coverage, shard_state};
 use miroir_store::KEPT_BROADCASTS;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -24,7 +24,6 @@ use crate::http::path::IndexPath;
 use crate::observe::{self, CONTENT_TYPE, Topology, look};
 use crate::settings::IndexBroadcasts;
 use crate::write::{TaskOnNode, WaitReason};
-use miroir_core::view::{ShardState, coverage, shard_state};
 
 pub(super) fn routes() -> Router<App> {
     Router::new()

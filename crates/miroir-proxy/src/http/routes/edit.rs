@@ -4,10 +4,11 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
 use axum::routing::post;
 use axum::{Json, Router};
-use miroir_core::document::Payload;
 use miroir_core::document::edit::check_function as check_end;
+use miroir_core::document::{Payload, reserved};
 use miroir_core::error::ErrorCode;
 use miroir_core::ids::IndexUid;
+use miroir_core::path::NodePath;
 use miroir_core::task::{Mutation, TaskSummary};
 use serde_json::{Value, json};
 
@@ -19,8 +20,6 @@ use crate::http::dry_run::{IMPOSSIBLE_UID, ask_any, check_form};
 use crate::http::path::check_uid;
 use crate::node_api::NodeRequest;
 use crate::write::NewWrite;
-use miroir_core::document::reserved;
-use miroir_core::path::NodePath;
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/indexes/{index}/documents/edit", post(edit))

@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::routing::post;
 use axum::{Json, Router};
+use miroir_core::document::reserved;
 use miroir_core::search::FacetSearchRequest;
 use miroir_core::view::View;
 use serde_json::{Map, Value, json};
@@ -20,7 +21,6 @@ use crate::http::headers::{SettingsFloor, about};
 use crate::http::path::IndexPath;
 use crate::read::existing;
 use crate::search::{Reach, explain, read_uniformly, run_facet_search};
-use miroir_core::document::reserved;
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/indexes/{index}/facet-search", post(by_body))

@@ -14,8 +14,7 @@ use crate::http::body::JsonBody;
 use crate::http::dry_run::{IMPOSSIBLE_UID, check_form};
 use crate::http::path::IndexPath;
 use crate::node_api::NodeRequest;
-use crate::read::existing;
-use crate::read::list_fields;
+use crate::read::{existing, list_fields};
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/indexes/{index}/fields", post(list))

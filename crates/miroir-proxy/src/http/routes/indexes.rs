@@ -6,6 +6,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use miroir_core::document::Payload;
 use miroir_core::ids::IndexUid;
+use miroir_core::path::NodePath;
 use miroir_core::task::{Mutation, TaskSummary};
 use miroir_core::view::IndexEntry;
 use serde_json::{Value, json};
@@ -21,7 +22,6 @@ use crate::http::path::{IndexPath, check_uid};
 use crate::node_api::NodeRequest;
 use crate::read::existing;
 use crate::write::NewWrite;
-use miroir_core::path::NodePath;
 
 /// Stands where an index would in a write about several.
 pub(super) const NO_INDEX: &str = "";

@@ -12,8 +12,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use super::page::{Page, Window};
-use crate::auth::fresh_uid;
-use crate::auth::{Authorized, KeysCreate, KeysDelete, KeysGet, KeysUpdate};
+use crate::auth::{Authorized, KeysCreate, KeysDelete, KeysGet, KeysUpdate, fresh_uid};
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::body::JsonBody;

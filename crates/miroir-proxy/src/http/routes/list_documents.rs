@@ -6,8 +6,10 @@ use axum::Json;
 use axum::extract::{Query, RawQuery, State};
 use axum::http::HeaderMap;
 use bytes::Bytes;
+use miroir_core::document::reserved;
 use miroir_core::error::ErrorCode;
 use miroir_core::ids::IndexUid;
+use miroir_core::path::NodePath;
 use miroir_core::search::listing_of_query;
 use miroir_core::view::View;
 use serde::Serialize;
@@ -22,11 +24,8 @@ use crate::http::dry_run::{IMPOSSIBLE_UID, NO_INDEX, ask_any, check_form};
 use crate::http::headers::degraded;
 use crate::http::path::IndexPath;
 use crate::node_api::NodeRequest;
-use crate::read::existing;
-use crate::read::{ListingRequest, Reader, list_documents};
+use crate::read::{ListingRequest, Reader, existing, list_documents};
 use crate::search::{Reach, read_uniformly};
-use miroir_core::document::reserved;
-use miroir_core::path::NodePath;
 
 /// So many ids of a body are shown to a node that only looks at its form.
 const SHOWN_IDS: usize = 1000;

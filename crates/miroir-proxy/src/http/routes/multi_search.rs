@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::routing::post;
 use axum::{Json, Router};
+use miroir_core::document::reserved;
 use miroir_core::search::{MultiRequest, SubQuery};
 use miroir_core::view::View;
 use serde_json::{Map, Value};
@@ -20,7 +21,6 @@ use crate::search::{
     Asking, Peers, Reach, explain_access_fault, explain_form, explain_network_fault, find_nothing, inside,
     read_uniformly, run_federated, run_several,
 };
-use miroir_core::document::reserved;
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/multi-search", post(search))

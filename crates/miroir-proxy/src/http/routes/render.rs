@@ -17,8 +17,7 @@ use crate::http::App;
 use crate::http::body::JsonBody;
 use crate::http::dry_run::ask_any;
 use crate::http::error::pass_on;
-use crate::node_api::scrub_reply;
-use crate::node_api::{NodeReply, NodeRequest};
+use crate::node_api::{NodeReply, NodeRequest, scrub_reply};
 use crate::read::{Reader, ask_replica, get_document};
 
 /// Fields of a document that templates don't see (Meilisearch 1.50).

@@ -12,6 +12,7 @@ use axum::{Json, Router};
 use miroir_core::document::Payload;
 use miroir_core::error::ErrorCode;
 use miroir_core::ids::{IndexUid, ShardId};
+use miroir_core::path::NodePath;
 use miroir_core::rules::{RULES_UID, RuleBook, RuleChange, RuleUpdate};
 use miroir_core::task::{Mutation, TaskSummary};
 use serde_json::{Value, json};
@@ -20,14 +21,12 @@ use super::features::{Feature, require, require_unasked};
 use super::page::Window;
 use crate::auth::{Authorized, DynamicSearchRulesDelete, DynamicSearchRulesGet, DynamicSearchRulesUpdate};
 use crate::error::RequestError;
-use crate::http::App;
-use crate::http::arrival;
 use crate::http::body::JsonBody;
 use crate::http::dry_run::{IMPOSSIBLE_UID, ask_any};
 use crate::http::path::check_uid;
+use crate::http::{App, arrival};
 use crate::node_api::{NodeReply, NodeRequest};
 use crate::write::NewWrite;
-use miroir_core::path::NodePath;
 
 /// Where nodes have the rules.
 const RULES: &str = "/dynamic-search-rules";

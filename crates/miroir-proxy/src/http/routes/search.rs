@@ -6,6 +6,7 @@ use axum::extract::{Query, RawQuery, State};
 use axum::http::HeaderMap;
 use axum::routing::get;
 use axum::{Json, Router};
+use miroir_core::document::reserved;
 use miroir_core::ids::{IndexUid, SettingsVersion};
 use miroir_core::search::{SearchRequest, body_of_query};
 use miroir_core::view::View;
@@ -21,7 +22,6 @@ use crate::http::headers::{SettingsFloor, about, wants_metadata};
 use crate::http::path::IndexPath;
 use crate::read::existing;
 use crate::search::{Asking, explain, read_uniformly, run_reaching};
-use miroir_core::document::reserved;
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/indexes/{index}/search", get(by_query).post(by_body))

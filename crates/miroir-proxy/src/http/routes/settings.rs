@@ -7,8 +7,9 @@ use axum::http::StatusCode;
 use axum::routing::{MethodRouter, get};
 use axum::{Json, Router};
 use bytes::Bytes;
-use miroir_core::document::Payload;
+use miroir_core::document::{Payload, reserved};
 use miroir_core::ids::IndexUid;
+use miroir_core::path::NodePath;
 use miroir_core::relation;
 use miroir_core::settings::client_view;
 use miroir_core::task::{Mutation, SettingsOrigin, TaskSummary};
@@ -24,12 +25,9 @@ use crate::http::dry_run::{IMPOSSIBLE_UID, check_form};
 use crate::http::path::IndexPath;
 use crate::http::poison::check_late_settings;
 use crate::node_api::NodeRequest;
-use crate::read::existing;
-use crate::read::{read_setting, read_settings};
+use crate::read::{existing, read_setting, read_settings};
 use crate::search::read_uniformly;
 use crate::write::NewWrite;
-use miroir_core::document::reserved;
-use miroir_core::path::NodePath;
 
 /// A settings sub-route.
 #[derive(Debug)]

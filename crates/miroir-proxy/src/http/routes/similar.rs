@@ -6,6 +6,7 @@ use axum::extract::{Query, RawQuery, State};
 use axum::http::HeaderMap;
 use axum::routing::get;
 use axum::{Json, Router};
+use miroir_core::document::reserved;
 use miroir_core::ids::{IndexUid, SettingsVersion};
 use miroir_core::search::{SimilarRequest, similar_of_query};
 use miroir_core::view::View;
@@ -20,7 +21,6 @@ use crate::http::headers::{SettingsFloor, about};
 use crate::http::path::IndexPath;
 use crate::read::existing;
 use crate::search::{explain, read_uniformly, run_similar};
-use miroir_core::document::reserved;
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/indexes/{index}/similar", get(by_query).post(by_body))

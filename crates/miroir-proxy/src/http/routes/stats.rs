@@ -12,8 +12,7 @@ use crate::auth::{Authorized, StatsGet};
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::path::IndexPath;
-use crate::read::existing;
-use crate::read::{InternalSizes, index_stats, instance_stats};
+use crate::read::{InternalSizes, existing, index_stats, instance_stats};
 
 /// Members of statistics that are sizes.
 const SIZES: [&str; 4] = ["rawDocumentDbSize", "avgDocumentSize", "databaseSize", "usedDatabaseSize"];

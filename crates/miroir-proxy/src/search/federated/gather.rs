@@ -1,7 +1,7 @@
 //! Asking the nodes of one index, all at once, and others for the shards of those that do not answer.
 
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
-use miroir_core::cover::CoverPart;
+use miroir_core::cover::{CoverPart, Shortfall};
 use miroir_core::error::ErrorCode;
 use miroir_core::search::{Batch, IndexPlan, read_reply};
 use miroir_core::view::View;
@@ -13,7 +13,6 @@ use crate::cluster::Cluster;
 use crate::error::RequestError;
 use crate::node_api::{Node, NodeReply, NodeRequest};
 use crate::search::rounds::{Gathered, Outcome, run_rounds};
-use miroir_core::cover::Shortfall;
 
 /// Asks a node as one server of a network asks another: each hit then says by what it compares.
 const AS_SERVER: HeaderName = HeaderName::from_static("meili-proxy-search");

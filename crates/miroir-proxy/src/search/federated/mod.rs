@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::time::Instant;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
+use miroir_core::cover::{Shortfall, UnavailableShardPolicy};
 use miroir_core::error::{ErrorCode, ResponseError};
 use miroir_core::ids::{IndexUid, NodeId};
 use miroir_core::search::{
@@ -22,11 +23,9 @@ use super::faults::{check_queries_form, explain_query, explain_unused_facets, in
 use super::rounds::{Refusal, judge_missing};
 use super::{Answer, Asking};
 use crate::read::met;
-use miroir_core::cover::Shortfall;
 
 use crate::cluster::Cluster;
 use crate::error::RequestError;
-use miroir_core::cover::UnavailableShardPolicy;
 
 /// So many indexes of one request are asked at once; each may ask every node.
 const INDEXES_AT_ONCE: usize = 16;

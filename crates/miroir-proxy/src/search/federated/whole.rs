@@ -1,5 +1,6 @@
 //! One node holds every index of the request: it is asked what the client asked, and its answer is the answer.
 
+use miroir_core::cover::Shortfall;
 use miroir_core::document::marker;
 use miroir_core::ids::NodeId;
 use miroir_core::search::{MultiRequest, whole_node};
@@ -8,11 +9,9 @@ use serde_json::{Map, Value};
 
 use crate::cluster::Cluster;
 use crate::error::RequestError;
-use crate::node_api::ABSENT_SUFFIX;
-use crate::node_api::{NodeReply, NodeRequest};
+use crate::node_api::{ABSENT_SUFFIX, NodeReply, NodeRequest};
 use crate::search::Answer;
 use crate::search::faults::{nobody, scrub_for_all};
-use miroir_core::cover::Shortfall;
 
 /// The node, if there is one. A query that names a server or a place needs the feature `network` on the node, which
 /// the way over several nodes sees to.

@@ -15,8 +15,7 @@ use serde_json::{Map, Value, json};
 
 use super::Errands;
 use super::remote::{Remote, Watch};
-use crate::node_api::scrub_reply;
-use crate::node_api::{NodeReply, NodeRequest};
+use crate::node_api::{NodeReply, NodeRequest, scrub_reply};
 use crate::write::stored::read_page;
 
 /// Documents that are read from a node at a time.

@@ -16,14 +16,13 @@ use miroir_core::error::{ErrorCode, ResponseError};
 use miroir_core::ids::NodeId;
 use miroir_core::size;
 use miroir_core::task::{Errand, Judgement, LogEntry};
-use miroir_core::view::{IndexEntry, View};
+use miroir_core::view::{IndexEntry, View, coverage};
 use miroir_store::Store;
 use serde_json::{Map, Value, json};
 
 use self::nodes::on_nodes;
 use crate::cluster::{Membership, ViewCell};
 use crate::node_api::NodeRequest;
-use miroir_core::view::coverage;
 
 /// Who does errands.
 #[derive(Debug, Clone)]

@@ -12,6 +12,7 @@ use futures_util::future::try_join_all;
 use futures_util::{TryStreamExt, stream};
 use miroir_core::document::marker::field_name;
 use miroir_core::ids::{PhysicalUid, ShardId};
+use miroir_core::path::NodePath;
 use miroir_core::settings::node_settings;
 use miroir_core::view::IndexEntry;
 use reqwest::Method;
@@ -25,7 +26,6 @@ use super::survey::Survey;
 use super::target::{Target, Work, ask};
 use crate::node_api::{Node, NodeRequest};
 use crate::write::inventory::{inventory_request, read_inventory};
-use miroir_core::path::NodePath;
 
 /// Indexes that are looked at side by side. Each takes the memory of a page and a body.
 const SIDE_BY_SIDE: usize = 8;

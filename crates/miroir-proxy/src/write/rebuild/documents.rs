@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use miroir_core::document::marker::selection_filter;
 use miroir_core::ids::ShardId;
+use miroir_core::path::NodePath;
 use miroir_core::view::IndexEntry;
 use serde_json::json;
 
@@ -14,7 +15,6 @@ use super::error::RebuildError;
 use super::target::{Target, Work};
 use crate::node_api::{Node, NodeRequest};
 use crate::write::stored::{StoredDocument, read_page};
-use miroir_core::path::NodePath;
 
 /// Bytes of an answer with documents, about.
 const PAGE: usize = 4 << 20;

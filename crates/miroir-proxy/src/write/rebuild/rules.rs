@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use miroir_core::path::NodePath;
 use miroir_core::rules::{RULES_FEATURE, RuleBook, RuleUpdate};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -9,7 +10,6 @@ use serde_json::{Value, json};
 use super::error::RebuildError;
 use super::target::Target;
 use crate::node_api::NodeRequest;
-use miroir_core::path::NodePath;
 
 const ROUTE: &str = "/dynamic-search-rules";
 

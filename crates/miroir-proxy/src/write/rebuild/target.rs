@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use miroir_core::error::ErrorCode;
+use miroir_core::path::NodePath;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
@@ -19,7 +20,6 @@ use super::counter::{Counter, Doing, Ticket};
 use super::error::RebuildError;
 use crate::node_api::{Node, NodeError, NodeReply, NodeRequest};
 use crate::write::recall::ask_next_task;
-use miroir_core::path::NodePath;
 
 /// Between questions for the end of tasks.
 const TASK_POLL_INTERVAL: Duration = Duration::from_millis(20);

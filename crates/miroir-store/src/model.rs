@@ -153,6 +153,10 @@ pub struct NodeRecord {
     pub sync: SyncState,
     /// The first entry of the log that its lane has not delivered.
     pub cursor: TaskUid,
+    /// An entry behind the cursor that its lane was about to send before what stands between.
+    pub ahead: Option<TaskUid>,
+    /// Entries from the cursor on that came with its data when they were copied.
+    pub covered: BTreeSet<TaskUid>,
     /// The first number of its own queue that is not accounted for: whatever the log has stored of it has a smaller one.
     /// None before the first meeting.
     pub next_node_task: Option<u64>,
@@ -187,8 +191,10 @@ pub struct Delivery {
     pub from: TaskUid,
     /// Where it goes: the first entry that is not delivered.
     pub cursor: TaskUid,
-    /// What the node received since the last time.
+    /// What the node received since the last time, of whatever entry.
     pub sent: Vec<OpSent>,
+    /// An entry behind the cursor that the lane is about to send before what stands between.
+    pub ahead: Option<TaskUid>,
     /// Now: the tasks have begun.
     pub at: OffsetDateTime,
 }
@@ -250,6 +256,8 @@ pub struct Rebuilt {
     pub node: NodeId,
     /// Everything before this entry is in its data: its lane goes on from here.
     pub cursor: TaskUid,
+    /// Entries from the cursor on that are in its data too: those of some indexes were copied later than others.
+    pub covered: BTreeSet<TaskUid>,
     /// The first number of its own queue that is not accounted for.
     pub next_node_task: u64,
 }

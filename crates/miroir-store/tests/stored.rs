@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 /// The version that writes the forms below.
-const SCHEMA: &str = "15";
+const SCHEMA: &str = "16";
 
 fn mutations() -> Vec<Value> {
     vec![

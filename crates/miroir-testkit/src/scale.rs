@@ -1,5 +1,6 @@
 //! Many indexes, and a node that lost everything: the same documents and indexes go to one server alone and to Miroir over
-//! several, each is timed, and then one node of the cluster is emptied and timed until it is healthy again.
+//! several, each is timed, and then one node of the cluster is emptied and timed until it is healthy again. Meanwhile one
+//! client writes to an index of its own and another one to the large index, document by document.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -26,6 +27,12 @@ const QUESTIONS: usize = 5;
 
 const INDEX: &str = "large";
 
+/// The index of the one who has nothing to do with the large one.
+const APART: &str = "apart";
+
+/// Between looks at a task that was just begun.
+const TASK_POLL_INTERVAL: Duration = Duration::from_millis(5);
+
 /// What to do.
 #[derive(Debug, Clone, Copy)]
 pub struct ScaleOptions {
@@ -50,6 +57,14 @@ struct Times {
     stats: Duration,
 }
 
+/// Writes of one client, one after the other.
+#[derive(Debug, Clone, Copy, Default)]
+struct Writes {
+    count: u64,
+    /// Until the task of one had succeeded.
+    slowest: Duration,
+}
+
 /// What came of it.
 #[derive(Debug, Clone, Copy)]
 pub struct ScaleReport {
@@ -57,12 +72,20 @@ pub struct ScaleReport {
     alone: Times,
     through: Times,
     rebuilt: Duration,
+    /// While the node was rebuilt: to an index by itself, and to the large one.
+    apart: Writes,
+    large: Writes,
 }
 
 impl ScaleReport {
     /// How long Miroir takes to create indexes, as a multiple of one server's time.
     pub fn creation(&self) -> f64 {
         self.through.indexes.as_secs_f64() / self.alone.indexes.as_secs_f64()
+    }
+
+    /// The slowest write to an index by itself while the node was rebuilt, in milliseconds.
+    pub fn slowest_write_apart(&self) -> f64 {
+        self.apart.slowest.as_secs_f64() * 1000.0
     }
 
     /// How long a node takes to be rebuilt, as a multiple of one server's time to take in and create what it holds.
@@ -83,7 +106,12 @@ impl fmt::Display for ScaleReport {
         }
         writeln!(f, "indexes are created in {:.2} times one server's time", self.creation())?;
         let seconds = self.rebuilt.as_secs_f64();
-        writeln!(f, "an emptied node is back after {seconds:.1} s, {:.2} times that", self.rebuild())
+        writeln!(f, "an emptied node is back after {seconds:.1} s, {:.2} times that", self.rebuild())?;
+        for (name, writes) in [("an index by itself", self.apart), ("the large index", self.large)] {
+            let Writes { count, slowest } = writes;
+            writeln!(f, "meanwhile {count} writes to {name}, the slowest in {} ms", slowest.as_millis())?;
+        }
+        Ok(())
     }
 }
 
@@ -101,13 +129,57 @@ pub async fn scale(options: ScaleOptions) -> Result<ScaleReport> {
     let mut cluster = Cluster::start_with(options.topology, json!({"health": health})).await?;
     let through = fill(cluster.client(), options).await;
     let through = through.with_context(|| format!("Miroir's log:\n{}", cluster.proxy_log()))?;
+    for index in [APART, INDEX] {
+        write_one(cluster.client(), index).await?;
+    }
     let before = held(cluster.nodes()[0].client()).await?;
     let began = Instant::now();
     cluster.restart_node_emptied(0).await?;
-    wait_until_rebuilt(&cluster, &before)
-        .await
-        .with_context(|| format!("Miroir's log:\n{}", cluster.proxy_log()))?;
-    Ok(ScaleReport { options, alone, through, rebuilt: began.elapsed() })
+    let rebuilding = async {
+        wait_until_rebuilt(&cluster, &before).await?;
+        Ok(began.elapsed())
+    };
+    let (mut apart, mut large) = (Writes::default(), Writes::default());
+    let rebuilt = tokio::select! {
+        rebuilt = rebuilding => rebuilt,
+        failed = keep_writing(cluster.client(), APART, &mut apart) => Err(failed),
+        failed = keep_writing(cluster.client(), INDEX, &mut large) => Err(failed),
+    };
+    let rebuilt = rebuilt.with_context(|| format!("Miroir's log:\n{}", cluster.proxy_log()))?;
+    Ok(ScaleReport { options, alone, through, rebuilt, apart, large })
+}
+
+/// Writes to an index until that fails. What is under way counts from the moment when it was sent.
+async fn keep_writing(client: &Client, index: &str, writes: &mut Writes) -> anyhow::Error {
+    loop {
+        let began = Instant::now();
+        let mut writing = std::pin::pin!(write_one(client, index));
+        loop {
+            let done = tokio::time::timeout(TASK_POLL_INTERVAL, &mut writing).await;
+            writes.slowest = writes.slowest.max(began.elapsed());
+            match done {
+                Ok(Ok(())) => break,
+                Ok(Err(error)) => return error,
+                Err(_) => {}
+            }
+        }
+        writes.count += 1;
+    }
+}
+
+/// Writes the same document each time, so that an index holds what it held. Returns when the task has succeeded.
+async fn write_one(client: &Client, index: &str) -> Result<()> {
+    let path = format!("/indexes/{index}/documents?primaryKey=id");
+    let sent = client.post(&path, &json!([{ "id": "written-meanwhile" }])).await?.success()?;
+    let task = sent["taskUid"].as_u64().context("no task")?;
+    loop {
+        let task = client.get(&format!("/tasks/{task}")).await?.success()?;
+        match task["status"].as_str() {
+            Some("succeeded") => return Ok(()),
+            Some("enqueued" | "processing") => tokio::time::sleep(TASK_POLL_INTERVAL).await,
+            _ => anyhow::bail!("a write did not succeed: {task}"),
+        }
+    }
 }
 
 async fn fill(client: &Client, options: ScaleOptions) -> Result<Times> {

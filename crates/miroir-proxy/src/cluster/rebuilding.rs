@@ -10,7 +10,7 @@ pub enum RebuildStage {
     Waiting,
     /// Data are copied while writes go on.
     Copying,
-    /// Writes wait until what changed meanwhile is copied too.
+    /// What changed meanwhile is copied too, index by index; writes to such an index wait until that is done.
     Holding,
 }
 
@@ -47,7 +47,9 @@ impl std::fmt::Display for Rebuilding {
                 return f.write_str("waiting until the node has done what is in its own queue");
             }
             RebuildStage::Copying => f.write_str("copying from its peers")?,
-            RebuildStage::Holding => f.write_str("copying what changed meanwhile; writes wait")?,
+            RebuildStage::Holding => {
+                f.write_str("copying what changed meanwhile, while writes to these indexes wait")?;
+            }
         }
         write!(f, ": {documents_done} of {documents} documents, {documents_per_second} a second")?;
         write!(f, ", {indexes_done} of {indexes} indexes")?;

@@ -24,9 +24,9 @@ use time::OffsetDateTime;
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
+use super::barrier::Barrier;
 use super::committer::Event;
 use super::fenced::FencedStore;
-use super::gate::Gates;
 use super::inventory::{inventory_request, read_inventory};
 use super::lane::{Hands, LaneDriver};
 use super::ledger::Ledger;
@@ -61,7 +61,7 @@ pub(super) struct Caretaker {
     pub(super) shelf: Arc<Shelf>,
     pub(super) ledger: Arc<Mutex<Ledger>>,
     pub(super) membership: Arc<Membership>,
-    pub(super) gates: Arc<Gates>,
+    pub(super) barrier: Arc<Barrier>,
     pub(super) rebuilder: Arc<Rebuilder>,
     pub(super) log_id: Arc<str>,
     pub(super) timeout: Duration,
@@ -103,7 +103,6 @@ impl Caretaker {
 
     async fn deliver(&mut self) -> Ended {
         let Some(record) = self.record().await else { return Ended::Closed };
-        let Some(gate) = self.gates.of(self.node.id()) else { return Ended::Closed };
         let node_tasks = until_stored("reading node tasks", || self.store.node_tasks()).await;
         let accounted = Arc::new(AtomicU64::new(record.next_node_task.unwrap_or(0)));
         let stragglers = Arc::new(Stragglers::default());
@@ -116,13 +115,14 @@ impl Caretaker {
             timeout: self.timeout,
             start: LaneStart {
                 cursor: record.cursor,
-                received: received_from(record.cursor, self.node.id(), &node_tasks),
+                received: received_from(&record, &node_tasks),
+                ahead: record.ahead,
                 next_node_task: record.next_node_task,
             },
             accounted: Arc::clone(&accounted),
             stragglers: Arc::clone(&stragglers),
             decided: self.decided.clone(),
-            gate,
+            barrier: self.barrier.for_lane(),
             tracker: to_tracker,
             events: self.events.clone(),
             broadcasts: Arc::clone(&self.broadcasts),
@@ -155,8 +155,7 @@ impl Caretaker {
     }
 
     async fn record(&self) -> Option<NodeRecord> {
-        let nodes = until_stored("reading the nodes", || self.store.nodes()).await;
-        nodes.into_iter().find(|record| record.id == *self.node.id())
+        until_stored("reading what is known of a node", || self.store.node(self.node.id().clone())).await
     }
 
     /// No search goes to the node from now on; the rest follows when that is stored.
@@ -277,7 +276,8 @@ impl Caretaker {
     }
 }
 
-fn received_from(cursor: TaskUid, node: &NodeId, node_tasks: &[NodeTask]) -> BTreeSet<TaskUid> {
-    let received = node_tasks.iter().filter(|it| it.node == *node && it.task >= cursor);
-    received.map(|it| it.task).collect()
+/// What the node has of the entries from its lane's cursor on.
+fn received_from(record: &NodeRecord, node_tasks: &[NodeTask]) -> BTreeSet<TaskUid> {
+    let received = node_tasks.iter().filter(|it| it.node == record.id && it.task >= record.cursor);
+    received.map(|it| it.task).chain(record.covered.iter().copied()).collect()
 }

@@ -17,7 +17,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::timeout;
 
 use super::fenced::FencedStore;
-use super::ledger::{Ledger, Now, Outcome};
+use super::ledger::{Copied, Ledger, Now, Outcome};
 use super::retry::until_stored;
 use super::rollout::Rollouts;
 use super::shelf::Shelf;
@@ -43,7 +43,7 @@ pub(super) enum Event {
     /// A node answers, but takes no writes: its disk is full, say. Without a reason it takes them again.
     Taking { node: NodeId, refusal: Option<String> },
     /// A node's data were copied anew.
-    Rebuilt(Rebuilt),
+    Rebuilt(Copied),
     /// What a node had lost is there again.
     Restored { node: NodeId },
     /// A damaged node is taken as it is.
@@ -176,8 +176,9 @@ impl Committer {
                     ledger.note_taking(&node, refusal.is_none());
                     self.membership.note_refusal(&node, refusal);
                 }
-                Event::Rebuilt(rebuilt) => {
-                    news.forgotten.extend(ledger.begin_anew(&rebuilt));
+                Event::Rebuilt(copied) => {
+                    let (rebuilt, forgotten) = ledger.begin_anew(&copied);
+                    news.forgotten.extend(forgotten);
                     news.doubted.extend(self.doubt(&rebuilt.node));
                     news.rebuilt.push(rebuilt);
                 }

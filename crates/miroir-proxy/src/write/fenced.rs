@@ -185,8 +185,14 @@ mod tests {
         let node = NodeId::new("a");
         store.add_nodes(vec![node.clone()]).await.unwrap();
         let at = OffsetDateTime::UNIX_EPOCH;
-        let delivery =
-            Delivery { node: node.clone(), from: TaskUid(7), cursor: TaskUid(8), sent: Vec::new(), at };
+        let delivery = Delivery {
+            node: node.clone(),
+            from: TaskUid(7),
+            cursor: TaskUid(8),
+            sent: Vec::new(),
+            ahead: None,
+            at,
+        };
         let refused = store.deliver(delivery).await.unwrap_err();
         assert!(matches!(refused, StoreError::Conflict { .. }), "{refused}");
         assert_eq!(store.meet_node(node, 3).await, Err(refused.clone()));

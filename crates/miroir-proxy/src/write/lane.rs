@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
-use miroir_core::ids::TaskUid;
+use miroir_core::ids::{PhysicalUid, TaskUid};
 use miroir_core::task::lane::{
     Lane, LaneAction, LaneEnd, LaneEntry, LaneEvent, LaneRequest, LaneStart, PauseEnd, mark,
 };
@@ -17,9 +17,9 @@ use miroir_core::task::ops_for;
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
+use super::barrier::LaneBarrier;
 use super::committer::Event;
 use super::fenced::FencedStore;
-use super::gate::Gate;
 use super::prepared::Decided;
 use super::request::OpRequest;
 use super::shelf::Shelf;
@@ -44,7 +44,7 @@ pub(super) struct LaneDriver {
     pub(super) stragglers: Arc<Stragglers>,
     /// Up to here entries are decided.
     pub(super) decided: watch::Receiver<TaskUid>,
-    pub(super) gate: Gate,
+    pub(super) barrier: LaneBarrier,
     pub(super) tracker: mpsc::Sender<Watched>,
     pub(super) events: mpsc::Sender<Event>,
     /// Says when a change of settings may be sent.
@@ -86,12 +86,9 @@ impl LaneDriver {
             LaneAction::AskQueueEnd => self.ask_queue_end().await,
             LaneAction::StoreMeeting { next_node_task } => self.store_meeting(next_node_task).await,
             LaneAction::Observe => self.observe(),
-            LaneAction::Stand { at } => self.stand(at).await,
+            LaneAction::Stand => self.stand().await,
             LaneAction::Fetch { from } => self.fetch(from).await,
-            LaneAction::Begin { entry } => {
-                self.gate.begin(entry);
-                LaneEvent::Begun { barrier: self.gate.limit() }
-            }
+            LaneAction::Begin { entry } => self.begin(entry),
             LaneAction::LookAtWave { entry } => {
                 if self.broadcasts.is_open(entry, self.node.id()) {
                     self.open_wave(entry)
@@ -116,7 +113,9 @@ impl LaneDriver {
                 self.warn(refusal, &reason);
                 if is_lasting { self.tell_taking(Some(reason)).await } else { LaneEvent::Told }
             }
-            LaneAction::Store { cursor, receipts } => self.store_progress(cursor, receipts).await,
+            LaneAction::Store { cursor, receipts, ahead } => {
+                self.store_progress(cursor, receipts, ahead).await
+            }
             LaneAction::Pause { length, until: PauseEnd::Time } => {
                 sleep(length).await;
                 LaneEvent::Paused
@@ -132,16 +131,26 @@ impl LaneDriver {
     fn observe(&mut self) -> LaneEvent {
         self.hands = Hands::default();
         let decided = *self.decided.borrow_and_update();
-        LaneEvent::Observed { decided, barrier: self.gate.limit() }
+        LaneEvent::Observed { decided, holds: self.barrier.holds() }
     }
 
-    async fn stand(&mut self, at: TaskUid) -> LaneEvent {
-        self.gate.park(at);
+    async fn stand(&mut self) -> LaneEvent {
         tokio::select! {
             changed = self.decided.changed() => if changed.is_err() { return LaneEvent::Closed },
-            () = self.gate.changed() => {}
+            () = self.barrier.changed() => {}
         }
         self.observe()
+    }
+
+    fn begin(&self, entry: TaskUid) -> LaneEvent {
+        let work = self.hands.work.as_ref().expect("a lane fetches an entry before it begins it");
+        let target = work.decision.target.as_ref();
+        let (holds, is_held) = match target {
+            Some(target) => self.barrier.begin(entry, &target.physical),
+            // It has nothing to do.
+            None => self.barrier.begin(entry, &PhysicalUid::new("")),
+        };
+        LaneEvent::Begun { holds, is_held }
     }
 
     async fn fetch(&mut self, from: TaskUid) -> LaneEvent {

@@ -22,6 +22,7 @@ pub(super) use self::names::name_on_nodes;
 pub(super) use self::obstacle::Obstacle;
 use self::open::{End, Open, Stage};
 use self::patience::{NodeState, is_awaited};
+pub(super) use self::rebuilt::Copied;
 use self::rollout::Rollout;
 pub(super) use self::rollout::{RolloutNews, is_rollout};
 use self::share::Share;
@@ -71,6 +72,8 @@ pub(super) struct Ledger {
     unread: Vec<(PhysicalUid, NodeId)>,
     /// There while somebody wants to know.
     touched: Option<Touched>,
+    /// Nothing from this entry on was added.
+    end: TaskUid,
 }
 
 impl Ledger {
@@ -90,7 +93,13 @@ impl Ledger {
             rollouts: BTreeSet::new(),
             unread: Vec::new(),
             touched: None,
+            end: TaskUid(0),
         }
+    }
+
+    /// Nothing from this entry on was added.
+    pub(super) const fn end(&self) -> TaskUid {
+        self.end
     }
 
     /// The index after everything decided so far and then `more`; none if there will be no such index.
@@ -164,6 +173,7 @@ impl Ledger {
     /// Takes in a decision. `ended` says how its task ended, when it did before a restart.
     pub(super) fn add(&mut self, work: &Arc<Decided>, ended: Option<TaskStatus>) {
         let uid = work.entry.uid;
+        self.end = self.end.max(TaskUid(uid.0 + 1));
         let nodes = work.decision.target.iter().flat_map(|target| target.placement.nodes());
         let rollout = Rollout::of(work);
         self.replace_rollouts(work);

@@ -20,6 +20,7 @@
 //! - [`fenced`] is the store to all of them: it ends them when another process has taken the store over.
 
 mod arrivals;
+mod barrier;
 mod caretaker;
 mod committer;
 mod config;
@@ -27,7 +28,7 @@ mod errand;
 mod error;
 mod existing;
 mod fenced;
-mod gate;
+
 mod inspect;
 mod inventory;
 mod lane;

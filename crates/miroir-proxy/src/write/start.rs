@@ -126,11 +126,13 @@ async fn load_work(
     for broadcast in begun {
         until_known(|| store.save_broadcast(broadcast.clone())).await?;
     }
-    // A node that was rebuilt has what stands before its cursor, though it received none of it.
+    // A node that was rebuilt has what stands before its cursor, and some of what follows, though it received none of it.
     let received: BTreeSet<(&NodeId, TaskUid)> =
         node_tasks.iter().map(|task| (&task.node, task.task)).collect();
     for node in nodes.values() {
-        let is_held = |task: TaskUid| task < node.cursor && !received.contains(&(&node.id, task));
+        let is_held = |task: TaskUid| {
+            node.covered.contains(&task) || (task < node.cursor && !received.contains(&(&node.id, task)))
+        };
         ledger.forgive(&node.id, is_held);
     }
     for task in node_tasks {

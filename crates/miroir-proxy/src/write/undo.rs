@@ -103,7 +103,7 @@ impl Undo {
             let standing = self.membership.standing(peer);
             untouched.contains(*peer)
                 && standing.is_some_and(Standing::is_readable)
-                && ledger.has_done_for(&job.node, peer, job.task)
+                && ledger.has_done_of(&job.index, peer, job.task)
         };
         let mut sources: BTreeMap<NodeId, Vec<ShardId>> = BTreeMap::new();
         for shard in shards {

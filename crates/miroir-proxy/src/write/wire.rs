@@ -13,10 +13,10 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::arrivals::Arrivals;
+use super::barrier::Barrier;
 use super::caretaker::Caretaker;
 use super::committer::{Committer, Event};
 use super::fenced::{FencedStore, WritePathEnd};
-use super::gate::Gates;
 use super::ledger::Ledger;
 use super::order::Sure;
 use super::rebuild::{Orders, Rebuilder};
@@ -60,7 +60,7 @@ pub(super) struct Wiring {
     /// Tasks have ended.
     ended: Arc<Notify>,
     told: Ended,
-    gates: Arc<Gates>,
+    barrier: Arc<Barrier>,
     orders: Arc<Orders>,
     /// To the committer.
     events: mpsc::Sender<Event>,
@@ -93,7 +93,7 @@ impl Wiring {
             appended: Arc::new(Notify::new()),
             ended: Arc::new(Notify::new()),
             told,
-            gates: Arc::new(Gates::new(nodes.values().map(|node| (&node.id, node.cursor)))),
+            barrier: Arc::new(Barrier::new(nodes.values().map(begun_by).max().unwrap_or(TaskUid(0)))),
             orders: Arc::new(Orders::default()),
             events,
             to_commit,
@@ -157,7 +157,7 @@ impl Wiring {
             store: self.common.store.plain(),
             ledger: Arc::clone(&self.ledger),
             membership: Arc::clone(&self.common.membership),
-            gates: Arc::clone(&self.gates),
+            barrier: Arc::clone(&self.barrier),
             timeout: self.common.config.node_timeout,
             events: self.events.clone(),
             orders: Arc::clone(&self.orders),
@@ -175,7 +175,7 @@ impl Wiring {
                 shelf: Arc::clone(&self.shelf),
                 ledger: Arc::clone(&self.ledger),
                 membership: Arc::clone(&self.common.membership),
-                gates: Arc::clone(&self.gates),
+                barrier: Arc::clone(&self.barrier),
                 rebuilder: Arc::clone(&rebuilder),
                 log_id: Arc::clone(&self.common.log_id),
                 timeout: self.common.config.node_timeout,
@@ -249,6 +249,11 @@ impl Wiring {
             background: Arc::default(),
         }
     }
+}
+
+/// The node's lane has begun nothing from this entry on.
+fn begun_by(node: &NodeRecord) -> TaskUid {
+    node.ahead.map_or(node.cursor, |ahead| node.cursor.max(TaskUid(ahead.0 + 1)))
 }
 
 /// Tells the committer what settings nodes were seen to have.

@@ -49,6 +49,7 @@ pub(super) fn commit(db: &Connection, commit: &Commit) -> Result<(), StoreError>
             "DELETE FROM entries WHERE task_uid = ?1",
             "DELETE FROM payload_parts WHERE task_uid = ?1",
             "DELETE FROM node_tasks WHERE task_uid = ?1",
+            "DELETE FROM covered_entries WHERE task_uid = ?1",
             "DELETE FROM tasks WHERE uid = ?1 AND deleted = 1",
         ] {
             db.prepare_cached(forget)?.execute([big(task.0)])?;

@@ -1,13 +1,17 @@
 //! Nodes, and the places of their lanes in the log.
 
+use std::collections::BTreeSet;
+
 use miroir_core::error::ResponseError;
 use miroir_core::ids::{NodeId, TaskUid};
 use miroir_core::task::{OpResult, SyncState};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::log::{begin, conflict, counter};
-use super::rows::{big, json, task_uid};
-use crate::{Accepted, Delivery, OpSent, Rebuilt, Reception, StoreError};
+use super::rows::{self, big, json, task_uid};
+use crate::{Accepted, Delivery, NodeRecord, OpSent, Rebuilt, Reception, StoreError};
+
+const SELECT: &str = "SELECT id, sync, next_undelivered, sent_ahead, next_node_task FROM nodes";
 
 pub(super) fn add_nodes(db: &Connection, nodes: &[NodeId]) -> Result<(), StoreError> {
     let end = counter(db, "next_undecided")?;
@@ -26,31 +30,71 @@ pub(super) fn meet_node(db: &Connection, node: &NodeId, next_node_task: u64) -> 
     Ok(())
 }
 
-/// The node's data are those of the log up to the cursor, and what it owed before is forgotten.
+pub(super) fn all(db: &Connection) -> Result<Vec<NodeRecord>, StoreError> {
+    let mut query = db.prepare_cached(&format!("{SELECT} ORDER BY id"))?;
+    let mut nodes: Vec<NodeRecord> = query.query_and_then([], rows::node)?.collect::<Result<_, _>>()?;
+    for node in &mut nodes {
+        node.covered = covered(db, &node.id)?;
+    }
+    Ok(nodes)
+}
+
+pub(super) fn one(db: &Connection, id: &NodeId) -> Result<Option<NodeRecord>, StoreError> {
+    let mut query = db.prepare_cached(&format!("{SELECT} WHERE id = ?1"))?;
+    let mut found = query.query_and_then([id.as_str()], rows::node)?.next().transpose()?;
+    if let Some(node) = &mut found {
+        node.covered = covered(db, id)?;
+    }
+    Ok(found)
+}
+
+fn covered(db: &Connection, node: &NodeId) -> Result<BTreeSet<TaskUid>, StoreError> {
+    let mut query = db.prepare_cached("SELECT task_uid FROM covered_entries WHERE node_id = ?1")?;
+    let entries = query.query_and_then([node.as_str()], |row| task_uid(row.get(0)?))?;
+    entries.collect()
+}
+
+/// The node's data are those of the log up to the cursor, with some entries from there on, and what it owed of them is
+/// forgotten.
 pub(super) fn begin_anew(db: &Connection, rebuilt: &Rebuilt) -> Result<(), StoreError> {
-    let (node, cursor) = (rebuilt.node.as_str(), big(rebuilt.cursor.0));
-    db.prepare_cached("UPDATE nodes SET next_undelivered = ?2, next_node_task = ?3 WHERE id = ?1")?
-        .execute(params![node, cursor, big(rebuilt.next_node_task)])?;
+    begin_at(db, &rebuilt.node, rebuilt.cursor, rebuilt.next_node_task)?;
+    let node = rebuilt.node.as_str();
     // Of later entries too: what it received of them it received before its data were replaced.
     db.prepare_cached("DELETE FROM node_tasks WHERE node_id = ?1")?.execute([node])?;
+    db.prepare_cached("DELETE FROM covered_entries WHERE node_id = ?1")?.execute([node])?;
+    let mut cover = db.prepare_cached("INSERT INTO covered_entries (task_uid, node_id) VALUES (?1, ?2)")?;
+    for task in &rebuilt.covered {
+        cover.execute(params![big(task.0), node])?;
+    }
+    Ok(())
+}
+
+/// The node's lane begins here, whatever it was about to do.
+fn begin_at(db: &Connection, node: &NodeId, cursor: TaskUid, next_node_task: u64) -> Result<(), StoreError> {
+    db.prepare_cached(
+        "UPDATE nodes SET next_undelivered = ?2, next_node_task = ?3, sent_ahead = NULL WHERE id = ?1",
+    )?
+    .execute(params![node.as_str(), big(cursor.0), big(next_node_task)])?;
     Ok(())
 }
 
 /// The node goes on as it is, and what it gets again counts as never received.
 pub(super) fn accept(db: &Connection, accepted: &Accepted) -> Result<(), StoreError> {
-    let node = accepted.node.as_str();
-    db.prepare_cached("UPDATE nodes SET next_undelivered = ?2, next_node_task = ?3 WHERE id = ?1")?
-        .execute(params![node, big(accepted.cursor.0), big(accepted.next_node_task)])?;
+    begin_at(db, &accepted.node, accepted.cursor, accepted.next_node_task)?;
     for task in &accepted.again {
-        db.prepare_cached("DELETE FROM node_tasks WHERE node_id = ?1 AND task_uid = ?2")?
-            .execute(params![node, big(task.0)])?;
+        for forget in [
+            "DELETE FROM node_tasks WHERE node_id = ?1 AND task_uid = ?2",
+            "DELETE FROM covered_entries WHERE node_id = ?1 AND task_uid = ?2",
+        ] {
+            db.prepare_cached(forget)?.execute(params![accepted.node.as_str(), big(task.0)])?;
+        }
     }
     Ok(())
 }
 
 /// Moves a lane on from where it says that it is.
 pub(super) fn deliver(db: &Connection, delivery: &Delivery) -> Result<(), StoreError> {
-    let Delivery { node, from, cursor, sent, at } = delivery;
+    let Delivery { node, from, cursor, sent, ahead, at } = delivery;
     if !moves(db, node, (*from, *cursor))? {
         if is_stored(db, delivery)? {
             return Ok(());
@@ -64,11 +108,16 @@ pub(super) fn deliver(db: &Connection, delivery: &Delivery) -> Result<(), StoreE
         Reception::Refused(_) => None,
     });
     db.prepare_cached(
-        "UPDATE nodes SET next_undelivered = ?2,
+        "UPDATE nodes SET next_undelivered = ?2, sent_ahead = ?4,
              next_node_task = CASE WHEN ?3 > COALESCE(next_node_task, 0) THEN ?3 ELSE next_node_task END
          WHERE id = ?1",
     )?
-    .execute(params![node.as_str(), big(cursor.0), received.max().unwrap_or(0)])?;
+    .execute(params![
+        node.as_str(),
+        big(cursor.0),
+        received.max().unwrap_or(0),
+        ahead.map(|ahead| big(ahead.0))
+    ])?;
     // What is known of the end of the same request stays.
     let mut insert = db.prepare_cached(
         "INSERT INTO node_tasks (task_uid, node_id, op, node_task_uid, result) VALUES (?1, ?2, ?3, ?4, ?5)

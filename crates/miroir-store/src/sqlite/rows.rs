@@ -1,5 +1,7 @@
 //! Between Rust and columns.
 
+use std::collections::BTreeSet;
+
 use miroir_core::ids::{IndexUid, NodeId, TaskUid};
 use miroir_core::task::{LogEntry, SyncState, Task, TaskKind, TaskStatus};
 use miroir_core::view::IndexEntry;
@@ -109,6 +111,9 @@ pub(super) fn node(row: &Row<'_>) -> Result<NodeRecord, StoreError> {
         id: NodeId::new(row.get::<_, String>("id")?),
         sync: named(row, "sync", SyncState::from_name)?,
         cursor: task_uid(row.get("next_undelivered")?)?,
+        ahead: row.get::<_, Option<i64>>("sent_ahead")?.map(task_uid).transpose()?,
+        // They stand in a table of their own.
+        covered: BTreeSet::new(),
         next_node_task: row.get::<_, Option<i64>>("next_node_task")?.map(unsigned).transpose()?,
     })
 }

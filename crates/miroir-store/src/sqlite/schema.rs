@@ -191,6 +191,16 @@ const STEPS: &[&str] = &[
         details TEXT
     );
 ",
+    "
+    -- sent_ahead: an entry behind the cursor that the lane is about to send. covered_entries: entries from the cursor on
+    -- that a node got with its data, when they were copied, and not from its lane.
+    ALTER TABLE nodes ADD COLUMN sent_ahead BIGINT;
+    CREATE TABLE covered_entries (
+        task_uid BIGINT NOT NULL,
+        node_id TEXT NOT NULL,
+        PRIMARY KEY (task_uid, node_id)
+    );
+",
 ];
 
 /// Brings a database to the newest version, all steps or none.

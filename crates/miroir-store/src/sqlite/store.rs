@@ -153,8 +153,11 @@ impl Catalog for SqliteStore {
 #[async_trait]
 impl Nodes for SqliteStore {
     async fn nodes(&self) -> Result<Vec<NodeRecord>, StoreError> {
-        let sql = "SELECT id, sync, next_undelivered, next_node_task FROM nodes ORDER BY id";
-        self.rows(sql.to_owned(), vec![], rows::node).await
+        self.readers.read(nodes::all).await
+    }
+
+    async fn node(&self, id: NodeId) -> Result<Option<NodeRecord>, StoreError> {
+        self.readers.read(move |db| nodes::one(db, &id)).await
     }
 
     async fn add_nodes(&self, epoch: Epoch, nodes: Vec<NodeId>) -> Result<(), StoreError> {

@@ -13,6 +13,9 @@ pub trait Nodes: Part {
     /// All nodes ever added, by name.
     async fn nodes(&self) -> Result<Vec<NodeRecord>, StoreError>;
 
+    /// One node; none if it was never added.
+    async fn node(&self, id: NodeId) -> Result<Option<NodeRecord>, StoreError>;
+
     /// Adds nodes, in sync and with a lane that begins at the end of the log. Nodes that are known stay as they are.
     async fn add_nodes(&self, epoch: Epoch, nodes: Vec<NodeId>) -> Result<(), StoreError>;
 

@@ -71,6 +71,7 @@ macro_rules! conformance {
             the_first_api_keys_are_made_once,
             the_end_of_a_nodes_own_queue_is_remembered_and_never_goes_back,
             a_rebuilt_node_begins_anew,
+            what_a_lane_sends_ahead_is_known_until_it_is_delivered_or_the_node_begins_anew,
             a_node_that_is_taken_as_it_is_gets_again_only_what_it_is_to_get_again,
             tasks_are_found_by_everything_a_client_can_filter_by,
             pages_of_tasks_follow_each_other_in_both_directions,
@@ -262,7 +263,8 @@ pub async fn a_delivery_begins_its_tasks_and_moves_the_cursor(engine: &impl Engi
         OpSent { task: TaskUid(0), op: 0, reception: Reception::Enqueued(71) },
         OpSent { task: TaskUid(0), op: 1, reception: Reception::Refused(refusal.clone()) },
     ];
-    let delivery = Delivery { node: NodeId::new("a"), from: TaskUid(0), cursor: TaskUid(1), sent, at: NOW };
+    let delivery =
+        Delivery { node: NodeId::new("a"), from: TaskUid(0), cursor: TaskUid(1), sent, ahead: None, at: NOW };
     store.deliver(epoch, delivery.clone()).await.unwrap();
     store.deliver(epoch, Delivery { at: NOW + Duration::HOUR, ..delivery }).await.unwrap();
     drop(store);
@@ -286,8 +288,14 @@ pub async fn a_commit_changes_everything_together(engine: &impl Engine) {
     }
     decide_all(&*store, epoch).await;
     let sent = [0, 1].map(|task| OpSent { task: TaskUid(task), op: 0, reception: Reception::Enqueued(task) });
-    let delivery =
-        Delivery { node: node.clone(), from: TaskUid(0), cursor: TaskUid(2), sent: sent.into(), at: NOW };
+    let delivery = Delivery {
+        node: node.clone(),
+        from: TaskUid(0),
+        cursor: TaskUid(2),
+        sent: sent.into(),
+        ahead: None,
+        at: NOW,
+    };
     store.deliver(epoch, delivery).await.unwrap();
     let commit = Commit {
         results: vec![(node.clone(), TaskUid(1), 0, OpResult::Done { deleted: None })],
@@ -339,7 +347,14 @@ pub async fn the_end_of_a_nodes_own_queue_is_remembered_and_never_goes_back(engi
         store
             .deliver(
                 epoch,
-                Delivery { node: node.clone(), from: TaskUid(from), cursor: TaskUid(1), sent, at: NOW },
+                Delivery {
+                    node: node.clone(),
+                    from: TaskUid(from),
+                    cursor: TaskUid(1),
+                    sent,
+                    ahead: None,
+                    at: NOW,
+                },
             )
             .await
             .unwrap();
@@ -359,14 +374,26 @@ pub async fn a_rebuilt_node_begins_anew(engine: &impl Engine) {
         store
             .deliver(
                 epoch,
-                Delivery { node: node.clone(), from: TaskUid(0), cursor: TaskUid(1), sent, at: NOW },
+                Delivery {
+                    node: node.clone(),
+                    from: TaskUid(0),
+                    cursor: TaskUid(1),
+                    sent,
+                    ahead: None,
+                    at: NOW,
+                },
             )
             .await
             .unwrap();
     }
     let commit = Commit {
         nodes: vec![(node.clone(), SyncState::Behind)],
-        rebuilt: vec![Rebuilt { node: node.clone(), cursor: TaskUid(5), next_node_task: 2 }],
+        rebuilt: vec![Rebuilt {
+            node: node.clone(),
+            cursor: TaskUid(5),
+            covered: [TaskUid(6)].into(),
+            next_node_task: 2,
+        }],
         ..Commit::default()
     };
     store.commit(epoch, commit).await.unwrap();
@@ -376,8 +403,53 @@ pub async fn a_rebuilt_node_begins_anew(engine: &impl Engine) {
     let of = |name: &NodeId| nodes.iter().find(|node| node.id == *name).unwrap();
     let (anew, same) = (of(&node), of(&other));
     assert_eq!((anew.cursor, anew.next_node_task, anew.sync), (TaskUid(5), Some(2), SyncState::Behind));
+    assert_eq!((anew.ahead, &anew.covered), (None, &BTreeSet::from([TaskUid(6)])));
+    assert_eq!(store.node(node.clone()).await.unwrap().as_ref(), Some(anew));
+    assert_eq!(store.node(NodeId::new("c")).await.unwrap(), None);
     assert_eq!((same.cursor, same.next_node_task, same.sync), (TaskUid(1), Some(42), SyncState::InSync));
     assert!(store.node_tasks().await.unwrap().iter().all(|task| task.node == other));
+}
+
+pub async fn what_a_lane_sends_ahead_is_known_until_it_is_delivered_or_the_node_begins_anew(
+    engine: &impl Engine,
+) {
+    let store = engine.open();
+    let epoch = lead(&*store).await;
+    let node = NodeId::new("a");
+    store.add_nodes(epoch, vec![node.clone()]).await.unwrap();
+    for index in ["a", "b", "c"] {
+        store.append(epoch, entry(index, create())).await.unwrap();
+    }
+    decide_all(&*store, epoch).await;
+    let sent = |task: u64| OpSent { task: TaskUid(task), op: 0, reception: Reception::Enqueued(task) };
+    let delivery = |sent: Vec<OpSent>, ahead: Option<u64>| Delivery {
+        node: node.clone(),
+        from: TaskUid(0),
+        cursor: TaskUid(0),
+        sent,
+        ahead: ahead.map(TaskUid),
+        at: NOW,
+    };
+    for (delivery, expected) in [
+        (delivery(vec![], Some(1)), Some(TaskUid(1))),
+        (delivery(vec![sent(1)], Some(2)), Some(TaskUid(2))),
+        (delivery(vec![sent(2)], None), None),
+        (delivery(vec![], Some(4)), Some(TaskUid(4))),
+    ] {
+        store.deliver(epoch, delivery.clone()).await.unwrap();
+        store.deliver(epoch, delivery).await.unwrap();
+        let known = store.node(node.clone()).await.unwrap().unwrap();
+        assert_eq!((known.cursor, known.ahead), (TaskUid(0), expected));
+    }
+    let received: Vec<u64> = store.node_tasks().await.unwrap().iter().map(|it| it.task.0).collect();
+    assert_eq!(received, [1, 2]);
+    let covered = [TaskUid(1), TaskUid(2)].into();
+    let rebuilt = Rebuilt { node: node.clone(), cursor: TaskUid(0), covered, next_node_task: 9 };
+    store.commit(epoch, Commit { rebuilt: vec![rebuilt], ..Commit::default() }).await.unwrap();
+    store.commit(epoch, Commit { forgotten: vec![TaskUid(1)], ..Commit::default() }).await.unwrap();
+    drop(store);
+    let known = engine.open().node(node).await.unwrap().unwrap();
+    assert_eq!((known.ahead, known.covered), (None, BTreeSet::from([TaskUid(2)])));
 }
 
 pub async fn a_node_that_is_taken_as_it_is_gets_again_only_what_it_is_to_get_again(engine: &impl Engine) {
@@ -392,7 +464,10 @@ pub async fn a_node_that_is_taken_as_it_is_gets_again_only_what_it_is_to_get_aga
     let sent = |task| OpSent { task: TaskUid(task), op: 0, reception: Reception::Enqueued(40 + task) };
     let sent = (0..3).map(sent).collect();
     store
-        .deliver(epoch, Delivery { node: node.clone(), from: TaskUid(0), cursor: TaskUid(3), sent, at: NOW })
+        .deliver(
+            epoch,
+            Delivery { node: node.clone(), from: TaskUid(0), cursor: TaskUid(3), sent, ahead: None, at: NOW },
+        )
         .await
         .unwrap();
     let accepted = Accepted {

@@ -103,7 +103,8 @@ async fn deliver_some(store: &dyn Store, epoch: Epoch) {
             OpSent { task: TaskUid(task), op, reception }
         });
         let (from, cursor) = (TaskUid(from), TaskUid(cursor));
-        let delivery = Delivery { node: NodeId::new(node), from, cursor, sent: sent.collect(), at: NOW };
+        let delivery =
+            Delivery { node: NodeId::new(node), from, cursor, sent: sent.collect(), ahead: None, at: NOW };
         sure(|| store.deliver(epoch, delivery.clone())).await;
     }
 }
@@ -123,7 +124,8 @@ fn commits() -> Vec<Commit> {
         }],
         ..Commit::default()
     };
-    let rebuilt = Rebuilt { node: b.clone(), cursor: TaskUid(4), next_node_task: 3 };
+    let rebuilt =
+        Rebuilt { node: b.clone(), cursor: TaskUid(4), covered: [TaskUid(5)].into(), next_node_task: 3 };
     let accepted =
         Accepted { node: a.clone(), cursor: TaskUid(2), next_node_task: 13, again: [TaskUid(4)].into() };
     vec![

@@ -118,7 +118,8 @@ pub async fn every_step_of_the_write_path_is_refused_in_an_epoch_that_is_over(en
         at: NOW,
     };
     let sent = vec![OpSent { task: TaskUid(0), op: 0, reception: Reception::Enqueued(1) }];
-    let delivery = Delivery { node: node.clone(), from: TaskUid(0), cursor: TaskUid(1), sent, at: NOW };
+    let delivery =
+        Delivery { node: node.clone(), from: TaskUid(0), cursor: TaskUid(1), sent, ahead: None, at: NOW };
     let outcomes = [
         first.append(old, entry("a", create())).await.map(|_| ()),
         first.administer(old, order).await.map(|_| ()),
@@ -220,8 +221,14 @@ pub async fn the_cursor_of_a_lane_moves_only_from_where_it_is_in_every_order(eng
             next[caller] += 1;
             let reception = Reception::Enqueued(10 + turn as u64);
             let sent = vec![OpSent { task: TaskUid(2), op: turn, reception }];
-            let delivery =
-                Delivery { node: node.clone(), from: TaskUid(from), cursor: TaskUid(to), sent, at: NOW };
+            let delivery = Delivery {
+                node: node.clone(),
+                from: TaskUid(from),
+                cursor: TaskUid(to),
+                sent,
+                ahead: None,
+                at: NOW,
+            };
             let outcome = callers[caller].deliver(epoch, delivery).await;
             if from == cursor && to >= cursor {
                 outcome.unwrap();

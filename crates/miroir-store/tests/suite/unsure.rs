@@ -180,6 +180,10 @@ impl Nodes for Unsure {
         self.engine.nodes().await
     }
 
+    async fn node(&self, id: NodeId) -> Result<Option<NodeRecord>, StoreError> {
+        self.engine.node(id).await
+    }
+
     async fn add_nodes(&self, epoch: Epoch, nodes: Vec<NodeId>) -> Result<(), StoreError> {
         self.step(self.engine.add_nodes(epoch, nodes)).await
     }

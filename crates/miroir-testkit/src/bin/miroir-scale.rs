@@ -35,6 +35,9 @@ struct Arguments {
     /// Fail if a rebuild takes a larger multiple of one server's time.
     #[arg(long)]
     rebuild_at_most: Option<f64>,
+    /// Fail if a write to an index by itself takes more milliseconds meanwhile.
+    #[arg(long)]
+    write_at_most: Option<f64>,
 }
 
 #[tokio::main]
@@ -48,6 +51,7 @@ async fn main() -> Result<()> {
         topology,
         creation_at_most,
         rebuild_at_most,
+        write_at_most,
     } = Arguments::parse();
     ensure!(!real_nodes || nodes_are_real(), "MIROIR_TEST_MEILISEARCH names no server");
     ensure!(documents > 0 && indexes > 0 && clients > 0, "nothing to measure");
@@ -62,5 +66,7 @@ async fn main() -> Result<()> {
         let most = most.unwrap_or(f64::INFINITY);
         ensure!(times <= most, "{what} takes {times:.2} times as long, above {most}");
     }
+    let (slowest, most) = (report.slowest_write_apart(), write_at_most.unwrap_or(f64::INFINITY));
+    ensure!(slowest <= most, "a write took {slowest:.0} ms while the node was rebuilt, above {most}");
     Ok(())
 }

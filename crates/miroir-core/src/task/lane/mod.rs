@@ -5,14 +5,16 @@
 //!
 //! ```text
 //!  BETWEEN ENTRIES
-//!                           nothing to do, or a barrier
-//!   Meeting -----> Observing --------------------------> Idle, Parked
-//!   (a new node)    |     ^                                   |
-//!                   v     '--- the entry is delivered --.     |
-//!                Fetching <---- news, and something to do ----'
-//!                   |                                   |
-//!                   v                                   |
-//!                Beginning ---> its requests, in turn --'
+//!                              nothing that may be done
+//!   Meeting -----> Observing --------------------------> Idle
+//!   (a new node)    |  ^  ^                                |
+//!                   |  |  '--- the entry is delivered --.  |
+//!                   v  '-- held: set aside --.          |  |
+//!                Fetching <---- news, and something to do -'
+//!                   |                        |          |
+//!                   v                        |          |
+//!                Beginning ------------------'          |
+//!                   '---------> its requests, in turn --'
 //!
 //!  ONE REQUEST
 //!   settings: LookingAtWave ---> WaitingForWave     taken back: refused, and never sent
@@ -38,7 +40,8 @@
 //!                           ---> Pausing ---> the try begins
 //!
 //!  ALWAYS
-//!   Storing   before Idle, Parked, WaitingForWave, Pausing; now and then before Observing
+//!   Storing   before Idle, WaitingForWave, Pausing; before the requests of an entry that is sent ahead; now and then
+//!             before Observing
 //!   Over      the node's queue has not what it had, or nothing more will ever be decided
 //! ```
 //!
@@ -48,9 +51,17 @@
 //! nothing is sent twice and nothing stands before what it has to follow. A node whose queue ends before what it once had
 //! has lost its data.
 //!
+//! An index may be held from some entry on: then its entries are set aside, and the lane goes on with those of others. The
+//! cursor stays at the first one that was set aside, and what is sent ahead of it is stored one by one: before an entry is
+//! sent, that it is, and when it is delivered, that it is. When what is held changes, the lane goes back to its cursor and
+//! passes what it has delivered. So after a crash at most one entry ahead of the cursor is in flight, the stored one, and
+//! it comes first. A lane that does not know what is in flight sets nothing aside, and waits: what it does not know may be
+//! of the entry that is held.
+//!
 //! What it promises, whatever happens: its cursor never goes back; nothing is sent twice without a look into the queue
-//! in between, unless the node was not reached or said that it did not take it; nothing is sent beyond a barrier; what
-//! was received is stored together with the first cursor behind it.
+//! in between, unless the node was not reached or said that it did not take it; nothing that is held is sent; entries
+//! about one index are sent in the order of the log; what was received is stored together with the first cursor behind
+//! it, or with what was sent ahead.
 
 mod backoff;
 mod next;
@@ -88,8 +99,10 @@ const STRAGGLING: Duration = Duration::from_millis(200);
 pub struct LaneStart {
     /// The first entry that is not delivered.
     pub cursor: TaskUid,
-    /// Entries behind the cursor that were received before: a node that was taken as it is gets only some again.
+    /// Entries behind the cursor that the node has: they were sent ahead, or came with its data.
     pub received: BTreeSet<TaskUid>,
+    /// The entry behind the cursor that may be in flight.
+    pub ahead: Option<TaskUid>,
     /// The first number of the node's queue that is not accounted for; none before the first meeting.
     pub next_node_task: Option<u64>,
 }
@@ -97,7 +110,15 @@ pub struct LaneStart {
 /// See the module.
 #[derive(Debug, Clone)]
 pub struct Lane {
+    /// The first entry that is not delivered.
     cursor: TaskUid,
+    /// Where it looks for the next entry: behind the cursor while something is set aside.
+    at: TaskUid,
+    /// What was held when the first entry was set aside, since the lane was at its cursor; none if nothing is.
+    aside: Option<u64>,
+    /// The entry behind the cursor that is being delivered, as it is stored.
+    ahead: Option<TaskUid>,
+    /// Entries from the cursor on that the node has.
     received: BTreeSet<TaskUid>,
     /// Received, but not stored.
     unstored: Vec<Receipt>,
@@ -175,17 +196,19 @@ pub enum LaneEvent {
     Observed {
         /// Entries before this one are decided.
         decided: TaskUid,
-        /// Lanes may begin entries before this one; none if there is no barrier.
-        barrier: Option<TaskUid>,
+        /// How often it has changed which indexes are held.
+        holds: u64,
     },
     /// Nothing more will ever be decided.
     Closed,
     /// The first entry from the one asked for on that may concern the node; none if there is none.
     Fetched(Option<LaneEntry>),
-    /// Others see that the entry is begun. The barrier may have come just before.
+    /// Others see that the entry is begun. Its index may have been held just before.
     Begun {
         /// As in [`Self::Observed`].
-        barrier: Option<TaskUid>,
+        holds: u64,
+        /// Whether the entry is held.
+        is_held: bool,
     },
     /// The node must not be sent the change of settings yet.
     WaveClosed,
@@ -234,18 +257,14 @@ pub enum LaneAction {
     },
     /// Look, without waiting, how far the log goes. Outcome: [`LaneEvent::Observed`].
     Observe,
-    /// Say that everything before this entry is delivered, and wait until more is decided or the barrier changes.
-    /// Outcomes: [`LaneEvent::Observed`], [`LaneEvent::Closed`].
-    Stand {
-        /// The lane's cursor.
-        at: TaskUid,
-    },
+    /// Wait until more is decided, or other indexes are held. Outcomes: [`LaneEvent::Observed`], [`LaneEvent::Closed`].
+    Stand,
     /// Get the first entry that concerns the node. Outcome: [`LaneEvent::Fetched`].
     Fetch {
         /// From here on.
         from: TaskUid,
     },
-    /// Say that this entry is begun, and look at the barrier after that. Outcome: [`LaneEvent::Begun`].
+    /// Say that this entry is begun, and look after that whether it is held. Outcome: [`LaneEvent::Begun`].
     Begin {
         /// The entry fetched last.
         entry: TaskUid,
@@ -306,8 +325,10 @@ pub enum LaneAction {
     Store {
         /// The first entry that is not delivered.
         cursor: TaskUid,
-        /// What was received of entries before it since the last time.
+        /// What was received since the last time, of entries before it and of one that was sent ahead.
         receipts: Vec<Receipt>,
+        /// The entry behind the cursor that is about to be sent.
+        ahead: Option<TaskUid>,
     },
     /// Wait. Outcomes: [`LaneEvent::Paused`]; [`LaneEvent::NodeReturned`] if the node's return ends the pause.
     Pause {
@@ -358,9 +379,14 @@ pub enum LaneEnd {
 impl Lane {
     /// A lane that begins, and its first action. What an earlier one has sent is unknown.
     pub fn begin(start: LaneStart) -> (Self, LaneAction) {
-        let LaneStart { cursor, received, next_node_task } = start;
+        let LaneStart { cursor, received, ahead, next_node_task } = start;
+        let ahead = ahead.filter(|ahead| *ahead > cursor);
         let mut lane = Self {
             cursor,
+            at: ahead.unwrap_or(cursor),
+            // Whatever was held then is not any more.
+            aside: ahead.map(|_| u64::MAX),
+            ahead,
             received,
             unstored: Vec::new(),
             stored_at: Duration::ZERO,

@@ -30,7 +30,7 @@ impl Lane {
         match state {
             State::Meeting(meeting) => self.meet(meeting, event),
             State::Observing => self.observed(&event, now),
-            State::Idle | State::Parked => self.stood(&event, now),
+            State::Idle => self.stood(&event, now),
             State::Fetching { end } => self.fetched(end, event, now),
             State::Beginning(entry) => self.begun(entry, &event, now),
             State::LookingAtWave(delivery) => self.seen_wave(delivery, event, now),
@@ -101,14 +101,20 @@ impl Lane {
     }
 
     fn observed(&mut self, event: &LaneEvent, now: Duration) -> Option<LaneAction> {
-        let LaneEvent::Observed { decided, barrier } = *event else { return None };
-        let end = barrier.map_or(decided, |barrier| barrier.min(decided));
-        if self.cursor < end {
-            self.state = State::Fetching { end };
-            return Some(LaneAction::Fetch { from: self.cursor });
+        let LaneEvent::Observed { decided, holds } = *event else { return None };
+        if self.ahead.is_none() && self.aside.is_some_and(|aside| aside != holds) {
+            self.go_back();
         }
-        let then = if self.cursor < decided { Then::Parked } else { Then::Idle };
-        Some(self.store_all(then, now))
+        if self.at < decided {
+            self.state = State::Fetching { end: decided };
+            return Some(LaneAction::Fetch { from: self.at });
+        }
+        Some(self.store_all(Then::Idle, now))
+    }
+
+    /// Everything that was sent ahead is stored.
+    fn go_back(&mut self) {
+        (self.at, self.aside) = (self.cursor, None);
     }
 
     fn stood(&mut self, event: &LaneEvent, now: Duration) -> Option<LaneAction> {
@@ -120,7 +126,15 @@ impl Lane {
 
     fn fetched(&mut self, end: TaskUid, event: LaneEvent, now: Duration) -> Option<LaneAction> {
         match event {
-            LaneEvent::Fetched(Some(entry)) if entry.uid < self.cursor => None,
+            LaneEvent::Fetched(Some(entry)) if entry.uid < self.at => None,
+            // The node does not owe it any more.
+            LaneEvent::Fetched(entry)
+                if self.ahead.is_some_and(|ahead| entry.as_ref().is_none_or(|it| it.uid != ahead)) =>
+            {
+                self.ahead = None;
+                self.go_back();
+                Some(self.observe())
+            }
             LaneEvent::Fetched(Some(entry)) if entry.uid < end => {
                 let action = LaneAction::Begin { entry: entry.uid };
                 self.state = State::Beginning(entry);
@@ -131,18 +145,51 @@ impl Lane {
         }
     }
 
-    /// Others have seen that the entry is begun before this looks at the barrier: whoever sets one counts what is begun.
+    /// Others have seen that the entry is begun before this looks whether it is held: whoever holds an index counts what is
+    /// begun.
     fn begun(&mut self, entry: LaneEntry, event: &LaneEvent, now: Duration) -> Option<LaneAction> {
-        let LaneEvent::Begun { barrier } = *event else { return None };
-        if barrier.is_some_and(|barrier| entry.uid >= barrier) {
-            return Some(self.observe());
+        let LaneEvent::Begun { holds, is_held } = *event else { return None };
+        let uid = entry.uid;
+        if self.received.contains(&uid) {
+            return Some(self.go_to(after(uid), now));
         }
-        let next = TaskUid(entry.uid.0 + 1);
-        let delivery = if self.received.contains(&entry.uid) { None } else { Delivery::begin(entry) };
-        Some(match delivery {
+        // One that may be in flight has been begun before anybody could hold its index.
+        if self.ahead.is_none() {
+            // What was set aside may be let go, and come first.
+            if self.aside.is_some_and(|aside| aside != holds) {
+                return Some(self.observe());
+            }
+            if is_held {
+                return Some(self.set_aside(uid, holds, now));
+            }
+        }
+        Some(match Delivery::begin(entry) {
+            Some(delivery) if self.aside.is_some() && self.ahead.is_none() => self.send_ahead(delivery, now),
             Some(delivery) => self.approach(delivery),
-            None => self.go_to(next, now),
+            None => self.go_to(after(uid), now),
         })
+    }
+
+    /// Leaves the entry for later, if it is certain that the node does not have it.
+    fn set_aside(&mut self, uid: TaskUid, holds: u64, now: Duration) -> LaneAction {
+        if self.aside.is_none() {
+            self.cursor = uid;
+            self.at = uid;
+            if self.in_flight != InFlight::Known {
+                return self.store_all(Then::Idle, now);
+            }
+            self.aside = Some(holds);
+        }
+        self.at = after(uid);
+        self.observe()
+    }
+
+    fn send_ahead(&mut self, delivery: Delivery, now: Duration) -> LaneAction {
+        self.ahead = Some(delivery.entry);
+        self.stored_at = now;
+        let receipts = mem::take(&mut self.unstored);
+        self.state = State::Storing(Then::Approach(delivery));
+        LaneAction::Store { cursor: self.cursor, receipts, ahead: self.ahead }
     }
 
     /// A change of settings must be the node's turn; everything else may be sent at once.
@@ -332,8 +379,16 @@ impl Lane {
         self.unstored.push(Receipt { entry, op, taken });
         match delivery.proceed() {
             Some(delivery) => self.approach(delivery),
-            None => self.go_to(TaskUid(entry.0 + 1), now),
+            None if self.ahead.take().is_some() => self.finish_ahead(entry, now),
+            None => self.go_to(after(entry), now),
         }
+    }
+
+    /// Before anything else is sent it has to be known that this was.
+    fn finish_ahead(&mut self, entry: TaskUid, now: Duration) -> LaneAction {
+        self.received.insert(entry);
+        self.at = after(entry);
+        self.store_all(Then::Observe, now)
     }
 
     /// The node answers, and does not take the request for a reason of its own.
@@ -365,9 +420,16 @@ impl Lane {
         Some(self.attempt(delivery))
     }
 
-    /// Everything before this entry is delivered.
-    fn go_to(&mut self, cursor: TaskUid, now: Duration) -> LaneAction {
-        self.cursor = cursor;
+    /// Everything before this entry is delivered, but for what is set aside.
+    fn go_to(&mut self, next: TaskUid, now: Duration) -> LaneAction {
+        self.at = next;
+        if self.aside.is_some() {
+            return self.observe();
+        }
+        self.cursor = next;
+        while self.received.first().is_some_and(|received| *received < next) {
+            self.received.pop_first();
+        }
         let waited = now.saturating_sub(self.stored_at);
         if self.unstored.len() >= GROUP || waited >= GATHERING {
             return self.store_all(Then::Observe, now);
@@ -384,11 +446,13 @@ impl Lane {
 
     /// What was received of entries before the one that is not delivered as a whole: others may wait for its end.
     fn store_received(&mut self, then: Then) -> LaneAction {
-        let cursor = match &then {
-            Then::AwaitWave(delivery) | Then::Pause(delivery) => delivery.entry,
-            Then::Observe | Then::Idle | Then::Parked => self.cursor,
+        let begun = match &then {
+            Then::AwaitWave(delivery) | Then::Pause(delivery) | Then::Approach(delivery) => delivery.entry,
+            Then::Observe | Then::Idle => self.at,
         };
-        let (receipts, begun) = mem::take(&mut self.unstored).into_iter().partition(|it| it.entry < cursor);
+        let cursor = if self.aside.is_some() { self.cursor } else { begun };
+        let whole = |receipt: &Receipt| receipt.entry < begun;
+        let (receipts, begun) = mem::take(&mut self.unstored).into_iter().partition(whole);
         self.unstored = begun;
         self.store(cursor, receipts, then)
     }
@@ -399,7 +463,7 @@ impl Lane {
             return self.follow(then);
         }
         self.state = State::Storing(then);
-        LaneAction::Store { cursor, receipts }
+        LaneAction::Store { cursor, receipts, ahead: self.ahead }
     }
 
     fn follow(&mut self, then: Then) -> LaneAction {
@@ -407,12 +471,9 @@ impl Lane {
             Then::Observe => self.observe(),
             Then::Idle => {
                 self.state = State::Idle;
-                LaneAction::Stand { at: self.cursor }
+                LaneAction::Stand
             }
-            Then::Parked => {
-                self.state = State::Parked;
-                LaneAction::Stand { at: self.cursor }
-            }
+            Then::Approach(delivery) => self.approach(delivery),
             Then::AwaitWave(delivery) => {
                 let entry = delivery.entry;
                 self.state = State::WaitingForWave(delivery);
@@ -430,4 +491,8 @@ impl Lane {
         self.state = State::Over(end);
         LaneAction::End(end)
     }
+}
+
+const fn after(entry: TaskUid) -> TaskUid {
+    TaskUid(entry.0 + 1)
 }

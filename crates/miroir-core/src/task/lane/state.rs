@@ -12,10 +12,8 @@ pub(super) enum State {
     Meeting(Meeting),
     /// Looks how far it may go.
     Observing,
-    /// All that is decided is delivered.
+    /// All that is decided is delivered, or held.
     Idle,
-    /// More is decided, and a barrier stands before it.
-    Parked,
     /// Gets the next entry before `end`.
     Fetching { end: TaskUid },
     /// Says that it begins the entry.
@@ -77,10 +75,10 @@ pub(super) enum Look {
 pub(super) enum Then {
     /// The next entry.
     Observe,
-    /// Nothing to do.
-    Idle,
     /// Nothing that may be done.
-    Parked,
+    Idle,
+    /// The requests of an entry that is sent ahead.
+    Approach(Delivery),
     /// The wait for a wave.
     AwaitWave(Delivery),
     /// A pause.
@@ -130,7 +128,6 @@ impl State {
             Self::Meeting(_)
             | Self::Observing
             | Self::Idle
-            | Self::Parked
             | Self::Fetching { .. }
             | Self::Beginning(_)
             | Self::LookingAtWave(_)
@@ -156,7 +153,6 @@ impl State {
             },
             Self::Observing => "Observing",
             Self::Idle => "Idle",
-            Self::Parked => "Parked",
             Self::Fetching { .. } => "Fetching",
             Self::Beginning(_) => "Beginning",
             Self::LookingAtWave(_) => "LookingAtWave",
@@ -171,7 +167,7 @@ impl State {
             Self::TellingRefusal(_) => "TellingRefusal",
             Self::Storing(Then::Observe) => "Storing::Observe",
             Self::Storing(Then::Idle) => "Storing::Idle",
-            Self::Storing(Then::Parked) => "Storing::Parked",
+            Self::Storing(Then::Approach(_)) => "Storing::Approach",
             Self::Storing(Then::AwaitWave(_)) => "Storing::AwaitWave",
             Self::Storing(Then::Pause(_)) => "Storing::Pause",
             Self::Pausing(_) => "Pausing",

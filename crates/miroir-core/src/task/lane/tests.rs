@@ -22,7 +22,12 @@ struct Driven {
 
 impl Driven {
     fn begin(next_node_task: Option<u64>) -> Self {
-        Self::begin_at(LaneStart { cursor: TaskUid(0), received: BTreeSet::new(), next_node_task })
+        Self::begin_at(LaneStart {
+            cursor: TaskUid(0),
+            received: BTreeSet::new(),
+            ahead: None,
+            next_node_task,
+        })
     }
 
     fn begin_at(start: LaneStart) -> Self {
@@ -41,14 +46,20 @@ impl Driven {
 
     /// Up to where this entry is begun.
     fn with_entry(self, entry: LaneEntry) -> Self {
-        let decided = TaskUid(99);
-        let observed = LaneEvent::Observed { decided, barrier: None };
-        self.on([observed, LaneEvent::Fetched(Some(entry)), LaneEvent::Begun { barrier: None }])
+        self.on([
+            observed(99, 0),
+            LaneEvent::Fetched(Some(entry)),
+            LaneEvent::Begun { holds: 0, is_held: false },
+        ])
     }
 
     fn state(&self) -> &'static str {
         self.lane.state.name()
     }
+}
+
+const fn observed(decided: u64, holds: u64) -> LaneEvent {
+    LaneEvent::Observed { decided: TaskUid(decided), holds }
 }
 
 fn documents(mark: &str) -> LaneRequest {
@@ -191,17 +202,16 @@ fn pauses_double_up_to_two_seconds_and_begin_anew_when_the_node_returns() {
 #[test]
 fn receipts_are_stored_in_groups_after_a_moment_and_before_the_lane_stands() {
     let one = || vec![receipt(0, 0, Taken::Enqueued(7))];
-    let stored = LaneAction::Store { cursor: TaskUid(1), receipts: one() };
-    let idle = received_one().on([LaneEvent::Observed { decided: TaskUid(1), barrier: None }]);
+    let stored = LaneAction::Store { cursor: TaskUid(1), receipts: one(), ahead: None };
+    let idle = received_one().on([observed(1, 0)]);
     assert_eq!(idle.action, stored);
-    assert_eq!(idle.on([LaneEvent::Stored]).action, LaneAction::Stand { at: TaskUid(1) });
+    assert_eq!(idle.on([LaneEvent::Stored]).action, LaneAction::Stand);
 
     let later = received_one().with_entry(entry(1, []));
     assert_eq!(later.action, LaneAction::Observe, "it was received just now");
-    let observed = LaneEvent::Observed { decided: TaskUid(9), barrier: None };
-    let later = later.on([observed, LaneEvent::Fetched(Some(entry(2, [])))]);
-    let later = later.at(20, LaneEvent::Begun { barrier: None });
-    assert_eq!(later.action, LaneAction::Store { cursor: TaskUid(3), receipts: one() });
+    let later = later.on([observed(9, 0), LaneEvent::Fetched(Some(entry(2, [])))]);
+    let later = later.at(20, LaneEvent::Begun { holds: 0, is_held: false });
+    assert_eq!(later.action, LaneAction::Store { cursor: TaskUid(3), receipts: one(), ahead: None });
 
     let mut many = received_one();
     for uid in 1..32 {
@@ -209,7 +219,7 @@ fn receipts_are_stored_in_groups_after_a_moment_and_before_the_lane_stands() {
         many = many.with_entry(entry(uid, [documents("m")]));
         many = many.on([LaneEvent::Prepared, enqueued(7 + uid), LaneEvent::Counted]);
     }
-    let LaneAction::Store { cursor, receipts } = many.action else { panic!("{:?}", many.action) };
+    let LaneAction::Store { cursor, receipts, .. } = many.action else { panic!("{:?}", many.action) };
     assert_eq!((cursor, receipts.len()), (TaskUid(32), 32));
 }
 
@@ -223,35 +233,81 @@ fn while_it_waits_only_whole_entries_are_stored() {
     assert_eq!(half.action, LaneAction::LookAtWave { entry: TaskUid(3) });
     let waiting = half.on([LaneEvent::WaveClosed]);
     let receipts = vec![receipt(0, 0, Taken::Enqueued(7))];
-    assert_eq!(waiting.action, LaneAction::Store { cursor: TaskUid(3), receipts });
+    assert_eq!(waiting.action, LaneAction::Store { cursor: TaskUid(3), receipts, ahead: None });
     let waiting = waiting.on([LaneEvent::Stored]);
     assert_eq!(waiting.action, LaneAction::AwaitWave { entry: TaskUid(3) });
     // The change is taken back: the node never hears of it, and its share is over.
     let skipped = waiting.at(20, LaneEvent::WaveOpen { skipped: Some(error()) });
     let receipts = vec![receipt(3, 0, Taken::Enqueued(8)), receipt(3, 1, Taken::Refused(error()))];
-    assert_eq!(skipped.action, LaneAction::Store { cursor: TaskUid(4), receipts });
+    assert_eq!(skipped.action, LaneAction::Store { cursor: TaskUid(4), receipts, ahead: None });
 }
 
 #[test]
-fn nothing_is_begun_beyond_a_barrier_even_if_it_comes_just_before() {
-    let observed = |barrier| LaneEvent::Observed { decided: TaskUid(9), barrier };
-    let begun =
-        Driven::begin(Some(7)).on([observed(None), LaneEvent::Fetched(Some(entry(4, [documents("a")])))]);
-    assert_eq!(begun.action, LaneAction::Begin { entry: TaskUid(4) });
-    let held = begun.on([LaneEvent::Begun { barrier: Some(TaskUid(2)) }]);
-    assert_eq!(held.action, LaneAction::Observe);
-    let fetching = held.on([observed(Some(TaskUid(2)))]);
-    assert_eq!(fetching.action, LaneAction::Fetch { from: TaskUid(0) });
-    // What comes next stands behind the barrier.
-    let parked =
-        fetching.on([LaneEvent::Fetched(Some(entry(4, [documents("a")]))), observed(Some(TaskUid(2)))]);
-    assert_eq!((parked.state(), &parked.action), ("Parked", &LaneAction::Stand { at: TaskUid(2) }));
-    assert_eq!(parked.on([observed(None)]).action, LaneAction::Fetch { from: TaskUid(2) });
+fn entries_that_are_held_are_set_aside_and_what_is_sent_ahead_of_them_is_stored_before_and_after() {
+    let begun = |driven: Driven, holds, is_held| driven.on([LaneEvent::Begun { holds, is_held }]);
+    let fetched = |driven: Driven, uid| {
+        driven.on([observed(9, 3), LaneEvent::Fetched(Some(entry(uid, [documents("m")])))])
+    };
+    let aside = begun(fetched(received_one(), 2), 3, true);
+    assert_eq!((aside.lane.cursor(), &aside.action), (TaskUid(2), &LaneAction::Observe));
+    let ahead = begun(fetched(aside, 4), 3, false);
+    let receipts = vec![receipt(0, 0, Taken::Enqueued(7))];
+    assert_eq!(ahead.action, LaneAction::Store { cursor: TaskUid(2), receipts, ahead: Some(TaskUid(4)) });
+    let delivered = ahead.on([LaneEvent::Stored, LaneEvent::Prepared, enqueued(8), LaneEvent::Counted]);
+    let receipts = vec![receipt(4, 0, Taken::Enqueued(8))];
+    assert_eq!(delivered.action, LaneAction::Store { cursor: TaskUid(2), receipts, ahead: None });
+    // While the same is held it goes on; as soon as something else is, it goes back, and passes what it has delivered.
+    let stored = delivered.on([LaneEvent::Stored]);
+    assert_eq!(stored.clone().on([observed(9, 3)]).action, LaneAction::Fetch { from: TaskUid(5) });
+    let back = stored.on([observed(9, 4)]);
+    assert_eq!(back.action, LaneAction::Fetch { from: TaskUid(2) });
+    let late = begun(back.on([LaneEvent::Fetched(Some(entry(2, [documents("m")])))]), 4, false);
+    let late = late.on([LaneEvent::Prepared, enqueued(9), LaneEvent::Counted]);
+    let passed = begun(fetched(late, 4), 3, false);
+    assert_eq!((passed.lane.cursor(), &passed.action), (TaskUid(5), &LaneAction::Observe));
+}
+
+#[test]
+fn what_was_about_to_be_sent_ahead_comes_first_after_a_crash_unless_it_is_not_owed_any_more() {
+    let start = LaneStart {
+        cursor: TaskUid(2),
+        received: BTreeSet::new(),
+        ahead: Some(TaskUid(4)),
+        next_node_task: Some(7),
+    };
+    let begun = Driven::begin_at(start).on([observed(9, 0)]);
+    assert_eq!(begun.action, LaneAction::Fetch { from: TaskUid(4) });
+    let gone = begun.clone().on([LaneEvent::Fetched(Some(entry(5, [documents("m")]))), observed(9, 0)]);
+    assert_eq!(gone.action, LaneAction::Fetch { from: TaskUid(2) });
+    // It is not held back: it may be there.
+    let found = json!({ "uid": 7, "indexUid": "x", "customMetadata": "m" });
+    let found = begun.on([
+        LaneEvent::Fetched(Some(entry(4, [documents("m")]))),
+        LaneEvent::Begun { holds: 0, is_held: true },
+        LaneEvent::Prepared,
+        read([found], 8),
+        LaneEvent::Counted,
+        LaneEvent::Stored,
+        observed(9, 0),
+    ]);
+    assert_eq!(found.action, LaneAction::Fetch { from: TaskUid(2) });
+}
+
+#[test]
+fn a_lane_that_does_not_know_what_is_in_flight_waits_for_what_is_held() {
+    let held = Driven::begin(Some(7)).on([
+        observed(9, 1),
+        LaneEvent::Fetched(Some(entry(4, [documents("a")]))),
+        LaneEvent::Begun { holds: 1, is_held: true },
+    ]);
+    assert_eq!((held.state(), held.lane.cursor(), &held.action), ("Idle", TaskUid(4), &LaneAction::Stand));
+    assert_eq!(held.on([observed(9, 2)]).action, LaneAction::Fetch { from: TaskUid(4) });
 }
 
 #[test]
 fn entries_that_a_node_has_from_before_are_passed_and_earlier_ones_than_asked_for_are_a_fault() {
-    let start = LaneStart { cursor: TaskUid(3), received: [TaskUid(4)].into(), next_node_task: Some(7) };
+    let start =
+        LaneStart { cursor: TaskUid(3), received: [TaskUid(4)].into(), ahead: None, next_node_task: Some(7) };
     let passed = Driven::begin_at(start.clone()).with_entry(entry(4, [documents("a")]));
     assert_eq!((passed.lane.cursor(), &passed.action), (TaskUid(5), &LaneAction::Observe));
     let wrong = Driven::begin_at(start).with_entry(entry(2, [documents("a")]));

@@ -36,10 +36,15 @@ impl LaneDriver {
         LaneEvent::Told
     }
 
-    pub(super) async fn store_progress(&mut self, cursor: TaskUid, receipts: Vec<Receipt>) -> LaneEvent {
+    pub(super) async fn store_progress(
+        &mut self,
+        cursor: TaskUid,
+        receipts: Vec<Receipt>,
+        ahead: Option<TaskUid>,
+    ) -> LaneEvent {
         let sent = receipts.into_iter().map(op_sent).collect();
         let (node, from, at) = (self.node.id().clone(), self.start.cursor, OffsetDateTime::now_utc());
-        let delivery = Delivery { node, from, cursor, sent, at };
+        let delivery = Delivery { node, from, cursor, sent, ahead, at };
         until_stored("progress of a lane", || self.store.deliver(delivery.clone())).await;
         self.start.cursor = cursor;
         for sent in delivery.sent {

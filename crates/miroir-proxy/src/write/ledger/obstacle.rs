@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use miroir_core::ids::{IndexUid, NodeId, ShardId, TaskUid};
+use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, ShardId, TaskUid};
 use miroir_core::task::SyncState;
 
 use super::{Ledger, Open, Share, Stage};
@@ -27,34 +27,42 @@ pub(in crate::write) enum Obstacle {
 }
 
 impl Ledger {
-    /// Whether every task before `end` is over that has to do with what the node holds.
-    pub(in crate::write) fn is_over_before(&self, end: TaskUid, node: &NodeId) -> bool {
-        self.unsettled_of(node).all(|(task, _)| task >= end)
+    /// Whether every task before `end` about an index is over.
+    pub(in crate::write) fn is_over_before(&self, end: TaskUid, index: &PhysicalUid) -> bool {
+        self.about(index, end).all(|(_, open)| matches!(open.stage, Stage::Settled { .. }))
     }
 
-    /// Whether `peer` has done its share of every task before `end` that has to do with what `node` holds.
-    pub(in crate::write) fn has_done_for(&self, node: &NodeId, peer: &NodeId, end: TaskUid) -> bool {
-        let mut before = self.open.range(..end).filter(|(_, open)| self.concerns(open, node));
-        before.all(|(_, open)| open.shares.get(peer).is_none_or(Share::is_done))
+    /// Whether `peer` has done its share of every task before `end` about an index.
+    pub(in crate::write) fn has_done_of(&self, index: &PhysicalUid, peer: &NodeId, end: TaskUid) -> bool {
+        self.about(index, end).all(|(_, open)| open.shares.get(peer).is_none_or(Share::is_done))
     }
 
-    /// The first task before `end` that has to do with what `node` holds and that some node has not done, with the index
-    /// that it is about and the nodes that it waits for.
+    /// The first task before `end` about an index that some other node than `node` has not done, with the name that
+    /// clients have for the index and the nodes that the task waits for.
     pub(in crate::write) fn first_before(
         &self,
         end: TaskUid,
+        index: &PhysicalUid,
         node: &NodeId,
     ) -> Option<(TaskUid, IndexUid, Vec<NodeId>)> {
         let owed = |open: &Open| -> Vec<NodeId> {
             let owing = open.shares.iter().filter(|(it, share)| *it != node && !share.is_done());
             owing.map(|(id, _)| id.clone()).collect()
         };
-        let mut before = self.open.range(..end).filter(|(_, open)| self.concerns(open, node));
-        before.find_map(|(task, open)| {
+        self.about(index, end).find_map(|(task, open)| {
             let nodes = owed(open);
             let is_open = matches!(open.stage, Stage::Unsettled { .. });
-            (is_open || !nodes.is_empty()).then(|| (*task, open.index.clone(), nodes))
+            (is_open || !nodes.is_empty()).then(|| (task, open.index.clone(), nodes))
         })
+    }
+
+    fn about<'a>(
+        &'a self,
+        index: &'a PhysicalUid,
+        end: TaskUid,
+    ) -> impl Iterator<Item = (TaskUid, &'a Open)> {
+        let before = self.open.range(..end).filter(move |(_, open)| open.physical == *index);
+        before.map(|(task, open)| (*task, open))
     }
 
     /// A task that has to do with what the node holds and can't end soon.

@@ -9,6 +9,17 @@ use miroir_store::{Accepted, NodeTask, Rebuilt};
 
 use super::{Ledger, Open, Share, Stage};
 
+/// A node whose data were copied anew, index by index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::write) struct Copied {
+    pub(in crate::write) node: NodeId,
+    /// For each index, and for the rules: what the log says about it before this entry is in the node's data, and nothing
+    /// from there on.
+    pub(in crate::write) lines: BTreeMap<PhysicalUid, TaskUid>,
+    /// The first number of the node's own queue that is not accounted for.
+    pub(in crate::write) next_node_task: u64,
+}
+
 impl Ledger {
     /// The indexes as the ended tasks leave them.
     pub(in crate::write) fn catalog(&self) -> &BTreeMap<IndexUid, IndexEntry> {
@@ -28,11 +39,12 @@ impl Ledger {
         }
     }
 
-    /// The node has everything before the cursor, and begins there as if it had heard of nothing. Answers the entries
-    /// that nobody needs any more.
-    pub(in crate::write) fn begin_anew(&mut self, rebuilt: &Rebuilt) -> Vec<TaskUid> {
-        let node = &rebuilt.node;
-        let forgotten = self.forgive(node, |task| task < rebuilt.cursor);
+    /// The node has of each index what stands before its line, and begins there as if it had heard of nothing. Answers
+    /// where its lane begins, and the entries that nobody needs any more.
+    pub(in crate::write) fn begin_anew(&mut self, copied: &Copied) -> (Rebuilt, Vec<TaskUid>) {
+        let node = &copied.node;
+        let rebuilt = self.first_owed_after(copied);
+        let forgotten = self.forgive_where(node, |task, open| copied.covers(task, open));
         let mut owed = Vec::new();
         for open in self.open.values_mut() {
             let is_settled = matches!(open.stage, Stage::Settled { .. });
@@ -51,7 +63,18 @@ impl Ledger {
             state.refuses = false;
             state.sync = state.sync.next(SyncEvent::Rebuilt);
         }
-        forgotten
+        (rebuilt, forgotten)
+    }
+
+    /// Where the lane of a node begins that was copied: at the first entry that is not in its data.
+    fn first_owed_after(&self, copied: &Copied) -> Rebuilt {
+        let Copied { node, lines, next_node_task } = copied;
+        let owed = || self.open.iter().filter(|(_, open)| open.shares.contains_key(node));
+        let first = owed().find(|(task, open)| !copied.covers(**task, open)).map(|(task, _)| *task);
+        let cursor = first.or_else(|| lines.values().max().copied()).unwrap_or(self.end);
+        let covered = owed().filter(|(task, open)| **task >= cursor && copied.covers(**task, open));
+        let covered = covered.map(|(task, _)| *task).collect();
+        Rebuilt { node: node.clone(), cursor, covered, next_node_task: *next_node_task }
     }
 
     /// What the node had is there again: it goes on where it was.
@@ -121,9 +144,13 @@ impl Ledger {
         node: &NodeId,
         is_forgiven: impl Fn(TaskUid) -> bool,
     ) -> Vec<TaskUid> {
+        self.forgive_where(node, |task, _| is_forgiven(task))
+    }
+
+    fn forgive_where(&mut self, node: &NodeId, is_forgiven: impl Fn(TaskUid, &Open) -> bool) -> Vec<TaskUid> {
         let mut forgotten = Vec::new();
         for (task, open) in &mut self.open {
-            if !is_forgiven(*task) {
+            if !is_forgiven(*task, open) {
                 continue;
             }
             let Some(share) = open.shares.remove(node) else { continue };
@@ -141,6 +168,13 @@ impl Ledger {
             self.rollouts.remove(task);
         }
         forgotten
+    }
+}
+
+impl Copied {
+    /// Whether the entry is in the node's data.
+    fn covers(&self, task: TaskUid, open: &Open) -> bool {
+        self.lines.get(&open.physical).is_some_and(|line| task < *line)
     }
 }
 

@@ -36,6 +36,12 @@ fn b() -> NodeId {
     NodeId::new("b")
 }
 
+/// `b` has of these indexes what stands before the line.
+fn copied<const N: usize>(indexes: [&str; N], line: u64) -> Copied {
+    let lines = indexes.map(|index| (PhysicalUid::new(index), TaskUid(line))).into();
+    Copied { node: b(), lines, next_node_task: 5 }
+}
+
 fn done() -> OpResult {
     OpResult::Done { deleted: None }
 }
@@ -307,8 +313,7 @@ fn a_rebuilt_node_owes_only_what_stands_after_its_cursor_and_that_from_the_begin
     bench.ledger.lose(&b());
     assert_eq!(bench.settle().commit.nodes, [(b(), SyncState::Damaged)]);
     bench.note(&b(), 2, done());
-    let rebuilt = Rebuilt { node: b(), cursor: TaskUid(1), next_node_task: 5 };
-    assert_eq!(bench.ledger.begin_anew(&rebuilt), [TaskUid(0)]);
+    assert_eq!(bench.ledger.begin_anew(&copied(["x"], 1)).1, [TaskUid(0)]);
     assert_eq!(bench.settle().commit.nodes, [(b(), SyncState::Behind)]);
     assert!(!bench.ledger.has_done_before(&b(), TaskUid(2)));
     bench.note(&b(), 1, done());
@@ -407,8 +412,7 @@ fn a_node_whose_data_were_copied_anew_is_waited_for_again_though_it_took_no_writ
     bench.note(&a(), 0, done());
     assert_eq!(bench.ended(), [0], "nobody waits for a node that takes no writes");
     bench.ledger.lose(&b());
-    let rebuilt = Rebuilt { node: b(), cursor: TaskUid(1), next_node_task: 0 };
-    bench.ledger.begin_anew(&rebuilt);
+    bench.ledger.begin_anew(&copied(["x"], 1));
     bench.settle();
     bench.add(1, "x");
     bench.note(&a(), 1, done());

@@ -28,7 +28,7 @@ use crate::node_api::{Node, NodeRequest};
 use crate::write::inventory::{inventory_request, read_inventory};
 
 /// Indexes that are looked at side by side. Each takes the memory of a page and a body.
-const SIDE_BY_SIDE: usize = 8;
+pub(super) const SIDE_BY_SIDE: usize = 8;
 
 /// Which pass over the node this is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +43,15 @@ pub(super) enum Pass {
 }
 
 impl Pass {
+    /// Indexes that it does not look at.
+    pub(super) fn untouched(&self) -> impl Iterator<Item = &PhysicalUid> {
+        let untouched = match self {
+            Self::First => None,
+            Self::Later { untouched } => Some(untouched),
+        };
+        untouched.into_iter().flatten()
+    }
+
     fn leaves_out(&self, index: &PhysicalUid) -> bool {
         match self {
             Self::First => false,
@@ -77,6 +86,41 @@ pub(super) async fn copy_indexes(target: &Target, peers: &Peers, pass: &Pass) ->
         failed = target.watch() => Err(failed),
         done = work => done,
     }
+}
+
+/// Makes one index of the target that of its peers, or deletes it if the target has to have none of this name. It is done
+/// when this returns.
+pub(super) async fn copy_one(
+    target: &Target,
+    index: &PhysicalUid,
+    wanted: Option<&Wanted>,
+) -> Result<(), RebuildError> {
+    let work = async {
+        let found = target.find_index(index).await?;
+        let fits = |primary_key: &Option<String>| {
+            wanted.is_some_and(|it| primary_key.is_none() || it.index.primary_key == *primary_key)
+        };
+        if found.as_ref().is_some_and(|primary_key| !fits(primary_key)) {
+            drop_index(target, index).await?;
+        }
+        if let Some(wanted) = wanted {
+            let survey = Survey::of_index(wanted, target.timeout()).await?;
+            target.counter.expect(survey.documents(wanted));
+            let there = if found.is_some_and(|it| fits(&it)) { There::Something } else { There::Nothing };
+            copy_index(target, wanted, &survey, &Pass::Later { untouched: BTreeSet::new() }, there).await?;
+        }
+        target.all_ended().await;
+        Ok(())
+    };
+    tokio::select! {
+        failed = target.watch() => Err(failed),
+        done = work => done,
+    }
+}
+
+async fn drop_index(target: &Target, index: &PhysicalUid) -> Result<(), RebuildError> {
+    let request = NodeRequest::new(Method::DELETE, ["indexes", index.as_str()]);
+    target.put(request, Work { documents: 0, ticket: None }).await
 }
 
 /// Makes a node's documents of some shards of an index those of a peer. Nothing else may be written there meanwhile.
@@ -148,8 +192,7 @@ async fn drop_other_indexes(
         if wanted.get(&uid).is_some_and(|wanted| primary_key.is_none() || **wanted == primary_key) {
             left.insert(uid, primary_key);
         } else {
-            let request = NodeRequest::new(Method::DELETE, ["indexes", uid.as_str()]);
-            target.put(request, Work { documents: 0, ticket: None }).await?;
+            drop_index(target, &uid).await?;
         }
     }
     Ok(left)

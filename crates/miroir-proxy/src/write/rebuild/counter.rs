@@ -84,6 +84,11 @@ impl Counter {
         self.indexes.begin(indexes);
     }
 
+    /// There are so many more documents to do in this pass than was known.
+    pub(super) fn expect(&self, documents: u64) {
+        self.documents.total.fetch_add(documents, Ordering::Relaxed);
+    }
+
     pub(super) fn enter(&self, stage: RebuildStage) {
         *self.stage.lock().unwrap_or_else(PoisonError::into_inner) = stage;
     }

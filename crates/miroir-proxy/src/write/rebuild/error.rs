@@ -37,10 +37,16 @@ pub(in crate::write) enum RebuildError {
         "task {task} about index `{index}` can't end: no node that answers and takes writes has a copy of shard {shard}"
     )]
     NoReplica { task: TaskUid, index: IndexUid, shard: ShardId },
-    #[error("while writes waited, its peers did not come to an end within {} s: {waits_for}", .after.as_secs())]
-    Moving { after: Duration, waits_for: String },
-    #[error("what was written during the copy could not be copied too within {} s, in which writes wait", .0.as_secs())]
-    TooLong(Duration),
+    #[error(
+        "while writes to index `{index}` waited, its peers did not come to an end within {} s: {waits_for}",
+        .after.as_secs()
+    )]
+    Moving { index: PhysicalUid, after: Duration, waits_for: String },
+    #[error(
+        "what was written to index `{index}` during the copy could not be copied too within {} s, in which writes to it wait",
+        .after.as_secs()
+    )]
+    TooLong { index: PhysicalUid, after: Duration },
 }
 
 impl RebuildError {
@@ -62,16 +68,16 @@ impl RebuildError {
             Self::Moving { .. } => {
                 "nothing has to be done if it is large and goes on; else look at that node"
             }
-            Self::TooLong(_) => {
+            Self::TooLong { .. } => {
                 "nothing has to be done: the next attempt finds less to copy and may take twice as long; fewer writes \
                  meanwhile help"
             }
         }
     }
 
-    /// Whether the next attempt may hold lanes longer.
+    /// Whether the next attempt may hold an index longer.
     pub(super) const fn needs_more_time(&self) -> bool {
-        matches!(self, Self::Moving { .. } | Self::TooLong(_))
+        matches!(self, Self::Moving { .. } | Self::TooLong { .. })
     }
 }
 

@@ -7,16 +7,19 @@
 //!                 v              |                                    |
 //!              little was written meanwhile                           |
 //!                 v                                                   |
-//!              hold the lanes, let the peers finish ------ in vain ---+
+//!              each index that was written to: hold it, let the peers finish,
+//!              compare and copy what differs by now, let it go -- in vain --+
 //!                 |
 //!                 v
-//!              compare and copy what differs by now --> the lane goes on from here: behind, and soon in sync
+//!              the lane goes on, for each index from where it was held: behind, and soon in sync
 //! ```
 //!
-//! The passes before do most of the work and disturb nobody. While lanes are held, writes are accepted and wait; each pass
-//! after the first only looks at indexes about which something was decided since the one before it began, so there is little
-//! left for the last one. What can't be over soon holds nobody: then the attempt ends before the lanes are held. Each attempt
-//! begins from nothing and trusts nothing but the peers, so it may be cut anywhere.
+//! The passes before do most of the work and disturb nobody; each after the first only looks at indexes about which something
+//! was decided since the one before it began, so there is little left for the last one. Only in that are indexes held, a few
+//! at a time and each no longer than it takes to copy the rest of it: writes to it are accepted and wait, and those to others
+//! go on. So each index of the node ends at a line of its own in the log, and the node's lane passes what it has. What can't
+//! be over soon holds nobody: then the attempt ends before anything is held. Each attempt begins from nothing and trusts
+//! nothing but the peers, so it may be cut anywhere.
 
 mod copy;
 mod counter;
@@ -30,18 +33,20 @@ mod survey;
 mod target;
 mod telling;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures_util::{StreamExt, TryStreamExt, stream};
 use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, TaskUid};
+use miroir_core::rules::RULES_UID;
 use miroir_core::task::SyncState;
-use miroir_store::{Accepted, NodeRecord, Rebuilt, Store};
+use miroir_store::{Accepted, NodeRecord, Store};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
 pub(super) use self::copy::copy_documents;
-use self::copy::{Pass, copy_indexes};
+use self::copy::{Pass, SIDE_BY_SIDE, copy_indexes, copy_one};
 use self::counter::Counter;
 use self::error::RebuildError;
 pub(super) use self::orders::Orders;
@@ -50,27 +55,27 @@ use self::peers::{Orphans, Peers, Wanted, plan_peers};
 use self::rules::copy_rules;
 use self::target::{Target, ask};
 use self::telling::Telling;
+use super::barrier::Barrier;
 use super::committer::Event;
-use super::gate::{Gates, Hold};
 use super::inventory::{inventory_request, read_inventory};
-use super::ledger::{Ledger, Touched, name_on_nodes};
+use super::ledger::{Copied, Ledger, Touched, name_on_nodes};
 use super::recall::ask_next_task;
 use super::retry::Backoff;
 use crate::cluster::{Membership, RebuildStage};
 use crate::node_api::Node;
 use crate::settings::Broadcasts;
 
-/// How long lanes are held at most. After that writes go on, and the attempt counts for nothing. The next one may take
-/// twice as long.
+/// How long an index is held at most until it stands still, and again until it is copied. After that writes to it go on, and
+/// the attempt counts for nothing. The next one may take twice as long.
 const FIRST_HOLD: Duration = Duration::from_mins(2);
 
 /// What that comes to at most.
 const LONGEST_HOLD: Duration = Duration::from_mins(30);
 
-/// A pass that takes no longer leaves little to the next one: that one may hold the lanes.
+/// A pass that takes no longer leaves little to the next one: that one may hold indexes.
 const SHORT_PASS: Duration = Duration::from_secs(5);
 
-/// So many passes before lanes are held at most.
+/// So many passes before indexes are held at most.
 const MOST_PASSES: usize = 6;
 
 /// Between looks at what is being waited for.
@@ -82,7 +87,7 @@ pub(super) struct Rebuilder {
     pub(super) store: Arc<dyn Store>,
     pub(super) ledger: Arc<Mutex<Ledger>>,
     pub(super) membership: Arc<Membership>,
-    pub(super) gates: Arc<Gates>,
+    pub(super) barrier: Arc<Barrier>,
     pub(super) timeout: Duration,
     pub(super) events: mpsc::Sender<Event>,
     pub(super) orders: Arc<Orders>,
@@ -171,8 +176,7 @@ impl Rebuilder {
         counter.enter(RebuildStage::Copying);
         let last = self.copy_while_writes_go_on(&target, on_orphans).await?;
         counter.enter(RebuildStage::Holding);
-        let hold = self.gates.close();
-        let end = self.finish(&target, (&hold, longest_hold), on_orphans, &last).await?;
+        let end = self.finish(&target, longest_hold, on_orphans, &last).await?;
         self.tell(end, sync).await;
         Ok(())
     }
@@ -201,7 +205,7 @@ impl Rebuilder {
         Ok(begun)
     }
 
-    /// Nothing holds the lanes for what can't be over soon. Tasks that wait for the node itself need not be.
+    /// Nothing is held for what can't be over soon. Tasks that wait for the node itself need not be.
     fn check_way(&self, node: &Node, on_orphans: Orphans) -> Result<(), RebuildError> {
         if on_orphans == Orphans::Taken {
             return Ok(());
@@ -219,11 +223,21 @@ impl Rebuilder {
         before: Option<&Begun>,
     ) -> Result<Begun, RebuildError> {
         let touched = self.ledger().watch_touched();
+        self.plan_pass(target, on_orphans, before, touched.as_ref()).await
+    }
+
+    async fn plan_pass(
+        &self,
+        target: &Target,
+        on_orphans: Orphans,
+        before: Option<&Begun>,
+        touched: Option<&Touched>,
+    ) -> Result<Begun, RebuildError> {
         let next_task = target.next_task_without_own().await?;
         // Later than the beginning of the watch: what changes in between is seen by the watch at least.
         let peers = self.peers(target.node(), on_orphans)?;
         let pass = before.map_or(Pass::First, |before| Pass::Later {
-            untouched: untouched(before, touched.as_ref(), next_task, &peers),
+            untouched: untouched(before, touched, next_task, &peers),
         });
         Ok(Begun { peers, next_task, pass })
     }
@@ -235,37 +249,100 @@ impl Rebuilder {
         let _ = sync.wait_for(|sync| *sync != SyncState::Damaged).await;
     }
 
-    /// The last pass, with all lanes at one place of the log.
+    /// The last pass: each index by itself, and held if something was written to it since the pass before.
     async fn finish(
         &self,
         target: &Target,
-        (hold, longest_hold): (&Hold, Duration),
+        longest_hold: Duration,
         on_orphans: Orphans,
         last: &Begun,
     ) -> Result<Event, RebuildError> {
         let node = target.node();
-        let sources = self.peers(node, on_orphans)?.sources();
-        let Ok(line) = timeout(longest_hold, self.stand_still(node.id(), hold, &sources, on_orphans)).await
-        else {
-            let waits_for = self.moving(node.id(), hold, &sources);
-            return Err(RebuildError::Moving { after: longest_hold, waits_for });
-        };
-        let last_pass = async {
-            let now = self.begin_pass(target, on_orphans, Some(last)).await?;
-            copy_indexes(target, &now.peers, &now.pass).await?;
-            self.copy_rules(target).await
-        };
-        timeout(longest_hold, last_pass).await.map_err(|_| RebuildError::TooLong(longest_hold))??;
+        let (line, now) = self.begin_last_pass(target, on_orphans, last).await?;
+        let quiet = now.pass.untouched().cloned();
+        let mut lines: BTreeMap<PhysicalUid, TaskUid> = quiet.map(|index| (index, line)).collect();
+        let of_before =
+            last.peers.wanted.iter().chain(&now.peers.wanted).map(|wanted| &wanted.index.physical);
+        let rules = PhysicalUid::new(RULES_UID);
+        let held: BTreeSet<PhysicalUid> =
+            of_before.filter(|index| !lines.contains_key(*index)).chain([&rules]).cloned().collect();
+        target.counter.begin(0, held.len() as u64);
+        let ends = stream::iter(held.into_iter().map(|index| async move {
+            let line = self.catch_up(target, &index, longest_hold, on_orphans).await?;
+            Ok::<_, RebuildError>((index, line))
+        }));
+        let ends: Vec<_> = ends.buffer_unordered(SIDE_BY_SIDE).try_collect().await?;
+        lines.extend(ends);
         let next_node_task = ask_next_task(node, self.timeout).await?.map_err(RebuildError::NoAnswer)?;
         let id = node.id().clone();
         if on_orphans == Orphans::Missed {
-            return Ok(Event::Rebuilt(Rebuilt { node: id, cursor: line, next_node_task }));
+            return Ok(Event::Rebuilt(Copied { node: id, lines, next_node_task }));
         }
+        self.accept(node, &lines, next_node_task).await
+    }
+
+    /// What is left to copy. What is untouched is as the log says before the entry that is the answer, and nothing that
+    /// comes from there on has been done to it.
+    async fn begin_last_pass(
+        &self,
+        target: &Target,
+        on_orphans: Orphans,
+        last: &Begun,
+    ) -> Result<(TaskUid, Begun), RebuildError> {
+        let (line, touched) = {
+            let mut ledger = self.ledger();
+            (ledger.end().max(self.barrier.begun()), ledger.watch_touched())
+        };
+        Ok((line, self.plan_pass(target, on_orphans, Some(last), touched.as_ref()).await?))
+    }
+
+    /// Holds an index, copies what was written to it meanwhile, and lets it go on. Answers from where on it was held.
+    async fn catch_up(
+        &self,
+        target: &Target,
+        index: &PhysicalUid,
+        longest_hold: Duration,
+        on_orphans: Orphans,
+    ) -> Result<TaskUid, RebuildError> {
+        let ticket = target.counter.ticket();
+        let hold = self.barrier.hold(index.clone());
+        let line = hold.line();
+        let still = self.until_still(target.node(), index, line, on_orphans);
+        let moving = |_| RebuildError::Moving {
+            index: index.clone(),
+            after: longest_hold,
+            waits_for: self.moving(target.node().id(), index),
+        };
+        timeout(longest_hold, still).await.map_err(moving)??;
+        let copied = async {
+            if index.as_str() == RULES_UID {
+                return self.copy_rules(target).await;
+            }
+            let wanted = self.peers_of(target.node(), index, on_orphans)?.wanted.pop();
+            copy_one(&target.aside(), index, wanted.as_ref()).await
+        };
+        let too_long = |_| RebuildError::TooLong { index: index.clone(), after: longest_hold };
+        timeout(longest_hold, copied).await.map_err(too_long)??;
+        drop((hold, ticket));
+        Ok(line)
+    }
+
+    /// The end of a rebuild of a node that is taken as it is where nobody else has what it has: its lane does again what it
+    /// had not finished.
+    async fn accept(
+        &self,
+        node: &Node,
+        lines: &BTreeMap<PhysicalUid, TaskUid>,
+        next_node_task: u64,
+    ) -> Result<Event, RebuildError> {
+        let id = node.id().clone();
         let record = self.record(node).await?;
         let received = self.store.node_tasks().await?;
+        let has_sources = !self.peers(node, Orphans::Taken)?.sources().is_empty();
         let ledger = self.ledger();
-        if let Some(task) = ledger.unrepeatable_before(&id, line)
-            && !sources.is_empty()
+        let end = lines.values().max().copied().unwrap_or(TaskUid(0));
+        if let Some(task) = ledger.unrepeatable_before(&id, end)
+            && has_sources
         {
             return Err(RebuildError::Unrepeatable(task));
         }
@@ -286,7 +363,7 @@ impl Rebuilder {
     }
 
     async fn record(&self, node: &Node) -> Result<NodeRecord, RebuildError> {
-        let record = self.store.nodes().await?.into_iter().find(|record| record.id == *node.id());
+        let record = self.store.node(node.id().clone()).await?;
         record.ok_or_else(|| RebuildError::Unreadable(format!("the store does not know {}", node.id())))
     }
 
@@ -304,40 +381,46 @@ impl Rebuilder {
         copy_rules(target, &book, &features, name).await
     }
 
-    /// Waits until everything is over that has to do with what the node holds; answers where the lanes stand. What waits
-    /// for a node that is taken as it is can't be over before.
-    async fn stand_still(
+    /// Waits until everything before the line is over that is about the index. What waits for a node that is taken as it is
+    /// can't be over before.
+    async fn until_still(
         &self,
-        node: &NodeId,
-        hold: &Hold,
-        sources: &BTreeSet<NodeId>,
+        node: &Node,
+        index: &PhysicalUid,
+        line: TaskUid,
         on_orphans: Orphans,
-    ) -> TaskUid {
-        let line = hold.line_up(sources).await;
-        let is_over = || {
-            let ledger = self.ledger();
-            (on_orphans == Orphans::Taken || ledger.is_over_before(line, node))
-                && sources.iter().all(|source| ledger.has_done_for(node, source, line))
-        };
-        while !is_over() {
+    ) -> Result<(), RebuildError> {
+        loop {
+            let sources = self.peers_of(node, index, on_orphans)?.sources();
+            let is_still = {
+                let ledger = self.ledger();
+                (on_orphans == Orphans::Taken || ledger.is_over_before(line, index))
+                    && sources.iter().all(|source| ledger.has_done_of(index, source, line))
+            };
+            if is_still {
+                return Ok(());
+            }
             sleep(STILL_POLL_INTERVAL).await;
         }
-        line
     }
 
-    /// What does not stand still.
-    fn moving(&self, node: &NodeId, hold: &Hold, sources: &BTreeSet<NodeId>) -> String {
-        if let Some((task, index, nodes)) = self.ledger().first_before(TaskUid(u64::MAX), node) {
-            let nodes: Vec<&str> = nodes.iter().map(NodeId::as_str).collect();
-            return match nodes[..] {
-                [] => format!("task {task} about index `{index}` is not over"),
-                _ => format!("task {task} about index `{index}` is not done on {}", nodes.join(", ")),
-            };
+    /// What is not over about an index.
+    fn moving(&self, node: &NodeId, index: &PhysicalUid) -> String {
+        let Some((task, index, nodes)) = self.ledger().first_before(TaskUid(u64::MAX), index, node) else {
+            return "nothing that is known".to_owned();
+        };
+        let nodes: Vec<&str> = nodes.iter().map(NodeId::as_str).collect();
+        match nodes[..] {
+            [] => format!("task {task} about index `{index}` is not over"),
+            _ => format!("task {task} about index `{index}` is not done on {}", nodes.join(", ")),
         }
-        match hold.first_moving(sources) {
-            Some(peer) => format!("node `{peer}` does not take what was sent to it"),
-            None => "nothing that is known".to_owned(),
-        }
+    }
+
+    /// Whom to copy one index from, as things are now; nobody if the node has to have none of this name.
+    fn peers_of(&self, node: &Node, index: &PhysicalUid, on_orphans: Orphans) -> Result<Peers, RebuildError> {
+        let of_name = |ledger: &Ledger| ledger.catalog().values().find(|it| it.physical == *index).cloned();
+        let catalog = of_name(&self.ledger()).into_iter().collect();
+        plan_peers(node.id(), catalog, on_orphans, &self.membership)
     }
 
     /// Whom to copy from, as things are now.

@@ -35,6 +35,22 @@ impl Survey {
         Ok(Self(try_join_all(asked).await?.into_iter().collect()))
     }
 
+    /// Of one index only.
+    pub(super) async fn of_index(
+        wanted: &Wanted,
+        timeout: std::time::Duration,
+    ) -> Result<Self, RebuildError> {
+        let index = &wanted.index.physical;
+        let nodes: BTreeMap<&NodeId, &Node> = wanted.shards.values().map(|node| (node.id(), node)).collect();
+        let asked = nodes.into_values().map(async |node| {
+            let mut stats =
+                ask(node, NodeRequest::get(["indexes", index.as_str(), "stats"]), timeout).await?;
+            let fields = HashMap::from([(index.clone(), stats["fieldDistribution"].take())]);
+            Ok::<_, RebuildError>((node.id().clone(), fields))
+        });
+        Ok(Self(try_join_all(asked).await?.into_iter().collect()))
+    }
+
     fn count(&self, wanted: &Wanted, shard: ShardId, peer: &Node) -> u64 {
         let fields = self.0.get(peer.id()).and_then(|indexes| indexes.get(&wanted.index.physical));
         let marker = field_name(shard, wanted.index.shards);

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use miroir_core::error::ErrorCode;
+use miroir_core::ids::PhysicalUid;
 use miroir_core::path::NodePath;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -47,7 +48,7 @@ pub(super) struct Target {
     timeout: Duration,
     pub(super) counter: Arc<Counter>,
     /// Tasks that were put into the node's queue by this.
-    enqueued: AtomicU64,
+    enqueued: Arc<AtomicU64>,
     open: Mutex<BTreeMap<u64, Open>>,
     room: Arc<Semaphore>,
     /// Rung when tasks have ended.
@@ -76,9 +77,22 @@ impl Target {
             node,
             timeout,
             counter,
-            enqueued: AtomicU64::new(0),
+            enqueued: Arc::default(),
             open: Mutex::default(),
             room: Arc::new(Semaphore::new(ROOM as usize)),
+            ended: Notify::new(),
+        }
+    }
+
+    /// The same node, for work whose end is waited for by itself.
+    pub(super) fn aside(&self) -> Self {
+        Self {
+            node: self.node.clone(),
+            timeout: self.timeout,
+            counter: Arc::clone(&self.counter),
+            enqueued: Arc::clone(&self.enqueued),
+            open: Mutex::default(),
+            room: Arc::clone(&self.room),
             ended: Notify::new(),
         }
     }
@@ -94,6 +108,21 @@ impl Target {
     /// The node's answer, if it is a good one.
     pub(super) async fn ask(&self, request: NodeRequest) -> Result<Value, RebuildError> {
         ask(&self.node, request, self.timeout).await
+    }
+
+    /// The primary key of an index, if the node has the index.
+    pub(super) async fn find_index(
+        &self,
+        index: &PhysicalUid,
+    ) -> Result<Option<Option<String>>, RebuildError> {
+        let request = NodeRequest::get(["indexes", index.as_str()]);
+        let path = request.path.to_string();
+        let reply = send_question(&self.node, request, self.timeout).await?;
+        if reply.status == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        let answer = read(&self.node, &path, &reply)?;
+        Ok(Some(answer["primaryKey"].as_str().map(str::to_owned)))
     }
 
     /// The bytes of a good answer of any node.

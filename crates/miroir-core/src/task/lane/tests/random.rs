@@ -1,4 +1,5 @@
-//! What a lane keeps to however things go: a node that loses answers, processes that stop, barriers that come and go.
+//! What a lane keeps to however things go: a node that loses answers, processes that stop, indexes that are
+//! held and let go.
 
 use std::collections::BTreeMap;
 
@@ -23,18 +24,24 @@ enum Kind {
 #[derive(Debug)]
 struct World {
     log: Vec<Vec<Kind>>,
-    barrier: Option<TaskUid>,
+    /// Which indexes are held, and from which entry on.
+    held: BTreeMap<&'static str, u64>,
+    /// How often that has changed.
+    holds: u64,
+    /// Entries before this one may have been begun.
+    begun: u64,
     /// What the node's queue holds, from [`FIRST`] on, and what of the log it is for.
     queue: Vec<(Value, (u64, usize))>,
     stored_cursor: TaskUid,
+    stored_ahead: Option<TaskUid>,
     stored: BTreeMap<(u64, usize), Taken>,
     counted: u64,
     now: Duration,
     driven: Driven,
     /// The entry under way.
     fetched: u64,
-    /// The barrier, when that entry was begun.
-    barrier_at_begin: Option<TaskUid>,
+    /// Whether its index was held when it was begun, and it was not in flight before.
+    is_held: bool,
     /// What was sent last may have arrived, and the queue was not read since.
     is_unknown: bool,
 }
@@ -44,15 +51,18 @@ impl World {
         let driven = Driven::begin(Some(FIRST));
         Self {
             log,
-            barrier: None,
+            held: BTreeMap::new(),
+            holds: 0,
+            begun: 0,
             queue: Vec::new(),
             stored_cursor: TaskUid(0),
+            stored_ahead: None,
             stored: BTreeMap::new(),
             counted: FIRST,
             now: Duration::ZERO,
             driven,
             fetched: 0,
-            barrier_at_begin: None,
+            is_held: false,
             is_unknown: true,
         }
     }
@@ -64,9 +74,16 @@ impl World {
             Taken::Refused(_) => None,
         });
         self.counted = stored.max().unwrap_or(FIRST);
-        let received = BTreeSet::new();
-        let start = LaneStart { cursor: self.stored_cursor, received, next_node_task: Some(self.counted) };
+        let received = self.stored.keys().map(|(entry, _)| TaskUid(*entry));
+        let start = LaneStart {
+            cursor: self.stored_cursor,
+            received: received.filter(|entry| *entry >= self.stored_cursor).collect(),
+            ahead: self.stored_ahead,
+            next_node_task: Some(self.counted),
+        };
         self.driven = Driven::begin_at(start);
+        self.begun = self.begun.max(self.stored_ahead.map_or(0, |ahead| ahead.0 + 1));
+        self.held.clear();
         (self.now, self.is_unknown) = (Duration::ZERO, true);
     }
 
@@ -83,12 +100,12 @@ impl World {
     }
 
     fn act(&mut self, choice: u8) -> LaneEvent {
-        let end = TaskUid(self.log.len() as u64);
+        let observed = observed(self.log.len() as u64, self.holds);
         match self.driven.action.clone() {
-            LaneAction::Observe => LaneEvent::Observed { decided: end, barrier: self.barrier },
-            LaneAction::Stand { at } => {
-                self.assert_stored_before(at);
-                LaneEvent::Observed { decided: end, barrier: self.barrier }
+            LaneAction::Observe => observed,
+            LaneAction::Stand => {
+                self.assert_stored_before(self.driven.lane.cursor());
+                observed
             }
             LaneAction::Fetch { from } => {
                 self.fetched = from.0;
@@ -98,8 +115,10 @@ impl World {
             }
             LaneAction::Begin { entry } => {
                 assert_eq!(entry, TaskUid(self.fetched));
-                self.barrier_at_begin = self.barrier;
-                LaneEvent::Begun { barrier: self.barrier }
+                self.begun = self.begun.max(entry.0 + 1);
+                let is_held = self.held.get(index_of(entry.0)).is_some_and(|from| entry.0 >= *from);
+                self.is_held = is_held && self.stored_ahead != Some(entry);
+                LaneEvent::Begun { holds: self.holds, is_held }
             }
             LaneAction::LookAtWave { .. } if choice % 3 == 1 => LaneEvent::WaveClosed,
             // What was taken back once stays so.
@@ -116,13 +135,14 @@ impl World {
                 LaneEvent::Counted
             }
             LaneAction::TellTaking | LaneAction::TellRefusal { .. } => LaneEvent::Told,
-            LaneAction::Store { cursor, receipts } => {
+            LaneAction::Store { cursor, receipts, ahead } => {
                 assert!(cursor >= self.stored_cursor, "the stored cursor went back");
                 for Receipt { entry, op, taken } in receipts {
-                    assert!(entry < cursor, "part of an entry that is not delivered was stored");
+                    let is_whole = entry < cursor || self.stored_ahead == Some(entry);
+                    assert!(is_whole, "part of an entry that is not delivered was stored");
                     assert_eq!(self.stored.insert((entry.0, op), taken), None, "stored twice");
                 }
-                self.stored_cursor = cursor;
+                (self.stored_cursor, self.stored_ahead) = (cursor, ahead);
                 self.assert_stored_before(cursor);
                 LaneEvent::Stored
             }
@@ -149,7 +169,7 @@ impl World {
 
     fn send(&mut self, op: usize, choice: u8) -> LaneEvent {
         assert!(!self.is_unknown, "sent without a look");
-        assert!(self.barrier_at_begin.is_none_or(|barrier| self.fetched < barrier.0), "beyond the barrier");
+        assert!(!self.is_held, "sent though its index is held");
         let of = (self.fetched, op);
         assert!(!self.stored.contains_key(&of), "sent again though it is received and stored");
         // What a node refuses for good it refuses again. Settings are not: a refusal leaves no trace in a queue, where the
@@ -176,14 +196,15 @@ impl World {
         let kind = self.log[usize::try_from(of.0).unwrap()][of.1];
         let task = match kind {
             Kind::Documents => {
-                json!({ "uid": number, "indexUid": "x", "customMetadata": mark("log", TaskUid(of.0), of.1) })
+                json!({ "uid": number, "indexUid": index_of(of.0), "customMetadata": mark("log", TaskUid(of.0), of.1) })
             }
-            Kind::Settings => json!({ "uid": number, "indexUid": "x", "type": "settingsUpdate" }),
+            Kind::Settings => json!({ "uid": number, "indexUid": index_of(of.0), "type": "settingsUpdate" }),
         };
         // A change of settings may come again, with those that follow it, but never behind documents that follow it.
         for (task, before) in &self.queue {
             let is_harmless = kind == Kind::Settings && task["type"] == "settingsUpdate";
-            assert!(*before < of || is_harmless, "{of:?} came twice, or behind {before:?}");
+            let is_other = *before != of && index_of(before.0) != index_of(of.0);
+            assert!(*before < of || is_other || is_harmless, "{of:?} came twice, or behind {before:?}");
         }
         self.queue.push((task, of));
         number
@@ -198,17 +219,31 @@ impl World {
         }
     }
 
+    /// Holds an index from some entry on that no lane has begun.
+    fn hold(&mut self, choice: u8) {
+        let from = self.begun + u64::from(choice % 3);
+        self.held.insert(index_of(u64::from(choice)), from);
+        self.holds += 1;
+    }
+
+    fn let_go(&mut self) {
+        self.held.clear();
+        self.holds += 1;
+    }
+
     /// From now on all goes well: the lane delivers everything, and stands.
     fn finish(&mut self) {
-        self.barrier = None;
+        self.let_go();
+        let end = TaskUid(self.log.len() as u64);
         for _ in 0..60 * (self.log.len() + 1) {
-            if self.driven.state() == "Idle" {
+            if self.driven.state() == "Idle" && self.driven.lane.cursor() == end {
                 break;
             }
             self.step(0);
         }
-        assert_eq!(self.driven.action, LaneAction::Stand { at: TaskUid(self.log.len() as u64) });
-        self.assert_stored_before(TaskUid(self.log.len() as u64));
+        assert_eq!(self.driven.action, LaneAction::Stand);
+        assert_eq!(self.driven.lane.cursor(), end);
+        self.assert_stored_before(end);
         for (of, taken) in &self.stored {
             let Taken::Enqueued(number) = taken else { continue };
             let (task, there) = &self.queue[usize::try_from(number - FIRST).unwrap()];
@@ -219,10 +254,16 @@ impl World {
 }
 
 fn request(kind: Kind, entry: u64, op: usize) -> LaneRequest {
-    match kind {
+    let request = match kind {
         Kind::Documents => documents(&mark("log", TaskUid(entry), op)),
         Kind::Settings => settings(),
-    }
+    };
+    LaneRequest { index: PhysicalUid::new(index_of(entry)), ..request }
+}
+
+/// The index that an entry is about.
+const fn index_of(entry: u64) -> &'static str {
+    if entry % 3 == 1 { "y" } else { "x" }
 }
 
 fn log() -> impl Strategy<Value = Vec<Vec<Kind>>> {
@@ -232,7 +273,7 @@ fn log() -> impl Strategy<Value = Vec<Vec<Kind>>> {
 
 proptest! {
     #[test]
-    fn whatever_fails_all_is_delivered_in_order_and_stored_and_nothing_twice_or_beyond_a_barrier(
+    fn whatever_fails_all_is_delivered_in_order_and_stored_and_nothing_twice_or_while_it_is_held(
         log in log(),
         choices in vec((0_u8..12, any::<u8>()), 0..200),
     ) {
@@ -240,8 +281,8 @@ proptest! {
         for (kind, choice) in choices {
             match kind {
                 0 => world.crash(),
-                1 => world.barrier = Some(TaskUid(u64::from(choice % 8))),
-                2 => world.barrier = None,
+                1 => world.hold(choice),
+                2 => world.let_go(),
                 // Well, more often than not.
                 3..7 => world.step(0),
                 _ => world.step(choice),

@@ -18,21 +18,17 @@ const fn row(
     Row { state, action, outcomes }
 }
 
-const OBSERVED: &[(&str, &str)] = &[
-    ("Observed, and more is decided", "Fetching"),
-    ("Observed, and nothing is decided", "Idle"),
-    ("Observed, and a barrier is there", "Parked"),
-];
+const OBSERVED: &[(&str, &str)] =
+    &[("Observed, and more is decided", "Fetching"), ("Observed, and nothing is decided", "Idle")];
 
 const NEWS: &[(&str, &str)] = &[
     ("Observed, and more is decided", "Fetching"),
     ("Observed, and nothing is decided", "Idle"),
-    ("Observed, and a barrier is there", "Parked"),
     ("Closed", "Over"),
 ];
 
 #[rustfmt::skip] // one line for each state
-const ROWS: [Row; 28] = [
+const ROWS: [Row; 29] = [
     row("Meeting::Asking", "AskQueueEnd", &[
         ("QueueEndsAt", "Meeting::Storing"), ("QueueNotTold", "Meeting::TellingRefusal"),
         ("NotReached", "Meeting::Pausing"), ("AnswerLost", "Meeting::Pausing"),
@@ -45,12 +41,15 @@ const ROWS: [Row; 28] = [
     // It looks without waiting, so it does not see that nothing more comes.
     row("Observing", "Observe", OBSERVED),
     row("Idle", "Stand", NEWS),
-    row("Parked", "Stand", NEWS),
     row("Fetching", "Fetch", &[
         ("Fetched an entry", "Beginning"), ("Fetched a change of settings", "Beginning"),
         ("Fetched nothing", "Observing"),
     ]),
-    row("Beginning", "Begin", &[("Begun", "Preparing"), ("Begun at a barrier", "Observing")]),
+    row("Beginning, and all is known", "Begin", &[("Begun", "Preparing"), ("Begun, and held", "Observing")]),
+    row("Beginning, and something is set aside", "Begin", &[
+        ("Begun", "Storing::Approach"), ("Begun, and held", "Observing"),
+    ]),
+    row("Beginning", "Begin", &[("Begun", "Preparing"), ("Begun, and held", "Idle")]),
     row("LookingAtWave", "LookAtWave", &[
         ("WaveClosed", "WaitingForWave"), ("WaveOpen", "Preparing"), ("WaveOpen, to be skipped", "Observing"),
     ]),
@@ -78,7 +77,7 @@ const ROWS: [Row; 28] = [
     row("TellingRefusal", "TellRefusal", &[("Told", "Pausing")]),
     row("Storing::Observe", "Store", &[("Stored", "Observing")]),
     row("Storing::Idle", "Store", &[("Stored", "Idle")]),
-    row("Storing::Parked", "Store", &[("Stored", "Parked")]),
+    row("Storing::Approach", "Store", &[("Stored", "Preparing")]),
     row("Storing::AwaitWave", "Store", &[("Stored", "WaitingForWave")]),
     row("Storing::Pause", "Store", &[("Stored", "Pausing")]),
     row("Pausing", "Pause", &[("Paused", "Recalling"), ("NodeReturned", "Recalling")]),
@@ -88,25 +87,20 @@ const ROWS: [Row; 28] = [
 
 /// One of each event, and of each kind of it that leads elsewhere.
 pub(super) fn events() -> Vec<(&'static str, LaneEvent)> {
-    let observed = |decided, barrier: Option<u64>| LaneEvent::Observed {
-        decided: TaskUid(decided),
-        barrier: barrier.map(TaskUid),
-    };
     let found = json!({ "uid": 7, "indexUid": "x", "customMetadata": "a" });
     vec![
         ("QueueEndsAt", LaneEvent::QueueEndsAt(7)),
         ("QueueNotTold", LaneEvent::QueueNotTold("no".to_owned())),
         ("NotReached", LaneEvent::NotReached),
         ("AnswerLost", LaneEvent::AnswerLost),
-        ("Observed, and more is decided", observed(9, None)),
-        ("Observed, and nothing is decided", observed(0, None)),
-        ("Observed, and a barrier is there", observed(9, Some(0))),
+        ("Observed, and more is decided", observed(9, 0)),
+        ("Observed, and nothing is decided", observed(0, 0)),
         ("Closed", LaneEvent::Closed),
         ("Fetched an entry", LaneEvent::Fetched(Some(entry(0, [documents("a")])))),
         ("Fetched a change of settings", LaneEvent::Fetched(Some(entry(0, [settings()])))),
         ("Fetched nothing", LaneEvent::Fetched(None)),
-        ("Begun", LaneEvent::Begun { barrier: None }),
-        ("Begun at a barrier", LaneEvent::Begun { barrier: Some(TaskUid(0)) }),
+        ("Begun", LaneEvent::Begun { holds: 0, is_held: false }),
+        ("Begun, and held", LaneEvent::Begun { holds: 0, is_held: true }),
         ("WaveClosed", LaneEvent::WaveClosed),
         ("WaveOpen", LaneEvent::WaveOpen { skipped: None }),
         ("WaveOpen, to be skipped", LaneEvent::WaveOpen { skipped: Some(error()) }),
@@ -134,14 +128,10 @@ fn reached() -> Vec<(&'static str, Driven)> {
     let refused = new.clone().on([told_not()]);
     let met_after = [LaneEvent::Told, LaneEvent::Paused, LaneEvent::QueueEndsAt(7), LaneEvent::Stored];
     let observing = Driven::begin(Some(7));
-    let observed = |decided, barrier: Option<u64>| LaneEvent::Observed {
-        decided: TaskUid(decided),
-        barrier: barrier.map(TaskUid),
-    };
-    let idle = observing.clone().on([observed(0, None)]);
-    let fetching = observing.clone().on([observed(9, None)]);
+    let idle = observing.clone().on([observed(0, 0)]);
+    let fetching = observing.clone().on([observed(9, 0)]);
     let beginning = fetching.clone().on([LaneEvent::Fetched(Some(entry(0, [documents("a")])))]);
-    let preparing = beginning.clone().on([LaneEvent::Begun { barrier: None }]);
+    let preparing = beginning.clone().on([LaneEvent::Begun { holds: 0, is_held: false }]);
     let first = preparing.clone().on([LaneEvent::Prepared]);
     let second = first.clone().on([read([], 7)]);
     let sending = second.clone().on([read([], 7)]);
@@ -157,6 +147,9 @@ fn reached() -> Vec<(&'static str, Driven)> {
         refusing.clone().on(again()).on([not_now()]).on(again()).on([enqueued(7), LaneEvent::Counted]);
     let looking = observing.clone().with_entry(entry(0, [settings()]));
     let one = received_one();
+    let known = one.clone().on([observed(9, 0), LaneEvent::Fetched(Some(entry(1, [documents("b")])))]);
+    let aside = [LaneEvent::Begun { holds: 0, is_held: true }, observed(9, 0)];
+    let ahead = known.clone().on(aside).on([LaneEvent::Fetched(Some(entry(2, [documents("b")])))]);
     let next = one.clone().with_entry(entry(1, [documents("b")]));
     vec![
         ("Meeting::Asking", new.clone()),
@@ -165,7 +158,6 @@ fn reached() -> Vec<(&'static str, Driven)> {
         ("Meeting::Storing", new.on([LaneEvent::QueueEndsAt(7)])),
         ("Meeting::TellingTaking", refused.on(met_after)),
         ("Idle", idle.clone()),
-        ("Parked", observing.clone().on([observed(9, Some(0))])),
         ("Observing", observing),
         ("Fetching", fetching),
         ("Beginning", beginning),
@@ -181,8 +173,10 @@ fn reached() -> Vec<(&'static str, Driven)> {
         ("TellingRefusal", refusing),
         ("Storing::Observe", counting.clone().at(20, LaneEvent::Counted)),
         ("Counting", counting),
-        ("Storing::Idle", one.clone().on([observed(1, None)])),
-        ("Storing::Parked", one.clone().on([observed(9, Some(1))])),
+        ("Storing::Idle", one.clone().on([observed(1, 0)])),
+        ("Storing::Approach", ahead.clone().on([LaneEvent::Begun { holds: 0, is_held: false }])),
+        ("Beginning, and something is set aside", ahead),
+        ("Beginning, and all is known", known),
         ("Storing::AwaitWave", one.with_entry(entry(1, [settings()])).on([LaneEvent::WaveClosed])),
         ("Storing::Pause", next.on([LaneEvent::Prepared, LaneEvent::NotReached])),
         ("Pausing", pausing),

@@ -63,6 +63,6 @@ fn a_rebuilt_node_is_behind_only_in_what_came_after_its_cursor() {
     assert_eq!(bench.news_of_b(["x", "y"]), Some([documents, documents]));
     bench.ledger.lose(&b());
     bench.settle();
-    bench.ledger.begin_anew(&Rebuilt { node: b(), cursor: TaskUid(2), next_node_task: 5 });
+    bench.ledger.begin_anew(&copied(["x", "y"], 2));
     assert_eq!(bench.news_of_b(["x", "y"]), Some([None, documents]));
 }

@@ -26,17 +26,48 @@ fn obstacle(bench: &Bench, node: &NodeId, frozen: &[&str]) -> Option<Obstacle> {
 }
 
 #[test]
-fn only_tasks_that_have_to_do_with_what_a_node_holds_are_waited_for() {
+fn only_tasks_about_the_index_are_waited_for() {
     let (mut bench, of_a, of_b) = apart();
+    let (first, second) = (PhysicalUid::new(of_a.as_str()), PhysicalUid::new(of_b.as_str()));
     bench.add(0, &of_a);
     let end = TaskUid(1);
-    assert!(bench.ledger.is_over_before(end, &b()));
-    assert!(!bench.ledger.is_over_before(end, &a()));
-    assert!(bench.ledger.is_over_before(TaskUid(0), &a()), "it stands after the end");
-    assert!(bench.ledger.has_done_for(&b(), &a(), end));
-    assert!(!bench.ledger.has_done_for(&a(), &a(), end));
-    bench.add(1, &of_b);
-    assert!(!bench.ledger.is_over_before(TaskUid(2), &b()));
+    assert!(bench.ledger.is_over_before(end, &second));
+    assert!(!bench.ledger.is_over_before(end, &first));
+    assert!(bench.ledger.is_over_before(TaskUid(0), &first), "it stands after the end");
+    assert!(bench.ledger.has_done_of(&second, &a(), end));
+    assert!(!bench.ledger.has_done_of(&first, &a(), end));
+    assert!(bench.ledger.has_done_of(&first, &b(), end), "it has no share");
+    let waiting = (TaskUid(0), IndexUid::new(of_a.as_str()), vec![a()]);
+    assert_eq!(bench.ledger.first_before(end, &first, &b()), Some(waiting));
+    bench.note(&a(), 0, done());
+    assert!(bench.ledger.has_done_of(&first, &a(), end));
+    assert_eq!(bench.ended(), [0]);
+    assert_eq!(bench.ledger.first_before(end, &first, &b()), None);
+}
+
+#[test]
+fn a_copied_node_owes_of_each_index_what_stands_from_its_line_on() {
+    let mut bench = Bench::new();
+    bench.away.borrow_mut().insert(b());
+    for (uid, index) in [(0, "x"), (1, "y"), (2, "x"), (3, "y"), (4, "z")] {
+        bench.add(uid, index);
+    }
+    bench.apply_on(&a(), [0, 1, 2, 3, 4]);
+    bench.settle();
+    bench.ledger.lose(&b());
+    // x was copied up to 1, y up to 4, and z was made while that went on.
+    let lines = [("x", 1), ("y", 4)].map(|(index, line)| (PhysicalUid::new(index), TaskUid(line)));
+    let copied = Copied { node: b(), lines: lines.into(), next_node_task: 5 };
+    let (rebuilt, forgotten) = bench.ledger.begin_anew(&copied);
+    let covered = [TaskUid(3)].into();
+    assert_eq!(rebuilt, Rebuilt { node: b(), cursor: TaskUid(2), covered, next_node_task: 5 });
+    assert_eq!(forgotten, [0, 1, 3].map(TaskUid));
+    assert_eq!(bench.ledger.progress()[&b()].entries, 2);
+    // With nothing owed its lane begins at the last line.
+    let lines = [("x", 3), ("y", 4), ("z", 5)].map(|(index, line)| (PhysicalUid::new(index), TaskUid(line)));
+    let copied = Copied { node: b(), lines: lines.into(), next_node_task: 6 };
+    let (rebuilt, _) = bench.ledger.begin_anew(&copied);
+    assert_eq!((rebuilt.cursor, rebuilt.covered.len()), (TaskUid(5), 0));
 }
 
 #[test]

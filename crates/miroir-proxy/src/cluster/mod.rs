@@ -8,6 +8,8 @@ use miroir_core::ids::NodeId;
 use tokio::sync::Semaphore;
 
 mod complaints;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod health;
 mod identity;
 mod known_paths;

@@ -12,7 +12,8 @@ use serde_json::{Map, Value, json};
 use crate::auth::{Authorized, ChatCompletions};
 use crate::cluster::Cluster;
 use crate::error::RequestError;
-use crate::search::{Answer, Asking, Original, SettingsNote, read_uniformly, run_federated, run_search};
+use crate::probe::Original;
+use crate::search::{Answer, Asking, SettingsNote, read_uniformly, run_federated, run_search};
 
 /// So many indexes are asked at once; each may ask every node.
 const INDEXES_AT_ONCE: usize = 8;

@@ -3,16 +3,12 @@
 //! ([`run_federated`]).
 
 mod asking;
-mod explain;
 mod facet_search;
-mod facets;
-mod faults;
 mod federated;
 mod hybrid;
 mod network;
 mod networked;
 mod relations;
-mod rounds;
 mod scatter;
 mod several;
 mod similar;
@@ -20,7 +16,8 @@ mod uniform;
 
 use std::time::Instant;
 
-use miroir_core::cover::Shortfall;
+use miroir_core::cover::{Shortfall, UnavailableShardPolicy};
+use miroir_core::ids::ShardId;
 use miroir_core::search::{
     MergePlan, Merged, SearchKind, SearchRequest, check_rules, merge_replies, plan_search, plan_with_cover,
 };
@@ -28,17 +25,14 @@ use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value, json};
 
 use self::hybrid::{embed, search_halves};
-use self::rounds::judge_missing;
 use self::scatter::{Answers, run_scatter};
 use crate::cluster::Cluster;
 use crate::error::RequestError;
+use crate::probe::{Original, explain_refusal, with_named_facets};
 use crate::read::{Reader, meet};
 
 pub use self::asking::Asking;
-use self::explain::explain_refusal;
-pub use self::explain::{Original, Said, explain};
 pub use self::facet_search::run_facet_search;
-pub use self::faults::{explain_access_fault, explain_form, explain_network_fault, form_fault, inside};
 pub use self::federated::run_federated;
 pub use self::network::{Peers, Reach, feature_missing};
 pub use self::networked::{find_nothing, run_reaching};
@@ -80,7 +74,7 @@ pub async fn run_search(
     original: &Original,
 ) -> Result<Answer, RequestError> {
     let began = Instant::now();
-    let (request, original) = facets::named(request, original, entry);
+    let (request, original) = with_named_facets(request, original, entry);
     let of = Searched { cluster, view, entry, original: &original };
     // Dynamic search rules look at the whole query.
     let short = if view.rules.is_empty() { request.shortened() } else { None };
@@ -121,7 +115,7 @@ struct Asked {
 async fn ask(of: &Searched<'_>, request: &SearchRequest) -> Result<Asked, RequestError> {
     let plan = plan_search(request, of.entry, of.view);
     let again = |cover| plan_with_cover(request, of.entry, &of.view.rules, cover).parts;
-    let gathered = run_scatter(of.cluster, of.view, of.entry, (plan.parts, plan.missing), again).await?;
+    let gathered = run_scatter(of.cluster, of.view, of.entry, (plan.parts, plan.missing), again).await;
     let gathered = accept(of, gathered).await?;
     check_rules(&plan.merge, &gathered.replies)
         .map_err(|error| RequestError::Unreadable(error.to_string()))?;
@@ -137,6 +131,22 @@ async fn accept(of: &Searched<'_>, gathered: Answers) -> Result<Answers, Request
     judge_missing(of.cluster.unavailable_shards, missing, !gathered.replies.is_empty())?;
     of.cluster.metrics.note_answer(&gathered.shortfall);
     Ok(gathered)
+}
+
+/// Whether an answer without some shards is better than none is the operator's decision; without any shard there is
+/// nothing to answer with.
+fn judge_missing(
+    policy: UnavailableShardPolicy,
+    missing: &[ShardId],
+    has_replies: bool,
+) -> Result<(), RequestError> {
+    match policy {
+        _ if missing.is_empty() => Ok(()),
+        UnavailableShardPolicy::Stale | UnavailableShardPolicy::Partial if has_replies => Ok(()),
+        UnavailableShardPolicy::Stale | UnavailableShardPolicy::Partial | UnavailableShardPolicy::Error => {
+            Err(RequestError::ShardsUnavailable(missing.to_vec()))
+        }
+    }
 }
 
 /// Writes how long it took since `began`, and `before` that, in milliseconds.

@@ -7,10 +7,10 @@ use miroir_core::search::{MultiRequest, SearchRequest, Window};
 use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value, json};
 
-use super::faults::with_error_message;
-use super::{Answer, Asking, Original, Reach, run_federated, run_search};
+use super::{Answer, Asking, Reach, run_federated, run_search};
 use crate::cluster::Cluster;
 use crate::error::RequestError;
+use crate::probe::{Original, with_error_message};
 
 /// Answers one search by the servers that it asks.
 pub async fn run_reaching(

@@ -7,11 +7,10 @@ use miroir_core::search::{MultiRequest, SearchRequest, SubQuery};
 use miroir_core::view::View;
 use serde_json::{Map, Value, json};
 
-use super::faults::{check_queries_form, inside, missing_index};
-use super::{Answer, Asking, Original, Peers, run_reaching};
-
+use super::{Answer, Asking, Peers, run_reaching};
 use crate::cluster::Cluster;
 use crate::error::RequestError;
+use crate::probe::{Original, check_queries_form, inside, missing_index};
 
 /// So many queries of one request are worked on at once; each may ask every node.
 const QUERIES_AT_ONCE: usize = 16;

@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 
 use crate::cluster::Cluster;
 use crate::error::RequestError;
+use crate::node_api::questions;
 
 /// How often a read is begun again because a node began to change its settings meanwhile.
 const MAX_TRIES: usize = 4;
@@ -132,7 +133,7 @@ impl<'a> UniformRead<'a> {
 
 /// The settings of an index on a node; none if it does not say.
 async fn look_at(cluster: &Cluster, node: &NodeId, index: &PhysicalUid) -> Option<Map<String, Value>> {
-    let asked = cluster.membership.node(node)?.settings(index, SETTINGS_TIMEOUT);
+    let asked = cluster.membership.node(node)?.ask(questions::settings(index), SETTINGS_TIMEOUT);
     tokio::select! {
         settings = asked => settings.ok(),
         () = cluster.until_unusable(node) => None,

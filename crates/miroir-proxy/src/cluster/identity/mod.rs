@@ -24,7 +24,7 @@ use miroir_store::{Store, StoreError};
 pub use self::error::Unusable;
 pub use self::key::Keys;
 use self::look::SeenTask;
-pub(super) use self::look::read_version;
+pub(super) use self::look::told_version;
 pub use self::look::{ask_keys, ask_shown_mark, ask_traces, ask_version, expect_meilisearch};
 use crate::node_api::Node;
 

@@ -15,9 +15,8 @@ use crate::auth::{Authorized, Search};
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::body::JsonBody;
-use crate::http::dry_run::{IMPOSSIBLE_UID, check_form};
+use crate::probe::{IMPOSSIBLE_UID, Original, Said, check_form};
 use crate::read::existing;
-use crate::search::{Original, Said};
 
 /// A request as it came, and as a body.
 #[derive(Debug)]

@@ -21,10 +21,10 @@ use crate::auth::{Authorized, ChatsDelete, ChatsGet, ChatsSettingsGet, ChatsSett
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::body::JsonBody;
-use crate::http::dry_run::ask_any;
 use crate::http::path::check_uid;
 use crate::http::records::change_record;
 use crate::node_api::NodeRequest;
+use crate::probe::ask_any;
 
 /// Where nodes check settings: a workspace that they have for nothing else.
 const SCRATCH: &str = "/chats/miroir/settings";

@@ -17,12 +17,11 @@ use crate::auth::{Authorized, DocumentsAdd, DocumentsDelete, DocumentsGet};
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::body::{JsonBody, content_type, content_type_error};
-use crate::http::dry_run::{IMPOSSIBLE_UID, check_form};
 use crate::http::headers::degraded;
 use crate::http::path::{IndexPath, check_uid};
-use crate::http::poison::check_deletion_filter;
 use crate::http::spool::{self, Checked};
 use crate::node_api::NodeRequest;
+use crate::probe::{IMPOSSIBLE_UID, check_deletion_filter, check_form};
 use crate::read::{Reader, existing, get_document};
 use crate::write::NewWrite;
 

@@ -16,9 +16,9 @@ use crate::auth::{Authorized, DocumentsAll};
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::body::JsonBody;
-use crate::http::dry_run::{IMPOSSIBLE_UID, ask_any, check_form};
 use crate::http::path::check_uid;
-use crate::node_api::NodeRequest;
+use crate::node_api::{NodeReply, NodeRequest};
+use crate::probe::{IMPOSSIBLE_UID, check_form, find_fault};
 use crate::write::NewWrite;
 
 pub(super) fn routes() -> Router<App> {
@@ -70,14 +70,9 @@ async fn check_function(app: &App, index: &IndexUid, body: &Value) -> Result<(),
     asked.insert("context".to_owned(), json!(1));
     let request = NodeRequest::post(["indexes", index.as_str(), "documents", "edit"]);
     let request = request.json(Value::Object(asked).to_string());
-    match ask_any(&app.cluster, request).await {
-        Some(reply) if reply.status.is_client_error() => {
-            let answer: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
-            if answer["code"] == ErrorCode::InvalidDocumentEditionContext.as_str() {
-                return Ok(());
-            }
-            Err(RequestError::Node(reply))
-        }
-        _ => Ok(()),
+    let is_ours = |reply: &NodeReply| reply.has_code(ErrorCode::InvalidDocumentEditionContext);
+    match find_fault(&app.cluster, request, is_ours).await {
+        Some(reply) => Err(RequestError::Node(reply)),
+        None => Ok(()),
     }
 }

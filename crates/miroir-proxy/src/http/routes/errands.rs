@@ -15,9 +15,9 @@ use crate::auth::{self, Authorized, DumpsCreate, IndexesCompact, SnapshotsCreate
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::body::JsonBody;
-use crate::http::dry_run::ask_any;
 use crate::http::path::IndexPath;
 use crate::node_api::NodeRequest;
+use crate::probe::ask_any;
 use crate::write::NewWrite;
 
 /// The name of no field, which comes last in order.

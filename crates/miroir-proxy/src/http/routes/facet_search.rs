@@ -19,8 +19,9 @@ use crate::http::App;
 use crate::http::body::JsonBody;
 use crate::http::headers::{SettingsFloor, about};
 use crate::http::path::IndexPath;
+use crate::probe::explain;
 use crate::read::existing;
-use crate::search::{Reach, explain, read_uniformly, run_facet_search};
+use crate::search::{Reach, read_uniformly, run_facet_search};
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/indexes/{index}/facet-search", post(by_body))

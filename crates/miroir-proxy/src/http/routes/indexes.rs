@@ -17,9 +17,9 @@ use crate::auth::{Authorized, IndexesCreate, IndexesDelete, IndexesGet, IndexesU
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::body::JsonBody;
-use crate::http::dry_run::{IMPOSSIBLE_UID, check_form, refusal};
 use crate::http::path::{IndexPath, check_uid};
 use crate::node_api::NodeRequest;
+use crate::probe::{IMPOSSIBLE_UID, check_form, refusal};
 use crate::read::existing;
 use crate::write::NewWrite;
 

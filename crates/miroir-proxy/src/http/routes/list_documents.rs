@@ -20,10 +20,10 @@ use crate::auth::{Authorized, DocumentsGet};
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::body::JsonBody;
-use crate::http::dry_run::{IMPOSSIBLE_UID, NO_INDEX, ask_any, check_form};
 use crate::http::headers::degraded;
 use crate::http::path::IndexPath;
-use crate::node_api::NodeRequest;
+use crate::node_api::{NodeReply, NodeRequest};
+use crate::probe::{IMPOSSIBLE_UID, NO_INDEX, check_form, find_fault};
 use crate::read::{ListingRequest, Reader, existing, list_documents};
 use crate::search::{Reach, read_uniformly};
 
@@ -68,10 +68,9 @@ pub(super) async fn by_query(
 async fn wrong_sort(app: &App, body: Map<String, Value>) -> Option<RequestError> {
     let sort = body.get("sort")?;
     let path = ["indexes", NO_INDEX, "documents", "fetch"];
-    let reply =
-        ask_any(&app.cluster, NodeRequest::post(path).json(json!({ "sort": sort }).to_string())).await?;
-    let error: Value = serde_json::from_slice(&reply.body).ok()?;
-    (error["code"] == ErrorCode::InvalidDocumentSort.as_str()).then_some(RequestError::Node(reply))
+    let request = NodeRequest::post(path).json(json!({ "sort": sort }).to_string());
+    let is_other = |reply: &NodeReply| !reply.has_code(ErrorCode::InvalidDocumentSort);
+    find_fault(&app.cluster, request, is_other).await.map(RequestError::Node)
 }
 
 fn wrong_filter(filter: &Value) -> RequestError {

@@ -17,10 +17,8 @@ use crate::error::RequestError;
 use crate::http::App;
 use crate::http::body::JsonBody;
 use crate::http::headers::{SettingsFloor, about, wants_metadata};
-use crate::search::{
-    Asking, Peers, Reach, explain_access_fault, explain_form, explain_network_fault, find_nothing, inside,
-    read_uniformly, run_federated, run_several,
-};
+use crate::probe::{explain_access_fault, explain_form, explain_network_fault, inside};
+use crate::search::{Asking, Peers, Reach, find_nothing, read_uniformly, run_federated, run_several};
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/multi-search", post(search))

@@ -14,8 +14,8 @@ use crate::auth::{Authorized, NetworkGet, NetworkUpdate};
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::body::JsonBody;
-use crate::http::dry_run::{ask_any, refusal};
-use crate::node_api::NodeRequest;
+use crate::node_api::{NodeReply, NodeRequest};
+use crate::probe::{find_fault, refusal};
 use crate::search::feature_missing;
 
 /// How often a change is tried when others come between.
@@ -60,13 +60,13 @@ async fn control(
     body: JsonBody,
 ) -> Result<(), RequestError> {
     let request = NodeRequest::post("/network/control").json(body.bytes);
-    if let Some(reply) = ask_any(&app.cluster, request).await {
-        let error: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
-        let after_the_form = [ErrorCode::FeatureNotEnabled, ErrorCode::RequiresEnterpriseEdition];
-        if reply.status.is_client_error() && !after_the_form.iter().any(|code| error["code"] == code.as_str())
-        {
-            return Err(RequestError::Node(reply));
-        }
+    let comes_after_form = |reply: &NodeReply| {
+        [ErrorCode::FeatureNotEnabled, ErrorCode::RequiresEnterpriseEdition]
+            .into_iter()
+            .any(|code| reply.has_code(code))
+    };
+    if let Some(reply) = find_fault(&app.cluster, request, comes_after_form).await {
+        return Err(RequestError::Node(reply));
     }
     require_feature(&app, "Using the /network/control route").await?;
     let message = "Meilisearch Enterprise Edition is required to call this route";

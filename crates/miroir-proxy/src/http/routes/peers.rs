@@ -5,7 +5,8 @@ use serde_json::{Map, Value};
 
 use crate::error::RequestError;
 use crate::http::App;
-use crate::search::{Original, Peers, Reach};
+use crate::probe::Original;
+use crate::search::{Peers, Reach};
 
 /// What clients told of other servers.
 pub(super) async fn peers(app: &App) -> Result<Peers, RequestError> {

@@ -22,10 +22,10 @@ use super::page::Window;
 use crate::auth::{Authorized, DynamicSearchRulesDelete, DynamicSearchRulesGet, DynamicSearchRulesUpdate};
 use crate::error::RequestError;
 use crate::http::body::JsonBody;
-use crate::http::dry_run::{IMPOSSIBLE_UID, ask_any};
 use crate::http::path::check_uid;
 use crate::http::{App, arrival};
 use crate::node_api::{NodeReply, NodeRequest};
+use crate::probe::{IMPOSSIBLE_UID, ask_any, find_fault};
 use crate::write::NewWrite;
 
 /// Where nodes have the rules.
@@ -208,12 +208,12 @@ async fn check_rule_form(app: &App, mut asked: NodeRequest) -> Result<(), Reques
         fields.insert(IMPOSSIBLE_UID.to_owned(), json!(null));
         asked.body = Value::Object(fields).to_string().into();
     }
-    let Some(reply) = ask_any(&app.cluster, asked).await else { return Ok(()) };
-    let last = format!("Unknown field `{IMPOSSIBLE_UID}`:");
-    let is_last = read_object(&reply)
-        .and_then(|error| Some(error["message"].as_str()?.starts_with(&last)))
-        .unwrap_or(false);
-    if is_last || !reply.status.is_client_error() { Ok(()) } else { Err(RequestError::Node(reply)) }
+    let is_ours =
+        |reply: &NodeReply| reply.message().starts_with(&format!("Unknown field `{IMPOSSIBLE_UID}`:"));
+    match find_fault(&app.cluster, asked, is_ours).await {
+        Some(reply) => Err(RequestError::Node(reply)),
+        None => Ok(()),
+    }
 }
 
 fn read_object(reply: &NodeReply) -> Option<Value> {

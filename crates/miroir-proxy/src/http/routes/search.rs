@@ -20,8 +20,9 @@ use crate::http::App;
 use crate::http::body::JsonBody;
 use crate::http::headers::{SettingsFloor, about, wants_metadata};
 use crate::http::path::IndexPath;
+use crate::probe::explain;
 use crate::read::existing;
-use crate::search::{Asking, explain, read_uniformly, run_reaching};
+use crate::search::{Asking, read_uniformly, run_reaching};
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/indexes/{index}/search", get(by_query).post(by_body))

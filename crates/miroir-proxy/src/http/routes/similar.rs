@@ -19,8 +19,9 @@ use crate::http::App;
 use crate::http::body::JsonBody;
 use crate::http::headers::{SettingsFloor, about};
 use crate::http::path::IndexPath;
+use crate::probe::explain;
 use crate::read::existing;
-use crate::search::{explain, read_uniformly, run_similar};
+use crate::search::{read_uniformly, run_similar};
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/indexes/{index}/similar", get(by_query).post(by_body))

@@ -17,9 +17,9 @@ use crate::auth::{Authorized, IndexesSwap};
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::body::JsonBody;
-use crate::http::dry_run::{IMPOSSIBLE_UID, refusal};
 use crate::http::path::check_uid;
 use crate::node_api::NodeRequest;
+use crate::probe::{IMPOSSIBLE_UID, refusal};
 use crate::write::NewWrite;
 
 pub(super) fn routes() -> Router<App> {

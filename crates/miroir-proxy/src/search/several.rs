@@ -7,7 +7,7 @@ use miroir_core::search::{MultiRequest, SearchRequest, SubQuery};
 use miroir_core::view::View;
 use serde_json::{Map, Value, json};
 
-use super::{Answer, Asking, Peers, run_reaching};
+use super::{Answer, Asking, RemoteServers, run_over_servers};
 use crate::cluster::Cluster;
 use crate::error::RequestError;
 use crate::probe::{Original, check_queries_form, inside, missing_index};
@@ -22,7 +22,7 @@ pub async fn run_several(
     view: &View,
     request: &MultiRequest,
     asking: Asking,
-    peers: &Peers,
+    remote_servers: &RemoteServers,
 ) -> Result<Answer, RequestError> {
     if request.queries.is_empty() {
         check_queries_form(cluster, request).await?;
@@ -31,7 +31,7 @@ pub async fn run_several(
         .queries
         .iter()
         .enumerate()
-        .map(|(position, query)| run_one((cluster, view), position, query, asking, peers))
+        .map(|(position, query)| run_one((cluster, view), position, query, asking, remote_servers))
         .collect();
     let answers = stream::iter(searches).buffered(QUERIES_AT_ONCE);
     match answers.try_collect::<Vec<_>>().await {
@@ -49,7 +49,7 @@ async fn run_one(
     position: usize,
     query: &SubQuery,
     asking: Asking,
-    peers: &Peers,
+    remote_servers: &RemoteServers,
 ) -> Result<Answer, RequestError> {
     let refuse = |error| inside(position, error);
     if query.options.is_some() {
@@ -60,13 +60,13 @@ async fn run_one(
         )));
     }
     let entry = view.index(&query.index).ok_or_else(|| refuse(missing_index(&query.index)))?;
-    let reach = peers.reach(&query.body)?;
+    let servers = remote_servers.asked_by(&query.body)?;
     let mut body = query.body.clone();
     body.shift_remove("useNetwork");
     let request = SearchRequest::parse(body)
         .map_err(|what| RequestError::Unreadable(format!("{what}, and no node says so")))?;
     let original = Original::search(&request.body);
-    let found = run_reaching((cluster, view), entry, &request, &original, asking, &reach).await;
+    let found = run_over_servers((cluster, view), entry, &request, &original, asking, &servers).await;
     let mut answer = found.map_err(refuse)?;
     let mut body = Map::from_iter([("indexUid".to_owned(), json!(query.index))]);
     body.append(&mut answer.body);

@@ -12,7 +12,7 @@ use miroir_core::view::View;
 use serde_json::{Map, Value, json};
 
 use super::asked::{Asked, asked_index};
-use super::peers::take_reach;
+use super::remote_servers::take_servers_asked;
 use crate::auth::{Authorized, Search};
 use crate::error::RequestError;
 use crate::http::App;
@@ -21,7 +21,7 @@ use crate::http::headers::{SettingsFloor, about};
 use crate::http::path::IndexPath;
 use crate::probe::explain;
 use crate::read::existing;
-use crate::search::{Reach, read_uniformly, run_facet_search};
+use crate::search::{ServersAsked, read_uniformly, run_facet_search};
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/indexes/{index}/facet-search", post(by_body))
@@ -42,13 +42,13 @@ async fn by_body(
         return Err(explain(&app.cluster, entry, &asked.original).await);
     };
     reserved::check_search(&request.body)?;
-    let (reach, original) = take_reach(&app, &mut request.body, asked.original).await?;
+    let (servers, original) = take_servers_asked(&app, &mut request.body, asked.original).await?;
     let (app, uid, request, original) = (&app, &uid, &request, &original);
     let ask = |view: Arc<View>| async move {
         run_facet_search(&app.cluster, &view, existing(&view, uid)?, request, original).await
     };
     let (mut answer, note) = read_uniformly(&app.cluster, &view, [uid.clone()], floor, ask).await?;
-    if reach != Reach::Here {
+    if servers != ServersAsked::Here {
         answer.body.insert("remoteErrors".to_owned(), json!({}));
     }
     Ok((about(&answer.shortfall, note), Json(answer.body)))

@@ -15,7 +15,7 @@ use miroir_core::view::View;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::peers::peers;
+use super::remote_servers::remote_servers;
 use crate::auth::{Authorized, DocumentsGet};
 use crate::error::RequestError;
 use crate::http::App;
@@ -25,7 +25,7 @@ use crate::http::path::IndexPath;
 use crate::node_api::{NodeReply, NodeRequest};
 use crate::probe::{IMPOSSIBLE_UID, NO_INDEX, check_form, find_fault};
 use crate::read::{ListingRequest, Reader, existing, list_documents};
-use crate::search::{Reach, read_uniformly};
+use crate::search::{ServersAsked, read_uniformly};
 
 /// So many ids of a body are shown to a node that only looks at its form.
 const SHOWN_IDS: usize = 1000;
@@ -92,7 +92,8 @@ pub(super) async fn by_body(
     let Value::Object(body) = value else {
         return Err(RequestError::new(ErrorCode::BadRequest, "The body is not an object."));
     };
-    let asks_nobody = body.contains_key("useNetwork") && peers(&app).await?.reach(&body)? == Reach::Nobody;
+    let asks_nobody = body.contains_key("useNetwork")
+        && remote_servers(&app).await?.asked_by(&body)? == ServersAsked::Nobody;
     let (headers, Json(mut page)) = list(&app, &uid, body).await?;
     if asks_nobody {
         page.results.clear();

@@ -21,7 +21,7 @@ mod metrics;
 mod multi_search;
 mod network;
 mod page;
-mod peers;
+mod remote_servers;
 mod render;
 mod rules;
 mod search;

@@ -9,7 +9,7 @@ use reqwest::{Method, Url};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::peers::peers;
+use super::remote_servers::remote_servers;
 use crate::auth::{Authorized, NetworkGet, NetworkUpdate};
 use crate::error::RequestError;
 use crate::http::App;
@@ -74,7 +74,7 @@ async fn control(
 }
 
 async fn require_feature(app: &App, action: &str) -> Result<(), RequestError> {
-    if peers(app).await?.enabled { Ok(()) } else { Err(feature_missing(action)) }
+    if remote_servers(app).await?.enabled { Ok(()) } else { Err(feature_missing(action)) }
 }
 
 fn check_url(url: &str) -> Result<(), String> {

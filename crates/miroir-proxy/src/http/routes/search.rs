@@ -13,7 +13,7 @@ use miroir_core::view::View;
 use serde_json::{Map, Value};
 
 use super::asked::{Asked, asked_index};
-use super::peers::take_reach;
+use super::remote_servers::take_servers_asked;
 use crate::auth::{Authorized, Search};
 use crate::error::RequestError;
 use crate::http::App;
@@ -22,7 +22,7 @@ use crate::http::headers::{SettingsFloor, about, wants_metadata};
 use crate::http::path::IndexPath;
 use crate::probe::explain;
 use crate::read::existing;
-use crate::search::{Asking, read_uniformly, run_reaching};
+use crate::search::{Asking, read_uniformly, run_over_servers};
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/indexes/{index}/search", get(by_query).post(by_body))
@@ -70,11 +70,12 @@ async fn answer(
         return Err(explain(&app.cluster, entry, original).await);
     };
     reserved::check_search(&request.body)?;
-    let (reach, original) = take_reach(app, &mut request.body, asked.original).await?;
-    let (request, original, reach) = (&request, &original, &reach);
+    let (servers, original) = take_servers_asked(app, &mut request.body, asked.original).await?;
+    let (request, original, servers) = (&request, &original, &servers);
     let ask = |view: Arc<View>| async move {
         let entry = existing(&view, uid)?;
-        let mut answer = run_reaching((&app.cluster, &view), entry, request, original, asking, reach).await?;
+        let mut answer =
+            run_over_servers((&app.cluster, &view), entry, request, original, asking, servers).await?;
         app.relations(&view).fill(entry, &mut answer.body).await?;
         Ok(answer)
     };

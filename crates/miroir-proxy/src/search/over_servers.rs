@@ -7,29 +7,29 @@ use miroir_core::search::{MultiRequest, SearchRequest, Window};
 use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value, json};
 
-use super::{Answer, Asking, Reach, run_federated, run_search};
+use super::{Answer, Asking, ServersAsked, run_federated, run_search};
 use crate::cluster::Cluster;
 use crate::error::RequestError;
 use crate::probe::{Original, with_error_message};
 
 /// Answers one search by the servers that it asks.
-pub async fn run_reaching(
+pub async fn run_over_servers(
     (cluster, view): (&Cluster, &View),
     entry: &IndexEntry,
     request: &SearchRequest,
     original: &Original,
     asking: Asking,
-    reach: &Reach,
+    servers: &ServersAsked,
 ) -> Result<Answer, RequestError> {
-    let mut answer = match reach {
-        Reach::Here => run_search(cluster, view, entry, request, original).await?,
-        Reach::Nobody => {
+    let mut answer = match servers {
+        ServersAsked::Here => run_search(cluster, view, entry, request, original).await?,
+        ServersAsked::Nobody => {
             let (request, original) = without_filter(request, original);
             let mut answer = run_search(cluster, view, entry, &request, &original).await?;
             find_nothing(&mut answer.body);
             answer
         }
-        Reach::Named(server) => return run_named(cluster, view, entry, request, asking, server).await,
+        ServersAsked::Named(server) => return run_named(cluster, view, entry, request, asking, server).await,
     };
     asking.sign(&mut answer.body, entry, &request.body);
     Ok(answer)

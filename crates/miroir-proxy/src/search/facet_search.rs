@@ -8,7 +8,7 @@ use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value};
 
 use super::scatter::run_scatter;
-use super::{Answer, Asked, Searched, accept, ask, note_time};
+use super::{Answer, SearchReplies, Searched, accept, ask, note_time};
 use crate::cluster::Cluster;
 use crate::error::RequestError;
 use crate::probe::Original;
@@ -47,7 +47,10 @@ pub async fn run_facet_search(
 }
 
 /// The hits over which values are counted, where nodes' own counts don't add up.
-async fn count(of: &Searched<'_>, request: &FacetSearchRequest) -> Result<Option<Asked>, RequestError> {
+async fn count(
+    of: &Searched<'_>,
+    request: &FacetSearchRequest,
+) -> Result<Option<SearchReplies>, RequestError> {
     match request.counted_over(of.entry) {
         Some(search) => ask(of, &search).await.map(Some),
         None => Ok(None),

@@ -2,11 +2,11 @@
 //! gather, merge. Several searches in one request go the same way, each alone ([`run_several`]) or as one
 //! ([`run_federated`]).
 
-mod asking;
 mod facet_search;
 mod federated;
 mod hybrid;
 mod over_servers;
+mod query_metadata;
 mod relations;
 mod remote_servers;
 mod scatter;
@@ -31,10 +31,10 @@ use crate::error::RequestError;
 use crate::probe::{Original, explain_refusal, with_named_facets};
 use crate::read::{Reader, meet};
 
-pub use self::asking::Asking;
 pub use self::facet_search::run_facet_search;
 pub use self::federated::run_federated;
 pub use self::over_servers::{find_nothing, run_over_servers};
+pub use self::query_metadata::QueryMetadata;
 pub use self::relations::Relations;
 pub use self::remote_servers::{RemoteServers, ServersAsked, feature_missing};
 pub use self::several::run_several;
@@ -105,21 +105,21 @@ async fn find(of: &Searched<'_>, request: &SearchRequest) -> Result<(Merged, Sho
 }
 
 /// The nodes' answers to one request, and how they become one.
-struct Asked {
+struct SearchReplies {
     plan: MergePlan,
     replies: Vec<Map<String, Value>>,
     shortfall: Shortfall,
 }
 
 /// Plans one request to the nodes and asks them.
-async fn ask(of: &Searched<'_>, request: &SearchRequest) -> Result<Asked, RequestError> {
+async fn ask(of: &Searched<'_>, request: &SearchRequest) -> Result<SearchReplies, RequestError> {
     let plan = plan_search(request, of.entry, of.view);
     let again = |cover| plan_with_cover(request, of.entry, &of.view.rules, cover).parts;
     let gathered = run_scatter(of.cluster, of.view, of.entry, (plan.parts, plan.missing), again).await;
     let gathered = accept(of, gathered).await?;
     check_rules(&plan.merge, &gathered.replies)
         .map_err(|error| RequestError::Unreadable(error.to_string()))?;
-    Ok(Asked { plan: plan.merge, replies: gathered.replies, shortfall: gathered.shortfall })
+    Ok(SearchReplies { plan: plan.merge, replies: gathered.replies, shortfall: gathered.shortfall })
 }
 
 /// A refusal is explained, and so are shards that the operator does not want to be without.

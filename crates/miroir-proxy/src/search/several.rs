@@ -7,7 +7,7 @@ use miroir_core::search::{MultiRequest, SearchRequest, SubQuery};
 use miroir_core::view::View;
 use serde_json::{Map, Value, json};
 
-use super::{Answer, Asking, RemoteServers, run_over_servers};
+use super::{Answer, QueryMetadata, RemoteServers, run_over_servers};
 use crate::cluster::Cluster;
 use crate::error::RequestError;
 use crate::probe::{Original, check_queries_form, inside, missing_index};
@@ -21,7 +21,7 @@ pub async fn run_several(
     cluster: &Cluster,
     view: &View,
     request: &MultiRequest,
-    asking: Asking,
+    metadata: QueryMetadata,
     remote_servers: &RemoteServers,
 ) -> Result<Answer, RequestError> {
     if request.queries.is_empty() {
@@ -31,7 +31,7 @@ pub async fn run_several(
         .queries
         .iter()
         .enumerate()
-        .map(|(position, query)| run_one((cluster, view), position, query, asking, remote_servers))
+        .map(|(position, query)| run_one((cluster, view), position, query, metadata, remote_servers))
         .collect();
     let answers = stream::iter(searches).buffered(QUERIES_AT_ONCE);
     match answers.try_collect::<Vec<_>>().await {
@@ -48,7 +48,7 @@ async fn run_one(
     (cluster, view): (&Cluster, &View),
     position: usize,
     query: &SubQuery,
-    asking: Asking,
+    metadata: QueryMetadata,
     remote_servers: &RemoteServers,
 ) -> Result<Answer, RequestError> {
     let refuse = |error| inside(position, error);
@@ -66,7 +66,7 @@ async fn run_one(
     let request = SearchRequest::parse(body)
         .map_err(|what| RequestError::Unreadable(format!("{what}, and no node says so")))?;
     let original = Original::search(&request.body);
-    let found = run_over_servers((cluster, view), entry, &request, &original, asking, &servers).await;
+    let found = run_over_servers((cluster, view), entry, &request, &original, metadata, &servers).await;
     let mut answer = found.map_err(refuse)?;
     let mut body = Map::from_iter([("indexUid".to_owned(), json!(query.index))]);
     body.append(&mut answer.body);

@@ -11,7 +11,7 @@ use miroir_core::search::FacetSearchRequest;
 use miroir_core::view::View;
 use serde_json::{Map, Value, json};
 
-use super::asked::{Asked, asked_index};
+use super::client_query::{ClientQuery, queried_index};
 use super::remote_servers::take_servers_asked;
 use crate::auth::{Authorized, Search};
 use crate::error::RequestError;
@@ -34,9 +34,9 @@ async fn by_body(
     SettingsFloor(floor): SettingsFloor,
     body: JsonBody,
 ) -> Result<(HeaderMap, Json<Map<String, Value>>), RequestError> {
-    let asked = Asked::by_body("facet-search", body).confined(&caller, &uid)?;
+    let asked = ClientQuery::by_body("facet-search", body).confined(&caller, &uid)?;
     let view = app.cluster.view.load();
-    let entry = asked_index(&app, &view, &uid, &asked.original).await?;
+    let entry = queried_index(&app, &view, &uid, &asked.original).await?;
     let asked = asked.related(&app, &view, entry).await?;
     let Ok(mut request) = asked.body.and_then(FacetSearchRequest::parse) else {
         return Err(explain(&app.cluster, entry, &asked.original).await);

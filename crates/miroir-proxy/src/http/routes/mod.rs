@@ -2,9 +2,9 @@
 
 mod admin;
 mod adopt;
-mod asked;
 mod batches;
 mod chats;
+mod client_query;
 mod completions;
 mod documents;
 mod edit;

@@ -19,7 +19,7 @@ use crate::http::body::JsonBody;
 use crate::http::headers::{SettingsFloor, about, wants_metadata};
 use crate::probe::{explain_access_fault, explain_form, explain_network_fault, inside};
 use crate::search::{
-    Asking, RemoteServers, ServersAsked, find_nothing, read_uniformly, run_federated, run_several,
+    QueryMetadata, RemoteServers, ServersAsked, find_nothing, read_uniformly, run_federated, run_several,
 };
 
 pub(super) fn routes() -> Router<App> {
@@ -46,18 +46,18 @@ async fn search(
     check_network(&app, &remote_servers, &request).await?;
     let asks_nobody = ask_network(&remote_servers, &mut request)?;
     answer_all_conditions(&app, &view, &mut request).await?;
-    let asking = Asking::new(wants_metadata(&headers));
+    let metadata = QueryMetadata::new(wants_metadata(&headers));
     let indexes = request.queries.iter().map(|query| query.index.clone());
     let (app, request, remote_servers) = (&app, &request, &remote_servers);
     let ask = |view: Arc<View>| async move {
         let cluster = &app.cluster;
         let Some(federation) = &request.federation else {
-            let mut answer = run_several(cluster, &view, request, asking, remote_servers).await?;
+            let mut answer = run_several(cluster, &view, request, metadata, remote_servers).await?;
             fill_all(app, &view, request, &mut answer.body).await?;
             return Ok(answer);
         };
         let mut answer =
-            run_federated(cluster, &view, request, federation, asking, remote_servers.server()).await?;
+            run_federated(cluster, &view, request, federation, metadata, remote_servers.server()).await?;
         app.relations(&view).fill_federated(&mut answer.body).await?;
         Ok(answer)
     };

@@ -12,7 +12,7 @@ use miroir_core::search::{SearchRequest, body_of_query};
 use miroir_core::view::View;
 use serde_json::{Map, Value};
 
-use super::asked::{Asked, asked_index};
+use super::client_query::{ClientQuery, queried_index};
 use super::remote_servers::take_servers_asked;
 use crate::auth::{Authorized, Search};
 use crate::error::RequestError;
@@ -22,7 +22,7 @@ use crate::http::headers::{SettingsFloor, about, wants_metadata};
 use crate::http::path::IndexPath;
 use crate::probe::explain;
 use crate::read::existing;
-use crate::search::{Asking, read_uniformly, run_over_servers};
+use crate::search::{QueryMetadata, read_uniformly, run_over_servers};
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/indexes/{index}/search", get(by_query).post(by_body))
@@ -38,8 +38,8 @@ async fn by_body(
     SettingsFloor(floor): SettingsFloor,
     body: JsonBody,
 ) -> Result<Found, RequestError> {
-    let asked = Asked::by_body("search", body).confined(&caller, &uid)?;
-    answer(&app, &uid, asked, Asking::new(wants_metadata(&headers)), floor).await
+    let asked = ClientQuery::by_body("search", body).confined(&caller, &uid)?;
+    answer(&app, &uid, asked, QueryMetadata::new(wants_metadata(&headers)), floor).await
 }
 
 async fn by_query(
@@ -51,19 +51,19 @@ async fn by_query(
     RawQuery(query): RawQuery,
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Result<Found, RequestError> {
-    let asked = Asked::by_query("search", query, body_of_query(&pairs)).confined(&caller, &uid)?;
-    answer(&app, &uid, asked, Asking::new(wants_metadata(&headers)), floor).await
+    let asked = ClientQuery::by_query("search", query, body_of_query(&pairs)).confined(&caller, &uid)?;
+    answer(&app, &uid, asked, QueryMetadata::new(wants_metadata(&headers)), floor).await
 }
 
 async fn answer(
     app: &App,
     uid: &IndexUid,
-    asked: Asked,
-    asking: Asking,
+    asked: ClientQuery,
+    metadata: QueryMetadata,
     floor: Option<SettingsVersion>,
 ) -> Result<Found, RequestError> {
     let view = app.cluster.view.load();
-    let entry = asked_index(app, &view, uid, &asked.original).await?;
+    let entry = queried_index(app, &view, uid, &asked.original).await?;
     let asked = asked.related(app, &view, entry).await?;
     let original = &asked.original;
     let Ok(mut request) = asked.body.and_then(SearchRequest::parse) else {
@@ -75,7 +75,7 @@ async fn answer(
     let ask = |view: Arc<View>| async move {
         let entry = existing(&view, uid)?;
         let mut answer =
-            run_over_servers((&app.cluster, &view), entry, request, original, asking, servers).await?;
+            run_over_servers((&app.cluster, &view), entry, request, original, metadata, servers).await?;
         app.relations(&view).fill(entry, &mut answer.body).await?;
         Ok(answer)
     };

@@ -12,7 +12,7 @@ use miroir_core::search::{SimilarRequest, similar_of_query};
 use miroir_core::view::View;
 use serde_json::{Map, Value};
 
-use super::asked::{Asked, asked_index, imposed};
+use super::client_query::{ClientQuery, imposed, queried_index};
 use crate::auth::{Authorized, Search};
 use crate::error::RequestError;
 use crate::http::App;
@@ -36,7 +36,7 @@ async fn by_body(
     SettingsFloor(floor): SettingsFloor,
     body: JsonBody,
 ) -> Result<Found, RequestError> {
-    answer(&app, &caller, &uid, (Asked::by_body("similar", body), floor)).await
+    answer(&app, &caller, &uid, (ClientQuery::by_body("similar", body), floor)).await
 }
 
 async fn by_query(
@@ -47,7 +47,7 @@ async fn by_query(
     RawQuery(query): RawQuery,
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Result<Found, RequestError> {
-    let asked = Asked::by_query("similar", query, similar_of_query(&pairs));
+    let asked = ClientQuery::by_query("similar", query, similar_of_query(&pairs));
     answer(&app, &caller, &uid, (asked, floor)).await
 }
 
@@ -55,11 +55,11 @@ async fn answer(
     app: &App,
     caller: &Authorized<Search>,
     uid: &IndexUid,
-    (asked, floor): (Asked, Option<SettingsVersion>),
+    (asked, floor): (ClientQuery, Option<SettingsVersion>),
 ) -> Result<Found, RequestError> {
     let asked = asked.confined(caller, uid)?;
     let view = app.cluster.view.load();
-    let entry = asked_index(app, &view, uid, &asked.original).await?;
+    let entry = queried_index(app, &view, uid, &asked.original).await?;
     let asked = asked.related(app, &view, entry).await?;
     let Ok(mut request) = asked.body.and_then(SimilarRequest::parse) else {
         return Err(explain(&app.cluster, entry, &asked.original).await);

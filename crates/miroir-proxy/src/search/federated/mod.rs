@@ -18,7 +18,7 @@ use miroir_core::view::View;
 use serde_json::json;
 
 use self::gather::run_gather;
-use super::{Answer, Asking, judge_missing};
+use super::{Answer, QueryMetadata, judge_missing};
 use crate::cluster::{Cluster, Refusal};
 use crate::error::RequestError;
 use crate::probe::{
@@ -45,7 +45,7 @@ pub async fn run_federated(
     view: &View,
     request: &MultiRequest,
     federation: &Federation,
-    asking: Asking,
+    metadata: QueryMetadata,
     server: Option<&str>,
 ) -> Result<Answer, RequestError> {
     let began = Instant::now();
@@ -62,7 +62,7 @@ pub async fn run_federated(
     let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     answer.body.insert("processingTimeMs".to_owned(), json!(milliseconds));
     let names_server = answer.body.contains_key("remoteErrors");
-    asking.sign_all(&mut answer.body, view, &request.queries, server.filter(|_| names_server));
+    metadata.sign_all(&mut answer.body, view, &request.queries, server.filter(|_| names_server));
     cluster.metrics.note_answer(&answer.shortfall);
     Ok(answer)
 }

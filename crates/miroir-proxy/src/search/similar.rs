@@ -46,9 +46,9 @@ pub async fn run_similar(
     Ok(Answer { body, shortfall: gathered.shortfall.and(behind) })
 }
 
-type Found = (Map<String, Value>, Answers);
+type MergedAnswer = (Map<String, Value>, Answers);
 
-async fn pass_through(of: &Searched<'_>, request: &SimilarRequest) -> Result<Found, RequestError> {
+async fn pass_through(of: &Searched<'_>, request: &SimilarRequest) -> Result<MergedAnswer, RequestError> {
     let plan = |cover| similar_passed_through(request, of.entry, cover);
     let mut cover = plan_cover(&of.entry.placement, &of.view.readable_for(of.entry), request.seed());
     let missing = std::mem::take(&mut cover.missing);
@@ -61,7 +61,7 @@ async fn near_to(
     of: &Searched<'_>,
     request: &SimilarRequest,
     target: &SimilarTarget,
-) -> Result<Found, RequestError> {
+) -> Result<MergedAnswer, RequestError> {
     let named = request.named_paths(&of.entry.settings);
     let mut request = request.clone();
     request.paths = met(of.cluster, of.view, of.entry, &named).await;

@@ -29,7 +29,7 @@ use crate::search::{ServersAsked, read_uniformly};
 
 /// So many ids of a body are shown to a node that only looks at its form.
 const SHOWN_IDS: usize = 1000;
-pub(super) type Found = (HeaderMap, Json<Page>);
+pub(super) type ListingResponse = (HeaderMap, Json<Page>);
 
 /// A page of documents.
 #[derive(Debug, Serialize)]
@@ -46,7 +46,7 @@ pub(super) async fn by_query(
     State(app): State<App>,
     RawQuery(query): RawQuery,
     Query(pairs): Query<Vec<(String, String)>>,
-) -> Result<Found, RequestError> {
+) -> Result<ListingResponse, RequestError> {
     let query = query.unwrap_or_default();
     if !query.is_empty() {
         check_form(
@@ -84,7 +84,7 @@ pub(super) async fn by_body(
     IndexPath(uid): IndexPath,
     State(app): State<App>,
     body: JsonBody,
-) -> Result<Found, RequestError> {
+) -> Result<ListingResponse, RequestError> {
     let JsonBody { bytes, mut value } = body;
     let shown = with_few_ids(&mut value).unwrap_or(bytes);
     let request = NodeRequest::post(["indexes", IMPOSSIBLE_UID, "documents", "fetch"]).json(shown);
@@ -113,7 +113,11 @@ fn with_few_ids(body: &mut Value) -> Option<Bytes> {
     shown
 }
 
-async fn list(app: &App, uid: &IndexUid, mut body: Map<String, Value>) -> Result<Found, RequestError> {
+async fn list(
+    app: &App,
+    uid: &IndexUid,
+    mut body: Map<String, Value>,
+) -> Result<ListingResponse, RequestError> {
     let view = app.cluster.view.load();
     let entry = match existing(&view, uid) {
         Ok(entry) => entry,

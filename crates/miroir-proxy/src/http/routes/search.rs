@@ -28,7 +28,7 @@ pub(super) fn routes() -> Router<App> {
     Router::new().route("/indexes/{index}/search", get(by_query).post(by_body))
 }
 
-type Found = (HeaderMap, Json<Map<String, Value>>);
+type SearchResponse = (HeaderMap, Json<Map<String, Value>>);
 
 async fn by_body(
     caller: Authorized<Search>,
@@ -37,7 +37,7 @@ async fn by_body(
     headers: HeaderMap,
     SettingsFloor(floor): SettingsFloor,
     body: JsonBody,
-) -> Result<Found, RequestError> {
+) -> Result<SearchResponse, RequestError> {
     let asked = ClientQuery::by_body("search", body).confined(&caller, &uid)?;
     answer(&app, &uid, asked, QueryMetadata::new(wants_metadata(&headers)), floor).await
 }
@@ -50,7 +50,7 @@ async fn by_query(
     SettingsFloor(floor): SettingsFloor,
     RawQuery(query): RawQuery,
     Query(pairs): Query<Vec<(String, String)>>,
-) -> Result<Found, RequestError> {
+) -> Result<SearchResponse, RequestError> {
     let asked = ClientQuery::by_query("search", query, body_of_query(&pairs)).confined(&caller, &uid)?;
     answer(&app, &uid, asked, QueryMetadata::new(wants_metadata(&headers)), floor).await
 }
@@ -61,7 +61,7 @@ async fn answer(
     asked: ClientQuery,
     metadata: QueryMetadata,
     floor: Option<SettingsVersion>,
-) -> Result<Found, RequestError> {
+) -> Result<SearchResponse, RequestError> {
     let view = app.cluster.view.load();
     let entry = queried_index(app, &view, uid, &asked.original).await?;
     let asked = asked.related(app, &view, entry).await?;

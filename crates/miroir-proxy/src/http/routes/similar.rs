@@ -27,7 +27,7 @@ pub(super) fn routes() -> Router<App> {
     Router::new().route("/indexes/{index}/similar", get(by_query).post(by_body))
 }
 
-type Found = (HeaderMap, Json<Map<String, Value>>);
+type SimilarResponse = (HeaderMap, Json<Map<String, Value>>);
 
 async fn by_body(
     caller: Authorized<Search>,
@@ -35,7 +35,7 @@ async fn by_body(
     State(app): State<App>,
     SettingsFloor(floor): SettingsFloor,
     body: JsonBody,
-) -> Result<Found, RequestError> {
+) -> Result<SimilarResponse, RequestError> {
     answer(&app, &caller, &uid, (ClientQuery::by_body("similar", body), floor)).await
 }
 
@@ -46,7 +46,7 @@ async fn by_query(
     SettingsFloor(floor): SettingsFloor,
     RawQuery(query): RawQuery,
     Query(pairs): Query<Vec<(String, String)>>,
-) -> Result<Found, RequestError> {
+) -> Result<SimilarResponse, RequestError> {
     let asked = ClientQuery::by_query("similar", query, similar_of_query(&pairs));
     answer(&app, &caller, &uid, (asked, floor)).await
 }
@@ -56,7 +56,7 @@ async fn answer(
     caller: &Authorized<Search>,
     uid: &IndexUid,
     (asked, floor): (ClientQuery, Option<SettingsVersion>),
-) -> Result<Found, RequestError> {
+) -> Result<SimilarResponse, RequestError> {
     let asked = asked.confined(caller, uid)?;
     let view = app.cluster.view.load();
     let entry = queried_index(app, &view, uid, &asked.original).await?;

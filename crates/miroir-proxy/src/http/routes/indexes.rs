@@ -12,7 +12,7 @@ use miroir_core::view::IndexEntry;
 use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
 
-use super::page::{Page, Window};
+use super::page::{ListPage, Window};
 use crate::auth::{Authorized, IndexesCreate, IndexesDelete, IndexesGet, IndexesUpdate};
 use crate::error::RequestError;
 use crate::http::App;
@@ -47,7 +47,7 @@ async fn list(
     State(app): State<App>,
     RawQuery(query): RawQuery,
     Query(pairs): Query<Vec<(String, String)>>,
-) -> Result<Json<Page>, RequestError> {
+) -> Result<Json<ListPage>, RequestError> {
     let window = Window::read(&app, "/indexes", query.as_deref(), &pairs).await?;
     let view = app.cluster.view.load();
     let entries: Vec<_> = view.indexes.values().filter(|entry| caller.allows(&entry.uid)).collect();

@@ -29,11 +29,11 @@ use crate::search::{ServersAsked, read_uniformly};
 
 /// So many ids of a body are shown to a node that only looks at its form.
 const SHOWN_IDS: usize = 1000;
-pub(super) type ListingResponse = (HeaderMap, Json<Page>);
+pub(super) type ListingResponse = (HeaderMap, Json<ListingPage>);
 
 /// A page of documents.
 #[derive(Debug, Serialize)]
-pub(super) struct Page {
+pub(super) struct ListingPage {
     results: Vec<Value>,
     offset: u64,
     limit: u64,
@@ -149,6 +149,6 @@ async fn list(
     };
     let ((listing, shortfall), _) = read_uniformly(&app.cluster, &view, [uid.clone()], None, ask).await?;
     let (offset, limit, total) = (listing.offset, listing.limit, listing.total);
-    let page = Page { results: listing.results, offset, limit, total };
+    let page = ListingPage { results: listing.results, offset, limit, total };
     Ok((degraded(&shortfall), Json(page)))
 }

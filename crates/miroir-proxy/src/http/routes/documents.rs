@@ -8,10 +8,11 @@ use miroir_core::document::{Payload, PayloadFormat, reserved};
 use miroir_core::error::{ErrorCode, ResponseError};
 use miroir_core::ids::IndexUid;
 use miroir_core::path::NodePath;
-use miroir_core::task::{Deletion, Mutation, TaskSummary, WriteMethod};
+use miroir_core::task::{Deletion, Mutation, WriteMethod};
 use reqwest::Method;
 use serde_json::{Map, Value};
 
+use super::TaskResponse;
 use super::list_documents;
 use crate::auth::{Authorized, DocumentsAdd, DocumentsDelete, DocumentsGet};
 use crate::error::RequestError;
@@ -38,8 +39,6 @@ pub(super) fn routes() -> Router<App> {
         .route("/indexes/{index}/documents/delete", post(delete_by_filter))
         .route("/indexes/{index}/documents/{id}", get(one).delete(delete_one))
 }
-
-type Accepted = Result<(StatusCode, Json<TaskSummary>), RequestError>;
 
 /// The query of a document route.
 #[derive(Debug, Default)]
@@ -121,7 +120,7 @@ async fn replace(
     State(app): State<App>,
     RawQuery(query): RawQuery,
     request: Request,
-) -> Accepted {
+) -> TaskResponse {
     add(&app, &caller, (&uid, query.as_deref()), request, WriteMethod::Replace).await
 }
 
@@ -131,7 +130,7 @@ async fn update(
     State(app): State<App>,
     RawQuery(query): RawQuery,
     request: Request,
-) -> Accepted {
+) -> TaskResponse {
     add(&app, &caller, (&uid, query.as_deref()), request, WriteMethod::Update).await
 }
 
@@ -141,7 +140,7 @@ async fn add(
     (uid, query): (&str, Option<&str>),
     request: Request,
     method: WriteMethod,
-) -> Accepted {
+) -> TaskResponse {
     let verb = match method {
         WriteMethod::Replace => Method::POST,
         WriteMethod::Update => Method::PUT,
@@ -211,7 +210,7 @@ async fn delete_one(
     Path((uid, id)): Path<(String, String)>,
     State(app): State<App>,
     RawQuery(query): RawQuery,
-) -> Accepted {
+) -> TaskResponse {
     let query = WriteQuery::of_deletion(&app, &Method::DELETE, Some("x"), query.as_deref()).await?;
     delete(&app, check_uid(&uid)?, Deletion::ByIds(vec![id]), query).await
 }
@@ -221,7 +220,7 @@ async fn delete_all(
     Path(uid): Path<String>,
     State(app): State<App>,
     RawQuery(query): RawQuery,
-) -> Accepted {
+) -> TaskResponse {
     let query = WriteQuery::of_deletion(&app, &Method::DELETE, None, query.as_deref()).await?;
     delete(&app, check_uid(&uid)?, Deletion::All, query).await
 }
@@ -232,7 +231,7 @@ async fn delete_batch(
     State(app): State<App>,
     RawQuery(query): RawQuery,
     body: JsonBody,
-) -> Accepted {
+) -> TaskResponse {
     let path = NodePath::from(["indexes", IMPOSSIBLE_UID, "documents", "delete-batch"]);
     let path = path.with_query(query.as_deref().unwrap_or_default());
     check_form(&app.cluster, NodeRequest::post(path).json(body.bytes.clone())).await?;
@@ -250,7 +249,7 @@ async fn delete_by_filter(
     State(app): State<App>,
     RawQuery(query): RawQuery,
     body: JsonBody,
-) -> Accepted {
+) -> TaskResponse {
     let path = NodePath::from(["indexes", IMPOSSIBLE_UID, "documents", "delete"]);
     let path = path.with_query(query.as_deref().unwrap_or_default());
     check_form(&app.cluster, NodeRequest::post(path).json(body.bytes.clone())).await?;
@@ -266,7 +265,7 @@ async fn delete_by_filter(
     delete(&app, index, Deletion::ByFilter(filter), query).await
 }
 
-async fn delete(app: &App, index: IndexUid, deletion: Deletion, query: WriteQuery) -> Accepted {
+async fn delete(app: &App, index: IndexUid, deletion: Deletion, query: WriteQuery) -> TaskResponse {
     let mutation = Mutation::DeleteDocuments { deletion };
     let write =
         NewWrite { index, mutation, payload: Payload::default(), custom_metadata: query.custom_metadata };

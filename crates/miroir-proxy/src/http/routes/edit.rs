@@ -9,9 +9,10 @@ use miroir_core::document::{Payload, reserved};
 use miroir_core::error::ErrorCode;
 use miroir_core::ids::IndexUid;
 use miroir_core::path::NodePath;
-use miroir_core::task::{Mutation, TaskSummary};
+use miroir_core::task::Mutation;
 use serde_json::{Value, json};
 
+use super::TaskResponse;
 use crate::auth::{Authorized, DocumentsAll};
 use crate::error::RequestError;
 use crate::http::App;
@@ -31,7 +32,7 @@ async fn edit(
     State(app): State<App>,
     RawQuery(query): RawQuery,
     body: JsonBody,
-) -> Result<(StatusCode, Json<TaskSummary>), RequestError> {
+) -> TaskResponse {
     let query = query.unwrap_or_default();
     let path = NodePath::from(["indexes", IMPOSSIBLE_UID, "documents", "edit"]).with_query(&query);
     check_form(&app.cluster, NodeRequest::post(path).json(body.bytes.clone())).await?;

@@ -33,9 +33,15 @@ mod task_documents;
 mod tasks;
 mod webhooks;
 
-use axum::Router;
+use axum::http::StatusCode;
+use axum::{Json, Router};
+use miroir_core::task::TaskSummary;
 
 use super::App;
+use crate::error::RequestError;
+
+/// The answer to a write: a task that is yet to be done.
+type TaskResponse = Result<(StatusCode, Json<TaskSummary>), RequestError>;
 
 /// All routes.
 pub(super) fn all() -> Router<App> {

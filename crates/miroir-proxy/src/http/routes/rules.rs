@@ -14,9 +14,10 @@ use miroir_core::error::ErrorCode;
 use miroir_core::ids::{IndexUid, ShardId};
 use miroir_core::path::NodePath;
 use miroir_core::rules::{RULES_UID, RuleBook, RuleChange, RuleUpdate};
-use miroir_core::task::{Mutation, TaskSummary};
+use miroir_core::task::Mutation;
 use serde_json::{Value, json};
 
+use super::TaskResponse;
 use super::features::{Feature, require, require_unasked};
 use super::page::Window;
 use crate::auth::{Authorized, DynamicSearchRulesDelete, DynamicSearchRulesGet, DynamicSearchRulesUpdate};
@@ -39,8 +40,6 @@ pub(super) fn routes() -> Router<App> {
         .route("/dynamic-search-rules", post(list).delete(clear))
         .route("/dynamic-search-rules/{uid}", get(one).patch(put).delete(remove))
 }
-
-type Accepted = Result<(StatusCode, Json<TaskSummary>), RequestError>;
 
 async fn list(
     _: Authorized<DynamicSearchRulesGet>,
@@ -102,7 +101,7 @@ async fn put(
     State(app): State<App>,
     RawQuery(query): RawQuery,
     request: Request,
-) -> Accepted {
+) -> TaskResponse {
     let asked = put_to_node(&app, Method::PATCH, nobodys_or(&uid), request).await?;
     require_rules(&app, &asked, &uid).await?;
     check_rule_form(&app, asked.clone()).await?;
@@ -120,7 +119,7 @@ async fn remove(
     State(app): State<App>,
     RawQuery(query): RawQuery,
     request: Request,
-) -> Accepted {
+) -> TaskResponse {
     let asked = put_to_node(&app, Method::DELETE, nobodys_or(&uid), request).await?;
     require_rules(&app, &asked, &uid).await?;
     let query = query.unwrap_or_default();
@@ -132,7 +131,7 @@ async fn clear(
     _: Authorized<DynamicSearchRulesDelete>,
     State(app): State<App>,
     RawQuery(query): RawQuery,
-) -> Accepted {
+) -> TaskResponse {
     let feature = ("dynamic search rules", 884);
     require_unasked(&app, Feature::DynamicSearchRules, "Using the `/dynamic-search-rules` routes", feature)
         .await?;
@@ -141,7 +140,7 @@ async fn clear(
     append(&app, RuleChange::Clear, Some(&query)).await
 }
 
-async fn append(app: &App, change: RuleChange, query: Option<&str>) -> Accepted {
+async fn append(app: &App, change: RuleChange, query: Option<&str>) -> TaskResponse {
     let custom_metadata = query.map(pairs).unwrap_or_default().pop().map(|(_, text)| text);
     let write = NewWrite {
         index: IndexUid::new(RULES_UID),

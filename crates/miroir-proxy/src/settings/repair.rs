@@ -10,7 +10,7 @@ use super::node::Failure;
 use crate::node_api::{Node, TaskQuery, Unanswered, questions};
 
 /// Tasks that are looked through for a repair whose answer was lost.
-const LOOKED_THROUGH: usize = 100;
+const LOOKED_THROUGH: u64 = 100;
 
 /// Puts the change into the node's queue that brings it to `entry` in the settings that differ; `found` are these and all
 /// that it has. Answers the node's task. The caller has the right to send the node settings, so what appears in its queue

@@ -12,7 +12,7 @@ use super::look::{ask_indexes, ask_tasks};
 use crate::node_api::{Node, Question, TaskQuery, Unanswered, questions};
 
 /// Tasks of a node's queue that have not ended, whose indexes may be yet to come.
-const WAITING: usize = 10_000;
+const WAITING: u64 = 10_000;
 
 /// Puts the deletion of every index into the node's queue, also of those that tasks before it will make, and that of all
 /// dynamic search rules. Whatever is put there later comes behind that.

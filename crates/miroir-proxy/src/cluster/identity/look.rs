@@ -12,7 +12,7 @@ use super::key::{Keys, MarkedKey, ShownKey};
 use crate::node_api::{Node, TaskQuery, Unanswered, questions};
 
 /// The newest tasks among which a mark, or a request of any Miroir, is looked for.
-const TRACES: usize = 1000;
+const TRACES: u64 = 1000;
 
 /// The index that the task with the mark is about. There is none of this name, so the task does nothing, and fails.
 const MARKED_INDEX: &str = "_miroir_mark";
@@ -102,7 +102,7 @@ pub async fn ask_traces(node: &Node, timeout: Duration) -> Result<Traces, Unusab
 /// The end of the node's queue, newest first.
 pub(super) async fn ask_newest_tasks(
     node: &Node,
-    limit: usize,
+    limit: u64,
     timeout: Duration,
 ) -> Result<Vec<SeenTask>, Unusable> {
     let seen = |task: &Value| {

@@ -38,7 +38,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const TOLD: Duration = Duration::from_mins(1);
 
 /// The newest tasks of a node among which those of another Miroir are looked for.
-const NEWEST: usize = 100;
+const NEWEST: u64 = 100;
 
 /// Entries of the log that are read at a time.
 const PAGE: usize = 256;

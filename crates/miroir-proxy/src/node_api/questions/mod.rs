@@ -32,11 +32,20 @@ pub enum Unanswered {
     #[error(transparent)]
     Node(#[from] NodeError),
     /// The node refused it.
-    #[error("HTTP {}: {}", .0.status.as_u16(), .0.message())]
+    #[error("HTTP {}: {}{}", .0.status.as_u16(), .0.message(), advice(.0))]
     Refused(NodeReply),
     /// What came back is not what such a question is answered with.
     #[error("the answer is out of form")]
     OutOfForm,
+}
+
+/// What the operator can do about a refusal.
+fn advice(reply: &NodeReply) -> &'static str {
+    if reply.refuses_key() {
+        " (the node refuses Miroir's key; see `node_master_key` in the configuration)"
+    } else {
+        ""
+    }
 }
 
 impl Unanswered {

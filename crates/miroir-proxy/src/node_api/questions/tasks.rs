@@ -29,21 +29,21 @@ pub enum NodeTaskState {
 pub struct TaskQuery(NodePath);
 
 impl TaskQuery {
+    /// Those with these numbers, all of them, the newest first.
+    pub fn of_numbers<'a>(numbers: impl ExactSizeIterator<Item = &'a u64>) -> Self {
+        let limit = numbers.len() as u64;
+        let numbers: Vec<String> = numbers.map(u64::to_string).collect();
+        Self(Self::newest(limit).0.with("uids", numbers.join(",")))
+    }
+
     /// The newest, so many at most, the newest first.
-    pub fn newest(limit: usize) -> Self {
+    pub fn newest(limit: u64) -> Self {
         Self(NodePath::from("/tasks").with("limit", limit))
     }
 
     /// Those from this number on, so many at most, the oldest first.
-    pub fn starting_at(number: u64, limit: usize) -> Self {
+    pub fn starting_at(number: u64, limit: u64) -> Self {
         Self(NodePath::from("/tasks?reverse=true").with("from", number).with("limit", limit))
-    }
-
-    /// Of these, those with these numbers.
-    #[must_use]
-    pub fn of_numbers<'a>(self, numbers: impl IntoIterator<Item = &'a u64>) -> Self {
-        let numbers: Vec<String> = numbers.into_iter().map(u64::to_string).collect();
-        Self(self.0.with("uids", numbers.join(",")))
     }
 
     /// Of these, those about the index.

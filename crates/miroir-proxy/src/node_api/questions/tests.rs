@@ -71,7 +71,7 @@ async fn a_queue_is_read_by_number_by_index_and_by_what_has_ended() {
     assert_eq!(numbers(TaskQuery::newest(5)).await, [1, 0]);
     assert_eq!(numbers(TaskQuery::starting_at(1, 5)).await, [1]);
     assert_eq!(numbers(TaskQuery::newest(5).open()).await, [1]);
-    assert_eq!(numbers(TaskQuery::newest(5).ended().of_numbers([&0, &1])).await, [0]);
+    assert_eq!(numbers(TaskQuery::of_numbers([0, 1].iter()).ended()).await, [0]);
     let marked = node.ask(tasks(TaskQuery::newest(5).of_index("nobodys")), DEADLINE).await.unwrap();
     assert_eq!(marked[0]["customMetadata"], "a mark");
 }
@@ -119,6 +119,10 @@ fn a_list_of_indexes_is_no_list_if_one_has_no_name() {
 async fn a_node_says_how_it_is_and_a_miroir_is_known_for_one() {
     let fake = FakeNode::new("a");
     let node = fake.node();
+    let locked = json!({ "message": "The key is wrong.", "code": "invalid_api_key", "type": "auth" });
+    fake.plan(FaultPlan::default().then(Fault::Refuse(StatusCode::FORBIDDEN, locked)));
+    let error = node.ask(version(), DEADLINE).await.unwrap_err().to_string();
+    assert!(error.starts_with("HTTP 403: The key is wrong.") && error.contains("node_master_key"), "{error}");
     node.ask_unused(health(), DEADLINE).await.unwrap();
     assert_eq!(node.ask_as_master(version(), DEADLINE).await.unwrap(), "1.50.0");
     assert!(!node.ask_unused(is_miroir(), DEADLINE).await.unwrap());

@@ -154,3 +154,21 @@ fn note_time(body: &mut Map<String, Value>, began: Instant, before: u64) {
     let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     body.insert("processingTimeMs".to_owned(), json!(milliseconds.saturating_add(before)));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_without_a_shard_is_one_if_the_operator_wants_it_and_some_node_answered() {
+        let answers = |policy, missing: &[u32], has_replies| {
+            let missing: Vec<ShardId> = missing.iter().copied().map(ShardId).collect();
+            judge_missing(policy, &missing, has_replies).is_ok()
+        };
+        for policy in [UnavailableShardPolicy::Stale, UnavailableShardPolicy::Partial] {
+            assert!(answers(policy, &[1], true) && !answers(policy, &[0, 1], false), "{policy:?}");
+        }
+        assert!(answers(UnavailableShardPolicy::Error, &[], true));
+        assert!(!answers(UnavailableShardPolicy::Error, &[1], true));
+    }
+}

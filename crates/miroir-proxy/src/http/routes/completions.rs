@@ -45,7 +45,7 @@ async fn complete(
     State(app): State<App>,
     body: JsonBody,
 ) -> Result<Response, RequestError> {
-    let asked = to_nobody(&body);
+    let asked = to_impossible_workspace(&body);
     let mut request = match ChatRequest::parse(&body.bytes) {
         Ok(request) => request,
         Err(error) => return Err(wrong_form(&app, asked, &error).await),
@@ -65,7 +65,7 @@ async fn complete(
 }
 
 /// The same request for a workspace that no node has.
-fn to_nobody(body: &JsonBody) -> NodeRequest {
+fn to_impossible_workspace(body: &JsonBody) -> NodeRequest {
     NodeRequest::post(["chats", IMPOSSIBLE_UID, "chat", "completions"]).json(body.bytes.clone())
 }
 

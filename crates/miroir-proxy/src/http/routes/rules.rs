@@ -49,7 +49,7 @@ async fn list(
     let asked = put_to_node(&app, Method::POST, RULES.into(), request).await?;
     require(&app, Feature::DynamicSearchRules, asked.clone()).await?;
     let view = app.cluster.view.load();
-    let reply = ask_any(&app.cluster, asked.clone()).await.ok_or_else(nobody)?;
+    let reply = ask_any(&app.cluster, asked.clone()).await.ok_or_else(no_node_answers)?;
     let Some(mut page) = read_object(&reply).filter(|_| reply.status.is_success()) else {
         return Err(RequestError::Node(reply));
     };
@@ -86,7 +86,7 @@ async fn one(
     State(app): State<App>,
     request: Request,
 ) -> Result<Json<Value>, RequestError> {
-    let asked = put_to_node(&app, Method::GET, nobodys_or(&uid), request).await?;
+    let asked = put_to_node(&app, Method::GET, path_to_ask_about(&uid), request).await?;
     require_rules(&app, &asked, &uid).await?;
     if let Some(rule) = app.cluster.view.load().rules.shown(&uid) {
         return Ok(Json(rule));
@@ -102,7 +102,7 @@ async fn put(
     RawQuery(query): RawQuery,
     request: Request,
 ) -> TaskResponse {
-    let asked = put_to_node(&app, Method::PATCH, nobodys_or(&uid), request).await?;
+    let asked = put_to_node(&app, Method::PATCH, path_to_ask_about(&uid), request).await?;
     require_rules(&app, &asked, &uid).await?;
     check_rule_form(&app, asked.clone()).await?;
     let body = JsonBody::parse(asked.body)?;
@@ -120,7 +120,7 @@ async fn remove(
     RawQuery(query): RawQuery,
     request: Request,
 ) -> TaskResponse {
-    let asked = put_to_node(&app, Method::DELETE, nobodys_or(&uid), request).await?;
+    let asked = put_to_node(&app, Method::DELETE, path_to_ask_about(&uid), request).await?;
     require_rules(&app, &asked, &uid).await?;
     let query = query.unwrap_or_default();
     check_query(&app, &query).await?;
@@ -152,19 +152,19 @@ async fn append(app: &App, change: RuleChange, query: Option<&str>) -> TaskRespo
 }
 
 /// The rule that nobody can have.
-fn nobodys() -> NodePath {
+fn impossible_rule() -> NodePath {
     NodePath::from(RULES).then(IMPOSSIBLE_UID)
 }
 
 /// Where a node is asked about a rule: one that it has for nothing else, or nobody's where no rule can have the name.
-fn nobodys_or(uid: &str) -> NodePath {
-    if check_uid(uid).is_ok() { NodePath::from(RULES).then(ANY_RULE) } else { nobodys() }
+fn path_to_ask_about(uid: &str) -> NodePath {
+    if check_uid(uid).is_ok() { NodePath::from(RULES).then(ANY_RULE) } else { impossible_rule() }
 }
 
 /// Refuses a rule that can't have its name, which Meilisearch sees first, and then anything while rules are switched off.
 async fn require_rules(app: &App, asked: &NodeRequest, uid: &str) -> Result<(), RequestError> {
     if check_uid(uid).is_err() {
-        let reply = ask_any(&app.cluster, asked.clone()).await.ok_or_else(nobody)?;
+        let reply = ask_any(&app.cluster, asked.clone()).await.ok_or_else(no_node_answers)?;
         return Err(RequestError::Node(renamed(reply, uid)));
     }
     require(app, Feature::DynamicSearchRules, asked.clone()).await
@@ -175,7 +175,7 @@ async fn check_query(app: &App, query: &str) -> Result<(), RequestError> {
     if is_plain(query) {
         return Ok(());
     }
-    let asked = NodeRequest::new(Method::DELETE, nobodys().with_query(query));
+    let asked = NodeRequest::new(Method::DELETE, impossible_rule().with_query(query));
     match ask_any(&app.cluster, asked).await {
         Some(reply) => Err(RequestError::Node(reply)),
         None => Ok(()),
@@ -219,7 +219,7 @@ fn read_object(reply: &NodeReply) -> Option<Value> {
     serde_json::from_slice(&reply.body).ok().filter(Value::is_object)
 }
 
-fn nobody() -> RequestError {
+fn no_node_answers() -> RequestError {
     RequestError::ShardsUnavailable(vec![ShardId(0)])
 }
 

@@ -106,4 +106,6 @@ impl View {
 }
 
 #[cfg(test)]
+mod fixture;
+#[cfg(test)]
 mod tests;

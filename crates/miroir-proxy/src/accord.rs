@@ -5,12 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::Method;
 use serde_json::{Map, Value, json};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::cluster::{Membership, versions_agree};
-use crate::node_api::{Node, NodeRequest};
+use crate::node_api::{Node, questions};
 use crate::write::Writer;
 
 /// Between two looks at all nodes.
@@ -51,29 +50,21 @@ pub async fn run_accord(membership: Arc<Membership>, writer: Writer) {
 }
 
 async fn look_at(node: &Node, wanted: &BTreeMap<String, bool>) {
-    let Some(has) = ask(node, "/experimental-features").await else { return };
+    let Ok(has) = node.ask(questions::features(), TIMEOUT).await else { return };
     let changes = missing_features(&has, wanted);
     if changes.is_empty() {
         return;
     }
     tracing::info!(node = %node.id(), ?changes, "node is told which features are on");
-    let request =
-        NodeRequest::new(Method::PATCH, "/experimental-features").json(Value::Object(changes).to_string());
-    if let Err(error) = node.send(request, TIMEOUT).await {
-        tracing::warn!(%error, "node could not be told which experimental features are on; trying again");
+    if let Err(error) = node.ask(questions::change_features(&changes), TIMEOUT).await {
+        tracing::warn!(node = %node.id(), %error, "node could not be told which experimental features are on; trying again");
     }
-}
-
-async fn ask(node: &Node, path: &'static str) -> Option<Value> {
-    let reply = node.send(NodeRequest::get(path).briefly(), TIMEOUT).await.ok()?;
-    reply.status.is_success().then(|| serde_json::from_slice(&reply.body).ok())?
 }
 
 /// What to tell a node so that it has every feature as it was switched last. Features that the node does not know, those
 /// that nobody ever switched, and Miroir's own are left alone.
-fn missing_features(has: &Value, wanted: &BTreeMap<String, bool>) -> Map<String, Value> {
-    let differs =
-        |name: &String, on: bool| name != OWN_FEATURE && has[name].as_bool().is_some_and(|is| is != on);
+fn missing_features(has: &Map<String, Value>, wanted: &BTreeMap<String, bool>) -> Map<String, Value> {
+    let differs = |name: &String, on: bool| name != OWN_FEATURE && has.get(name) == Some(&Value::Bool(!on));
     wanted
         .iter()
         .filter(|(name, on)| differs(name, **on))
@@ -88,9 +79,10 @@ mod tests {
     #[test]
     fn a_node_is_told_only_what_it_has_otherwise_and_knows() {
         let has = json!({ "metrics": false, "network": true, "multimodal": true });
+        let has = has.as_object().unwrap();
         let wanted = [("metrics", true), ("network", false), ("multimodal", true), ("teleport", true)];
         let wanted = wanted.map(|(name, on)| (name.to_owned(), on)).into();
-        assert_eq!(Value::Object(missing_features(&has, &wanted)), json!({ "metrics": true }));
-        assert!(missing_features(&has, &BTreeMap::new()).is_empty());
+        assert_eq!(Value::Object(missing_features(has, &wanted)), json!({ "metrics": true }));
+        assert!(missing_features(has, &BTreeMap::new()).is_empty());
     }
 }

@@ -18,6 +18,7 @@ pub mod node_api;
 pub mod observe;
 pub mod online;
 mod outward;
+mod probe;
 mod read;
 mod search;
 pub mod server;

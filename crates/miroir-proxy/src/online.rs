@@ -19,7 +19,7 @@ use crate::cluster::{
     Keys, Unusable, ask_keys, ask_shown_mark, ask_traces, ask_version, expect_meilisearch, versions_agree,
 };
 use crate::config::{Config, NodeConfig, TaskStoreConfig};
-use crate::node_api::{Node, NodeRequest};
+use crate::node_api::{Node, Question, TaskQuery, Unanswered, questions};
 use crate::outward::client_builder;
 
 /// How long a node may take for one answer.
@@ -187,15 +187,24 @@ fn unknown_indexes(there: &BTreeSet<PhysicalUid>, known: &BTreeSet<PhysicalUid>)
 
 /// What tells servers from each other: keys that each makes itself at its first start, or the last task of its queue.
 async fn ask_fingerprint(node: &Node) -> Result<BTreeSet<String>, Unusable> {
-    let uids = async |path: &'static str, fields: &[&str]| -> Result<BTreeSet<String>, Unusable> {
-        let reply = node.probe_as_master(NodeRequest::get(path), TIMEOUT).await?;
-        let answer: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
-        let results = answer["results"].as_array().cloned().unwrap_or_default();
-        let text = |item: &Value| fields.iter().map(|field| item[*field].to_string()).collect::<String>();
-        Ok(results.iter().map(text).collect())
+    let texts = |items: Vec<Value>, fields: [&str; 2]| -> BTreeSet<String> {
+        let text = |item: &Value| fields.map(|field| item[field].to_string()).concat();
+        items.iter().map(text).collect()
     };
-    let keys = uids("/keys?limit=100", &["uid", "createdAt"]).await?;
-    if keys.is_empty() { uids("/tasks?limit=1", &["uid", "enqueuedAt"]).await } else { Ok(keys) }
+    let keys = texts(listed(node, questions::keys()).await?, ["uid", "createdAt"]);
+    if !keys.is_empty() {
+        return Ok(keys);
+    }
+    let newest = listed(node, questions::tasks(TaskQuery::newest(1))).await?;
+    Ok(texts(newest, ["uid", "enqueuedAt"]))
+}
+
+/// What the node lists; nothing if it does not want to.
+async fn listed(node: &Node, question: Question<Vec<Value>>) -> Result<Vec<Value>, Unusable> {
+    match node.ask_as_master(question, TIMEOUT).await {
+        Err(Unanswered::Node(error)) => Err(error.into()),
+        answer => Ok(answer.unwrap_or_default()),
+    }
 }
 
 /// Says how far the node's clock is from this one, if it is far.

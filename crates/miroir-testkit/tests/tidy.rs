@@ -23,9 +23,9 @@ const LAYERS: [(&str, &[&str]); 5] = [
 ];
 
 /// The rooms of the server (folders and files of `src`), from the ground up: each builds only on those before it.
-const ROOMS: [&str; 20] = [
-    "outward", "memory", "config", "node_api", "cluster", "error", "auth", "settings", "webhook", "write",
-    "accord", "read", "search", "chat", "observe", "http", "listen", "online", "server", "dev",
+const ROOMS: [&str; 21] = [
+    "outward", "memory", "config", "node_api", "cluster", "error", "probe", "auth", "settings", "webhook",
+    "write", "accord", "read", "search", "chat", "observe", "http", "listen", "online", "server", "dev",
 ];
 const SERVER: &str = "crates/miroir-proxy/src/";
 
@@ -53,7 +53,7 @@ const IMPURE: [&str; 15] = [
 const MAX_FUNCTION_LINES: usize = 70;
 
 /// A file of the tree.
-struct Found {
+struct SourceFile {
     /// From the root of the workspace, with `/`.
     path: String,
     bytes: u64,
@@ -61,7 +61,7 @@ struct Found {
     text: Option<String>,
 }
 
-impl Found {
+impl SourceFile {
     fn name(&self) -> &str {
         self.path.rsplit('/').next().unwrap_or(&self.path)
     }
@@ -94,7 +94,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_owned()
 }
 
-fn tree() -> Vec<Found> {
+fn tree() -> Vec<SourceFile> {
     let root = root();
     let mut found = Vec::new();
     walk(&root, &root, &mut found);
@@ -102,7 +102,7 @@ fn tree() -> Vec<Found> {
     found
 }
 
-fn walk(root: &Path, folder: &Path, found: &mut Vec<Found>) {
+fn walk(root: &Path, folder: &Path, found: &mut Vec<SourceFile>) {
     for entry in fs::read_dir(folder).unwrap() {
         let entry = entry.unwrap();
         let path = entry.path();
@@ -115,12 +115,12 @@ fn walk(root: &Path, folder: &Path, found: &mut Vec<Found>) {
             let bytes = entry.metadata().unwrap().len();
             let relative = path.strip_prefix(root).unwrap().to_string_lossy().replace('\\', "/");
             let text = (bytes <= MAX_BYTES).then(|| String::from_utf8(fs::read(&path).unwrap()).ok());
-            found.push(Found { path: relative, bytes, text: text.flatten() });
+            found.push(SourceFile { path: relative, bytes, text: text.flatten() });
         }
     }
 }
 
-fn manifests() -> Vec<Found> {
+fn manifests() -> Vec<SourceFile> {
     let mut manifests = tree();
     manifests.retain(|file| file.path.starts_with("crates/") && file.name() == "Cargo.toml");
     manifests
@@ -161,7 +161,7 @@ fn assert_none(offences: Vec<String>) {
 
 /// `path:line: what` for each line of these files in which `judge` finds fault.
 fn offending_lines<'a>(
-    files: impl IntoIterator<Item = &'a Found>,
+    files: impl IntoIterator<Item = &'a SourceFile>,
     judge: impl Fn(&str) -> Option<String>,
 ) -> Vec<String> {
     let mut offences = Vec::new();
@@ -331,7 +331,7 @@ fn the_core_has_no_clock_no_chance_and_no_way_out() {
 fn no_litter_lies_about() {
     const ENDINGS: [&str; 9] = ["bak", "orig", "rej", "tmp", "swp", "log", "bk", "patch", "diff"];
     const NAMES: [&str; 4] = ["notes", "progress", "scratch", "summary"];
-    let litter = |file: &Found| {
+    let litter = |file: &SourceFile| {
         let stem = Path::new(&file.path).file_stem()?.to_string_lossy().to_lowercase();
         let is_litter = ENDINGS.iter().any(|ending| file.has_extension(ending))
             || file.name().ends_with('~')
@@ -348,7 +348,7 @@ fn no_litter_lies_about() {
 fn modules_are_named_after_what_they_do() {
     const NAMELESS: [&str; 8] =
         ["utils.rs", "util.rs", "common.rs", "helpers.rs", "helper.rs", "types.rs", "misc.rs", "stuff.rs"];
-    let nameless = |file: &Found| {
+    let nameless = |file: &SourceFile| {
         let module =
             file.path.strip_suffix("/mod.rs").map_or(file.path.clone(), |module| format!("{module}.rs"));
         NAMELESS.contains(&module.rsplit('/').next()?).then(|| file.path.clone())
@@ -408,7 +408,7 @@ fn the_checks_see_what_they_look_for() {
     assert!(has_word("use rand::random;", "rand") && !has_word("let operand = 1;", "rand"));
     assert!(has_word("use std::{fs, io};", "std::{") && has_word("Instant::now()", "Instant"));
     assert!(!has_word("Instantly", "Instant"));
-    let file = Found {
+    let file = SourceFile {
         path: "crates/x/src/a.rs".to_owned(),
         bytes: 1,
         text: Some("//! A.\nfn a() {}\n\n#[cfg(test)]\nmod tests {\n    fn b() {}\n}\n".to_owned()),

@@ -87,35 +87,10 @@ pub fn coverage(view: &View) -> Coverage {
 mod tests {
     use std::sync::Arc;
 
-    use crate::ids::{GroupId, IndexUid, PhysicalUid, ShardCount};
-    use crate::placement::{GroupPlacement, IndexPlacement};
-    use crate::settings::ClientSettings;
-    use crate::task::{Behind, Lack};
-    use time::OffsetDateTime;
-
     use super::*;
-
-    /// Shard 0 on a and b, shard 1 on b and c.
-    fn view(readable: &[&str]) -> View {
-        let nodes = |ids: [&str; 2]| ids.map(NodeId::new).to_vec();
-        let table = GroupPlacement::new(vec![nodes(["a", "b"]), nodes(["b", "c"])]);
-        let shards = ShardCount::new(2).unwrap();
-        let entry = IndexEntry {
-            uid: IndexUid::new("films"),
-            physical: PhysicalUid::new("films"),
-            primary_key: None,
-            shards,
-            placement: IndexPlacement::new(shards, [(GroupId(0), table)].into()).unwrap(),
-            settings: ClientSettings::default(),
-            created_at: OffsetDateTime::UNIX_EPOCH,
-            updated_at: OffsetDateTime::UNIX_EPOCH,
-        };
-        View {
-            indexes: [(entry.uid.clone(), Arc::new(entry))].into(),
-            usable: readable.iter().map(|id| NodeId::new(*id)).collect(),
-            ..View::default()
-        }
-    }
+    use crate::ids::PhysicalUid;
+    use crate::task::{Behind, Lack};
+    use crate::view::fixture::two_shards_on_three as view;
 
     #[test]
     fn a_shard_is_degraded_with_its_first_lost_copy_and_missing_with_its_last() {

@@ -1,6 +1,4 @@
 use super::*;
-use crate::ids::GroupId;
-use crate::placement::GroupPlacement;
 
 fn node(name: &str) -> NodeId {
     NodeId::new(name)
@@ -12,18 +10,7 @@ fn nodes(names: &[&str]) -> BTreeSet<NodeId> {
 
 /// An index with one shard on these nodes.
 fn index(name: &str, on: &[&str]) -> IndexEntry {
-    let shards = ShardCount::new(1).unwrap();
-    let table = GroupPlacement::new(vec![nodes(on).into_iter().collect()]);
-    IndexEntry {
-        uid: IndexUid::new(name),
-        physical: PhysicalUid::new(name),
-        primary_key: None,
-        shards,
-        placement: IndexPlacement::new(shards, [(GroupId(0), table)].into()).unwrap(),
-        settings: ClientSettings::default(),
-        created_at: OffsetDateTime::UNIX_EPOCH,
-        updated_at: OffsetDateTime::UNIX_EPOCH,
-    }
+    fixture::index(name, &[on])
 }
 
 fn view(usable: &[&str], lacks: &[(&str, &str, Lack)]) -> View {

@@ -18,8 +18,9 @@ use super::ChatParts;
 use crate::auth::{Bearer, Search};
 use crate::cluster::Cluster;
 use crate::error::RequestError;
+use crate::probe::{Original, explain};
 use crate::read::{ListingRequest, Reader, existing, list_documents};
-use crate::search::{Original, Relations, explain, read_uniformly, run_search};
+use crate::search::{Relations, read_uniformly, run_search};
 
 /// What a search found.
 #[derive(Debug, Default)]

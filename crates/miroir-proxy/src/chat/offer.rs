@@ -12,7 +12,8 @@ use serde_json::{Map, Value, json};
 use crate::auth::{Authorized, ChatCompletions};
 use crate::cluster::Cluster;
 use crate::error::RequestError;
-use crate::search::{Answer, Asking, Original, SettingsNote, read_uniformly, run_federated, run_search};
+use crate::probe::Original;
+use crate::search::{Answer, QueryMetadata, SettingsNote, read_uniformly, run_federated, run_search};
 
 /// So many indexes are asked at once; each may ask every node.
 const INDEXES_AT_ONCE: usize = 8;
@@ -113,7 +114,7 @@ async fn count(
     .map_err(unreadable)?;
     match &request.federation {
         Some(federation) => {
-            run_federated(cluster, view, &request, federation, Asking::new(false), None).await
+            run_federated(cluster, view, &request, federation, QueryMetadata::new(false), None).await
         }
         None => Err(RequestError::Unreadable("a federated search without a federation".to_owned())),
     }

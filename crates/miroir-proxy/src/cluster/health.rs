@@ -8,8 +8,8 @@ use miroir_core::task::SyncState;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::Membership;
-use super::identity::{Due, Identified, Identities, Unusable, read_version};
-use crate::node_api::{Node, NodeError, NodeRequest};
+use super::identity::{Due, Identified, Identities, Unusable, told_version};
+use crate::node_api::{Node, NodeError, Unanswered, questions};
 
 /// Between two looks at a node because of answers that were doubtful.
 const DOUBT_PAUSE: Duration = Duration::from_millis(100);
@@ -156,9 +156,9 @@ async fn check(
     identities: Option<&Identities>,
     timeout: Duration,
 ) -> Result<(), Unusable> {
-    let health = node.probe(NodeRequest::get("/health").briefly(), timeout).await;
+    let health = node.ask_unused(questions::health(), timeout).await;
     if let Some(identities) = identities
-        && let Err(error) = &health
+        && let Err(Unanswered::Node(error)) = &health
     {
         identities.doubt(node.id());
         // Whoever listens there next may be another one.
@@ -166,27 +166,21 @@ async fn check(
             node.close(reason.as_str());
         }
     }
-    let health = health?;
-    if !health.status.is_success() {
-        let (status, message) = (health.status.as_u16(), String::from_utf8_lossy(&health.body).into_owned());
-        return Err(Unusable::Refused { question: "its health check", status, message });
-    }
+    health.map_err(Unusable::because("its health check"))?;
     if let Some(identities) = identities {
         identify(node, membership, identities, timeout).await?;
     }
     // Whoever asks for the health needs no key.
-    let mut version = node.probe(NodeRequest::get("/version").briefly(), timeout).await?;
-    if version.refuses_key()
+    let mut version = node.ask_unused(questions::version(), timeout).await;
+    if let Err(Unanswered::Refused(reply)) = &version
+        && reply.refuses_key()
         && let Some(identities) = identities
     {
         identities.doubt(node.id());
         identify(node, membership, identities, timeout).await?;
-        version = node.probe(NodeRequest::get("/version").briefly(), timeout).await?;
+        version = node.ask_unused(questions::version(), timeout).await;
     }
-    if version.refuses_key() {
-        return Err(Unusable::RefusesKey);
-    }
-    if let Some(version) = read_version(&version) {
+    if let Some(version) = told_version(version)? {
         membership.note_version(node.id(), version);
     }
     Ok(())
@@ -292,7 +286,7 @@ mod tests {
     async fn a_node_is_gone_as_soon_as_a_request_to_it_fails() {
         let (node, membership, server) = watched().await;
         stop(server).await;
-        let sent = node.send(NodeRequest::get("/indexes"), Duration::from_secs(1)).await;
+        let sent = node.ask(questions::indexes(), Duration::from_secs(1)).await;
         assert!(sent.is_err());
         for _ in 0..100 {
             if !membership.standing(node.id()).unwrap().reachable {

@@ -5,9 +5,13 @@ use std::time::Duration;
 
 use miroir_core::cover::UnavailableShardPolicy;
 use miroir_core::ids::NodeId;
+use miroir_core::view::{IndexEntry, View};
 use tokio::sync::Semaphore;
 
 mod complaints;
+mod fan_out;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod health;
 mod identity;
 mod known_paths;
@@ -18,6 +22,7 @@ mod state;
 mod versions;
 
 pub use complaints::Complaints;
+pub use fan_out::{FanOut, Gathered, IfMissing, Outcome, Refusal};
 pub use health::{HealthPolicy, check_health_once, run_health_checks};
 pub use identity::{
     Identities, Keys, Unusable, ask_keys, ask_shown_mark, ask_traces, ask_version, expect_meilisearch,
@@ -29,7 +34,7 @@ pub use rebuilding::{RebuildStage, Rebuilding};
 pub use state::ViewCell;
 pub use versions::versions_agree;
 
-use crate::node_api::{Node, NodeError, NodeReply, NodeRequest};
+use crate::node_api::{Node, NodeError, NodeReply, NodeRequest, Question, Unanswered};
 
 /// What a request handler needs to read from the nodes.
 #[derive(Debug, Clone)]
@@ -59,16 +64,55 @@ pub const LARGE_SEARCHES_AT_ONCE: usize = 1;
 const USABLE_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 impl Cluster {
+    /// Whom a search of an index may ask.
+    pub fn search_over<'a>(&'a self, view: &View, entry: &'a IndexEntry) -> FanOut<'a> {
+        FanOut {
+            placement: &entry.placement,
+            pool: view.readable_for(entry),
+            if_missing: IfMissing::GoOn,
+            metrics: Some(&self.metrics),
+        }
+    }
+
+    /// Whom a read of an index may ask that is nothing without any of the shards.
+    pub fn read_over<'a>(&self, view: &View, entry: &'a IndexEntry) -> FanOut<'a> {
+        FanOut {
+            placement: &entry.placement,
+            pool: view.readable_for(entry),
+            if_missing: IfMissing::GiveUp,
+            metrics: None,
+        }
+    }
+
     /// Reads from a node: gives up as soon as the node stops being usable, so that a node that hangs holds a request
     /// up only until the health check has found out.
     pub async fn read(&self, node: &Node, request: NodeRequest) -> Result<NodeReply, NodeError> {
         tokio::select! {
             reply = node.send(request, self.node_timeout) => reply,
-            () = self.until_unusable(node.id()) => {
-                let reason = "it may no longer be read".to_owned();
-                Err(NodeError::NoAnswer { node: node.id().clone(), reason })
-            }
+            () = self.until_unusable(node.id()) => Err(no_longer_read(node)),
         }
+    }
+
+    /// Puts a question to a node that is read; gives up like [`Self::read`].
+    ///
+    /// # Errors
+    /// When there is no answer, or none to the question.
+    pub async fn ask<T>(&self, node: &Node, question: Question<T>) -> Result<T, Unanswered> {
+        tokio::select! {
+            answer = node.ask(question, self.node_timeout) => answer,
+            () = self.until_unusable(node.id()) => Err(no_longer_read(node).into()),
+        }
+    }
+
+    /// Puts a question to the node of this id, for those who ask another one when it fails.
+    pub async fn try_asking<T>(&self, id: &NodeId, question: Question<T>) -> Outcome<T> {
+        let Some(node) = self.membership.node(id) else { return Outcome::Failed };
+        let outcome = self.ask(node, question).await.inspect_err(|reason| {
+            if !reason.is_about_request() {
+                tracing::warn!(node = %id, %reason, "node can't answer; asking another one");
+            }
+        });
+        Outcome::of(outcome)
     }
 
     /// The first answer of these nodes, one after the other. `is_of_node` says what is no answer to the request, but
@@ -100,4 +144,8 @@ impl Cluster {
             }
         }
     }
+}
+
+fn no_longer_read(node: &Node) -> NodeError {
+    NodeError::NoAnswer { node: node.id().clone(), reason: "it may no longer be read".to_owned() }
 }

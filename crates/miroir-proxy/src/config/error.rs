@@ -91,7 +91,7 @@ pub enum Reason {
     NotAnIndexPattern,
     /// Two nodes with one name.
     #[error("another node has this id already ({0}): give each its own")]
-    DuplicateNodeId(Place),
+    DuplicateNodeId(FirstOrigin),
     /// Two nodes at one address: two copies of a shard would be one.
     #[error("node `{0}` has this address already: each node is a server of its own")]
     DuplicateAddress(String),
@@ -128,9 +128,9 @@ pub enum Reason {
 
 /// An origin as part of another message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place(pub(super) Origin);
+pub struct FirstOrigin(pub(super) Origin);
 
-impl fmt::Display for Place {
+impl fmt::Display for FirstOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Origin::Line(line) => write!(f, "line {line}"),

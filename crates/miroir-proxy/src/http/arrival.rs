@@ -16,14 +16,12 @@ use serde_json::Value;
 
 use super::App;
 use super::body::{JsonBody, Unread, malformed};
-use super::dry_run::check_form;
 use super::encodings::Packed;
-use super::misnamed::nobodys;
 use super::spool::{Spooled, blocking, collect};
 use crate::error::RequestError;
 use crate::memory::{MemoryBudget, MemoryPermit};
 use crate::node_api::NodeRequest;
-use crate::search::form_fault;
+use crate::probe::{at_impossible_index, check_form, form_fault};
 
 /// Bodies up to this size need no room. Nearly all are smaller, and a thousand of them fit beside the others.
 const SMALL: usize = 16 << 10;
@@ -186,7 +184,7 @@ async fn too_many(app: &App, parts: &Parts, short: Value, max: usize) -> Request
         _ if text.len() > MAX_SHOWN => None,
         MULTI_SEARCH => form_fault(&app.cluster, &short).await,
         route if route.starts_with("/indexes/{index}/") => {
-            let request = NodeRequest::new(parts.method.clone(), nobodys(route)).json(text);
+            let request = NodeRequest::new(parts.method.clone(), at_impossible_index(route)).json(text);
             check_form(&app.cluster, request).await.err()
         }
         _ => None,

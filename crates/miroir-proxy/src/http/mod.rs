@@ -3,15 +3,13 @@
 
 mod arrival;
 mod body;
-mod dry_run;
 mod edge;
 mod encodings;
 mod error;
 mod headers;
-mod misnamed;
+mod invalid_uid;
 mod path;
 mod plain_path;
-mod poison;
 mod records;
 mod routes;
 mod spool;
@@ -131,7 +129,7 @@ impl FromRef<App> for ChatParts {
 /// Every route with everything that all of them have in common.
 pub fn router(app: App) -> Router {
     routes::all()
-        .layer(from_fn_with_state(app.clone(), misnamed::name_form_first))
+        .layer(from_fn_with_state(app.clone(), invalid_uid::name_form_first))
         .layer(from_fn(arrival::hold_places))
         .layer(from_fn_with_state(app.clone(), within_time))
         .layer(GlobalConcurrencyLimitLayer::new(app.max_concurrent_requests))

@@ -91,9 +91,9 @@ impl Form {
                 Err(serde_json::Error::custom("hits or their number are missing"))
             }
             Self::FacetHits => serde_json::from_slice::<FacetHits<'_>>(body).map(drop),
-            Self::Page => serde_json::from_slice::<Page<Object>>(body).map(drop),
+            Self::Page => serde_json::from_slice::<ListOf<Object>>(body).map(drop),
             Self::Documents => serde_json::from_slice::<Documents>(body).map(drop),
-            Self::Tasks => serde_json::from_slice::<Page<Task<'_>>>(body).map(drop),
+            Self::Tasks => serde_json::from_slice::<ListOf<Task<'_>>>(body).map(drop),
             Self::Task => serde_json::from_slice::<Task<'_>>(body).map(drop),
             Self::IndexStats => serde_json::from_slice::<IndexStats>(body).map(drop),
             Self::Stats => serde_json::from_slice::<Stats>(body).map(drop),
@@ -162,7 +162,7 @@ struct FacetHit<'a> {
 }
 
 #[derive(Deserialize)]
-struct Page<T> {
+struct ListOf<T> {
     #[serde(rename = "results")]
     _results: Vec<T>,
 }

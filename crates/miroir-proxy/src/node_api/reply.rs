@@ -5,6 +5,9 @@ use miroir_core::error::ErrorCode;
 use reqwest::StatusCode;
 use reqwest::header::HeaderValue;
 
+/// Characters of an answer that are shown where it is no error of Meilisearch.
+const LONGEST_WORDS: usize = 300;
+
 /// What a node answered.
 #[derive(Debug, Clone)]
 pub struct NodeReply {
@@ -22,7 +25,7 @@ impl NodeReply {
     pub fn is_nodes_fault(&self) -> bool {
         match self.status.as_u16() {
             // Multi-searches say it with a 400.
-            400 | 404 => self.is_about_missing_index(),
+            400 | 404 => self.has_code(ErrorCode::IndexNotFound),
             _ => self.is_unfit(),
         }
     }
@@ -40,8 +43,22 @@ impl NodeReply {
         matches!(self.status.as_u16(), 401 | 403)
     }
 
-    fn is_about_missing_index(&self) -> bool {
+    /// What it says in words: the message of an error, or the beginning of whatever it is.
+    pub fn message(&self) -> String {
+        let error: serde_json::Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        if let Some(message) = error["message"].as_str() {
+            return message.to_owned();
+        }
+        let text = String::from_utf8_lossy(&self.body);
+        match text.trim() {
+            "" => "the node gave no reason".to_owned(),
+            words => words.chars().take(LONGEST_WORDS).collect(),
+        }
+    }
+
+    /// Whether it is an error with this code.
+    pub fn has_code(&self, code: ErrorCode) -> bool {
         let error = serde_json::from_slice::<serde_json::Value>(&self.body);
-        error.is_ok_and(|error| error["code"] == ErrorCode::IndexNotFound.as_str())
+        error.is_ok_and(|error| error["code"] == code.as_str())
     }
 }

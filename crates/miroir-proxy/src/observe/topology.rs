@@ -224,13 +224,9 @@ pub(super) fn seconds_since(date: OffsetDateTime) -> f64 {
 mod tests {
     use std::sync::Arc;
 
-    use miroir_core::ids::{IndexUid, PhysicalUid};
-    use miroir_core::placement::{GroupPlacement, IndexPlacement};
-    use miroir_core::settings::ClientSettings;
-    use miroir_core::view::IndexEntry;
-
     use super::*;
     use crate::cluster::ViewCell;
+    use crate::cluster::fixture::{films, view};
     use crate::node_api::Node;
 
     #[test]
@@ -253,28 +249,6 @@ mod tests {
         assert_eq!(statuses, expected);
     }
 
-    /// Shard 0 on a and b, shard 1 on b and c.
-    fn view(readable: &[&str]) -> View {
-        let nodes = |ids: [&str; 2]| ids.map(NodeId::new).to_vec();
-        let table = GroupPlacement::new(vec![nodes(["a", "b"]), nodes(["b", "c"])]);
-        let shards = ShardCount::new(2).unwrap();
-        let entry = IndexEntry {
-            uid: IndexUid::new("films"),
-            physical: PhysicalUid::new("films"),
-            primary_key: None,
-            shards,
-            placement: IndexPlacement::new(shards, [(GroupId(0), table)].into()).unwrap(),
-            settings: ClientSettings::default(),
-            created_at: OffsetDateTime::UNIX_EPOCH,
-            updated_at: OffsetDateTime::UNIX_EPOCH,
-        };
-        View {
-            indexes: [(entry.uid.clone(), Arc::new(entry))].into(),
-            usable: readable.iter().map(|id| NodeId::new(*id)).collect(),
-            ..View::default()
-        }
-    }
-
     #[test]
     fn a_topology_names_the_shards_lag_and_fault_of_each_node() {
         let nodes =
@@ -294,7 +268,8 @@ mod tests {
             members: ["a", "b", "c"].map(|id| (NodeId::new(id), GroupId(0))).into(),
         };
         let progress = NodeProgress { sync: SyncState::Behind, entries: 3, oldest: None, quiet_since: None };
-        let topology = look(&layout, &membership, &view(&["a", "b"]), &[(NodeId::new("c"), progress)].into());
+        let topology =
+            look(&layout, &membership, &view(films(), &["a", "b"]), &[(NodeId::new("c"), progress)].into());
         assert_eq!((topology.degraded_node_count, topology.fully_covered), (1, true));
         assert_eq!(topology.groups.len(), 1);
         assert_eq!((topology.versions_agree, topology.nodes[0].version.as_deref()), (false, Some("1.50.0")));

@@ -9,20 +9,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use miroir_core::arrival::{ArrivalBook, MOST_DOCUMENTS};
 use miroir_core::cover::CoverPart;
-use miroir_core::document::{find_document_id, marker};
+use miroir_core::document::marker;
 use miroir_core::hash::shard_of;
 use miroir_core::ids::ShardId;
 use miroir_core::search::{Criterion, Listed, arrange_documents, confine, sort_criteria};
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::Reader;
-use super::ask::fetch_documents;
 use super::counts::count_by_markers;
 use super::listing::ListingRequest;
+use super::pages::ListedPage;
+use super::replica::fetch_documents;
 use crate::error::RequestError;
-use crate::node_api::NodeReply;
+use crate::node_api::DocumentsPage;
 
 #[cfg(test)]
 mod tests;
@@ -39,11 +38,11 @@ pub(super) struct Arranged<'a> {
 
 /// What nodes are asked to send of a document.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Asked {
+enum Wanted {
     /// All that the client wants.
     Page,
-    /// What tells its place.
-    Place,
+    /// What tells its place in the book.
+    Position,
 }
 
 impl Arranged<'_> {
@@ -57,13 +56,13 @@ impl Arranged<'_> {
             return Ok(Some(listed));
         }
         if self.may_hold_all()
-            && let Some(found) = self.find(&criteria, Asked::Page).await?
+            && let Some(found) = self.find(&criteria, Wanted::Page).await?
         {
             let total = count_documents(&found);
             let page = arrange_documents(&criteria, found, self.book);
             return Ok(Some((self.request.select(page.into_iter().map(|listed| listed.document)), total)));
         }
-        let Some(found) = self.find(&criteria, Asked::Place).await? else { return Ok(None) };
+        let Some(found) = self.find(&criteria, Wanted::Position).await? else { return Ok(None) };
         let total = count_documents(&found);
         let arranged = arrange_documents(&criteria, found, self.book);
         let page = self.page_of(arranged.into_iter().map(|listed| listed.id));
@@ -100,16 +99,20 @@ impl Arranged<'_> {
     }
 
     /// Everything that matches, in no order; `None` if that is more than was asked for.
-    async fn find(&self, criteria: &[Criterion], asked: Asked) -> Result<Option<Vec<Listed>>, RequestError> {
+    async fn find(
+        &self,
+        criteria: &[Criterion],
+        wanted: Wanted,
+    ) -> Result<Option<Vec<Listed>>, RequestError> {
         let most = MOST_DOCUMENTS as u64;
-        let limit = if asked == Asked::Page { self.request.limit.min(most) } else { most };
+        let limit = if wanted == Wanted::Page { self.request.limit.min(most) } else { most };
         let mut body = self.request.body.clone();
         body.insert("offset".to_owned(), json!(0));
         body.insert("limit".to_owned(), json!(limit));
         let placing = std::iter::once(self.primary_key).chain(criteria.iter().map(Criterion::field));
-        match asked {
-            Asked::Page => self.request.add_fields(&mut body, placing),
-            Asked::Place => {
+        match wanted {
+            Wanted::Page => self.request.add_fields(&mut body, placing),
+            Wanted::Position => {
                 body.shift_remove("retrieveVectors");
                 body.insert("fields".to_owned(), placing.collect());
             }
@@ -118,7 +121,7 @@ impl Arranged<'_> {
             Some(ids) => self.shards_of(ids),
             None => self.of.entry.shards.shards().collect(),
         };
-        let replies = self
+        let pages = self
             .ask(shards, |part| {
                 let mut body = body.clone();
                 self.name_ids(&mut body, self.request.ids(), part);
@@ -130,8 +133,8 @@ impl Arranged<'_> {
             })
             .await?;
         let mut found = Vec::new();
-        for reply in &replies {
-            let Some(documents) = read_all(reply, self.primary_key)? else { return Ok(None) };
+        for page in &pages {
+            let Some(documents) = read_all(page, self.primary_key)? else { return Ok(None) };
             found.extend(documents);
         }
         Ok((found.len() as u64 <= limit).then_some(found))
@@ -146,7 +149,7 @@ impl Arranged<'_> {
         body.insert("offset".to_owned(), json!(0));
         body.insert("limit".to_owned(), json!(ids.len()));
         self.request.add_fields(&mut body, std::iter::once(self.primary_key));
-        let replies = self
+        let pages = self
             .ask(self.shards_of(ids), |part| {
                 let mut body = body.clone();
                 self.name_ids(&mut body, Some(ids), part);
@@ -154,8 +157,8 @@ impl Arranged<'_> {
             })
             .await?;
         let mut documents = BTreeMap::new();
-        for reply in &replies {
-            for listed in read_all(reply, self.primary_key)?.unwrap_or_default() {
+        for page in &pages {
+            for listed in read_all(page, self.primary_key)?.unwrap_or_default() {
                 documents.insert(listed.id, listed.document);
             }
         }
@@ -174,7 +177,7 @@ impl Arranged<'_> {
         &self,
         shards: Vec<ShardId>,
         body: impl Fn(&CoverPart) -> Map<String, Value>,
-    ) -> Result<Vec<NodeReply>, RequestError> {
+    ) -> Result<Vec<DocumentsPage>, RequestError> {
         fetch_documents(self.of, shards, body).await
     }
 
@@ -189,23 +192,8 @@ fn count_documents(found: &[Listed]) -> u64 {
     found.iter().map(|listed| &listed.id).collect::<BTreeSet<_>>().len() as u64
 }
 
-#[derive(Deserialize)]
-struct Page<'a> {
-    #[serde(borrow)]
-    results: Vec<&'a RawValue>,
-    total: u64,
-}
-
 /// The documents of an answer; `None` if there are more, or some id can't be read.
-fn read_all(reply: &NodeReply, primary_key: &str) -> Result<Option<Vec<Listed>>, RequestError> {
-    let unreadable = |error: serde_json::Error| RequestError::Unreadable(error.to_string());
-    let page: Page<'_> = serde_json::from_slice(&reply.body).map_err(unreadable)?;
-    if page.total > page.results.len() as u64 {
-        return Ok(None);
-    }
-    let read = |text: &RawValue| {
-        let Some(id) = find_document_id(text, primary_key) else { return Ok(None) };
-        Ok(Some(Listed { id, document: serde_json::from_str(text.get())? }))
-    };
-    page.results.into_iter().map(read).collect::<Result<_, _>>().map_err(unreadable)
+fn read_all(page: &DocumentsPage, primary_key: &str) -> Result<Option<Vec<Listed>>, RequestError> {
+    let ListedPage { documents, total } = ListedPage::read(page, primary_key)?;
+    Ok(documents.filter(|documents| total <= documents.len() as u64))
 }

@@ -7,23 +7,19 @@ use miroir_core::ids::ShardId;
 use miroir_core::view::IndexEntry;
 use serde_json::{Map, Value};
 
-use super::ask::ask_shards;
-use super::{Reader, object};
+use super::Reader;
+use super::replica::ask_shards;
 use crate::error::RequestError;
-use crate::node_api::{NodeRequest, scrub_reply};
+use crate::node_api::{InternalSizes, questions};
 
 /// Nodes count how many documents have each field, and each shard has a field of its own: one request per node tells
 /// the size of all of its shards.
 pub(super) async fn count_by_markers(of: &Reader<'_>) -> Result<Vec<(ShardId, u64)>, RequestError> {
     let entry = of.entry;
-    let request = NodeRequest::get(["indexes", entry.physical.as_str(), "stats"]);
+    let question = questions::index_stats(&entry.physical, InternalSizes::Hide);
     let mut counts = BTreeMap::new();
     let shards = entry.shards.shards().collect();
-    for (part, reply) in ask_shards(of, shards, |_| request.clone()).await? {
-        if !reply.status.is_success() {
-            return Err(RequestError::Node(scrub_reply(reply, entry)));
-        }
-        let stats = object(&reply)?;
+    for (part, stats) in ask_shards(of, shards, |_| question.clone()).await? {
         for &shard in &part.shards {
             let count = count_of(entry, shard, &stats);
             let count =

@@ -6,10 +6,11 @@ use miroir_core::settings::{FieldsRequest, merge_fields};
 use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value};
 
-use super::object;
+use super::Reader;
+use super::replica::as_request_error;
 use crate::cluster::Cluster;
 use crate::error::RequestError;
-use crate::node_api::{NodeRequest, scrub_reply};
+use crate::node_api::questions;
 
 /// A page of fields, and how many there are. Every node that can be read is asked: each knows the fields that it has met.
 pub async fn list_fields(
@@ -23,28 +24,19 @@ pub async fn list_fields(
     if nodes.is_empty() {
         return Err(RequestError::ShardsUnavailable(entry.shards.shards().collect()));
     }
-    let body = request.for_node().to_string();
-    let told = try_join_all(nodes.into_iter().map(|node| fields_on(cluster, entry, node, &body))).await?;
+    let query = request.for_node();
+    let of = Reader::new(cluster, view, entry);
+    let told = try_join_all(nodes.into_iter().map(|node| fields_on(&of, node, &query))).await?;
     Ok(merge_fields(told, request, &entry.settings, entry.primary_key.as_deref()))
 }
 
 async fn fields_on(
-    cluster: &Cluster,
-    entry: &IndexEntry,
+    of: &Reader<'_>,
     id: &NodeId,
-    body: &str,
+    query: &Value,
 ) -> Result<Vec<Map<String, Value>>, RequestError> {
-    let node = cluster.membership.node(id);
-    let node = node.ok_or_else(|| RequestError::ShardsUnavailable(entry.shards.shards().collect()))?;
-    let request = NodeRequest::post(["indexes", entry.physical.as_str(), "fields"]).json(body.to_owned());
-    let reply = cluster.read(node, request).await?;
-    if !reply.status.is_success() {
-        return Err(RequestError::Node(scrub_reply(reply, entry)));
-    }
-    match object(&reply)?.remove("results") {
-        Some(Value::Array(fields)) => {
-            Ok(fields.into_iter().filter_map(|field| field.as_object().cloned()).collect())
-        }
-        _ => Err(RequestError::Unreadable("a list of fields without results".to_owned())),
-    }
+    let node = of.cluster.membership.node(id);
+    let node = node.ok_or_else(|| RequestError::ShardsUnavailable(of.entry.shards.shards().collect()))?;
+    let told = of.cluster.ask(node, questions::fields(&of.entry.physical, query)).await;
+    told.map_err(|error| as_request_error(of, error))
 }

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-use axum::http::StatusCode;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use miroir_core::arrival::ArrivalBook;
 use miroir_core::document::fields::FieldSelection;
@@ -18,11 +17,12 @@ use serde_json::{Map, Value, json};
 
 use super::arranged::Arranged;
 use super::counts::count_by_markers;
+use super::replica::ask_replica;
 use super::window::{Stretch, plan_stretches};
-use super::{Reader, ask_replica, met, object};
+use super::{Reader, met, unreadable};
 use crate::cluster::Cluster;
 use crate::error::RequestError;
-use crate::node_api::{NodeRequest, scrub_reply};
+use crate::node_api::{DocumentsPage, Question, questions};
 
 /// Meilisearch's default page.
 const DEFAULT_LIMIT: u64 = 20;
@@ -148,8 +148,13 @@ impl ListingRequest {
         }
     }
 
-    /// The request for one stretch of one shard; `ids` are those of it.
-    fn to_shard(&self, entry: &IndexEntry, stretch: Stretch, ids: Option<&[&str]>) -> NodeRequest {
+    /// The question for one stretch of one shard; `ids` are those of it.
+    fn to_shard(
+        &self,
+        entry: &IndexEntry,
+        stretch: Stretch,
+        ids: Option<&[&str]>,
+    ) -> Question<DocumentsPage> {
         let mut body = self.body.clone();
         self.add_fields(&mut body, std::iter::empty());
         body.insert("offset".to_owned(), json!(stretch.offset));
@@ -158,8 +163,7 @@ impl ListingRequest {
         if let Some(shard) = marker::selection_filter([stretch.shard], entry.shards) {
             miroir_core::search::confine(&mut body, shard);
         }
-        NodeRequest::post(["indexes", entry.physical.as_str(), "documents", "fetch"])
-            .json(Value::Object(body).to_string())
+        questions::documents(&entry.physical, &body)
     }
 }
 
@@ -285,7 +289,7 @@ async fn count_shards(
 }
 
 /// One shard's part of a listing.
-struct Page {
+struct ShardPage {
     documents: Vec<Map<String, Value>>,
     total: u64,
 }
@@ -294,7 +298,7 @@ async fn fetch_all(
     of: &Reader<'_>,
     request: &ListingRequest,
     stretches: &[Stretch],
-) -> Result<Vec<Page>, RequestError> {
+) -> Result<Vec<ShardPage>, RequestError> {
     let shares = request.ids_by_shard(of.entry);
     let of_shard = |shard| shares.as_ref().map(|shares| shares.get(&shard).map_or(&[][..], Vec::as_slice));
     let ask = |stretch: &Stretch| fetch(of, request, *stretch, of_shard(stretch.shard));
@@ -307,26 +311,12 @@ async fn fetch(
     request: &ListingRequest,
     stretch: Stretch,
     ids: Option<&[&str]>,
-) -> Result<Page, RequestError> {
-    let request = request.to_shard(of.entry, stretch, ids);
-    let (_, reply) = ask_replica(of, stretch.shard, &request).await?;
-    if reply.status != StatusCode::OK {
-        return Err(RequestError::Node(scrub_reply(reply, of.entry)));
-    }
-    let mut page = object(&reply)?;
-    let total = page.get("total").and_then(Value::as_u64).unwrap_or(0);
-    let documents = match page.shift_remove("results") {
-        Some(Value::Array(results)) => results.into_iter().filter_map(into_object).collect(),
-        _ => Vec::new(),
-    };
-    Ok(Page { documents, total })
-}
-
-fn into_object(value: Value) -> Option<Map<String, Value>> {
-    match value {
-        Value::Object(object) => Some(object),
-        _ => None,
-    }
+) -> Result<ShardPage, RequestError> {
+    let page = ask_replica(of, stretch.shard, request.to_shard(of.entry, stretch, ids)).await?;
+    let read = page.read().map_err(unreadable)?;
+    let documents = read.results.iter().map(|text| serde_json::from_str(text.get()));
+    let documents = documents.collect::<Result<_, _>>().map_err(unreadable)?;
+    Ok(ShardPage { documents, total: read.total })
 }
 
 #[cfg(test)]

@@ -7,16 +7,16 @@ use miroir_core::document::{is_valid_id, marker};
 use miroir_core::error::ErrorCode;
 use miroir_core::hash::shard_of;
 use miroir_core::ids::ShardId;
-use miroir_core::path::NodePath;
 use miroir_core::search::select_listed;
 use miroir_core::view::{IndexEntry, View};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::{Map, Value};
 
-use super::{Reader, ask_replica, met, object};
+use super::replica::ask_replica;
+use super::{Reader, met};
 use crate::cluster::Cluster;
 use crate::error::RequestError;
-use crate::node_api::{NodeRequest, scrub_reply};
+use crate::node_api::questions;
 
 /// Asked for in place of what can't be an id: whatever else is wrong with the request is found first.
 const NO_ID: &str = "miroir-has-no-such-document";
@@ -30,18 +30,18 @@ pub async fn get_document(
     let entry = of.entry;
     let (asked, shard) = if is_valid_id(id) { (id, shard_of(id, entry.shards)) } else { (NO_ID, ShardId(0)) };
     let fields = Fields::of(query).meet(of.cluster, of.view, entry).await;
-    let path = ["indexes", entry.physical.as_str(), "documents", asked];
-    let path = NodePath::from(path).with_query(fields.asked.as_deref().unwrap_or(query));
-    let request = NodeRequest::get(path);
-    let (_, reply) = ask_replica(of, shard, &request).await?;
-    if reply.status == StatusCode::NOT_FOUND || (reply.status == StatusCode::OK && asked != id) {
+    let query = fields.asked.as_deref().unwrap_or(query);
+    let answer = ask_replica(of, shard, questions::document(&entry.physical, asked, query)).await;
+    let is_missing = match &answer {
+        Ok(_) => asked != id,
+        Err(RequestError::Node(reply)) => reply.status == StatusCode::NOT_FOUND,
+        Err(_) => false,
+    };
+    if is_missing {
         let message = format!("Document `{id}` not found.");
         return Err(RequestError::new(ErrorCode::DocumentNotFound, message));
     }
-    if reply.status != StatusCode::OK {
-        return Err(RequestError::Node(scrub_reply(reply, entry)));
-    }
-    let mut document = object(&reply)?;
+    let mut document = answer?;
     marker::strip_document(&mut document);
     Ok(select_listed(&fields.selection, document))
 }

@@ -7,10 +7,10 @@ use miroir_core::document::paths::PathsMet;
 use miroir_core::ids::NodeId;
 use miroir_core::search::{SearchRequest, Shown};
 use miroir_core::view::{IndexEntry, View};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::cluster::Cluster;
-use crate::node_api::NodeRequest;
+use crate::node_api::questions;
 
 /// The request with what nodes say of its paths.
 pub(crate) async fn meet(
@@ -59,10 +59,8 @@ async fn ask(
 ) -> Option<BTreeSet<String>> {
     let node = cluster.membership.node(node)?;
     // A name with an asterisk is a pattern here, and finds others than the one that is meant.
-    let body = json!({ "limit": u32::MAX, "filter": { "attributePatterns": paths } });
-    let request = NodeRequest::post(["indexes", entry.physical.as_str(), "fields"]).json(body.to_string());
-    let reply = cluster.read(node, request).await.ok().filter(|reply| reply.status.is_success())?;
-    let told: Value = serde_json::from_slice(&reply.body).ok()?;
-    let names = told["results"].as_array()?.iter().filter_map(|field| field["name"].as_str());
+    let query = json!({ "limit": u32::MAX, "filter": { "attributePatterns": paths } });
+    let told = cluster.ask(node, questions::fields(&entry.physical, &query)).await.ok()?;
+    let names = told.iter().filter_map(|field| field.get("name")?.as_str());
     Some(names.filter(|name| paths.iter().any(|path| path == name)).map(str::to_owned).collect())
 }

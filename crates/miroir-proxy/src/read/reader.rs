@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
-use miroir_core::cover::{CoverPart, Shortfall};
+use miroir_core::cover::Shortfall;
 use miroir_core::ids::ShardId;
 use miroir_core::view::{IndexEntry, View};
 
@@ -24,10 +24,10 @@ impl<'a> Reader<'a> {
         Self { cluster, view, entry, stale: Mutex::default() }
     }
 
-    /// Notes that a part was answered for.
-    pub(super) fn note(&self, part: &CoverPart) {
-        if part.is_stale() {
-            self.stale.lock().unwrap_or_else(PoisonError::into_inner).extend(&part.shards);
+    /// Notes that these shards were read from nodes that are behind.
+    pub(super) fn note(&self, stale: &[ShardId]) {
+        if !stale.is_empty() {
+            self.stale.lock().unwrap_or_else(PoisonError::into_inner).extend(stale);
         }
     }
 

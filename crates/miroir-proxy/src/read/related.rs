@@ -4,20 +4,19 @@ use std::collections::{BTreeSet, HashMap};
 
 use miroir_core::cover::CoverPart;
 use miroir_core::document::fields::FieldSelection;
-use miroir_core::document::{find_document_id, marker};
+use miroir_core::document::marker;
 use miroir_core::hash::shard_of;
 use miroir_core::ids::ShardId;
-use miroir_core::search::confine;
+use miroir_core::search::{Listed, confine};
 use miroir_core::view::{IndexEntry, View};
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::Reader;
-use super::ask::fetch_documents;
+use super::pages::ListedPage;
+use super::replica::fetch_documents;
 use crate::cluster::Cluster;
 use crate::error::RequestError;
-use crate::node_api::NodeReply;
+use crate::node_api::DocumentsPage;
 
 /// Ids in one request to the nodes.
 const IDS_AT_ONCE: usize = 1_000;
@@ -51,8 +50,8 @@ pub(crate) async fn documents_by_id(
             body.insert("limit".to_owned(), json!(ids.len()));
             body
         };
-        for reply in fetch(cluster, view, entry, shards.into_iter().collect(), body).await? {
-            for (id, mut document) in read(&reply, primary_key)?.documents {
+        for page in fetch(cluster, view, entry, shards.into_iter().collect(), body).await? {
+            for Listed { id, mut document } in ListedPage::read(&page, primary_key)?.all()? {
                 document.retain(|field, _| !marker::is_reserved(field));
                 documents.insert(id, displayed.apply(document));
             }
@@ -83,12 +82,12 @@ pub(crate) async fn ids_by_filter(
         body
     };
     let mut ids = Vec::new();
-    for reply in fetch(cluster, view, entry, entry.shards.shards().collect(), body).await? {
-        let page = read(&reply, primary_key)?;
-        if page.total > most {
+    for page in fetch(cluster, view, entry, entry.shards.shards().collect(), body).await? {
+        let page = ListedPage::read(&page, primary_key)?;
+        if page.total > most as u64 {
             return Ok(None);
         }
-        ids.extend(page.documents.into_iter().map(|(id, _)| id));
+        ids.extend(page.all()?.into_iter().map(|listed| listed.id));
     }
     Ok((ids.len() <= most).then_some(ids))
 }
@@ -99,29 +98,6 @@ async fn fetch(
     entry: &IndexEntry,
     shards: Vec<ShardId>,
     body: impl Fn(&CoverPart) -> Map<String, Value>,
-) -> Result<Vec<NodeReply>, RequestError> {
+) -> Result<Vec<DocumentsPage>, RequestError> {
     fetch_documents(&Reader::new(cluster, view, entry), shards, body).await
-}
-
-struct Page {
-    documents: Vec<(String, Map<String, Value>)>,
-    total: usize,
-}
-
-fn read(reply: &NodeReply, primary_key: &str) -> Result<Page, RequestError> {
-    #[derive(Deserialize)]
-    struct Raw<'a> {
-        #[serde(borrow)]
-        results: Vec<&'a RawValue>,
-        total: usize,
-    }
-    let unreadable = |error: serde_json::Error| RequestError::Unreadable(error.to_string());
-    let raw: Raw<'_> = serde_json::from_slice(&reply.body).map_err(unreadable)?;
-    let document = |text: &RawValue| {
-        let id = find_document_id(text, primary_key)
-            .ok_or_else(|| RequestError::Unreadable("a document has no id".to_owned()))?;
-        Ok((id, serde_json::from_str(text.get()).map_err(unreadable)?))
-    };
-    let documents = raw.results.into_iter().map(document).collect::<Result<_, RequestError>>()?;
-    Ok(Page { documents, total: raw.total })
 }

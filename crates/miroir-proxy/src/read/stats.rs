@@ -7,39 +7,18 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use miroir_core::document::marker;
 use miroir_core::ids::{IndexUid, NodeId, ShardId};
-use miroir_core::path::NodePath;
 use miroir_core::placement::GroupPlacement;
 use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value, json};
 
-use super::ask::ask_node;
+use super::Reader;
 use super::counts::{count_by_markers, count_of};
-use super::{Reader, object};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Outcome};
 use crate::error::RequestError;
-use crate::node_api::NodeRequest;
+use crate::node_api::{InternalSizes, Question, questions};
 
 /// Counters of a node's index statistics that add up over documents, besides their number.
 const ADDITIVE: [&str; 3] = ["rawDocumentDbSize", "numberOfEmbeddings", "numberOfEmbeddedDocuments"];
-
-/// Whether the sizes of the databases inside an index are told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum InternalSizes {
-    /// They are.
-    Show,
-    /// They are not.
-    Hide,
-}
-
-impl InternalSizes {
-    /// What asks a node for it.
-    fn asked_at(self, path: NodePath) -> NodeRequest {
-        NodeRequest::get(match self {
-            Self::Show => path.with("showInternalDatabaseSizes", true),
-            Self::Hide => path,
-        })
-    }
-}
 
 /// The statistics of an instance.
 #[derive(Debug)]
@@ -60,11 +39,8 @@ pub async fn instance_stats(
     entries: Vec<&Arc<IndexEntry>>,
     internal: InternalSizes,
 ) -> Result<InstanceStats, RequestError> {
-    let request = internal.asked_at("/stats".into());
-    let told = join_all(view.usable.iter().map(async |id| {
-        let reply = ask_node(cluster, id, &request).await?;
-        Some((id, object(&reply).ok().filter(|_| reply.status.is_success())?))
-    }));
+    let question = questions::all_stats(internal);
+    let told = join_all(view.usable.iter().map(async |id| Some((id, ask(cluster, id, &question).await?))));
     let told: BTreeMap<&NodeId, Map<String, Value>> = told.await.into_iter().flatten().collect();
     let sum = |key: &str| told.values().filter_map(|stats| stats.get(key)?.as_u64()).sum();
     let mut indexes = Vec::with_capacity(entries.len());
@@ -130,7 +106,8 @@ pub async fn index_stats(
         count_by_markers(&Reader::new(cluster, view, entry)).await?.iter().map(|(_, count)| count).sum();
     let nodes: Vec<&NodeId> = group.nodes().iter().filter(|node| pool.contains(node)).collect();
     // A node that fails is left out, like one that can't be read.
-    let told = join_all(nodes.into_iter().map(|node| node_stats(cluster, entry, node, internal))).await;
+    let question = questions::index_stats(&entry.physical, internal);
+    let told = join_all(nodes.into_iter().map(|node| ask(cluster, node, &question))).await;
     let stats: Vec<&Map<String, Value>> = told.iter().flatten().collect();
     Ok(add_stats(&stats, documents))
 }
@@ -141,15 +118,16 @@ fn best_group(entry: &IndexEntry, is_readable: impl Fn(&NodeId) -> bool) -> Opti
     groups.filter(|group| readable(group) > 0).min_by_key(|group| group.nodes().len() - readable(group))
 }
 
-async fn node_stats(
+/// What a node tells; nothing if it fails.
+async fn ask(
     cluster: &Cluster,
-    entry: &IndexEntry,
     id: &NodeId,
-    internal: InternalSizes,
+    question: &Question<Map<String, Value>>,
 ) -> Option<Map<String, Value>> {
-    let request = internal.asked_at(["indexes", entry.physical.as_str(), "stats"].into());
-    let reply = ask_node(cluster, id, &request).await?;
-    object(&reply).ok().filter(|_| reply.status.is_success())
+    match cluster.try_asking(id, question.clone()).await {
+        Outcome::Answered(stats) => Some(stats),
+        Outcome::Refused(_) | Outcome::Failed => None,
+    }
 }
 
 fn add_stats(nodes: &[&Map<String, Value>], documents: u64) -> Map<String, Value> {

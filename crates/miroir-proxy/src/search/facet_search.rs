@@ -8,9 +8,10 @@ use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value};
 
 use super::scatter::run_scatter;
-use super::{Answer, Asked, Original, Searched, accept, ask, note_time};
+use super::{Answer, SearchReplies, Searched, accept, ask, note_time};
 use crate::cluster::Cluster;
 use crate::error::RequestError;
+use crate::probe::Original;
 
 /// The time of the slowest node's search, in milliseconds: a server tells its own work, and not the way to it.
 fn slowest(replies: &[Map<String, Value>]) -> u64 {
@@ -29,7 +30,7 @@ pub async fn run_facet_search(
     let plan = plan_facet_search(request, entry, view);
     let again = |cover| facet_search_parts(request, entry, cover);
     let values = async {
-        let gathered = run_scatter(cluster, view, entry, (plan.parts, plan.missing), again).await?;
+        let gathered = run_scatter(cluster, view, entry, (plan.parts, plan.missing), again).await;
         accept(&of, gathered).await
     };
     let (gathered, counted) = try_join(values, count(&of, request)).await?;
@@ -46,7 +47,10 @@ pub async fn run_facet_search(
 }
 
 /// The hits over which values are counted, where nodes' own counts don't add up.
-async fn count(of: &Searched<'_>, request: &FacetSearchRequest) -> Result<Option<Asked>, RequestError> {
+async fn count(
+    of: &Searched<'_>,
+    request: &FacetSearchRequest,
+) -> Result<Option<SearchReplies>, RequestError> {
     match request.counted_over(of.entry) {
         Some(search) => ask(of, &search).await.map(Some),
         None => Ok(None),

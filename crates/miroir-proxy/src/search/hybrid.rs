@@ -9,11 +9,10 @@ use miroir_core::hash::draw;
 use miroir_core::search::{MergePlan, Merged, SearchRequest, plan_search, rank_keyword_hits};
 use serde_json::Value;
 
-use super::explain::{explain, no_node};
 use super::{Searched, ask};
-
 use crate::error::RequestError;
 use crate::node_api::{NodeReply, NodeRequest};
+use crate::probe::{explain, no_node};
 
 /// Both halves of a hybrid search, merged; and what one of them lacks.
 pub(super) async fn search_halves(

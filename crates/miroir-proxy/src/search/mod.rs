@@ -2,17 +2,13 @@
 //! gather, merge. Several searches in one request go the same way, each alone ([`run_several`]) or as one
 //! ([`run_federated`]).
 
-mod asking;
-mod explain;
 mod facet_search;
-mod facets;
-mod faults;
 mod federated;
 mod hybrid;
-mod network;
-mod networked;
+mod over_servers;
+mod query_metadata;
 mod relations;
-mod rounds;
+mod remote_servers;
 mod scatter;
 mod several;
 mod similar;
@@ -20,7 +16,8 @@ mod uniform;
 
 use std::time::Instant;
 
-use miroir_core::cover::Shortfall;
+use miroir_core::cover::{Shortfall, UnavailableShardPolicy};
+use miroir_core::ids::ShardId;
 use miroir_core::search::{
     MergePlan, Merged, SearchKind, SearchRequest, check_rules, merge_replies, plan_search, plan_with_cover,
 };
@@ -28,21 +25,18 @@ use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value, json};
 
 use self::hybrid::{embed, search_halves};
-use self::rounds::judge_missing;
 use self::scatter::{Answers, run_scatter};
 use crate::cluster::Cluster;
 use crate::error::RequestError;
+use crate::probe::{Original, explain_refusal, with_named_facets};
 use crate::read::{Reader, meet};
 
-pub use self::asking::Asking;
-use self::explain::explain_refusal;
-pub use self::explain::{Original, Said, explain};
 pub use self::facet_search::run_facet_search;
-pub use self::faults::{explain_access_fault, explain_form, explain_network_fault, form_fault, inside};
 pub use self::federated::run_federated;
-pub use self::network::{Peers, Reach, feature_missing};
-pub use self::networked::{find_nothing, run_reaching};
+pub use self::over_servers::{find_nothing, run_over_servers};
+pub use self::query_metadata::QueryMetadata;
 pub use self::relations::Relations;
+pub use self::remote_servers::{RemoteServers, ServersAsked, feature_missing};
 pub use self::several::run_several;
 pub use self::similar::run_similar;
 pub use self::uniform::{SettingsNote, read_uniformly};
@@ -80,7 +74,7 @@ pub async fn run_search(
     original: &Original,
 ) -> Result<Answer, RequestError> {
     let began = Instant::now();
-    let (request, original) = facets::named(request, original, entry);
+    let (request, original) = with_named_facets(request, original, entry);
     let of = Searched { cluster, view, entry, original: &original };
     // Dynamic search rules look at the whole query.
     let short = if view.rules.is_empty() { request.shortened() } else { None };
@@ -111,21 +105,21 @@ async fn find(of: &Searched<'_>, request: &SearchRequest) -> Result<(Merged, Sho
 }
 
 /// The nodes' answers to one request, and how they become one.
-struct Asked {
+struct SearchReplies {
     plan: MergePlan,
     replies: Vec<Map<String, Value>>,
     shortfall: Shortfall,
 }
 
 /// Plans one request to the nodes and asks them.
-async fn ask(of: &Searched<'_>, request: &SearchRequest) -> Result<Asked, RequestError> {
+async fn ask(of: &Searched<'_>, request: &SearchRequest) -> Result<SearchReplies, RequestError> {
     let plan = plan_search(request, of.entry, of.view);
     let again = |cover| plan_with_cover(request, of.entry, &of.view.rules, cover).parts;
-    let gathered = run_scatter(of.cluster, of.view, of.entry, (plan.parts, plan.missing), again).await?;
+    let gathered = run_scatter(of.cluster, of.view, of.entry, (plan.parts, plan.missing), again).await;
     let gathered = accept(of, gathered).await?;
     check_rules(&plan.merge, &gathered.replies)
         .map_err(|error| RequestError::Unreadable(error.to_string()))?;
-    Ok(Asked { plan: plan.merge, replies: gathered.replies, shortfall: gathered.shortfall })
+    Ok(SearchReplies { plan: plan.merge, replies: gathered.replies, shortfall: gathered.shortfall })
 }
 
 /// A refusal is explained, and so are shards that the operator does not want to be without.
@@ -139,8 +133,42 @@ async fn accept(of: &Searched<'_>, gathered: Answers) -> Result<Answers, Request
     Ok(gathered)
 }
 
+/// Whether an answer without some shards is better than none is the operator's decision; without any shard there is
+/// nothing to answer with.
+fn judge_missing(
+    policy: UnavailableShardPolicy,
+    missing: &[ShardId],
+    has_replies: bool,
+) -> Result<(), RequestError> {
+    match policy {
+        _ if missing.is_empty() => Ok(()),
+        UnavailableShardPolicy::Stale | UnavailableShardPolicy::Partial if has_replies => Ok(()),
+        UnavailableShardPolicy::Stale | UnavailableShardPolicy::Partial | UnavailableShardPolicy::Error => {
+            Err(RequestError::ShardsUnavailable(missing.to_vec()))
+        }
+    }
+}
+
 /// Writes how long it took since `began`, and `before` that, in milliseconds.
 fn note_time(body: &mut Map<String, Value>, began: Instant, before: u64) {
     let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     body.insert("processingTimeMs".to_owned(), json!(milliseconds.saturating_add(before)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_without_a_shard_is_one_if_the_operator_wants_it_and_some_node_answered() {
+        let answers = |policy, missing: &[u32], has_replies| {
+            let missing: Vec<ShardId> = missing.iter().copied().map(ShardId).collect();
+            judge_missing(policy, &missing, has_replies).is_ok()
+        };
+        for policy in [UnavailableShardPolicy::Stale, UnavailableShardPolicy::Partial] {
+            assert!(answers(policy, &[1], true) && !answers(policy, &[0, 1], false), "{policy:?}");
+        }
+        assert!(answers(UnavailableShardPolicy::Error, &[], true));
+        assert!(!answers(UnavailableShardPolicy::Error, &[1], true));
+    }
 }

@@ -7,11 +7,10 @@ use miroir_core::search::{MultiRequest, SearchRequest, SubQuery};
 use miroir_core::view::View;
 use serde_json::{Map, Value, json};
 
-use super::faults::{check_queries_form, inside, missing_index};
-use super::{Answer, Asking, Original, Peers, run_reaching};
-
+use super::{Answer, QueryMetadata, RemoteServers, run_over_servers};
 use crate::cluster::Cluster;
 use crate::error::RequestError;
+use crate::probe::{Original, check_queries_form, inside, missing_index};
 
 /// So many queries of one request are worked on at once; each may ask every node.
 const QUERIES_AT_ONCE: usize = 16;
@@ -22,8 +21,8 @@ pub async fn run_several(
     cluster: &Cluster,
     view: &View,
     request: &MultiRequest,
-    asking: Asking,
-    peers: &Peers,
+    metadata: QueryMetadata,
+    remote_servers: &RemoteServers,
 ) -> Result<Answer, RequestError> {
     if request.queries.is_empty() {
         check_queries_form(cluster, request).await?;
@@ -32,7 +31,7 @@ pub async fn run_several(
         .queries
         .iter()
         .enumerate()
-        .map(|(position, query)| run_one((cluster, view), position, query, asking, peers))
+        .map(|(position, query)| run_one((cluster, view), position, query, metadata, remote_servers))
         .collect();
     let answers = stream::iter(searches).buffered(QUERIES_AT_ONCE);
     match answers.try_collect::<Vec<_>>().await {
@@ -49,8 +48,8 @@ async fn run_one(
     (cluster, view): (&Cluster, &View),
     position: usize,
     query: &SubQuery,
-    asking: Asking,
-    peers: &Peers,
+    metadata: QueryMetadata,
+    remote_servers: &RemoteServers,
 ) -> Result<Answer, RequestError> {
     let refuse = |error| inside(position, error);
     if query.options.is_some() {
@@ -61,13 +60,13 @@ async fn run_one(
         )));
     }
     let entry = view.index(&query.index).ok_or_else(|| refuse(missing_index(&query.index)))?;
-    let reach = peers.reach(&query.body)?;
+    let servers = remote_servers.asked_by(&query.body)?;
     let mut body = query.body.clone();
     body.shift_remove("useNetwork");
     let request = SearchRequest::parse(body)
         .map_err(|what| RequestError::Unreadable(format!("{what}, and no node says so")))?;
     let original = Original::search(&request.body);
-    let found = run_reaching((cluster, view), entry, &request, &original, asking, &reach).await;
+    let found = run_over_servers((cluster, view), entry, &request, &original, metadata, &servers).await;
     let mut answer = found.map_err(refuse)?;
     let mut body = Map::from_iter([("indexUid".to_owned(), json!(query.index))]);
     body.append(&mut answer.body);

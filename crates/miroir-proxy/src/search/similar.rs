@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use axum::http::StatusCode;
 use miroir_core::cover::{Shortfall, plan_cover};
 use miroir_core::error::{ErrorCode, ResponseError};
 use miroir_core::search::{
@@ -10,17 +9,15 @@ use miroir_core::search::{
     similar_passed_through,
 };
 use miroir_core::view::{IndexEntry, View};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::scatter::{Answers, run_scatter};
-use super::{Answer, Original, Searched, accept, note_time};
-use crate::node_api::scrub_reply;
-use crate::read::met;
-
+use super::{Answer, Searched, accept, note_time};
 use crate::cluster::Cluster;
 use crate::error::RequestError;
-use crate::node_api::NodeRequest;
-use crate::read::ask_replica;
+use crate::node_api::{NodeRequest, scrub_reply};
+use crate::probe::Original;
+use crate::read::{document_with_vectors, met, send_to_replica};
 
 /// Answers one search for similar documents over one view. Dropping the future gives up the requests to the nodes.
 pub async fn run_similar(
@@ -49,13 +46,13 @@ pub async fn run_similar(
     Ok(Answer { body, shortfall: gathered.shortfall.and(behind) })
 }
 
-type Found = (Map<String, Value>, Answers);
+type MergedAnswer = (Map<String, Value>, Answers);
 
-async fn pass_through(of: &Searched<'_>, request: &SimilarRequest) -> Result<Found, RequestError> {
+async fn pass_through(of: &Searched<'_>, request: &SimilarRequest) -> Result<MergedAnswer, RequestError> {
     let plan = |cover| similar_passed_through(request, of.entry, cover);
     let mut cover = plan_cover(&of.entry.placement, &of.view.readable_for(of.entry), request.seed());
     let missing = std::mem::take(&mut cover.missing);
-    let gathered = run_scatter(of.cluster, of.view, of.entry, (plan(cover), missing), plan).await?;
+    let gathered = run_scatter(of.cluster, of.view, of.entry, (plan(cover), missing), plan).await;
     let mut gathered = accept(of, gathered).await?;
     Ok((pass_on(gathered.replies.pop().unwrap_or_default()), gathered))
 }
@@ -64,7 +61,7 @@ async fn near_to(
     of: &Searched<'_>,
     request: &SimilarRequest,
     target: &SimilarTarget,
-) -> Result<Found, RequestError> {
+) -> Result<MergedAnswer, RequestError> {
     let named = request.named_paths(&of.entry.settings);
     let mut request = request.clone();
     request.paths = met(of.cluster, of.view, of.entry, &named).await;
@@ -76,7 +73,7 @@ async fn near_to(
     let parts = (std::mem::take(&mut plan.parts), std::mem::take(&mut plan.missing));
     let again =
         |cover| plan_similar(request, target, of.entry, cover).map(|plan| plan.parts).unwrap_or_default();
-    let mut gathered = run_scatter(of.cluster, of.view, of.entry, parts, again).await?;
+    let mut gathered = run_scatter(of.cluster, of.view, of.entry, parts, again).await;
     if gathered.refusal.is_some() {
         return Err(explain_by_owner(of, request).await);
     }
@@ -93,20 +90,16 @@ async fn read_target(
     if !of.entry.settings.has_embedder(&request.embedder) {
         return Err(explain_by_owner(of, request).await);
     }
-    let body = json!({ "ids": [request.id], "retrieveVectors": true, "filter": request.visible });
-    let fetch = NodeRequest::post(["indexes", of.entry.physical.as_str(), "documents", "fetch"])
-        .json(body.to_string());
-    let shard = request.shard(of.entry);
     let reader = of.reader();
-    let (_, reply) = ask_replica(&reader, shard, &fetch).await?;
-    let page: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
-    match page["results"][0].as_object() {
-        Some(document) => Ok((request.target(of.entry, document), reader.shortfall())),
-        None if reply.status == StatusCode::OK && request.visible.is_some() => {
+    match document_with_vectors(&reader, request.shard(of.entry), &request.id, request.visible.as_ref()).await
+    {
+        Ok(Some(document)) => Ok((request.target(of.entry, &document), reader.shortfall())),
+        Ok(None) if request.visible.is_some() => {
             let message = format!("Document `{}` not found.", request.id);
             Err(RequestError::new(ErrorCode::NotFoundSimilarId, message))
         }
-        None => Err(explain_by_owner(of, request).await),
+        Ok(None) | Err(RequestError::Node(_)) => Err(explain_by_owner(of, request).await),
+        Err(error) => Err(error),
     }
 }
 
@@ -114,7 +107,7 @@ async fn read_target(
 async fn explain_rule(of: &Searched<'_>, request: &SimilarRequest) -> Option<ResponseError> {
     let (rule, body) = request.with_rule_alone()?;
     let asked = NodeRequest::post(["indexes", of.entry.physical.as_str(), "similar"]).json(body.to_string());
-    let (_, reply) = ask_replica(&of.reader(), request.shard(of.entry), &asked).await.ok()?;
+    let (_, reply) = send_to_replica(&of.reader(), request.shard(of.entry), &asked).await.ok()?;
     let error = RequestError::Node(scrub_reply(reply, of.entry)).told();
     let is_about_rule = matches!(error.code, ErrorCode::InvalidSimilarFilter | ErrorCode::FeatureNotEnabled);
     is_about_rule.then(|| as_rule_fault(error, rule, &of.entry.uid))
@@ -128,7 +121,7 @@ async fn explain_by_owner(of: &Searched<'_>, request: &SimilarRequest) -> Reques
         return fault.into();
     }
     let asked = of.original.to_request(of.entry);
-    match ask_replica(&of.reader(), request.shard(of.entry), &asked).await {
+    match send_to_replica(&of.reader(), request.shard(of.entry), &asked).await {
         Ok((_, reply)) if reply.status.is_client_error() => {
             let reply = scrub_reply(reply, of.entry);
             match rule_fault {

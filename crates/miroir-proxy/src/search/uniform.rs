@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 
 use crate::cluster::Cluster;
 use crate::error::RequestError;
+use crate::node_api::questions;
 
 /// How often a read is begun again because a node began to change its settings meanwhile.
 const MAX_TRIES: usize = 4;
@@ -132,7 +133,7 @@ impl<'a> UniformRead<'a> {
 
 /// The settings of an index on a node; none if it does not say.
 async fn look_at(cluster: &Cluster, node: &NodeId, index: &PhysicalUid) -> Option<Map<String, Value>> {
-    let asked = cluster.membership.node(node)?.settings(index, SETTINGS_TIMEOUT);
+    let asked = cluster.membership.node(node)?.ask(questions::settings(index), SETTINGS_TIMEOUT);
     tokio::select! {
         settings = asked => settings.ok(),
         () = cluster.until_unusable(node) => None,
@@ -149,4 +150,41 @@ fn refuse(stale: Stale, entry: &IndexEntry, floor: Option<SettingsVersion>) -> R
         ),
     };
     RequestError::new(ErrorCode::MiroirSettingsVersionStale, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::cluster::fixture::{cluster, films};
+    use crate::node_api::fake::FakeNode;
+
+    /// How often a read is made during whose first `changes` tries node b begins to change its settings, and what is said of
+    /// the answer.
+    async fn read(changes: usize) -> (usize, SettingsNote) {
+        let cluster = cluster(["a", "b", "c"].map(|id| FakeNode::new(id).node()).into());
+        let (uid, tries) = (films().uid, Cell::new(0));
+        cluster.view.update(|view| drop(view.indexes.insert(uid.clone(), Arc::new(films()))));
+        let ask = async |_: Arc<View>| {
+            tries.set(tries.get() + 1);
+            if tries.get() <= changes {
+                cluster.view.update(|view| {
+                    let versions = view.settings.indexes.entry(films().physical).or_default();
+                    Arc::make_mut(versions).begin_turns([&NodeId::new("b")]);
+                });
+            }
+            Ok(())
+        };
+        let ((), note) = read_uniformly(&cluster, &cluster.view.load(), [uid], None, ask).await.unwrap();
+        (tries.get(), note)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_read_during_which_a_node_changes_its_settings_is_made_again_and_not_for_ever() {
+        let uniform = SettingsNote { version: None, uniform: true };
+        assert_eq!(read(0).await, (1, uniform));
+        assert_eq!(read(2).await, (3, uniform));
+        assert_eq!(read(MAX_TRIES).await, (MAX_TRIES, SettingsNote { uniform: false, ..uniform }));
+    }
 }

@@ -6,7 +6,7 @@ use miroir_core::settings::{Canonical, SettingsHash};
 use miroir_core::view::IndexEntry;
 use serde_json::{Map, Value};
 
-use crate::node_api::{Node, NodeTaskState, Unanswered};
+use crate::node_api::{Node, NodeTaskState, Unanswered, questions};
 
 /// Between two looks at a repair.
 const REPAIR_POLL_INTERVAL: Duration = Duration::from_millis(50);
@@ -37,7 +37,7 @@ pub(super) async fn read_back(
     targets: &[IndexEntry],
     timeout: Duration,
 ) -> Result<ReadBack, Failure> {
-    let read_back = node.settings(&targets[0].physical, timeout).await?;
+    let read_back = node.ask(questions::settings(&targets[0].physical), timeout).await?;
     let seen_for = |entry: &IndexEntry| Canonical::of_node(&read_back, &entry.settings, entry.node_context());
     if targets.iter().any(|entry| seen_for(entry) == Canonical::of_client(&entry.settings)) {
         return Ok(ReadBack::Same);

@@ -1,18 +1,16 @@
 //! Sends a node the settings of an index again, and notes which of the node's tasks that is.
 
 use miroir_core::ids::PhysicalUid;
-use miroir_core::path::NodePath;
 use miroir_core::settings::repair_patch;
 use miroir_core::view::IndexEntry;
-use reqwest::Method;
 use serde_json::{Map, Value};
 
 use super::Broadcasts;
 use super::node::Failure;
-use crate::node_api::{Node, NodeReply, NodeRequest, Unanswered, good_answer};
+use crate::node_api::{Node, TaskQuery, Unanswered, questions};
 
 /// Tasks that are looked through for a repair whose answer was lost.
-const LOOKED_THROUGH: usize = 100;
+const LOOKED_THROUGH: u64 = 100;
 
 /// Puts the change into the node's queue that brings it to `entry` in the settings that differ; `found` are these and all
 /// that it has. Answers the node's task. The caller has the right to send the node settings, so what appears in its queue
@@ -26,23 +24,14 @@ pub(super) async fn send_repair(
     let timeout = broadcasts.config.verify_timeout;
     let earlier = changes_of(broadcasts, node, &entry.physical).await?.into_iter().max();
     let change = repair_patch(keys, read_back, &entry.settings, entry.node_context());
-    let path = ["indexes", entry.physical.as_str(), "settings"];
-    let request = NodeRequest::new(Method::PATCH, path).json(Value::Object(change).to_string());
-    let sent = match node.send(request, timeout).await {
-        Ok(reply) if reply.status.is_client_error() => return task_of(&reply),
-        Ok(reply) => task_of(&reply),
-        Err(error) => Err(Unanswered::from(error).into()),
-    };
+    let sent = node.ask(questions::change_settings(&entry.physical, change), timeout).await;
     match &sent {
         Ok(number) => broadcasts.note_repairs(node.id(), [*number]),
+        Err(Unanswered::Refused(reply)) if reply.status.is_client_error() => {}
         // The answer may be all that was lost.
         Err(_) => look_for_repair(broadcasts, node, &entry.physical, earlier).await,
     }
-    sent
-}
-
-fn task_of(reply: &NodeReply) -> Result<u64, Failure> {
-    Ok(good_answer(reply)?["taskUid"].as_u64().ok_or(Unanswered::OutOfForm)?)
+    Ok(sent?)
 }
 
 /// Notes the change that came after `earlier`. If there is none the node may still have it in its hands.
@@ -57,10 +46,7 @@ async fn look_for_repair(broadcasts: &Broadcasts, node: &Node, index: &PhysicalU
 
 /// The numbers of the node's last changes of an index's settings.
 async fn changes_of(broadcasts: &Broadcasts, node: &Node, index: &PhysicalUid) -> Result<Vec<u64>, Failure> {
-    let path =
-        NodePath::from("/tasks?types=settingsUpdate").with("indexUids", index).with("limit", LOOKED_THROUGH);
-    let reply = node.send(NodeRequest::get(path), broadcasts.config.verify_timeout).await;
-    let page = good_answer(&reply.map_err(Unanswered::from)?)?;
-    let tasks = page["results"].as_array().ok_or(Unanswered::OutOfForm)?;
+    let changes = TaskQuery::newest(LOOKED_THROUGH).of_type("settingsUpdate").of_index(index);
+    let tasks = node.ask(questions::tasks(changes), broadcasts.config.verify_timeout).await?;
     Ok(tasks.iter().filter_map(|task| task["uid"].as_u64()).collect())
 }

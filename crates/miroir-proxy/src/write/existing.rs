@@ -3,18 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use futures_util::future::join_all;
-use miroir_core::document::find_document_id;
 use miroir_core::hash::shard_of;
-use miroir_core::ids::NodeId;
+use miroir_core::ids::{NodeId, ShardId};
 use miroir_core::view::IndexEntry;
 use reqwest::StatusCode;
-use serde::Deserialize;
-use serde_json::json;
-use serde_json::value::RawValue;
+use serde_json::{Map, json};
 
-use crate::cluster::Membership;
-use crate::node_api::NodeRequest;
+use crate::cluster::{FanOut, IfMissing, Membership, Outcome};
+use crate::node_api::{Unanswered, questions};
 
 /// Documents that one request asks for at most.
 const ASKED_TOGETHER: usize = 1000;
@@ -44,37 +40,33 @@ pub(super) async fn find_existing(
     index: &IndexEntry,
     ids: &BTreeSet<String>,
 ) -> Existing {
-    let mut readable = readable.clone();
-    let mut open: Vec<&str> = ids.iter().map(String::as_str).collect();
-    let mut existing = Existing::default();
-    while !open.is_empty() {
-        let mut by_node: BTreeMap<NodeId, Vec<&str>> = BTreeMap::new();
-        for id in std::mem::take(&mut open) {
-            let mut replicas = index.placement.all_replicas(shard_of(id, index.shards));
-            match replicas.find(|node| readable.contains(*node)) {
-                Some(node) => by_node.entry(node.clone()).or_default().push(id),
-                None => {
-                    existing.unknown.insert(id.to_owned());
-                }
-            }
-        }
-        let asked = by_node.into_iter().map(async |(node, ids)| {
-            let found = ask_node(membership, &node, timeout, index, &ids).await;
-            (node, ids, found)
-        });
-        for (node, ids, found) in join_all(asked).await {
-            if let Some(found) = found {
-                existing.found.extend(found);
-            } else {
-                readable.remove(&node);
-                open.extend(ids);
-            }
-        }
+    let mut by_shard: BTreeMap<ShardId, Vec<&str>> = BTreeMap::new();
+    for id in ids {
+        by_shard.entry(shard_of(id, index.shards)).or_default().push(id);
     }
-    existing
+    let fan_out = FanOut {
+        placement: &index.placement,
+        pool: readable.clone().into(),
+        if_missing: IfMissing::GoOn,
+        metrics: None,
+    };
+    let gathered = fan_out
+        .ask(by_shard.keys().copied(), async |part| {
+            let ids: Vec<&str> = part.shards.iter().flat_map(|shard| &by_shard[shard]).copied().collect();
+            match ask_node(membership, &part.node, timeout, index, &ids).await {
+                Some(found) => Outcome::Answered(found),
+                None => Outcome::Failed,
+            }
+        })
+        .await;
+    let unknown = gathered.shortfall.missing.iter().flat_map(|shard| &by_shard[shard]);
+    Existing {
+        unknown: unknown.map(|id| (*id).to_owned()).collect(),
+        found: gathered.replies.into_iter().flatten().collect(),
+    }
 }
 
-/// `None` if the node does not say.
+/// Those of these documents that a node has; `None` if it does not say.
 async fn ask_node(
     membership: &Membership,
     node: &NodeId,
@@ -86,25 +78,20 @@ async fn ask_node(
     let primary_key = index.primary_key.as_deref().unwrap_or_default();
     let mut found = Vec::new();
     for ids in ids.chunks(ASKED_TOGETHER) {
-        let body = json!({ "ids": ids, "fields": [primary_key], "limit": ids.len() }).to_string();
-        let request =
-            NodeRequest::post(["indexes", index.physical.as_str(), "documents", "fetch"]).json(body);
-        match node.send(request, timeout).await {
+        let query = Map::from_iter([
+            ("ids".to_owned(), json!(ids)),
+            ("fields".to_owned(), json!([primary_key])),
+            ("limit".to_owned(), json!(ids.len())),
+        ]);
+        let page = node.ask(questions::documents(&index.physical, &query), timeout).await;
+        match page.and_then(|page| page.ids(primary_key)) {
+            Ok(ids) => found.extend(ids),
             // The index is still to be made there.
-            Ok(reply) if reply.status == StatusCode::NOT_FOUND => return Some(Vec::new()),
-            Ok(reply) if reply.status.is_success() => match read_ids(&reply.body, primary_key) {
-                Ok(ids) => found.extend(ids),
-                Err(error) => {
-                    tracing::warn!(node = %node.id(), %error, "node's list of documents can't be read; asking another copy");
-                    return None;
-                }
-            },
-            Ok(reply) => {
-                tracing::warn!(node = %node.id(), status = %reply.status, "node can't say which documents exist; asking another copy");
-                return None;
+            Err(Unanswered::Refused(reply)) if reply.status == StatusCode::NOT_FOUND => {
+                return Some(Vec::new());
             }
-            Err(error) => {
-                tracing::warn!(%error, "node does not say which documents exist; asking another copy");
+            Err(reason) => {
+                tracing::warn!(node = %node.id(), %reason, "node does not say which documents exist; asking another copy");
                 return None;
             }
         }
@@ -112,27 +99,51 @@ async fn ask_node(
     Some(found)
 }
 
-#[derive(Deserialize)]
-struct Listing<'a> {
-    #[serde(borrow)]
-    results: Vec<&'a RawValue>,
-}
-
-fn read_ids(body: &[u8], primary_key: &str) -> Result<Vec<String>, serde_json::Error> {
-    let listing: Listing<'_> = serde_json::from_slice(body)?;
-    Ok(listing.results.into_iter().filter_map(|document| find_document_id(document, primary_key)).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::fixture::{cluster, films};
+    use crate::node_api::NodeRequest;
+    use crate::node_api::fake::{FakeNode, Fault, FaultPlan};
 
-    #[test]
-    fn ids_are_read_from_a_listing_whatever_the_primary_key_is() {
-        let listing = br#"{"results":[{"id":1},{"id":"b"}],"offset":0,"limit":2,"total":2}"#;
-        assert_eq!(read_ids(listing, "id").unwrap(), ["1", "b"]);
-        let nested = br#"{"results":[{"a":{"b":7}},{"a.b":"c"}]}"#;
-        assert_eq!(read_ids(nested, "a.b").unwrap(), ["7", "c"]);
-        assert!(read_ids(br#"{"message":"no"}"#, "id").is_err());
+    const TIMEOUT: Duration = Duration::from_secs(1);
+
+    fn texts(ids: impl IntoIterator<Item = u32>) -> BTreeSet<String> {
+        ids.into_iter().map(|id| id.to_string()).collect()
+    }
+
+    /// Which of the documents 0 to 9 exist, where a, b and c have even ones and the nodes of `lost` do not answer.
+    async fn find(readable: &[&str], lost: &[usize]) -> Existing {
+        let nodes = ["a", "b", "c"].map(FakeNode::new);
+        for node in &nodes {
+            let even: Vec<String> = (0..5).map(|id| json!({ "id": id * 2 }).to_string()).collect();
+            let add =
+                NodeRequest::post("/indexes/films/documents").body("application/x-ndjson", even.join("\n"));
+            node.node().send(add, TIMEOUT).await.unwrap();
+        }
+        for node in lost {
+            nodes[*node].plan(FaultPlan::default().then(Fault::Unreachable));
+        }
+        let cluster = cluster(nodes.iter().map(FakeNode::node).collect());
+        let readable = readable.iter().copied().map(NodeId::new).collect();
+        find_existing(&cluster.membership, &readable, TIMEOUT, &films(), &texts(0..10)).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_document_exists_if_one_replica_of_its_shard_says_so() {
+        for lost in [vec![], vec![1]] {
+            let existing = find(&["a", "b", "c"], &lost).await;
+            assert_eq!((existing.found, existing.unknown), (texts([0, 2, 4, 6, 8]), texts([])), "{lost:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn documents_of_shards_that_nobody_tells_of_may_exist() {
+        let first: BTreeSet<String> =
+            texts(0..10).into_iter().filter(|id| shard_of(id, films().shards) == ShardId(0)).collect();
+        let existing = find(&["a", "b"], &[1]).await;
+        assert_eq!(existing.unknown, &texts(0..10) - &first);
+        assert_eq!(existing.found, &first & &texts([0, 2, 4, 6, 8]));
+        assert_eq!(existing.possible(), &(&texts(0..10) - &first) | &(&first & &texts([0, 2, 4, 6, 8])));
     }
 }

@@ -22,7 +22,7 @@ use super::prepared::Prepared;
 use super::retry::until_stored;
 use super::sequencer::{QUESTION, Sequencer, same_index};
 use super::stored::{StoredDocument, read_page};
-use crate::node_api::NodeRequest;
+use crate::node_api::{DocumentsPage, InternalSizes, questions};
 
 /// Documents that are read from a node at a time.
 const PAGE: usize = 200;
@@ -115,7 +115,7 @@ impl Sequencer {
             let Some(node) = replicas.find(|node| readable.contains(*node)) else { return Ok(None) };
             for offset in (0..).step_by(PAGE) {
                 let page = self.page(node, index, &inspection, (shard, offset)).await;
-                let Some(documents) = page.as_deref().and_then(|page| read_page(page).ok()) else {
+                let Some(documents) = page.as_ref().and_then(|page| read_page(page.bytes()).ok()) else {
                     tracing::warn!(%node, %shard, index = %index.uid, "node does not tell its documents; asking another one");
                     return Err(node.clone());
                 };
@@ -152,7 +152,7 @@ impl Sequencer {
         index: &IndexEntry,
         inspection: &Inspection,
         (shard, offset): (ShardId, usize),
-    ) -> Option<bytes::Bytes> {
+    ) -> Option<DocumentsPage> {
         let fields: Vec<&str> = index.primary_key.as_deref().into_iter().chain(inspection.fields()).collect();
         let mut body = Map::new();
         body.insert("fields".to_owned(), json!(fields));
@@ -162,10 +162,8 @@ impl Sequencer {
         if let Some(shard) = marker::selection_filter([shard], index.shards) {
             confine(&mut body, shard);
         }
-        let path = ["indexes", index.physical.as_str(), "documents", "fetch"];
-        let request = NodeRequest::post(path).json(Value::Object(body).to_string());
-        let reply = self.membership.node(node)?.send(request, self.node_timeout).await.ok()?;
-        reply.status.is_success().then_some(reply.body)
+        let question = questions::documents(&index.physical, &body);
+        self.membership.node(node)?.ask(question, self.node_timeout).await.ok()
     }
 
     /// The fields of the index with the number of documents that have them, where a message names some.
@@ -180,7 +178,9 @@ impl Sequencer {
         for stats in
             join_all(group.nodes().iter().map(|node| self.stats(node, index))).await.into_iter().flatten()
         {
-            for (field, count) in stats["fieldDistribution"].as_object().into_iter().flatten() {
+            for (field, count) in
+                stats.get("fieldDistribution").and_then(Value::as_object).into_iter().flatten()
+            {
                 *fields.entry(field.clone()).or_insert(0) += count.as_u64().unwrap_or(0);
             }
         }
@@ -190,9 +190,8 @@ impl Sequencer {
         fields
     }
 
-    async fn stats(&self, node: &NodeId, index: &IndexEntry) -> Option<Value> {
-        let request = NodeRequest::get(["indexes", index.physical.as_str(), "stats"]);
-        let reply = self.membership.node(node)?.send(request, QUESTION).await.ok()?;
-        serde_json::from_slice(&reply.body).ok()
+    async fn stats(&self, node: &NodeId, index: &IndexEntry) -> Option<Map<String, Value>> {
+        let question = questions::index_stats(&index.physical, InternalSizes::Hide);
+        self.membership.node(node)?.ask(question, QUESTION).await.ok()
     }
 }

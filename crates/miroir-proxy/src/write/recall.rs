@@ -7,7 +7,7 @@ use miroir_core::path::NodePath;
 use miroir_core::task::lane::Replay;
 use serde_json::Value;
 
-use crate::node_api::{Node, NodeError, NodeRequest};
+use crate::node_api::{Node, NodeError, NodeRequest, TaskQuery, Unanswered, questions};
 
 /// Tasks in one question.
 pub(super) const PAGE: u64 = 1_000;
@@ -26,8 +26,8 @@ pub(super) async fn read_queue(
     let mut replay = Replay { tasks: VecDeque::new(), end: next };
     let mut from = from;
     while from < next {
-        let path = NodePath::from("/tasks?reverse=true").with("from", from).with("limit", PAGE);
-        let page = match ask_tasks(node, path, timeout).await? {
+        let page = questions::tasks(TaskQuery::starting_at(from, PAGE));
+        let page = match or_reason(node.ask(page, timeout).await)? {
             Ok(page) => page,
             Err(reason) => return Ok(Err(reason)),
         };
@@ -41,8 +41,16 @@ pub(super) async fn read_queue(
 
 /// The number that the node's next task gets. The inner error says why it does not tell.
 pub(super) async fn ask_next_task(node: &Node, timeout: Duration) -> Result<Result<u64, String>, NodeError> {
-    let newest = ask_tasks(node, "/tasks?limit=1".into(), timeout).await?;
-    Ok(newest.map(|tasks| tasks.first().and_then(|task| task["uid"].as_u64()).map_or(0, |uid| uid + 1)))
+    or_reason(node.ask(questions::next_task(), timeout).await)
+}
+
+/// A node that answers says why it does not tell.
+fn or_reason<T>(answer: Result<T, Unanswered>) -> Result<Result<T, String>, NodeError> {
+    match answer {
+        Ok(answer) => Ok(Ok(answer)),
+        Err(Unanswered::Node(error)) => Err(error),
+        Err(error) => Ok(Err(format!("its answer to a question for its tasks: {error}"))),
+    }
 }
 
 pub(super) async fn ask_tasks(

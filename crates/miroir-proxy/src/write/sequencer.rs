@@ -31,7 +31,7 @@ use super::shelf::Shelf;
 use super::waiting::{changes_key, is_stopped, must_wait};
 use crate::cluster::{Membership, ViewCell};
 use crate::memory::{MemoryBudget, MemoryPermit};
-use crate::node_api::NodeRequest;
+use crate::node_api::{InternalSizes, questions};
 use crate::settings::Broadcasts;
 
 /// Entries that are decided, and stored, together at most.
@@ -345,10 +345,9 @@ impl Sequencer {
 
     async fn count_on(&self, node: &NodeId, index: &IndexEntry) -> Option<u64> {
         self.view.load().in_sync_for(&index.physical).get(node)?;
-        let request = NodeRequest::get(["indexes", index.physical.as_str(), "stats"]);
-        let reply = self.membership.node(node)?.send(request, QUESTION).await.ok()?;
-        let stats: serde_json::Value = serde_json::from_slice(&reply.body).ok()?;
-        stats["numberOfDocuments"].as_u64()
+        let question = questions::index_stats(&index.physical, InternalSizes::Hide);
+        let stats = self.membership.node(node)?.ask(question, QUESTION).await.ok()?;
+        stats.get("numberOfDocuments")?.as_u64()
     }
 }
 

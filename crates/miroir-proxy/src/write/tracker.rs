@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use miroir_core::ids::{NodeId, TaskUid};
-use miroir_core::path::NodePath;
 use miroir_core::task::OpResult;
 use miroir_store::NodeTask;
 use serde_json::Value;
@@ -14,10 +13,9 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
 use super::committer::Event;
-use super::recall::ask_tasks;
 use super::receive::op_result;
 use crate::cluster::Membership;
-use crate::node_api::Node;
+use crate::node_api::{Node, TaskQuery, Unanswered, questions};
 
 const SHORTEST: Duration = Duration::from_millis(10);
 const LONGEST: Duration = Duration::from_millis(50);
@@ -120,7 +118,7 @@ impl Tracker {
     /// so the node's data are compared with its peers'; without peers they are taken to have succeeded.
     async fn look_for_deleted(&mut self) {
         let asked = self.asked();
-        let Some(tasks) = self.list("/tasks", &asked).await else { return };
+        let Some(tasks) = self.list(TaskQuery::of_numbers(asked.iter())).await else { return };
         let first = tasks.iter().min_by_key(|task| task["uid"].as_u64());
         self.membership.note_own_task(self.node.id(), first.map(describe));
         let known: BTreeSet<u64> = tasks.iter().filter_map(|task| task["uid"].as_u64()).collect();
@@ -146,23 +144,21 @@ impl Tracker {
         self.open.keys().take(ASKED).copied().collect()
     }
 
-    /// What the node lists of these tasks, of those that this path lists; none if it does not say.
-    async fn list(&self, path: &'static str, asked: &BTreeSet<u64>) -> Option<Vec<Value>> {
-        let uids: Vec<String> = asked.iter().map(u64::to_string).collect();
-        let path = NodePath::from(path).with("limit", ASKED).with("uids", uids.join(","));
-        match ask_tasks(&self.node, path, self.timeout).await {
-            Ok(Ok(tasks)) => Some(tasks),
-            Ok(Err(reason)) => {
+    /// What the node lists; none if it does not say.
+    async fn list(&self, query: TaskQuery) -> Option<Vec<Value>> {
+        match self.node.ask(questions::tasks(query), self.timeout).await {
+            Ok(tasks) => Some(tasks),
+            Err(Unanswered::Node(_)) => None,
+            Err(reason) => {
                 tracing::warn!(node = %self.node.id(), %reason, "node does not tell how its tasks ended, and Miroir's tasks wait for that; asking again");
                 None
             }
-            Err(_) => None,
         }
     }
 
     /// How many tasks have ended; none if the node does not say.
     async fn ask(&mut self) -> Option<usize> {
-        let tasks = self.list("/tasks?statuses=succeeded,failed,canceled", &self.asked()).await?;
+        let tasks = self.list(TaskQuery::of_numbers(self.asked().iter()).ended()).await?;
         let ended: Vec<(Watched, OpResult)> = tasks
             .iter()
             .filter_map(|task| Some((*self.open.get(&task["uid"].as_u64()?)?, op_result(task)?)))

@@ -13,7 +13,7 @@ use miroir_testkit::sandbox::{Cluster, Node, Topology, nodes_are_real};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use self::model::{Asked, Model, TOOL};
+use self::model::{Model, ModelCall, TOOL};
 
 const REPORTS: [&str; 3] = ["_meiliSearchProgress", "_meiliSearchSources", "_meiliAppendConversationMessage"];
 
@@ -45,7 +45,7 @@ impl Sides {
     }
 
     /// Chats with a key or token of each side, and returns what Miroir's model was asked.
-    async fn chat_as(&self, keys: &[String], body: &Value) -> Vec<Asked> {
+    async fn chat_as(&self, keys: &[String], body: &Value) -> Vec<ModelCall> {
         let mut heard = Vec::new();
         for (client, key) in self.clients().into_iter().zip(keys) {
             let reply = client.with_key(key).post("/chats/open/chat/completions", body).await.unwrap();
@@ -60,7 +60,7 @@ impl Sides {
     }
 
     /// Sends the same to both and returns what Miroir answers, and what its model was asked.
-    async fn ask(&self, path: &str, body: &Value, key: Option<&str>) -> (Reply, Vec<Asked>) {
+    async fn ask(&self, path: &str, body: &Value, key: Option<&str>) -> (Reply, Vec<ModelCall>) {
         let send = async |client: &Client| {
             let client = key.map_or_else(|| client.clone(), |key| client.with_key(key));
             client.post(path, body).await.unwrap()
@@ -79,7 +79,7 @@ impl Sides {
         (actual, asked)
     }
 
-    async fn chat(&self, workspace: &str, body: &Value) -> (Reply, Vec<Asked>) {
+    async fn chat(&self, workspace: &str, body: &Value) -> (Reply, Vec<ModelCall>) {
         self.ask(&format!("/chats/{workspace}/chat/completions"), body, None).await
     }
 }

@@ -8,7 +8,7 @@
 
 mod script;
 
-use self::script::{Place, Script};
+use self::script::{Script, ScriptPosition};
 use super::marker::RESERVED_PREFIX;
 
 /// Calls that end a function where no line of Miroir's can follow.
@@ -40,8 +40,8 @@ pub fn keep_marker(function: &str) -> String {
     for place in script.returns() {
         let (upto, text, skipped) = match place {
             // As long as the word that it stands for, so that what follows keeps its column.
-            Place::Return(at) => (*at, "{     ".to_owned(), "return".len()),
-            Place::EndOfReturn(at) => (*at, format!("; {after} return }}"), 0),
+            ScriptPosition::Return(at) => (*at, "{     ".to_owned(), "return".len()),
+            ScriptPosition::EndOfReturn(at) => (*at, format!("; {after} return }}"), 0),
         };
         kept.push_str(&function[at..upto]);
         kept.push_str(&text);

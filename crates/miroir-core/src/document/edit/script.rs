@@ -3,7 +3,7 @@
 
 /// A place in the script's text where something has to be put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum ScriptPosition {
     /// The word `return`, of the script itself and not of a function in it.
     Return(usize),
     /// The end of what such a `return` gives back.
@@ -13,7 +13,7 @@ pub(super) enum Place {
 /// A script, read once.
 #[derive(Debug, Default)]
 pub(super) struct Script<'a> {
-    returns: Vec<Place>,
+    returns: Vec<ScriptPosition>,
     /// Words that are followed by an opening parenthesis and are no methods.
     called: Vec<&'a str>,
     open_comments: usize,
@@ -58,7 +58,7 @@ impl<'a> Script<'a> {
                 Token::Word("return") if before != Some(Token::Sign('.')) => {
                     if !in_function {
                         level.open_returns += 1;
-                        script.returns.push(Place::Return(start));
+                        script.returns.push(ScriptPosition::Return(start));
                     }
                 }
                 Token::Word(word) => {
@@ -103,12 +103,12 @@ impl<'a> Script<'a> {
 
     fn end_returns(&mut self, level: &mut Level, at: usize) {
         for _ in 0..std::mem::take(&mut level.open_returns) {
-            self.returns.push(Place::EndOfReturn(at));
+            self.returns.push(ScriptPosition::EndOfReturn(at));
         }
     }
 
     /// The places, in the order of the text.
-    pub(super) fn returns(&self) -> &[Place] {
+    pub(super) fn returns(&self) -> &[ScriptPosition] {
         &self.returns
     }
 

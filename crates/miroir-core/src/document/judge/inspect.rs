@@ -25,7 +25,7 @@ use crate::settings::ClientSettings;
 
 /// What one embedder that changes asks of documents that are there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Asked {
+enum EmbedderChange {
     /// It is new: what documents bring under its name becomes its vectors.
     New(EmbedderDemand),
     /// It made vectors, and now documents must bring them: those that let it make theirs have none.
@@ -35,7 +35,7 @@ enum Asked {
 /// A look through the documents of an index for one that forbids a change of its settings.
 #[derive(Debug)]
 pub struct Inspection {
-    embedders: BTreeMap<String, Asked>,
+    embedders: BTreeMap<String, EmbedderChange>,
     together: Together,
     vectors: Option<Fault>,
     places: Option<ValueError>,
@@ -73,10 +73,10 @@ impl Inspection {
         for (name, demand) in &demands.1.embedders {
             match demands.0.embedders.get(name) {
                 None if demand.is_user_provided || demand.dimensions.is_some() => {
-                    embedders.insert(name.clone(), Asked::New(demand.clone()));
+                    embedders.insert(name.clone(), EmbedderChange::New(demand.clone()));
                 }
                 Some(earlier) if demand.is_user_provided && !earlier.is_user_provided => {
-                    embedders.insert(name.clone(), Asked::MadeVectors);
+                    embedders.insert(name.clone(), EmbedderChange::MadeVectors);
                 }
                 None | Some(_) => {}
             }
@@ -110,7 +110,7 @@ impl Inspection {
         let entries = self.entries(document.vectors);
         for (name, asked) in &self.embedders {
             let lacks_vectors = match asked {
-                Asked::New(demand) => match embed(id, name, demand, &entries) {
+                EmbedderChange::New(demand) => match embed(id, name, demand, &entries) {
                     Ok(Vectors::None | Vectors::ToBeMade) => demand.is_user_provided,
                     Ok(Vectors::Enough) => false,
                     Err(fault) => {
@@ -118,7 +118,7 @@ impl Inspection {
                         false
                     }
                 },
-                Asked::MadeVectors => lets_make(document.vectors, name),
+                EmbedderChange::MadeVectors => lets_make(document.vectors, name),
             };
             if lacks_vectors {
                 let first = || (id.to_owned(), 0);

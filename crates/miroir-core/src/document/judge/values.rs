@@ -11,7 +11,7 @@ use super::error::ValueError;
 use super::geo::check_geo;
 use super::merged::{Merged, merge};
 use super::missing::{Counts, MissingVectors};
-use super::vectors::{Entries, Place, Shape, check_content, read_entries, read_lengths, read_shape};
+use super::vectors::{Entries, Shape, VectorsPlace, check_content, read_entries, read_lengths, read_shape};
 use super::{Batch, DocumentIds, Findings, Presence};
 use crate::task::WriteMethod;
 
@@ -262,8 +262,8 @@ pub(super) fn embed(
         Shape::Array(vectors) => (*vectors, false),
         Shape::Object { embeddings: Some(vectors), .. } => (*vectors, true),
     };
-    let lengths =
-        read_lengths(vectors, Place { embedder, in_object }).map_err(|refusal| refusal.of_document(id))?;
+    let lengths = read_lengths(vectors, VectorsPlace { embedder, in_object })
+        .map_err(|refusal| refusal.of_document(id))?;
     let wrong = demand.dimensions.and_then(|expected| {
         let wrong = lengths.iter().enumerate().find(|(_, found)| **found != expected);
         wrong.map(|(number, found)| ValueError::VectorLength {

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 pub use embeddings::EmbeddingsError;
 pub use shape::{ShapeError, ShapeFault};
 
-pub(super) use embeddings::{Place, check_content, read_lengths};
+pub(super) use embeddings::{VectorsPlace, check_content, read_lengths};
 pub(super) use shape::{Shape, read_shape};
 
 use super::error::ValueError;

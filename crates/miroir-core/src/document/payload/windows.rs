@@ -28,12 +28,12 @@ pub struct Unclear;
 /// See the module.
 #[derive(Debug)]
 pub struct Windows {
-    place: Place,
+    place: ReadPosition,
     payload: Payload,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum ReadPosition {
     /// Before an array.
     Opening,
     /// In an array, before its first document.
@@ -52,8 +52,8 @@ impl Windows {
     /// Before the first piece of a body of this format; none for a format that is read as a whole.
     pub fn begin(format: PayloadFormat) -> Option<Self> {
         let place = match format {
-            PayloadFormat::Json => Place::Opening,
-            PayloadFormat::Ndjson => Place::Stream,
+            PayloadFormat::Json => ReadPosition::Opening,
+            PayloadFormat::Ndjson => ReadPosition::Stream,
             PayloadFormat::Csv { .. } => return None,
         };
         Some(Self { place, payload: Payload::default() })
@@ -66,17 +66,17 @@ impl Windows {
         let mut at = 0;
         while let Some(byte) = window.get(at) {
             match (self.place, byte) {
-                (Place::Closed, _) => at = window.len() - 1,
+                (ReadPosition::Closed, _) => at = window.len() - 1,
                 (_, b' ' | b'\t' | b'\n' | b'\r') => {}
-                (Place::Opening, b'[') => self.place = Place::First,
-                (Place::After, b',') => self.place = Place::Next,
-                (Place::After, b']') => self.place = Place::Closed,
-                (Place::First | Place::Next | Place::Stream, b'{') => {
+                (ReadPosition::Opening, b'[') => self.place = ReadPosition::First,
+                (ReadPosition::After, b',') => self.place = ReadPosition::Next,
+                (ReadPosition::After, b']') => self.place = ReadPosition::Closed,
+                (ReadPosition::First | ReadPosition::Next | ReadPosition::Stream, b'{') => {
                     let Some(document) = first_value(&window[at..])? else { break };
                     documents.add(document).map_err(|_| Unclear)?;
                     at += document.get().len();
-                    if self.place != Place::Stream {
-                        self.place = Place::After;
+                    if self.place != ReadPosition::Stream {
+                        self.place = ReadPosition::After;
                     }
                     continue;
                 }
@@ -86,7 +86,7 @@ impl Windows {
         }
         let found = documents.finish().map_err(|_| Unclear)?;
         let taken = match self.place {
-            Place::Stream => found.unchanged(window),
+            ReadPosition::Stream => found.unchanged(window),
             _ => found.with_rewritten(window),
         };
         self.payload.parts.extend(taken.parts);
@@ -96,9 +96,13 @@ impl Windows {
     /// The whole payload, when the last piece was taken to its end.
     pub fn finish(self) -> Result<Payload, Unclear> {
         match self.place {
-            Place::Closed => Ok(self.payload),
-            Place::Stream if !self.payload.is_empty() => Ok(self.payload),
-            Place::Opening | Place::First | Place::After | Place::Next | Place::Stream => Err(Unclear),
+            ReadPosition::Closed => Ok(self.payload),
+            ReadPosition::Stream if !self.payload.is_empty() => Ok(self.payload),
+            ReadPosition::Opening
+            | ReadPosition::First
+            | ReadPosition::After
+            | ReadPosition::Next
+            | ReadPosition::Stream => Err(Unclear),
         }
     }
 }

@@ -2,47 +2,47 @@
 
 use std::fmt::Write;
 
-use super::rules::Place;
+use super::rules::RulePlace;
 
 /// One rule that was left out or put in, and why.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Note {
     /// `words` goes before the first text rule.
-    WordsInFront(Place),
+    WordsInFront(RulePlace),
     /// The settings list `words` behind the place where it was put.
-    WordsAlreadyInFront(Place),
+    WordsAlreadyInFront(RulePlace),
     /// Every word must match, so that their number says nothing.
-    WordsOfNoEffect(Place),
+    WordsOfNoEffect(RulePlace),
     /// The same rule, or one on the same field, came earlier.
     Duplicate {
         /// Which stays.
-        earlier: Place,
+        earlier: RulePlace,
         /// Which does not.
-        removed: Place,
+        removed: RulePlace,
     },
     /// A text rule of a query without words.
-    WithoutWords(Place),
+    WithoutWords(RulePlace),
     /// The vector's rule stands for this one.
     VectorStands {
         /// Where the vector's rule is.
-        vector: Place,
+        vector: RulePlace,
         /// Which rule goes.
-        removed: Place,
+        removed: RulePlace,
     },
     /// Behind the vector's rule and a sort no text rule is applied, nor anything after it.
     CutByVector {
         /// Where the vector's rule is.
-        vector: Place,
+        vector: RulePlace,
         /// The first rule that goes.
-        from: Place,
+        from: RulePlace,
     },
     /// The query has no `sort`.
-    NothingToSort(Place),
+    NothingToSort(RulePlace),
 }
 
 /// The notes as numbered lines; empty for none.
 pub(super) fn describe_notes(notes: &[Note], rules: &[String], sort: &[String]) -> String {
-    let name = |place: Place| name(place, rules, sort);
+    let name = |place: RulePlace| name(place, rules, sort);
     let mut lines = String::new();
     for (at, note) in notes.iter().enumerate() {
         let number = at + 1;
@@ -94,11 +94,11 @@ pub(super) fn describe_notes(notes: &[Note], rules: &[String], sort: &[String]) 
     lines
 }
 
-fn name(place: Place, rules: &[String], sort: &[String]) -> String {
+fn name(place: RulePlace, rules: &[String], sort: &[String]) -> String {
     let found = match place {
-        Place::Rule(at) => rules.get(at).cloned(),
-        Place::Run(begin, end) => rules.get(begin..=end).map(|rules| rules.join(", ")),
-        Place::Sort { item, .. } => sort.get(item).map(|by| match by.rsplit_once(':') {
+        RulePlace::Rule(at) => rules.get(at).cloned(),
+        RulePlace::Run(begin, end) => rules.get(begin..=end).map(|rules| rules.join(", ")),
+        RulePlace::Sort { item, .. } => sort.get(item).map(|by| match by.rsplit_once(':') {
             Some((point, direction)) if point.starts_with("_geoPoint(") => format!("_geo(..):{direction}"),
             _ => by.clone(),
         }),
@@ -106,11 +106,11 @@ fn name(place: Place, rules: &[String], sort: &[String]) -> String {
     found.unwrap_or_else(|| "unknown".to_owned())
 }
 
-fn position(place: Place) -> String {
+fn position(place: RulePlace) -> String {
     match place {
-        Place::Rule(at) => format!("#{at} in ranking rules"),
-        Place::Run(begin, end) => format!("#{begin} to #{end} in ranking rules"),
-        Place::Sort { rule, item } => {
+        RulePlace::Rule(at) => format!("#{at} in ranking rules"),
+        RulePlace::Run(begin, end) => format!("#{begin} to #{end} in ranking rules"),
+        RulePlace::Sort { rule, item } => {
             format!("#{item} in `query.sort` (as `sort` is #{rule} in ranking rules)")
         }
     }

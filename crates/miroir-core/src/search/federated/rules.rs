@@ -36,7 +36,7 @@ enum Kind {
 
 /// Where a rule stands: in the index's settings, in a run of them, or in the query's `sort`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum RulePlace {
     /// In `rankingRules`.
     Rule(usize),
     /// From one to another in `rankingRules`.
@@ -89,31 +89,31 @@ impl Canonical {
         Reading::new(ranking_rules, sort, all, Manner::of(body)).read()
     }
 
-    fn kinds(&self) -> Vec<(Kind, Place)> {
-        let mut kinds: Vec<(Kind, Place)> = Vec::new();
+    fn kinds(&self) -> Vec<(Kind, RulePlace)> {
+        let mut kinds: Vec<(Kind, RulePlace)> = Vec::new();
         for (at, rule) in self.rules.iter().enumerate() {
             if rule == "sort" {
                 let items = self.sort.iter().enumerate();
-                kinds.extend(items.map(|(item, by)| (kind_of_sort(by), Place::Sort { rule: at, item })));
+                kinds.extend(items.map(|(item, by)| (kind_of_sort(by), RulePlace::Sort { rule: at, item })));
                 continue;
             }
             if !TEXT_RULES.contains(&rule.as_str()) {
-                kinds.push((kind_of_sort(rule), Place::Rule(at)));
+                kinds.push((kind_of_sort(rule), RulePlace::Rule(at)));
                 continue;
             }
             // Neighbouring text rules are compared as one.
             match kinds.last_mut() {
                 Some((Kind::Relevancy, place)) => {
-                    let (Place::Rule(begin) | Place::Run(begin, _)) = *place else { continue };
-                    *place = Place::Run(begin, at);
+                    let (RulePlace::Rule(begin) | RulePlace::Run(begin, _)) = *place else { continue };
+                    *place = RulePlace::Run(begin, at);
                 }
-                _ => kinds.push((Kind::Relevancy, Place::Rule(at))),
+                _ => kinds.push((Kind::Relevancy, RulePlace::Rule(at))),
             }
         }
         kinds
     }
 
-    fn describe(&self, (kind, place): (Kind, Place), position: usize, uid: &str) -> String {
+    fn describe(&self, (kind, place): (Kind, RulePlace), position: usize, uid: &str) -> String {
         let kind = match kind {
             Kind::Relevancy => "relevancy",
             Kind::Ascending => "ascending sort",
@@ -122,14 +122,14 @@ impl Canonical {
             Kind::FarthestFirst => "descending geo sort",
         };
         let (source, rules) = match place {
-            Place::Rule(at) => {
+            RulePlace::Rule(at) => {
                 (format!("`queries[{position}]`, `{uid}.rankingRules[{at}]`"), self.rules[at].clone())
             }
-            Place::Run(begin, end) => {
+            RulePlace::Run(begin, end) => {
                 let source = format!("`queries[{position}]`, `{uid}.rankingRules[{begin}..={end}]`");
                 (source, self.rules[begin..=end].join(", "))
             }
-            Place::Sort { rule, item } => {
+            RulePlace::Sort { rule, item } => {
                 let source = format!("`queries[{position}].sort[{item}]`, `{uid}.rankingRules[{rule}]`");
                 let field = self.sort[item].rsplit_once(':').map_or("", |(field, _)| field);
                 let on = if field.starts_with("_geoPoint(") {
@@ -231,8 +231,8 @@ struct Reading {
     all: bool,
     sort: Option<Vec<String>>,
     canonical: Canonical,
-    seen: HashMap<String, Place>,
-    sorted: HashMap<String, Place>,
+    seen: HashMap<String, RulePlace>,
+    sorted: HashMap<String, RulePlace>,
     words: Words,
 }
 
@@ -260,7 +260,7 @@ impl Reading {
             let goes_on = match rule.as_str() {
                 "sort" => self.read_sort(at),
                 text if TEXT_RULES.contains(&text) => match self.manner {
-                    Manner::Placeholder => self.note(Note::WithoutWords(Place::Rule(at))),
+                    Manner::Placeholder => self.note(Note::WithoutWords(RulePlace::Rule(at))),
                     Manner::Vector => self.read_for_vector(at, text),
                     Manner::Keyword => self.read_for_words(at, text),
                 },
@@ -286,23 +286,23 @@ impl Reading {
     /// Keeps the first of several equal rules.
     fn keep_once(&mut self, at: usize, rule: &str) -> bool {
         if let Some(earlier) = self.seen.get(rule).copied() {
-            return self.note(Note::Duplicate { earlier, removed: Place::Rule(at) });
+            return self.note(Note::Duplicate { earlier, removed: RulePlace::Rule(at) });
         }
-        self.seen.insert(rule.to_owned(), Place::Rule(at));
+        self.seen.insert(rule.to_owned(), RulePlace::Rule(at));
         self.keep(rule)
     }
 
     fn read_for_vector(&mut self, at: usize, rule: &str) -> bool {
         match self.seen.get("vector").copied() {
             None => {
-                self.seen.insert("vector".to_owned(), Place::Rule(at));
+                self.seen.insert("vector".to_owned(), RulePlace::Rule(at));
                 self.keep(rule)
             }
             Some(vector) if self.sorted.is_empty() => {
-                self.note(Note::VectorStands { vector, removed: Place::Rule(at) })
+                self.note(Note::VectorStands { vector, removed: RulePlace::Rule(at) })
             }
             Some(vector) => {
-                self.note(Note::CutByVector { vector, from: Place::Rule(at) });
+                self.note(Note::CutByVector { vector, from: RulePlace::Rule(at) });
                 false
             }
         }
@@ -312,21 +312,23 @@ impl Reading {
         if rule != "words" {
             if !self.all && self.words == Words::Absent {
                 self.words = Words::PutInFront;
-                self.note(Note::WordsInFront(Place::Rule(at)));
+                self.note(Note::WordsInFront(RulePlace::Rule(at)));
                 self.keep("words");
             }
             return self.keep_once(at, rule);
         }
         if self.all {
-            return self.note(Note::WordsOfNoEffect(Place::Rule(at)));
+            return self.note(Note::WordsOfNoEffect(RulePlace::Rule(at)));
         }
         match self.words {
             Words::At(earlier) => {
-                return self
-                    .note(Note::Duplicate { earlier: Place::Rule(earlier), removed: Place::Rule(at) });
+                return self.note(Note::Duplicate {
+                    earlier: RulePlace::Rule(earlier),
+                    removed: RulePlace::Rule(at),
+                });
             }
             Words::PutInFront => {
-                self.note(Note::WordsAlreadyInFront(Place::Rule(at)));
+                self.note(Note::WordsAlreadyInFront(RulePlace::Rule(at)));
             }
             Words::Absent => {}
         }
@@ -337,22 +339,24 @@ impl Reading {
     fn read_custom(&mut self, at: usize, rule: &str) -> bool {
         let field = rule.rsplit_once(':').map_or(rule, |(field, _)| field);
         if let Some(earlier) = self.sorted.get(field).copied() {
-            return self.note(Note::Duplicate { earlier, removed: Place::Rule(at) });
+            return self.note(Note::Duplicate { earlier, removed: RulePlace::Rule(at) });
         }
-        self.sorted.insert(field.to_owned(), Place::Rule(at));
+        self.sorted.insert(field.to_owned(), RulePlace::Rule(at));
         self.keep(rule)
     }
 
     fn read_sort(&mut self, at: usize) -> bool {
         if let Some(earlier) = self.seen.get("sort").copied() {
-            return self.note(Note::Duplicate { earlier, removed: Place::Rule(at) });
+            return self.note(Note::Duplicate { earlier, removed: RulePlace::Rule(at) });
         }
-        let Some(sort) = self.sort.clone() else { return self.note(Note::NothingToSort(Place::Rule(at))) };
-        self.seen.insert("sort".to_owned(), Place::Rule(at));
+        let Some(sort) = self.sort.clone() else {
+            return self.note(Note::NothingToSort(RulePlace::Rule(at)));
+        };
+        self.seen.insert("sort".to_owned(), RulePlace::Rule(at));
         self.keep("sort");
         let mut distance = None;
         for (item, by) in sort.into_iter().enumerate() {
-            let place = Place::Sort { rule: at, item };
+            let place = RulePlace::Sort { rule: at, item };
             let field = by.rsplit_once(':').map_or(by.as_str(), |(field, _)| field);
             let earlier = if field.starts_with("_geoPoint(") {
                 distance.replace(distance.unwrap_or(place))

@@ -5,7 +5,7 @@ use miroir_core::ids::NodeId;
 use miroir_store::StoreError;
 use thiserror::Error;
 
-use crate::node_api::NodeError;
+use crate::node_api::{NodeError, Unanswered};
 
 /// See the module.
 #[derive(Debug, Error)]
@@ -53,6 +53,17 @@ fn advice(stranger: &Stranger, node: &NodeId) -> String {
 }
 
 impl Unusable {
+    /// Why a node can't be used that does not answer this, which the error names.
+    pub(in crate::cluster) fn because(question: &'static str) -> impl Fn(Unanswered) -> Self {
+        move |error| match error {
+            Unanswered::Node(error) => Self::NoAnswer(error),
+            Unanswered::Refused(reply) => {
+                Self::Refused { question, status: reply.status.as_u16(), message: reply.message() }
+            }
+            Unanswered::OutOfForm => Self::Unreadable(question),
+        }
+    }
+
     /// Whether somebody has to do something before the node may be used. The others may be over at the next look.
     pub const fn is_about_whose(&self) -> bool {
         matches!(self, Self::Foreign { .. } | Self::Miroir)

@@ -4,14 +4,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use miroir_core::identity::{Mark, NODE_KEY_ACTIONS};
-use miroir_core::path::NodePath;
-use reqwest::{Method, StatusCode};
+use reqwest::StatusCode;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::Unusable;
-use super::look::{KEYS, message_of};
-use crate::node_api::{Node, NodeRequest};
+use crate::node_api::{Node, Unanswered, questions};
 
 /// What people call it.
 const NAME: &str = "Miroir";
@@ -110,7 +108,7 @@ pub(super) async fn ensure(
 /// Makes the key, in place of one that has its uid. The inner error is the node's own.
 async fn make(node: &Node, own: &Mark, timeout: Duration) -> Result<Result<String, String>, Unusable> {
     let uid = own.key_uid().to_string();
-    let body = json!({
+    let description = json!({
         "uid": uid,
         "name": NAME,
         "description": format!("{own} {EXPLANATION}"),
@@ -118,36 +116,35 @@ async fn make(node: &Node, own: &Mark, timeout: Duration) -> Result<Result<Strin
         "indexes": ["*"],
         "expiresAt": null,
     });
-    let request = NodeRequest::post(KEYS).json(body.to_string());
-    let mut reply = node.probe_as_master(request.clone(), timeout).await?;
-    if reply.status == StatusCode::CONFLICT {
+    let order = questions::make_key(&description);
+    let mut made = node.ask_as_master(order.clone(), timeout).await;
+    if let Err(Unanswered::Refused(reply)) = &made
+        && reply.status == StatusCode::CONFLICT
+    {
         // Somebody has changed its description.
         delete(node, &uid, timeout).await?;
-        reply = node.probe_as_master(request, timeout).await?;
+        made = node.ask_as_master(order, timeout).await;
     }
-    if !reply.status.is_success() {
-        return Ok(Err(message_of(&reply)));
+    if let Err(Unanswered::Refused(reply)) = &made {
+        return Ok(Err(reply.message()));
     }
-    let made: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
-    let value = made["key"].as_str().ok_or(Unusable::Unreadable("an order to make a key"))?;
+    let value = made.map_err(Unusable::because("an order to make a key"))?;
     tracing::info!(node = %node.id(), %uid, "Miroir made itself a key on a node");
-    Ok(Ok(value.to_owned()))
+    Ok(Ok(value))
 }
 
 /// Takes a key from the node. One that is gone already is as good.
 pub(super) async fn delete(node: &Node, uid: &str, timeout: Duration) -> Result<(), Unusable> {
-    let request = NodeRequest::new(Method::DELETE, NodePath::from(KEYS).then(uid));
-    let reply = node.probe_as_master(request, timeout).await?;
-    if reply.status.is_success() || reply.status == StatusCode::NOT_FOUND {
-        return Ok(());
+    match node.ask_as_master(questions::delete_key(uid), timeout).await {
+        Err(Unanswered::Refused(reply)) if reply.status == StatusCode::NOT_FOUND => Ok(()),
+        answer => answer.map_err(Unusable::because("an order to delete a key")),
     }
-    let (status, message) = (reply.status.as_u16(), message_of(&reply));
-    Err(Unusable::Refused { question: "an order to delete a key", status, message })
 }
 
 #[cfg(test)]
 mod tests {
     use miroir_core::ids::{ClusterId, NodeId};
+    use serde_json::Value;
     use uuid::uuid;
 
     use super::*;

@@ -5,28 +5,21 @@ use std::time::Duration;
 
 use miroir_core::identity::{Mark, Traces, log_of_request};
 use miroir_core::ids::PhysicalUid;
-use miroir_core::path::NodePath;
-use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
 use super::Unusable;
 use super::key::{Keys, MarkedKey, ShownKey};
-use crate::node_api::{Node, NodeReply, NodeRequest};
-
-/// The route of keys.
-pub(super) const KEYS: &str = "/keys";
-
-/// More keys than a node has.
-const ALL_KEYS: usize = 100_000;
-
-/// More indexes than a node has.
-const ALL_INDEXES: usize = 1_000_000;
+use crate::node_api::{Node, TaskQuery, Unanswered, questions};
 
 /// The newest tasks among which a mark, or a request of any Miroir, is looked for.
-const TRACES: usize = 1000;
+const TRACES: u64 = 1000;
 
 /// The index that the task with the mark is about. There is none of this name, so the task does nothing, and fails.
 const MARKED_INDEX: &str = "_miroir_mark";
+
+/// What is asked, as errors name it.
+const ABOUT_TASKS: &str = "a question for its tasks";
+const ABOUT_KEYS: &str = "a question for its keys";
 
 /// A task of a node's queue.
 #[derive(Debug)]
@@ -38,38 +31,39 @@ pub(super) struct SeenTask {
 
 /// Sees to it that no Miroir answers at the address.
 pub async fn expect_meilisearch(node: &Node, timeout: Duration) -> Result<(), Unusable> {
-    let reply = node.probe(NodeRequest::get("/_miroir/ready").briefly(), timeout).await?;
-    let answer: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
-    let is_ready = matches!(answer["status"].as_str(), Some("ready" | "not_ready"));
-    if is_ready && matches!(reply.status.as_u16(), 200 | 503) { Err(Unusable::Miroir) } else { Ok(()) }
+    let is_miroir = node.ask_unused(questions::is_miroir(), timeout).await;
+    if is_miroir.map_err(Unusable::because("a question whether it is a Miroir"))? {
+        Err(Unusable::Miroir)
+    } else {
+        Ok(())
+    }
 }
 
 /// The node's version, if it says. Asked with the configured key, which must be right.
 pub async fn ask_version(node: &Node, timeout: Duration) -> Result<Option<String>, Unusable> {
-    let reply = node.probe_as_master(NodeRequest::get("/version").briefly(), timeout).await?;
-    if reply.refuses_key() {
-        return Err(Unusable::RefusesKey);
-    }
-    Ok(read_version(&reply))
+    told_version(node.ask_as_master(questions::version(), timeout).await)
 }
 
-/// The version in an answer to a question for it.
-pub(in crate::cluster) fn read_version(reply: &NodeReply) -> Option<String> {
-    let version: Value = serde_json::from_slice(&reply.body).ok()?;
-    Some(version["pkgVersion"].as_str()?.to_owned())
+/// The version in the answer to a question for it. Only that the key is right matters.
+pub(in crate::cluster) fn told_version(
+    answer: Result<String, Unanswered>,
+) -> Result<Option<String>, Unusable> {
+    match answer {
+        Ok(version) => Ok(Some(version)),
+        Err(Unanswered::Node(error)) => Err(error.into()),
+        Err(Unanswered::Refused(reply)) if reply.refuses_key() => Err(Unusable::RefusesKey),
+        Err(Unanswered::Refused(_) | Unanswered::OutOfForm) => Ok(None),
+    }
 }
 
 /// The node's keys that carry a mark.
 pub async fn ask_keys(node: &Node, timeout: Duration) -> Result<Keys, Unusable> {
-    const QUESTION: &str = "a question for its keys";
-    let request = NodeRequest::get(NodePath::from(KEYS).with("limit", ALL_KEYS));
-    let reply = node.probe_as_master(request, timeout).await?;
-    if reply.refuses_key() {
-        return Ok(Keys::Hidden);
-    }
-    let results = read_results(QUESTION, &reply)?;
-    let keys: Result<Vec<ShownKey>, _> = results.into_iter().map(serde_json::from_value).collect();
-    let keys = keys.map_err(|_| Unusable::Unreadable(QUESTION))?;
+    let keys = match node.ask_as_master(questions::keys(), timeout).await {
+        Err(Unanswered::Refused(reply)) if reply.refuses_key() => return Ok(Keys::Hidden),
+        answer => answer.map_err(Unusable::because(ABOUT_KEYS))?,
+    };
+    let keys: Result<Vec<ShownKey>, _> = keys.into_iter().map(serde_json::from_value).collect();
+    let keys = keys.map_err(|_| Unusable::Unreadable(ABOUT_KEYS))?;
     Ok(Keys::Listed(keys.into_iter().filter_map(ShownKey::marked).collect()))
 }
 
@@ -78,20 +72,24 @@ pub async fn ask_shown_mark(node: &Node, keys: &Keys, timeout: Duration) -> Resu
     if let Some(MarkedKey { mark, .. }) = keys.marked().next() {
         return Ok(Some(mark.clone()));
     }
-    let request =
-        NodeRequest::get(NodePath::from("/tasks").with("indexUids", MARKED_INDEX).with("limit", TRACES));
-    let reply = node.probe_as_master(request, timeout).await?;
-    let tasks = read_results("a question for its tasks", &reply)?;
+    let marked = TaskQuery::newest(TRACES).of_index(MARKED_INDEX);
+    let tasks = ask_tasks(node, marked, timeout).await?;
     Ok(tasks.iter().find_map(|task| Mark::parse(task["customMetadata"].as_str()?)))
+}
+
+/// Tasks of the node.
+pub(super) async fn ask_tasks(
+    node: &Node,
+    query: TaskQuery,
+    timeout: Duration,
+) -> Result<Vec<Value>, Unusable> {
+    node.ask_as_master(questions::tasks(query), timeout).await.map_err(Unusable::because(ABOUT_TASKS))
 }
 
 /// The node's indexes.
 pub(super) async fn ask_indexes(node: &Node, timeout: Duration) -> Result<BTreeSet<PhysicalUid>, Unusable> {
-    let request = NodeRequest::get(NodePath::from("/indexes").with("limit", ALL_INDEXES));
-    let reply = node.probe_as_master(request, timeout).await?;
-    let indexes = read_results("a question for its indexes", &reply)?;
-    let uid = |index: &Value| Some(PhysicalUid::new(index["uid"].as_str()?));
-    Ok(indexes.iter().filter_map(uid).collect())
+    let indexes = node.ask_as_master(questions::indexes(), timeout).await;
+    Ok(indexes.map_err(Unusable::because("a question for its indexes"))?.into_keys().collect())
 }
 
 /// What is found on a node that shows no mark.
@@ -104,48 +102,20 @@ pub async fn ask_traces(node: &Node, timeout: Duration) -> Result<Traces, Unusab
 /// The end of the node's queue, newest first.
 pub(super) async fn ask_newest_tasks(
     node: &Node,
-    limit: usize,
+    limit: u64,
     timeout: Duration,
 ) -> Result<Vec<SeenTask>, Unusable> {
-    const QUESTION: &str = "a question for its tasks";
-    let request = NodeRequest::get(NodePath::from("/tasks").with("limit", limit));
-    let reply = node.probe_as_master(request, timeout).await?;
     let seen = |task: &Value| {
         let log = task["customMetadata"].as_str().and_then(log_of_request).map(str::to_owned);
         Some(SeenTask { number: task["uid"].as_u64()?, log })
     };
-    let tasks: Option<Vec<_>> = read_results(QUESTION, &reply)?.iter().map(seen).collect();
-    tasks.ok_or(Unusable::Unreadable(QUESTION))
+    let tasks = ask_tasks(node, TaskQuery::newest(limit), timeout).await?;
+    let tasks: Option<Vec<_>> = tasks.iter().map(seen).collect();
+    tasks.ok_or(Unusable::Unreadable(ABOUT_TASKS))
 }
 
 /// Leaves the mark in a task. It is there when this returns, whenever the task is done.
 pub(super) async fn leave_mark_in_task(node: &Node, own: &Mark, timeout: Duration) -> Result<(), Unusable> {
-    let path = NodePath::from(["indexes", MARKED_INDEX, "documents"]).with("customMetadata", own);
-    let reply = node.probe_as_master(NodeRequest::new(Method::DELETE, path), timeout).await?;
-    if reply.status == StatusCode::ACCEPTED {
-        return Ok(());
-    }
-    let (status, message) = (reply.status.as_u16(), message_of(&reply));
-    Err(Unusable::Refused { question: "the mark of this cluster", status, message })
-}
-
-pub(super) fn read_results(question: &'static str, reply: &NodeReply) -> Result<Vec<Value>, Unusable> {
-    if !reply.status.is_success() {
-        let (status, message) = (reply.status.as_u16(), message_of(reply));
-        return Err(Unusable::Refused { question, status, message });
-    }
-    let answer: Result<Value, _> = serde_json::from_slice(&reply.body);
-    match answer.map(|mut answer| answer["results"].take()) {
-        Ok(Value::Array(results)) => Ok(results),
-        _ => Err(Unusable::Unreadable(question)),
-    }
-}
-
-/// The message of an error, or whatever else was answered.
-pub(super) fn message_of(reply: &NodeReply) -> String {
-    let error: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
-    match error["message"].as_str() {
-        Some(message) => message.to_owned(),
-        None => format!("HTTP {}", reply.status.as_u16()),
-    }
+    let left = node.ask_as_master(questions::leave_task(MARKED_INDEX, own), timeout).await;
+    left.map(drop).map_err(Unusable::because("the mark of this cluster"))
 }

@@ -24,7 +24,7 @@ use miroir_store::{Store, StoreError};
 pub use self::error::Unusable;
 pub use self::key::Keys;
 use self::look::SeenTask;
-pub(super) use self::look::read_version;
+pub(super) use self::look::told_version;
 pub use self::look::{ask_keys, ask_shown_mark, ask_traces, ask_version, expect_meilisearch};
 use crate::node_api::Node;
 
@@ -38,7 +38,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const TOLD: Duration = Duration::from_mins(1);
 
 /// The newest tasks of a node among which those of another Miroir are looked for.
-const NEWEST: usize = 100;
+const NEWEST: u64 = 100;
 
 /// Entries of the log that are read at a time.
 const PAGE: usize = 256;

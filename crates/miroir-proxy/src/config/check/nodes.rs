@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use miroir_core::ids::{GroupId, NodeId};
 
 use super::super::checked::{NodeAddress, NodeConfig};
-use super::super::error::{Origin, Place, Reason};
+use super::super::error::{FirstOrigin, Origin, Reason};
 use super::super::raw::{Raw, RawNode, Setting};
 use super::Checker;
 use super::addresses::{Own, same_for_all};
@@ -47,7 +47,7 @@ impl Checker {
             return None;
         }
         if let Some(first) = seen.insert(id.to_owned(), setting.origin.clone()) {
-            self.refuse(key, setting, Reason::DuplicateNodeId(Place(first)));
+            self.refuse(key, setting, Reason::DuplicateNodeId(FirstOrigin(first)));
         }
         Some(NodeId::new(id))
     }

@@ -16,15 +16,15 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use super::features::{Feature, require};
-use super::page::{Page, Window};
+use super::page::{ListPage, Window};
 use crate::auth::{Authorized, ChatsDelete, ChatsGet, ChatsSettingsGet, ChatsSettingsUpdate};
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::body::JsonBody;
-use crate::http::dry_run::ask_any;
 use crate::http::path::check_uid;
 use crate::http::records::change_record;
 use crate::node_api::NodeRequest;
+use crate::probe::ask_any;
 
 /// Where nodes check settings: a workspace that they have for nothing else.
 const SCRATCH: &str = "/chats/miroir/settings";
@@ -45,7 +45,7 @@ async fn list(
     State(app): State<App>,
     RawQuery(query): RawQuery,
     Query(pairs): Query<Vec<(String, String)>>,
-) -> Result<Json<Page>, RequestError> {
+) -> Result<Json<ListPage>, RequestError> {
     let window = Window::read(&app, "/chats", query.as_deref(), &pairs).await?;
     require_chats(&app, NodeRequest::get("/chats")).await?;
     let kept = workspaces(&app).await?;

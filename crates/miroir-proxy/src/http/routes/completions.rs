@@ -11,7 +11,6 @@ use axum::routing::post;
 use futures_util::{StreamExt, stream};
 use miroir_core::chat::{ChatRequest, Workspace};
 use miroir_core::error::ErrorCode;
-use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::chats::kept_workspace;
@@ -21,9 +20,9 @@ use crate::chat::{ChatParts, Conversation, Offers, offer_indexes};
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::body::{JsonBody, malformed};
-use crate::http::dry_run::{IMPOSSIBLE_UID, ask_any};
 use crate::http::headers::about;
 use crate::node_api::{NodeReply, NodeRequest};
+use crate::probe::{IMPOSSIBLE_UID, ask_any};
 
 /// Events that wait for the client to take them; then the model waits.
 const EVENTS_AHEAD: usize = 10;
@@ -46,7 +45,7 @@ async fn complete(
     State(app): State<App>,
     body: JsonBody,
 ) -> Result<Response, RequestError> {
-    let asked = to_nobody(&body);
+    let asked = to_impossible_workspace(&body);
     let mut request = match ChatRequest::parse(&body.bytes) {
         Ok(request) => request,
         Err(error) => return Err(wrong_form(&app, asked, &error).await),
@@ -66,7 +65,7 @@ async fn complete(
 }
 
 /// The same request for a workspace that no node has.
-fn to_nobody(body: &JsonBody) -> NodeRequest {
+fn to_impossible_workspace(body: &JsonBody) -> NodeRequest {
     NodeRequest::post(["chats", IMPOSSIBLE_UID, "chat", "completions"]).json(body.bytes.clone())
 }
 
@@ -74,10 +73,7 @@ fn to_nobody(body: &JsonBody) -> NodeRequest {
 /// is wrong with it counts as wrong JSON.
 async fn wrong_form(app: &App, asked: NodeRequest, error: &serde_json::Error) -> RequestError {
     const ABOUT_FORM: [ErrorCode; 2] = [ErrorCode::BadRequest, ErrorCode::MalformedPayload];
-    let is_about_form = |reply: &NodeReply| {
-        let told: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
-        ABOUT_FORM.iter().any(|code| told["code"] == code.as_str())
-    };
+    let is_about_form = |reply: &NodeReply| ABOUT_FORM.into_iter().any(|code| reply.has_code(code));
     match ask_any(&app.cluster, asked).await {
         Some(reply) if is_about_form(&reply) => RequestError::Node(reply),
         _ if error.is_data() => {

@@ -8,21 +8,21 @@ use miroir_core::document::{Payload, PayloadFormat, reserved};
 use miroir_core::error::{ErrorCode, ResponseError};
 use miroir_core::ids::IndexUid;
 use miroir_core::path::NodePath;
-use miroir_core::task::{Deletion, Mutation, TaskSummary, WriteMethod};
+use miroir_core::task::{Deletion, Mutation, WriteMethod};
 use reqwest::Method;
 use serde_json::{Map, Value};
 
+use super::TaskResponse;
 use super::list_documents;
 use crate::auth::{Authorized, DocumentsAdd, DocumentsDelete, DocumentsGet};
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::body::{JsonBody, content_type, content_type_error};
-use crate::http::dry_run::{IMPOSSIBLE_UID, check_form};
 use crate::http::headers::degraded;
 use crate::http::path::{IndexPath, check_uid};
-use crate::http::poison::check_deletion_filter;
 use crate::http::spool::{self, Checked};
 use crate::node_api::NodeRequest;
+use crate::probe::{IMPOSSIBLE_UID, check_deletion_filter, check_form};
 use crate::read::{Reader, existing, get_document};
 use crate::write::NewWrite;
 
@@ -39,8 +39,6 @@ pub(super) fn routes() -> Router<App> {
         .route("/indexes/{index}/documents/delete", post(delete_by_filter))
         .route("/indexes/{index}/documents/{id}", get(one).delete(delete_one))
 }
-
-type Accepted = Result<(StatusCode, Json<TaskSummary>), RequestError>;
 
 /// The query of a document route.
 #[derive(Debug, Default)]
@@ -122,7 +120,7 @@ async fn replace(
     State(app): State<App>,
     RawQuery(query): RawQuery,
     request: Request,
-) -> Accepted {
+) -> TaskResponse {
     add(&app, &caller, (&uid, query.as_deref()), request, WriteMethod::Replace).await
 }
 
@@ -132,7 +130,7 @@ async fn update(
     State(app): State<App>,
     RawQuery(query): RawQuery,
     request: Request,
-) -> Accepted {
+) -> TaskResponse {
     add(&app, &caller, (&uid, query.as_deref()), request, WriteMethod::Update).await
 }
 
@@ -142,7 +140,7 @@ async fn add(
     (uid, query): (&str, Option<&str>),
     request: Request,
     method: WriteMethod,
-) -> Accepted {
+) -> TaskResponse {
     let verb = match method {
         WriteMethod::Replace => Method::POST,
         WriteMethod::Update => Method::PUT,
@@ -212,7 +210,7 @@ async fn delete_one(
     Path((uid, id)): Path<(String, String)>,
     State(app): State<App>,
     RawQuery(query): RawQuery,
-) -> Accepted {
+) -> TaskResponse {
     let query = WriteQuery::of_deletion(&app, &Method::DELETE, Some("x"), query.as_deref()).await?;
     delete(&app, check_uid(&uid)?, Deletion::ByIds(vec![id]), query).await
 }
@@ -222,7 +220,7 @@ async fn delete_all(
     Path(uid): Path<String>,
     State(app): State<App>,
     RawQuery(query): RawQuery,
-) -> Accepted {
+) -> TaskResponse {
     let query = WriteQuery::of_deletion(&app, &Method::DELETE, None, query.as_deref()).await?;
     delete(&app, check_uid(&uid)?, Deletion::All, query).await
 }
@@ -233,7 +231,7 @@ async fn delete_batch(
     State(app): State<App>,
     RawQuery(query): RawQuery,
     body: JsonBody,
-) -> Accepted {
+) -> TaskResponse {
     let path = NodePath::from(["indexes", IMPOSSIBLE_UID, "documents", "delete-batch"]);
     let path = path.with_query(query.as_deref().unwrap_or_default());
     check_form(&app.cluster, NodeRequest::post(path).json(body.bytes.clone())).await?;
@@ -251,7 +249,7 @@ async fn delete_by_filter(
     State(app): State<App>,
     RawQuery(query): RawQuery,
     body: JsonBody,
-) -> Accepted {
+) -> TaskResponse {
     let path = NodePath::from(["indexes", IMPOSSIBLE_UID, "documents", "delete"]);
     let path = path.with_query(query.as_deref().unwrap_or_default());
     check_form(&app.cluster, NodeRequest::post(path).json(body.bytes.clone())).await?;
@@ -267,7 +265,7 @@ async fn delete_by_filter(
     delete(&app, index, Deletion::ByFilter(filter), query).await
 }
 
-async fn delete(app: &App, index: IndexUid, deletion: Deletion, query: WriteQuery) -> Accepted {
+async fn delete(app: &App, index: IndexUid, deletion: Deletion, query: WriteQuery) -> TaskResponse {
     let mutation = Mutation::DeleteDocuments { deletion };
     let write =
         NewWrite { index, mutation, payload: Payload::default(), custom_metadata: query.custom_metadata };

@@ -9,16 +9,17 @@ use miroir_core::document::{Payload, reserved};
 use miroir_core::error::ErrorCode;
 use miroir_core::ids::IndexUid;
 use miroir_core::path::NodePath;
-use miroir_core::task::{Mutation, TaskSummary};
+use miroir_core::task::Mutation;
 use serde_json::{Value, json};
 
+use super::TaskResponse;
 use crate::auth::{Authorized, DocumentsAll};
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::body::JsonBody;
-use crate::http::dry_run::{IMPOSSIBLE_UID, ask_any, check_form};
 use crate::http::path::check_uid;
-use crate::node_api::NodeRequest;
+use crate::node_api::{NodeReply, NodeRequest};
+use crate::probe::{IMPOSSIBLE_UID, check_form, find_fault};
 use crate::write::NewWrite;
 
 pub(super) fn routes() -> Router<App> {
@@ -31,7 +32,7 @@ async fn edit(
     State(app): State<App>,
     RawQuery(query): RawQuery,
     body: JsonBody,
-) -> Result<(StatusCode, Json<TaskSummary>), RequestError> {
+) -> TaskResponse {
     let query = query.unwrap_or_default();
     let path = NodePath::from(["indexes", IMPOSSIBLE_UID, "documents", "edit"]).with_query(&query);
     check_form(&app.cluster, NodeRequest::post(path).json(body.bytes.clone())).await?;
@@ -70,14 +71,9 @@ async fn check_function(app: &App, index: &IndexUid, body: &Value) -> Result<(),
     asked.insert("context".to_owned(), json!(1));
     let request = NodeRequest::post(["indexes", index.as_str(), "documents", "edit"]);
     let request = request.json(Value::Object(asked).to_string());
-    match ask_any(&app.cluster, request).await {
-        Some(reply) if reply.status.is_client_error() => {
-            let answer: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
-            if answer["code"] == ErrorCode::InvalidDocumentEditionContext.as_str() {
-                return Ok(());
-            }
-            Err(RequestError::Node(reply))
-        }
-        _ => Ok(()),
+    let is_ours = |reply: &NodeReply| reply.has_code(ErrorCode::InvalidDocumentEditionContext);
+    match find_fault(&app.cluster, request, is_ours).await {
+        Some(reply) => Err(RequestError::Node(reply)),
+        None => Ok(()),
     }
 }

@@ -7,17 +7,18 @@ use axum::{Json, Router};
 use miroir_core::document::Payload;
 use miroir_core::error::ErrorCode;
 use miroir_core::ids::IndexUid;
-use miroir_core::task::{Errand, Export, Mutation, TaskSummary};
+use miroir_core::task::{Errand, Export, Mutation};
 use serde_json::Value;
 
+use super::TaskResponse;
 use super::indexes::NO_INDEX;
 use crate::auth::{self, Authorized, DumpsCreate, IndexesCompact, SnapshotsCreate};
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::body::JsonBody;
-use crate::http::dry_run::ask_any;
 use crate::http::path::IndexPath;
 use crate::node_api::NodeRequest;
+use crate::probe::ask_any;
 use crate::write::NewWrite;
 
 /// The name of no field, which comes last in order.
@@ -31,13 +32,11 @@ pub(super) fn routes() -> Router<App> {
         .route("/indexes/{index}/compact", post(compact))
 }
 
-type Accepted = Result<(StatusCode, Json<TaskSummary>), RequestError>;
-
-async fn dump(_: Authorized<DumpsCreate>, State(app): State<App>) -> Accepted {
+async fn dump(_: Authorized<DumpsCreate>, State(app): State<App>) -> TaskResponse {
     append(&app, IndexUid::new(NO_INDEX), Errand::Dump).await
 }
 
-async fn snapshot(_: Authorized<SnapshotsCreate>, State(app): State<App>) -> Accepted {
+async fn snapshot(_: Authorized<SnapshotsCreate>, State(app): State<App>) -> TaskResponse {
     append(&app, IndexUid::new(NO_INDEX), Errand::Snapshot).await
 }
 
@@ -45,12 +44,12 @@ async fn compact(
     _: Authorized<IndexesCompact>,
     IndexPath(index): IndexPath,
     State(app): State<App>,
-) -> Accepted {
+) -> TaskResponse {
     append(&app, index, Errand::CompactIndex).await
 }
 
 /// Meilisearch answers 200 here, unlike for other tasks.
-async fn export(_: Authorized<auth::Export>, State(app): State<App>, body: JsonBody) -> Accepted {
+async fn export(_: Authorized<auth::Export>, State(app): State<App>, body: JsonBody) -> TaskResponse {
     let Some(export) = Export::parse(&body.value) else { return Err(wrong_form(&app, body.value).await) };
     let (_, summary) = append(&app, IndexUid::new(NO_INDEX), Errand::Export(export)).await?;
     Ok((StatusCode::OK, summary))
@@ -70,7 +69,7 @@ async fn wrong_form(app: &App, mut body: Value) -> RequestError {
     }
 }
 
-async fn append(app: &App, index: IndexUid, errand: Errand) -> Accepted {
+async fn append(app: &App, index: IndexUid, errand: Errand) -> TaskResponse {
     let mutation = Mutation::Errand { errand };
     let write = NewWrite { index, mutation, payload: Payload::default(), custom_metadata: None };
     Ok((StatusCode::ACCEPTED, Json(app.writer.append(write).await?)))

@@ -11,16 +11,17 @@ use miroir_core::search::FacetSearchRequest;
 use miroir_core::view::View;
 use serde_json::{Map, Value, json};
 
-use super::asked::{Asked, asked_index};
-use super::peers::take_reach;
+use super::client_query::{ClientQuery, queried_index};
+use super::remote_servers::take_servers_asked;
 use crate::auth::{Authorized, Search};
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::body::JsonBody;
 use crate::http::headers::{SettingsFloor, about};
 use crate::http::path::IndexPath;
+use crate::probe::explain;
 use crate::read::existing;
-use crate::search::{Reach, explain, read_uniformly, run_facet_search};
+use crate::search::{ServersAsked, read_uniformly, run_facet_search};
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/indexes/{index}/facet-search", post(by_body))
@@ -33,21 +34,21 @@ async fn by_body(
     SettingsFloor(floor): SettingsFloor,
     body: JsonBody,
 ) -> Result<(HeaderMap, Json<Map<String, Value>>), RequestError> {
-    let asked = Asked::by_body("facet-search", body).confined(&caller, &uid)?;
+    let asked = ClientQuery::by_body("facet-search", body).confined(&caller, &uid)?;
     let view = app.cluster.view.load();
-    let entry = asked_index(&app, &view, &uid, &asked.original).await?;
+    let entry = queried_index(&app, &view, &uid, &asked.original).await?;
     let asked = asked.related(&app, &view, entry).await?;
     let Ok(mut request) = asked.body.and_then(FacetSearchRequest::parse) else {
         return Err(explain(&app.cluster, entry, &asked.original).await);
     };
     reserved::check_search(&request.body)?;
-    let (reach, original) = take_reach(&app, &mut request.body, asked.original).await?;
+    let (servers, original) = take_servers_asked(&app, &mut request.body, asked.original).await?;
     let (app, uid, request, original) = (&app, &uid, &request, &original);
     let ask = |view: Arc<View>| async move {
         run_facet_search(&app.cluster, &view, existing(&view, uid)?, request, original).await
     };
     let (mut answer, note) = read_uniformly(&app.cluster, &view, [uid.clone()], floor, ask).await?;
-    if reach != Reach::Here {
+    if servers != ServersAsked::Here {
         answer.body.insert("remoteErrors".to_owned(), json!({}));
     }
     Ok((about(&answer.shortfall, note), Json(answer.body)))

@@ -15,8 +15,8 @@ use crate::auth::{Authorized, FeaturesGet, FeaturesUpdate};
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::body::JsonBody;
-use crate::http::dry_run::{IMPOSSIBLE_UID, refusal};
-use crate::node_api::{NodeReply, NodeRequest};
+use crate::node_api::{NodeRequest, questions};
+use crate::probe::{IMPOSSIBLE_UID, refusal};
 
 /// Every feature of Meilisearch 1.50, in its order.
 const FEATURES: [&str; 15] = [
@@ -71,8 +71,8 @@ pub(super) async fn require(app: &App, feature: Feature, request: NodeRequest) -
     }
     let view = app.cluster.view.load();
     for node in view.usable_first_complete().filter_map(|id| app.cluster.membership.node(id)) {
-        let features = node.send(NodeRequest::get("/experimental-features"), app.cluster.node_timeout).await;
-        if !features.is_ok_and(|reply| is_off(&reply, feature)) {
+        let features = node.ask(questions::features(), app.cluster.node_timeout).await;
+        if !features.is_ok_and(|features| features.get(feature.name()) == Some(&Value::Bool(false))) {
             continue;
         }
         match node.send(request.clone(), app.cluster.node_timeout).await {
@@ -109,44 +109,36 @@ async fn is_on(app: &App, feature: Feature) -> Result<bool, RequestError> {
     Ok(app.writer.features().await?.get(feature.name()).copied().unwrap_or(false))
 }
 
-fn is_off(reply: &NodeReply, feature: Feature) -> bool {
-    let features: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
-    features[feature.name()] == false
-}
-
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/experimental-features", get(read).patch(change))
 }
 
-async fn read(_: Authorized<FeaturesGet>, State(app): State<App>) -> Result<Json<Value>, RequestError> {
+async fn read(
+    _: Authorized<FeaturesGet>,
+    State(app): State<App>,
+) -> Result<Json<Map<String, Value>>, RequestError> {
     Ok(Json(shown(&app.writer.features().await?)))
 }
 
-fn shown(switched: &BTreeMap<String, bool>) -> Value {
+fn shown(switched: &BTreeMap<String, bool>) -> Map<String, Value> {
     let is_on = |name: &str| switched.get(name).copied().unwrap_or(false);
-    FEATURES.iter().map(|name| ((*name).to_owned(), json!(is_on(name)))).collect::<Map<_, _>>().into()
+    FEATURES.iter().map(|name| ((*name).to_owned(), json!(is_on(name)))).collect()
 }
 
 async fn change(
     _: Authorized<FeaturesUpdate>,
     State(app): State<App>,
     body: JsonBody,
-) -> Result<Json<Value>, RequestError> {
+) -> Result<Json<Map<String, Value>>, RequestError> {
     let Some(changes) = read_changes(&body.value) else { return Err(wrong_form(&app, body.value).await) };
     app.writer.set_features(changes).await?;
     let features = shown(&app.writer.features().await?);
     let mut for_nodes = features.clone();
-    if let Value::Object(features) = &mut for_nodes {
-        features.shift_remove(OWN_FEATURE);
-    }
+    for_nodes.shift_remove(OWN_FEATURE);
     for node in app.cluster.membership.nodes() {
-        let request = NodeRequest::new(Method::PATCH, "/experimental-features").json(for_nodes.to_string());
-        match node.send(request, app.cluster.node_timeout).await {
-            Ok(reply) if reply.status.is_success() => {}
-            Ok(reply) => {
-                tracing::warn!(node = %node.id(), status = %reply.status, "node did not switch its features");
-            }
-            Err(error) => tracing::warn!(%error, "node did not switch its features"),
+        let switched = node.ask(questions::change_features(&for_nodes), app.cluster.node_timeout);
+        if let Err(error) = switched.await {
+            tracing::warn!(node = %node.id(), %error, "node did not switch its features");
         }
     }
     Ok(Json(features))
@@ -191,7 +183,7 @@ mod tests {
         let features = shown(&changes);
         assert_eq!(features["containsFilter"], true);
         assert_eq!(features["renderRoute"], false);
-        assert_eq!(features.as_object().map(Map::len), Some(FEATURES.len()));
+        assert_eq!(features.len(), FEATURES.len());
         assert_eq!(read_changes(&json!({ "teleport": true })), None);
         assert_eq!(read_changes(&json!({ "metrics": "yes" })), None);
         assert_eq!(read_changes(&json!([])), None);

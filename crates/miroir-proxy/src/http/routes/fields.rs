@@ -11,9 +11,9 @@ use crate::auth::{Authorized, FieldsPost};
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::body::JsonBody;
-use crate::http::dry_run::{IMPOSSIBLE_UID, check_form};
 use crate::http::path::IndexPath;
 use crate::node_api::NodeRequest;
+use crate::probe::{IMPOSSIBLE_UID, check_form};
 use crate::read::{existing, list_fields};
 
 pub(super) fn routes() -> Router<App> {

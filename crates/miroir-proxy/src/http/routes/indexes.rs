@@ -7,19 +7,20 @@ use axum::{Json, Router};
 use miroir_core::document::Payload;
 use miroir_core::ids::IndexUid;
 use miroir_core::path::NodePath;
-use miroir_core::task::{Mutation, TaskSummary};
+use miroir_core::task::Mutation;
 use miroir_core::view::IndexEntry;
 use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
 
-use super::page::{Page, Window};
+use super::TaskResponse;
+use super::page::{ListPage, Window};
 use crate::auth::{Authorized, IndexesCreate, IndexesDelete, IndexesGet, IndexesUpdate};
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::body::JsonBody;
-use crate::http::dry_run::{IMPOSSIBLE_UID, check_form, refusal};
 use crate::http::path::{IndexPath, check_uid};
 use crate::node_api::NodeRequest;
+use crate::probe::{IMPOSSIBLE_UID, check_form, refusal};
 use crate::read::existing;
 use crate::write::NewWrite;
 
@@ -47,7 +48,7 @@ async fn list(
     State(app): State<App>,
     RawQuery(query): RawQuery,
     Query(pairs): Query<Vec<(String, String)>>,
-) -> Result<Json<Page>, RequestError> {
+) -> Result<Json<ListPage>, RequestError> {
     let window = Window::read(&app, "/indexes", query.as_deref(), &pairs).await?;
     let view = app.cluster.view.load();
     let entries: Vec<_> = view.indexes.values().filter(|entry| caller.allows(&entry.uid)).collect();
@@ -69,7 +70,7 @@ async fn one(
     Ok(Json(shown(existing(&view, &uid)?)))
 }
 
-async fn create(caller: Authorized<IndexesCreate>, State(app): State<App>, body: JsonBody) -> Accepted {
+async fn create(caller: Authorized<IndexesCreate>, State(app): State<App>, body: JsonBody) -> TaskResponse {
     let Some((uid, primary_key)) = read_creation(&body.value) else {
         return Err(wrong_creation(&app, body).await);
     };
@@ -116,7 +117,7 @@ async fn update(
     IndexPath(index): IndexPath,
     State(app): State<App>,
     body: JsonBody,
-) -> Accepted {
+) -> TaskResponse {
     check_form(
         &app.cluster,
         NodeRequest::new(reqwest::Method::PATCH, ["indexes", IMPOSSIBLE_UID]).json(body.bytes),
@@ -135,13 +136,11 @@ async fn delete(
     _: Authorized<IndexesDelete>,
     IndexPath(index): IndexPath,
     State(app): State<App>,
-) -> Accepted {
+) -> TaskResponse {
     append(&app, index, Mutation::DeleteIndex).await
 }
 
-type Accepted = Result<(StatusCode, Json<TaskSummary>), RequestError>;
-
-async fn append(app: &App, index: IndexUid, mutation: Mutation) -> Accepted {
+async fn append(app: &App, index: IndexUid, mutation: Mutation) -> TaskResponse {
     let write = NewWrite { index, mutation, payload: Payload::default(), custom_metadata: None };
     Ok((StatusCode::ACCEPTED, Json(app.writer.append(write).await?)))
 }

@@ -11,7 +11,7 @@ use miroir_core::keys::{HeldKey, read_creation, read_patch};
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::page::{Page, Window};
+use super::page::{ListPage, Window};
 use crate::auth::{Authorized, KeysCreate, KeysDelete, KeysGet, KeysUpdate, fresh_uid};
 use crate::error::RequestError;
 use crate::http::App;
@@ -27,7 +27,7 @@ async fn list(
     _: Authorized<KeysGet>,
     State(app): State<App>,
     Query(pairs): Query<Vec<(String, String)>>,
-) -> Result<Json<Page>, RequestError> {
+) -> Result<Json<ListPage>, RequestError> {
     let mut window = Window::default();
     for (name, text) in &pairs {
         match name.as_str() {

@@ -15,25 +15,25 @@ use miroir_core::view::View;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::peers::peers;
+use super::remote_servers::remote_servers;
 use crate::auth::{Authorized, DocumentsGet};
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::body::JsonBody;
-use crate::http::dry_run::{IMPOSSIBLE_UID, NO_INDEX, ask_any, check_form};
 use crate::http::headers::degraded;
 use crate::http::path::IndexPath;
-use crate::node_api::NodeRequest;
+use crate::node_api::{NodeReply, NodeRequest};
+use crate::probe::{IMPOSSIBLE_UID, NO_INDEX, check_form, find_fault};
 use crate::read::{ListingRequest, Reader, existing, list_documents};
-use crate::search::{Reach, read_uniformly};
+use crate::search::{ServersAsked, read_uniformly};
 
 /// So many ids of a body are shown to a node that only looks at its form.
 const SHOWN_IDS: usize = 1000;
-pub(super) type Found = (HeaderMap, Json<Page>);
+pub(super) type ListingResponse = (HeaderMap, Json<ListingPage>);
 
 /// A page of documents.
 #[derive(Debug, Serialize)]
-pub(super) struct Page {
+pub(super) struct ListingPage {
     results: Vec<Value>,
     offset: u64,
     limit: u64,
@@ -46,7 +46,7 @@ pub(super) async fn by_query(
     State(app): State<App>,
     RawQuery(query): RawQuery,
     Query(pairs): Query<Vec<(String, String)>>,
-) -> Result<Found, RequestError> {
+) -> Result<ListingResponse, RequestError> {
     let query = query.unwrap_or_default();
     if !query.is_empty() {
         check_form(
@@ -68,10 +68,9 @@ pub(super) async fn by_query(
 async fn wrong_sort(app: &App, body: Map<String, Value>) -> Option<RequestError> {
     let sort = body.get("sort")?;
     let path = ["indexes", NO_INDEX, "documents", "fetch"];
-    let reply =
-        ask_any(&app.cluster, NodeRequest::post(path).json(json!({ "sort": sort }).to_string())).await?;
-    let error: Value = serde_json::from_slice(&reply.body).ok()?;
-    (error["code"] == ErrorCode::InvalidDocumentSort.as_str()).then_some(RequestError::Node(reply))
+    let request = NodeRequest::post(path).json(json!({ "sort": sort }).to_string());
+    let is_other = |reply: &NodeReply| !reply.has_code(ErrorCode::InvalidDocumentSort);
+    find_fault(&app.cluster, request, is_other).await.map(RequestError::Node)
 }
 
 fn wrong_filter(filter: &Value) -> RequestError {
@@ -85,7 +84,7 @@ pub(super) async fn by_body(
     IndexPath(uid): IndexPath,
     State(app): State<App>,
     body: JsonBody,
-) -> Result<Found, RequestError> {
+) -> Result<ListingResponse, RequestError> {
     let JsonBody { bytes, mut value } = body;
     let shown = with_few_ids(&mut value).unwrap_or(bytes);
     let request = NodeRequest::post(["indexes", IMPOSSIBLE_UID, "documents", "fetch"]).json(shown);
@@ -93,7 +92,8 @@ pub(super) async fn by_body(
     let Value::Object(body) = value else {
         return Err(RequestError::new(ErrorCode::BadRequest, "The body is not an object."));
     };
-    let asks_nobody = body.contains_key("useNetwork") && peers(&app).await?.reach(&body)? == Reach::Nobody;
+    let asks_nobody = body.contains_key("useNetwork")
+        && remote_servers(&app).await?.asked_by(&body)? == ServersAsked::Nobody;
     let (headers, Json(mut page)) = list(&app, &uid, body).await?;
     if asks_nobody {
         page.results.clear();
@@ -113,7 +113,11 @@ fn with_few_ids(body: &mut Value) -> Option<Bytes> {
     shown
 }
 
-async fn list(app: &App, uid: &IndexUid, mut body: Map<String, Value>) -> Result<Found, RequestError> {
+async fn list(
+    app: &App,
+    uid: &IndexUid,
+    mut body: Map<String, Value>,
+) -> Result<ListingResponse, RequestError> {
     let view = app.cluster.view.load();
     let entry = match existing(&view, uid) {
         Ok(entry) => entry,
@@ -145,6 +149,6 @@ async fn list(app: &App, uid: &IndexUid, mut body: Map<String, Value>) -> Result
     };
     let ((listing, shortfall), _) = read_uniformly(&app.cluster, &view, [uid.clone()], None, ask).await?;
     let (offset, limit, total) = (listing.offset, listing.limit, listing.total);
-    let page = Page { results: listing.results, offset, limit, total };
+    let page = ListingPage { results: listing.results, offset, limit, total };
     Ok((degraded(&shortfall), Json(page)))
 }

@@ -30,7 +30,7 @@ async fn listen(
     State(app): State<App>,
     body: JsonBody,
 ) -> Result<Response<Body>, RequestError> {
-    let Asked { targets, mode } = read(&body.value, &STREAM)?;
+    let LogsQuery { targets, mode } = read(&body.value, &STREAM)?;
     require_logs(&app).await?;
     let format = match mode {
         Mode::Human => LogFormat::Human,
@@ -64,7 +64,7 @@ async fn change_stderr(
     State(app): State<App>,
     body: JsonBody,
 ) -> Result<StatusCode, RequestError> {
-    let Asked { targets, .. } = read(&body.value, &STDERR)?;
+    let LogsQuery { targets, .. } = read(&body.value, &STDERR)?;
     require_logs(&app).await?;
     app.logs.print(&targets).map_err(|error| failed(&error))?;
     Ok(StatusCode::NO_CONTENT)
@@ -87,15 +87,16 @@ enum Mode {
 }
 
 #[derive(Debug)]
-struct Asked {
+struct LogsQuery {
     targets: Targets,
     mode: Mode,
 }
 
 /// Reads a body field by field: the first one that is wrong is told.
-fn read(body: &Value, known: &[&str]) -> Result<Asked, RequestError> {
+fn read(body: &Value, known: &[&str]) -> Result<LogsQuery, RequestError> {
     let Value::Object(fields) = body else { return Err(wrong_type("", "an object", body)) };
-    let mut asked = Asked { targets: Targets::new().with_default(tracing::Level::INFO), mode: Mode::Human };
+    let mut asked =
+        LogsQuery { targets: Targets::new().with_default(tracing::Level::INFO), mode: Mode::Human };
     for (name, value) in fields {
         match name.as_str() {
             _ if !known.contains(&name.as_str()) => return Err(bad(form::unknown_field(name, known))),

@@ -14,8 +14,8 @@ use super::features::{Feature, require};
 use crate::auth::{Authorized, MetricsGet};
 use crate::error::RequestError;
 use crate::http::App;
-use crate::node_api::NodeRequest;
-use crate::read::{InternalSizes, instance_stats};
+use crate::node_api::{InternalSizes, NodeRequest};
+use crate::read::instance_stats;
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/metrics", get(metrics))

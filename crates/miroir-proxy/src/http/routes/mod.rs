@@ -2,9 +2,9 @@
 
 mod admin;
 mod adopt;
-mod asked;
 mod batches;
 mod chats;
+mod client_query;
 mod completions;
 mod documents;
 mod edit;
@@ -21,7 +21,7 @@ mod metrics;
 mod multi_search;
 mod network;
 mod page;
-mod peers;
+mod remote_servers;
 mod render;
 mod rules;
 mod search;
@@ -33,9 +33,15 @@ mod task_documents;
 mod tasks;
 mod webhooks;
 
-use axum::Router;
+use axum::http::StatusCode;
+use axum::{Json, Router};
+use miroir_core::task::TaskSummary;
 
 use super::App;
+use crate::error::RequestError;
+
+/// The answer to a write: a task that is yet to be done.
+type TaskResponse = Result<(StatusCode, Json<TaskSummary>), RequestError>;
 
 /// All routes.
 pub(super) fn all() -> Router<App> {

@@ -11,15 +11,15 @@ use miroir_core::search::{MultiRequest, SubQuery};
 use miroir_core::view::View;
 use serde_json::{Map, Value};
 
-use super::peers::peers;
+use super::remote_servers::remote_servers;
 use crate::auth::{Authorized, Search};
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::body::JsonBody;
 use crate::http::headers::{SettingsFloor, about, wants_metadata};
+use crate::probe::{explain_access_fault, explain_form, explain_network_fault, inside};
 use crate::search::{
-    Asking, Peers, Reach, explain_access_fault, explain_form, explain_network_fault, find_nothing, inside,
-    read_uniformly, run_federated, run_several,
+    QueryMetadata, RemoteServers, ServersAsked, find_nothing, read_uniformly, run_federated, run_several,
 };
 
 pub(super) fn routes() -> Router<App> {
@@ -42,21 +42,22 @@ async fn search(
         }
     }
     let view = app.cluster.view.load();
-    let peers = peers(&app).await?;
-    check_network(&app, &peers, &request).await?;
-    let asks_nobody = ask_network(&peers, &mut request)?;
+    let remote_servers = remote_servers(&app).await?;
+    check_network(&app, &remote_servers, &request).await?;
+    let asks_nobody = ask_network(&remote_servers, &mut request)?;
     answer_all_conditions(&app, &view, &mut request).await?;
-    let asking = Asking::new(wants_metadata(&headers));
+    let metadata = QueryMetadata::new(wants_metadata(&headers));
     let indexes = request.queries.iter().map(|query| query.index.clone());
-    let (app, request, peers) = (&app, &request, &peers);
+    let (app, request, remote_servers) = (&app, &request, &remote_servers);
     let ask = |view: Arc<View>| async move {
         let cluster = &app.cluster;
         let Some(federation) = &request.federation else {
-            let mut answer = run_several(cluster, &view, request, asking, peers).await?;
+            let mut answer = run_several(cluster, &view, request, metadata, remote_servers).await?;
             fill_all(app, &view, request, &mut answer.body).await?;
             return Ok(answer);
         };
-        let mut answer = run_federated(cluster, &view, request, federation, asking, peers.server()).await?;
+        let mut answer =
+            run_federated(cluster, &view, request, federation, metadata, remote_servers.server()).await?;
         app.relations(&view).fill_federated(&mut answer.body).await?;
         Ok(answer)
     };
@@ -107,23 +108,26 @@ fn admit(caller: &Authorized<Search>, query: &mut SubQuery) -> Result<(), Reques
 
 /// Has queries of a federated search that ask a network ask this server by its name, and leaves out those that ask nobody.
 /// Whether there is no other query.
-fn ask_network(peers: &Peers, request: &mut MultiRequest) -> Result<bool, RequestError> {
+fn ask_network(remote_servers: &RemoteServers, request: &mut MultiRequest) -> Result<bool, RequestError> {
     if request.federation.is_none() {
         return Ok(false);
     }
-    let reaches =
-        request.queries.iter().map(|query| peers.reach(&query.body)).collect::<Result<Vec<_>, _>>()?;
-    let nobody = !reaches.is_empty() && reaches.iter().all(|reach| *reach == Reach::Nobody);
-    let is_mixed = !nobody && reaches.contains(&Reach::Nobody);
+    let asked = request
+        .queries
+        .iter()
+        .map(|query| remote_servers.asked_by(&query.body))
+        .collect::<Result<Vec<_>, _>>()?;
+    let nobody = !asked.is_empty() && asked.iter().all(|servers| *servers == ServersAsked::Nobody);
+    let is_mixed = !nobody && asked.contains(&ServersAsked::Nobody);
     let mut queries = Vec::new();
-    for (position, (mut query, reach)) in
-        std::mem::take(&mut request.queries).into_iter().zip(reaches).enumerate()
+    for (position, (mut query, servers)) in
+        std::mem::take(&mut request.queries).into_iter().zip(asked).enumerate()
     {
         query.body.shift_remove("useNetwork");
-        match reach {
-            Reach::Nobody if is_mixed => continue,
-            Reach::Nobody | Reach::Here => {}
-            Reach::Named(server) => query.ask(&server),
+        match servers {
+            ServersAsked::Nobody if is_mixed => continue,
+            ServersAsked::Nobody | ServersAsked::Here => {}
+            ServersAsked::Named(server) => query.ask(&server),
         }
         if is_mixed {
             query.stand_at(position);
@@ -134,12 +138,16 @@ fn ask_network(peers: &Peers, request: &mut MultiRequest) -> Result<bool, Reques
     Ok(nobody)
 }
 
-async fn check_network(app: &App, peers: &Peers, request: &MultiRequest) -> Result<(), RequestError> {
+async fn check_network(
+    app: &App,
+    remote_servers: &RemoteServers,
+    request: &MultiRequest,
+) -> Result<(), RequestError> {
     for (position, query) in request.queries.iter().enumerate() {
         // Without a federation options are refused as such.
         let found = match request.federation {
-            Some(_) => peers.check_query(query),
-            None => peers.reach(&query.body).map(drop),
+            Some(_) => remote_servers.check_query(query),
+            None => remote_servers.asked_by(&query.body).map(drop),
         };
         if let Err(error) = found {
             return Err(explain_network_fault(&app.cluster, request, position, error).await);

@@ -9,13 +9,13 @@ use reqwest::{Method, Url};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::peers::peers;
+use super::remote_servers::remote_servers;
 use crate::auth::{Authorized, NetworkGet, NetworkUpdate};
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::body::JsonBody;
-use crate::http::dry_run::{ask_any, refusal};
-use crate::node_api::NodeRequest;
+use crate::node_api::{NodeReply, NodeRequest};
+use crate::probe::{find_fault, refusal};
 use crate::search::feature_missing;
 
 /// How often a change is tried when others come between.
@@ -60,13 +60,13 @@ async fn control(
     body: JsonBody,
 ) -> Result<(), RequestError> {
     let request = NodeRequest::post("/network/control").json(body.bytes);
-    if let Some(reply) = ask_any(&app.cluster, request).await {
-        let error: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
-        let after_the_form = [ErrorCode::FeatureNotEnabled, ErrorCode::RequiresEnterpriseEdition];
-        if reply.status.is_client_error() && !after_the_form.iter().any(|code| error["code"] == code.as_str())
-        {
-            return Err(RequestError::Node(reply));
-        }
+    let comes_after_form = |reply: &NodeReply| {
+        [ErrorCode::FeatureNotEnabled, ErrorCode::RequiresEnterpriseEdition]
+            .into_iter()
+            .any(|code| reply.has_code(code))
+    };
+    if let Some(reply) = find_fault(&app.cluster, request, comes_after_form).await {
+        return Err(RequestError::Node(reply));
     }
     require_feature(&app, "Using the /network/control route").await?;
     let message = "Meilisearch Enterprise Edition is required to call this route";
@@ -74,7 +74,7 @@ async fn control(
 }
 
 async fn require_feature(app: &App, action: &str) -> Result<(), RequestError> {
-    if peers(app).await?.enabled { Ok(()) } else { Err(feature_missing(action)) }
+    if remote_servers(app).await?.enabled { Ok(()) } else { Err(feature_missing(action)) }
 }
 
 fn check_url(url: &str) -> Result<(), String> {

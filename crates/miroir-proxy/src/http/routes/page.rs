@@ -41,15 +41,19 @@ impl Window {
     }
 
     /// The part of `items` in this window, each shown by `show`.
-    pub(super) fn page<T>(self, items: impl ExactSizeIterator<Item = T>, show: impl Fn(T) -> Value) -> Page {
+    pub(super) fn page<T>(
+        self,
+        items: impl ExactSizeIterator<Item = T>,
+        show: impl Fn(T) -> Value,
+    ) -> ListPage {
         let (Self { offset, limit }, total) = (self, items.len());
-        Page { results: items.skip(offset).take(limit).map(show).collect(), offset, limit, total }
+        ListPage { results: items.skip(offset).take(limit).map(show).collect(), offset, limit, total }
     }
 }
 
 /// A page of whatever has an offset and a limit.
 #[derive(Debug, Serialize)]
-pub(super) struct Page {
+pub(super) struct ListPage {
     results: Vec<Value>,
     offset: usize,
     limit: usize,

@@ -15,10 +15,10 @@ use crate::auth::{Authorized, DocumentsGet, SettingsGet};
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::body::JsonBody;
-use crate::http::dry_run::ask_any;
 use crate::http::error::pass_on;
 use crate::node_api::{NodeReply, NodeRequest, scrub_reply};
-use crate::read::{Reader, ask_replica, get_document};
+use crate::probe::ask_any;
+use crate::read::{Reader, get_document, send_to_replica};
 
 /// Fields of a document that templates don't see (Meilisearch 1.50).
 const UNSEEN: [&str; 3] = ["_vectors", "_geo", "_geojson"];
@@ -108,7 +108,7 @@ fn inline(mut asked: Value, document: &Map<String, Value>) -> Value {
 
 async fn send(app: &App, view: &View, entry: &IndexEntry, asked: &Value) -> Result<NodeReply, RequestError> {
     let request = NodeRequest::post("/render-template").json(asked.to_string());
-    Ok(ask_replica(&Reader::new(&app.cluster, view, entry), ShardId(0), &request).await?.1)
+    Ok(send_to_replica(&Reader::new(&app.cluster, view, entry), ShardId(0), &request).await?.1)
 }
 
 /// A node does not know which fields of a document that comes with the request are searchable, and takes all of them for it.

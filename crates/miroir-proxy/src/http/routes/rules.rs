@@ -14,18 +14,19 @@ use miroir_core::error::ErrorCode;
 use miroir_core::ids::{IndexUid, ShardId};
 use miroir_core::path::NodePath;
 use miroir_core::rules::{RULES_UID, RuleBook, RuleChange, RuleUpdate};
-use miroir_core::task::{Mutation, TaskSummary};
+use miroir_core::task::Mutation;
 use serde_json::{Value, json};
 
+use super::TaskResponse;
 use super::features::{Feature, require, require_unasked};
 use super::page::Window;
 use crate::auth::{Authorized, DynamicSearchRulesDelete, DynamicSearchRulesGet, DynamicSearchRulesUpdate};
 use crate::error::RequestError;
 use crate::http::body::JsonBody;
-use crate::http::dry_run::{IMPOSSIBLE_UID, ask_any};
 use crate::http::path::check_uid;
 use crate::http::{App, arrival};
 use crate::node_api::{NodeReply, NodeRequest};
+use crate::probe::{IMPOSSIBLE_UID, ask_any, find_fault};
 use crate::write::NewWrite;
 
 /// Where nodes have the rules.
@@ -40,8 +41,6 @@ pub(super) fn routes() -> Router<App> {
         .route("/dynamic-search-rules/{uid}", get(one).patch(put).delete(remove))
 }
 
-type Accepted = Result<(StatusCode, Json<TaskSummary>), RequestError>;
-
 async fn list(
     _: Authorized<DynamicSearchRulesGet>,
     State(app): State<App>,
@@ -50,7 +49,7 @@ async fn list(
     let asked = put_to_node(&app, Method::POST, RULES.into(), request).await?;
     require(&app, Feature::DynamicSearchRules, asked.clone()).await?;
     let view = app.cluster.view.load();
-    let reply = ask_any(&app.cluster, asked.clone()).await.ok_or_else(nobody)?;
+    let reply = ask_any(&app.cluster, asked.clone()).await.ok_or_else(no_node_answers)?;
     let Some(mut page) = read_object(&reply).filter(|_| reply.status.is_success()) else {
         return Err(RequestError::Node(reply));
     };
@@ -87,7 +86,7 @@ async fn one(
     State(app): State<App>,
     request: Request,
 ) -> Result<Json<Value>, RequestError> {
-    let asked = put_to_node(&app, Method::GET, nobodys_or(&uid), request).await?;
+    let asked = put_to_node(&app, Method::GET, path_to_ask_about(&uid), request).await?;
     require_rules(&app, &asked, &uid).await?;
     if let Some(rule) = app.cluster.view.load().rules.shown(&uid) {
         return Ok(Json(rule));
@@ -102,8 +101,8 @@ async fn put(
     State(app): State<App>,
     RawQuery(query): RawQuery,
     request: Request,
-) -> Accepted {
-    let asked = put_to_node(&app, Method::PATCH, nobodys_or(&uid), request).await?;
+) -> TaskResponse {
+    let asked = put_to_node(&app, Method::PATCH, path_to_ask_about(&uid), request).await?;
     require_rules(&app, &asked, &uid).await?;
     check_rule_form(&app, asked.clone()).await?;
     let body = JsonBody::parse(asked.body)?;
@@ -120,8 +119,8 @@ async fn remove(
     State(app): State<App>,
     RawQuery(query): RawQuery,
     request: Request,
-) -> Accepted {
-    let asked = put_to_node(&app, Method::DELETE, nobodys_or(&uid), request).await?;
+) -> TaskResponse {
+    let asked = put_to_node(&app, Method::DELETE, path_to_ask_about(&uid), request).await?;
     require_rules(&app, &asked, &uid).await?;
     let query = query.unwrap_or_default();
     check_query(&app, &query).await?;
@@ -132,7 +131,7 @@ async fn clear(
     _: Authorized<DynamicSearchRulesDelete>,
     State(app): State<App>,
     RawQuery(query): RawQuery,
-) -> Accepted {
+) -> TaskResponse {
     let feature = ("dynamic search rules", 884);
     require_unasked(&app, Feature::DynamicSearchRules, "Using the `/dynamic-search-rules` routes", feature)
         .await?;
@@ -141,7 +140,7 @@ async fn clear(
     append(&app, RuleChange::Clear, Some(&query)).await
 }
 
-async fn append(app: &App, change: RuleChange, query: Option<&str>) -> Accepted {
+async fn append(app: &App, change: RuleChange, query: Option<&str>) -> TaskResponse {
     let custom_metadata = query.map(pairs).unwrap_or_default().pop().map(|(_, text)| text);
     let write = NewWrite {
         index: IndexUid::new(RULES_UID),
@@ -153,19 +152,19 @@ async fn append(app: &App, change: RuleChange, query: Option<&str>) -> Accepted 
 }
 
 /// The rule that nobody can have.
-fn nobodys() -> NodePath {
+fn impossible_rule() -> NodePath {
     NodePath::from(RULES).then(IMPOSSIBLE_UID)
 }
 
 /// Where a node is asked about a rule: one that it has for nothing else, or nobody's where no rule can have the name.
-fn nobodys_or(uid: &str) -> NodePath {
-    if check_uid(uid).is_ok() { NodePath::from(RULES).then(ANY_RULE) } else { nobodys() }
+fn path_to_ask_about(uid: &str) -> NodePath {
+    if check_uid(uid).is_ok() { NodePath::from(RULES).then(ANY_RULE) } else { impossible_rule() }
 }
 
 /// Refuses a rule that can't have its name, which Meilisearch sees first, and then anything while rules are switched off.
 async fn require_rules(app: &App, asked: &NodeRequest, uid: &str) -> Result<(), RequestError> {
     if check_uid(uid).is_err() {
-        let reply = ask_any(&app.cluster, asked.clone()).await.ok_or_else(nobody)?;
+        let reply = ask_any(&app.cluster, asked.clone()).await.ok_or_else(no_node_answers)?;
         return Err(RequestError::Node(renamed(reply, uid)));
     }
     require(app, Feature::DynamicSearchRules, asked.clone()).await
@@ -176,7 +175,7 @@ async fn check_query(app: &App, query: &str) -> Result<(), RequestError> {
     if is_plain(query) {
         return Ok(());
     }
-    let asked = NodeRequest::new(Method::DELETE, nobodys().with_query(query));
+    let asked = NodeRequest::new(Method::DELETE, impossible_rule().with_query(query));
     match ask_any(&app.cluster, asked).await {
         Some(reply) => Err(RequestError::Node(reply)),
         None => Ok(()),
@@ -208,19 +207,19 @@ async fn check_rule_form(app: &App, mut asked: NodeRequest) -> Result<(), Reques
         fields.insert(IMPOSSIBLE_UID.to_owned(), json!(null));
         asked.body = Value::Object(fields).to_string().into();
     }
-    let Some(reply) = ask_any(&app.cluster, asked).await else { return Ok(()) };
-    let last = format!("Unknown field `{IMPOSSIBLE_UID}`:");
-    let is_last = read_object(&reply)
-        .and_then(|error| Some(error["message"].as_str()?.starts_with(&last)))
-        .unwrap_or(false);
-    if is_last || !reply.status.is_client_error() { Ok(()) } else { Err(RequestError::Node(reply)) }
+    let is_ours =
+        |reply: &NodeReply| reply.message().starts_with(&format!("Unknown field `{IMPOSSIBLE_UID}`:"));
+    match find_fault(&app.cluster, asked, is_ours).await {
+        Some(reply) => Err(RequestError::Node(reply)),
+        None => Ok(()),
+    }
 }
 
 fn read_object(reply: &NodeReply) -> Option<Value> {
     serde_json::from_slice(&reply.body).ok().filter(Value::is_object)
 }
 
-fn nobody() -> RequestError {
+fn no_node_answers() -> RequestError {
     RequestError::ShardsUnavailable(vec![ShardId(0)])
 }
 

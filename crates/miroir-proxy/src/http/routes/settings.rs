@@ -12,19 +12,19 @@ use miroir_core::ids::IndexUid;
 use miroir_core::path::NodePath;
 use miroir_core::relation;
 use miroir_core::settings::client_view;
-use miroir_core::task::{Mutation, SettingsOrigin, TaskSummary};
+use miroir_core::task::{Mutation, SettingsOrigin};
 use miroir_core::view::View;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
+use super::TaskResponse;
 use crate::auth::{Authorized, SettingsGet, SettingsUpdate};
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::body::JsonBody;
-use crate::http::dry_run::{IMPOSSIBLE_UID, check_form};
 use crate::http::path::IndexPath;
-use crate::http::poison::check_late_settings;
 use crate::node_api::NodeRequest;
+use crate::probe::{IMPOSSIBLE_UID, check_form, check_late_settings};
 use crate::read::{existing, read_setting, read_settings};
 use crate::search::read_uniformly;
 use crate::write::NewWrite;
@@ -124,8 +124,6 @@ fn one(setting: &'static Setting) -> MethodRouter<App> {
     }
 }
 
-type Accepted = Result<(StatusCode, Json<TaskSummary>), RequestError>;
-
 async fn whole(
     _: Authorized<SettingsGet>,
     IndexPath(uid): IndexPath,
@@ -139,7 +137,7 @@ async fn change_whole(
     Path(uid): Path<String>,
     State(app): State<App>,
     body: JsonBody,
-) -> Accepted {
+) -> TaskResponse {
     check_settings(&app, Method::PATCH, None, body.bytes).await?;
     reserved::check_settings(&body.value)?;
     let Value::Object(patch) = body.value else {
@@ -152,7 +150,7 @@ async fn reset_whole(
     caller: Authorized<SettingsUpdate>,
     Path(uid): Path<String>,
     State(app): State<App>,
-) -> Accepted {
+) -> TaskResponse {
     let patch = SETTINGS.iter().map(|setting| (setting.key.to_owned(), Value::Null)).collect();
     append(&app, &caller, &uid, patch, SettingsOrigin::Reset).await
 }
@@ -173,7 +171,7 @@ async fn append(
     uid: &str,
     patch: Map<String, Value>,
     origin: SettingsOrigin,
-) -> Accepted {
+) -> TaskResponse {
     let index = crate::http::path::check_uid(uid)?;
     check_late_settings(&app.cluster, &patch).await?;
     let missing_index = caller.missing_index(&index);

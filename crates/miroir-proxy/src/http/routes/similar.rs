@@ -12,21 +12,22 @@ use miroir_core::search::{SimilarRequest, similar_of_query};
 use miroir_core::view::View;
 use serde_json::{Map, Value};
 
-use super::asked::{Asked, asked_index, imposed};
+use super::client_query::{ClientQuery, imposed, queried_index};
 use crate::auth::{Authorized, Search};
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::body::JsonBody;
 use crate::http::headers::{SettingsFloor, about};
 use crate::http::path::IndexPath;
+use crate::probe::explain;
 use crate::read::existing;
-use crate::search::{explain, read_uniformly, run_similar};
+use crate::search::{read_uniformly, run_similar};
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/indexes/{index}/similar", get(by_query).post(by_body))
 }
 
-type Found = (HeaderMap, Json<Map<String, Value>>);
+type SimilarResponse = (HeaderMap, Json<Map<String, Value>>);
 
 async fn by_body(
     caller: Authorized<Search>,
@@ -34,8 +35,8 @@ async fn by_body(
     State(app): State<App>,
     SettingsFloor(floor): SettingsFloor,
     body: JsonBody,
-) -> Result<Found, RequestError> {
-    answer(&app, &caller, &uid, (Asked::by_body("similar", body), floor)).await
+) -> Result<SimilarResponse, RequestError> {
+    answer(&app, &caller, &uid, (ClientQuery::by_body("similar", body), floor)).await
 }
 
 async fn by_query(
@@ -45,8 +46,8 @@ async fn by_query(
     SettingsFloor(floor): SettingsFloor,
     RawQuery(query): RawQuery,
     Query(pairs): Query<Vec<(String, String)>>,
-) -> Result<Found, RequestError> {
-    let asked = Asked::by_query("similar", query, similar_of_query(&pairs));
+) -> Result<SimilarResponse, RequestError> {
+    let asked = ClientQuery::by_query("similar", query, similar_of_query(&pairs));
     answer(&app, &caller, &uid, (asked, floor)).await
 }
 
@@ -54,11 +55,11 @@ async fn answer(
     app: &App,
     caller: &Authorized<Search>,
     uid: &IndexUid,
-    (asked, floor): (Asked, Option<SettingsVersion>),
-) -> Result<Found, RequestError> {
+    (asked, floor): (ClientQuery, Option<SettingsVersion>),
+) -> Result<SimilarResponse, RequestError> {
     let asked = asked.confined(caller, uid)?;
     let view = app.cluster.view.load();
-    let entry = asked_index(app, &view, uid, &asked.original).await?;
+    let entry = queried_index(app, &view, uid, &asked.original).await?;
     let asked = asked.related(app, &view, entry).await?;
     let Ok(mut request) = asked.body.and_then(SimilarRequest::parse) else {
         return Err(explain(&app.cluster, entry, &asked.original).await);

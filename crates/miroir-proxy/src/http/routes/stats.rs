@@ -12,7 +12,8 @@ use crate::auth::{Authorized, StatsGet};
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::path::IndexPath;
-use crate::read::{InternalSizes, existing, index_stats, instance_stats};
+use crate::node_api::InternalSizes;
+use crate::read::{existing, index_stats, instance_stats};
 
 /// Members of statistics that are sizes.
 const SIZES: [&str; 4] = ["rawDocumentDbSize", "avgDocumentSize", "databaseSize", "usedDatabaseSize"];

@@ -9,28 +9,25 @@ use axum::{Json, Router};
 use miroir_core::document::Payload;
 use miroir_core::error::ErrorCode;
 use miroir_core::ids::IndexUid;
-use miroir_core::task::{Mutation, Swap, TaskSummary};
+use miroir_core::task::{Mutation, Swap};
 use serde_json::{Map, Value, json};
 
+use super::TaskResponse;
 use super::indexes::NO_INDEX;
 use crate::auth::{Authorized, IndexesSwap};
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::body::JsonBody;
-use crate::http::dry_run::{IMPOSSIBLE_UID, refusal};
 use crate::http::path::check_uid;
 use crate::node_api::NodeRequest;
+use crate::probe::{IMPOSSIBLE_UID, refusal};
 use crate::write::NewWrite;
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/swap-indexes", post(swap))
 }
 
-async fn swap(
-    caller: Authorized<IndexesSwap>,
-    State(app): State<App>,
-    body: JsonBody,
-) -> Result<(StatusCode, Json<TaskSummary>), RequestError> {
+async fn swap(caller: Authorized<IndexesSwap>, State(app): State<App>, body: JsonBody) -> TaskResponse {
     let Some(lists) = read(&body.value) else { return Err(wrong_form(&app, body.value).await) };
     let swaps = lists.into_iter().map(|list| pair(list, &caller)).collect::<Result<Vec<_>, _>>()?;
     check_once(&swaps)?;

@@ -22,9 +22,13 @@ pub(super) fn routes() -> Router<App> {
     Router::new().route("/tasks/{uid}/documents", get(documents))
 }
 
-type Found = Result<([(HeaderName, &'static str); 1], Bytes), RequestError>;
+type DocumentsResponse = Result<([(HeaderName, &'static str); 1], Bytes), RequestError>;
 
-async fn documents(caller: Authorized<TasksGet>, Path(uid): Path<String>, State(app): State<App>) -> Found {
+async fn documents(
+    caller: Authorized<TasksGet>,
+    Path(uid): Path<String>,
+    State(app): State<App>,
+) -> DocumentsResponse {
     require(&app, Feature::GetTaskDocumentsRoute, NodeRequest::get("/tasks/0/documents")).await?;
     let uid = read_uid(&uid)?;
     let task = app.writer.visible_task(uid, caller.visible()).await?;

@@ -17,9 +17,9 @@ use crate::auth::{Authorized, WebhooksCreate, WebhooksDelete, WebhooksGet, Webho
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::body::JsonBody;
-use crate::http::dry_run::{IMPOSSIBLE_UID, refusal};
 use crate::http::records::change_record;
 use crate::node_api::NodeRequest;
+use crate::probe::{IMPOSSIBLE_UID, refusal};
 use crate::webhook::{Webhook, WebhookFault, WebhookPatch};
 
 pub(super) fn routes() -> Router<App> {

@@ -88,19 +88,15 @@ fn of_index(state: &mut State, request: &NodeRequest, uid: &str, rest: &[&str], 
             }
         }
         (&Method::POST, ["documents", "delete-batch"]) => {
-            let ids = body
-                .as_array()
-                .into_iter()
-                .flatten()
-                .map(|id| id.as_str().map_or_else(|| id.to_string(), str::to_owned));
-            accepted(state, uid, request, Work::DeleteIds(ids.collect()))
+            let ids = body.as_array().into_iter().flatten().map(as_id).collect();
+            accepted(state, uid, request, Work::DeleteIds(ids))
         }
         (&Method::DELETE, ["documents"]) => accepted(state, uid, request, Work::Clear),
-        _ => read_index(state, uid, rest),
+        _ => read_index(state, uid, rest, &body),
     }
 }
 
-fn read_index(state: &State, uid: &str, rest: &[&str]) -> NodeReply {
+fn read_index(state: &State, uid: &str, rest: &[&str], body: &Value) -> NodeReply {
     let Some(index) = state.indexes.get(uid) else {
         return refused(
             StatusCode::NOT_FOUND,
@@ -112,8 +108,13 @@ fn read_index(state: &State, uid: &str, rest: &[&str]) -> NodeReply {
         ["settings"] => ok(json!(index.settings)),
         ["stats"] => ok(stats(state, uid)),
         ["documents" | "fetch", ..] if rest.len() == 1 || rest[1] == "fetch" => {
-            let documents: Vec<&Map<String, Value>> = index.documents.values().collect();
-            ok(json!({ "total": documents.len(), "results": documents, "offset": 0, "limit": 20 }))
+            let ids: Option<Vec<String>> = body["ids"].as_array().map(|ids| ids.iter().map(as_id).collect());
+            let is_wanted = |id: &String| ids.as_ref().is_none_or(|ids| ids.contains(id));
+            let number = |name: &str| body[name].as_u64().and_then(|number| usize::try_from(number).ok());
+            let (offset, limit) = (number("offset").unwrap_or(0), number("limit").unwrap_or(20));
+            let found: Vec<_> = index.documents.iter().filter(|(id, _)| is_wanted(id)).collect();
+            let page: Vec<_> = found.iter().skip(offset).take(limit).map(|(_, document)| document).collect();
+            ok(json!({ "total": found.len(), "results": page, "offset": offset, "limit": limit }))
         }
         ["documents", id] => index.documents.get(*id).map_or_else(
             || {
@@ -126,6 +127,10 @@ fn read_index(state: &State, uid: &str, rest: &[&str]) -> NodeReply {
         ),
         _ => NodeReply { status: StatusCode::NOT_FOUND, content_type: None, body: Bytes::new() },
     }
+}
+
+fn as_id(id: &Value) -> String {
+    id.as_str().map_or_else(|| id.to_string(), str::to_owned)
 }
 
 fn stats(state: &State, uid: &str) -> Value {
@@ -143,7 +148,7 @@ fn list_tasks(state: &State, path: &NodePath) -> Value {
     let number = |name: &str| parameter(path, name).and_then(|text| text.parse::<u64>().ok());
     let set =
         |name: &str| parameter(path, name).map(|text| text.split(',').map(str::to_owned).collect::<Vec<_>>());
-    let (uids, statuses) = (set("uids"), set("statuses"));
+    let (uids, statuses, indexes) = (set("uids"), set("statuses"), set("indexUids"));
     let reverse = parameter(path, "reverse").as_deref() == Some("true");
     let from = number("from");
     let is_in_range = |uid: u64| from.is_none_or(|from| if reverse { uid >= from } else { uid <= from });
@@ -154,6 +159,7 @@ fn list_tasks(state: &State, path: &NodePath) -> Value {
         .filter(|task| {
             statuses.as_ref().is_none_or(|statuses| statuses.iter().any(|status| status == task.status))
         })
+        .filter(|task| indexes.as_ref().is_none_or(|indexes| indexes.contains(&task.index)))
         .filter(|task| is_in_range(task.uid))
         .collect();
     if !reverse {

@@ -5,14 +5,11 @@ use miroir_core::cover::{CoverPart, Shortfall};
 use miroir_core::error::ErrorCode;
 use miroir_core::search::{Batch, IndexPlan, read_reply};
 use miroir_core::view::View;
-use reqwest::Method;
 use reqwest::header::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
-use crate::cluster::Cluster;
-use crate::error::RequestError;
-use crate::node_api::{Node, NodeReply, NodeRequest};
-use crate::search::rounds::{Gathered, Outcome, run_rounds};
+use crate::cluster::{Cluster, Gathered, Outcome};
+use crate::node_api::{Node, NodeReply, NodeRequest, questions};
 
 /// Asks a node as one server of a network asks another: each hit then says by what it compares.
 const AS_SERVER: HeaderName = HeaderName::from_static("meili-proxy-search");
@@ -29,27 +26,15 @@ enum NoReply {
     Failed,
 }
 
-/// Makes a batch of the requests of one index; see [`run_rounds`].
-pub(super) async fn run_gather(
-    cluster: &Cluster,
-    view: &View,
-    plan: &IndexPlan,
-    batch: &Batch,
-) -> Result<Answers, RequestError> {
+/// Makes a batch of the requests of one index; see [`FanOut::run`](crate::cluster::FanOut::run).
+pub(super) async fn run_gather(cluster: &Cluster, view: &View, plan: &IndexPlan, batch: &Batch) -> Answers {
     let Some(entry) = view.index(&plan.uid) else {
         let shortfall = Shortfall { missing: plan.shards.shards().collect(), ..Shortfall::default() };
-        return Ok(Gathered { replies: Vec::new(), shortfall, refusal: None });
+        return Gathered { replies: Vec::new(), shortfall, refusal: None };
     };
     let parts = (plan.cover.parts.clone(), plan.cover.missing.clone());
-    run_rounds(
-        cluster,
-        view,
-        entry,
-        parts,
-        |cover| cover.parts,
-        |part| ask_part(cluster, plan, batch, part).boxed(),
-    )
-    .await
+    let send = |part| ask_part(cluster, plan, batch, part).boxed();
+    cluster.search_over(view, entry).run(parts, |cover| cover.parts, send).await
 }
 
 /// All requests to one node; if one of them fails the node's shards are asked for elsewhere, all of them.
@@ -58,14 +43,14 @@ async fn ask_part(
     plan: &IndexPlan,
     batch: &Batch,
     part: CoverPart,
-) -> Result<Outcome<Vec<Map<String, Value>>>, RequestError> {
-    let Some(node) = cluster.membership.node(&part.node) else { return Ok(Outcome::Failed) };
+) -> Outcome<Vec<Map<String, Value>>> {
+    let Some(node) = cluster.membership.node(&part.node) else { return Outcome::Failed };
     let requests = plan.bodies(&part, batch).into_iter().map(|body| ask(cluster, node, body.to_string()));
     let requests: Vec<_> = requests.collect();
     match stream::iter(requests).buffered(REQUESTS_AT_ONCE).try_collect().await {
-        Ok(replies) => Ok(Outcome::Answered(replies)),
-        Err(NoReply::Refused(reply)) => Ok(Outcome::Refused(reply)),
-        Err(NoReply::Failed) => Ok(Outcome::Failed),
+        Ok(replies) => Outcome::Answered(replies),
+        Err(NoReply::Refused(reply)) => Outcome::Refused(reply),
+        Err(NoReply::Failed) => Outcome::Failed,
     }
 }
 
@@ -112,17 +97,15 @@ async fn read(cluster: &Cluster, node: &Node, request: NodeRequest) -> Result<No
 /// Nodes answer other servers only with the feature `network`. It is switched on when it is found off: so a node that
 /// is new, or was told of other features meanwhile, needs no bookkeeping.
 async fn switch_on(cluster: &Cluster, node: &Node) -> Result<(), NoReply> {
-    let request = NodeRequest::new(Method::PATCH, "/experimental-features").json(r#"{"network":true}"#);
-    let reply = read(cluster, node, request).await?;
-    if reply.status.is_success() { Ok(()) } else { Err(NoReply::Failed) }
+    let on = Map::from_iter([("network".to_owned(), Value::Bool(true))]);
+    cluster.ask(node, questions::change_features(&on)).await.map_err(|error| {
+        cluster.complaints.note(node.id(), &error);
+        NoReply::Failed
+    })
 }
 
 fn is_feature_missing(reply: &NodeReply) -> bool {
-    has_code(reply, ErrorCode::FeatureNotEnabled)
-        && String::from_utf8_lossy(&reply.body).contains("`network`")
-}
-
-fn has_code(reply: &NodeReply, code: ErrorCode) -> bool {
     reply.status.is_client_error()
-        && serde_json::from_slice::<Value>(&reply.body).is_ok_and(|error| error["code"] == code.as_str())
+        && reply.has_code(ErrorCode::FeatureNotEnabled)
+        && String::from_utf8_lossy(&reply.body).contains("`network`")
 }

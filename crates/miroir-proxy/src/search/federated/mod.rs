@@ -18,14 +18,13 @@ use miroir_core::view::View;
 use serde_json::json;
 
 use self::gather::run_gather;
-use super::facets::named_in_all;
-use super::faults::{check_queries_form, explain_query, explain_unused_facets, inside};
-use super::rounds::{Refusal, judge_missing};
-use super::{Answer, Asking};
-use crate::read::met;
-
-use crate::cluster::Cluster;
+use super::{Answer, QueryMetadata, judge_missing};
+use crate::cluster::{Cluster, Refusal};
 use crate::error::RequestError;
+use crate::probe::{
+    check_queries_form, explain_query, explain_unused_facets, inside, with_named_facets_in_all,
+};
+use crate::read::met;
 
 /// So many indexes of one request are asked at once; each may ask every node.
 const INDEXES_AT_ONCE: usize = 16;
@@ -46,11 +45,11 @@ pub async fn run_federated(
     view: &View,
     request: &MultiRequest,
     federation: &Federation,
-    asking: Asking,
+    metadata: QueryMetadata,
     server: Option<&str>,
 ) -> Result<Answer, RequestError> {
     let began = Instant::now();
-    let request = &*named_in_all(request, view);
+    let request = &*with_named_facets_in_all(request, view);
     let federation = request.federation.as_ref().unwrap_or(federation);
     let whole = match whole::node_to_ask(request, view) {
         Some(node) => whole::run_whole(cluster, view, request, node).await?,
@@ -63,7 +62,7 @@ pub async fn run_federated(
     let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     answer.body.insert("processingTimeMs".to_owned(), json!(milliseconds));
     let names_server = answer.body.contains_key("remoteErrors");
-    asking.sign_all(&mut answer.body, view, &request.queries, server.filter(|_| names_server));
+    metadata.sign_all(&mut answer.body, view, &request.queries, server.filter(|_| names_server));
     cluster.metrics.note_answer(&answer.shortfall);
     Ok(answer)
 }
@@ -184,7 +183,7 @@ async fn gather_index<'a>(
         refusal: None,
     };
     for batch in plan.batches(at) {
-        let gathered = run_gather(cluster, view, index, &batch).await?;
+        let gathered = run_gather(cluster, view, index, &batch).await;
         searched.shortfall = searched.shortfall.and(gathered.shortfall);
         if gathered.refusal.is_some() {
             searched.refusal = gathered.refusal;

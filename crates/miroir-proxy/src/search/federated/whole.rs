@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 use crate::cluster::Cluster;
 use crate::error::RequestError;
 use crate::node_api::{ABSENT_SUFFIX, NodeReply, NodeRequest};
+use crate::probe::{absent, scrub_for_all};
 use crate::search::Answer;
-use crate::search::faults::{nobody, scrub_for_all};
 
 /// The node, if there is one. A query that names a server or a place needs the feature `network` on the node, which
 /// the way over several nodes sees to.
@@ -33,7 +33,7 @@ pub(super) async fn run_whole(
     request: &MultiRequest,
     first: NodeId,
 ) -> Result<Option<Answer>, RequestError> {
-    let physical = |uid: &_| view.index(uid).map_or_else(|| nobody(uid), |entry| entry.physical.to_string());
+    let physical = |uid: &_| view.index(uid).map_or_else(|| absent(uid), |entry| entry.physical.to_string());
     let mut request_without_network = request.clone();
     for query in &mut request_without_network.queries {
         query.body.shift_remove("useNetwork");

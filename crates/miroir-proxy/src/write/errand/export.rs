@@ -10,12 +10,12 @@ use miroir_core::relation;
 use miroir_core::search::confine;
 use miroir_core::task::{DEFAULT_PAYLOAD_SIZE, Export, ExportedIndexes, LogEntry, TaskStatus};
 use miroir_core::view::IndexEntry;
-use reqwest::{Method, StatusCode};
+use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use super::Errands;
 use super::remote::{Remote, Watch};
-use crate::node_api::{NodeReply, NodeRequest, scrub_reply};
+use crate::node_api::{DocumentsPage, NodeReply, Unanswered, questions, scrub_reply};
 use crate::write::stored::read_page;
 
 /// Documents that are read from a node at a time.
@@ -140,8 +140,8 @@ impl Transfer<'_> {
         let mut sent = 0;
         let mut lines = Vec::new();
         for offset in (0..).step_by(PAGE) {
-            let reply = self.page(node, shard, offset).await?;
-            let documents = read_page(&reply.body).map_err(|error| Broken::Node(error.to_string()))?;
+            let page = self.page(node, shard, offset).await?;
+            let documents = read_page(page.bytes()).map_err(|error| Broken::Node(error.to_string()))?;
             let count = documents.len();
             let mut full = Vec::new();
             for document in documents {
@@ -166,7 +166,7 @@ impl Transfer<'_> {
         Ok(sent)
     }
 
-    async fn page(&self, node: &NodeId, shard: ShardId, offset: usize) -> Result<NodeReply, Broken> {
+    async fn page(&self, node: &NodeId, shard: ShardId, offset: usize) -> Result<DocumentsPage, Broken> {
         let mut body = Map::new();
         body.insert("filter".to_owned(), json!(self.choice.filter));
         body.insert("offset".to_owned(), json!(offset));
@@ -175,22 +175,18 @@ impl Transfer<'_> {
         if let Some(shard) = marker::selection_filter([shard], self.index.shards) {
             confine(&mut body, shard);
         }
-        let path = ["indexes", self.index.physical.as_str(), "documents", "fetch"];
-        let request = NodeRequest::post(path).json(Value::Object(body).to_string());
         let node = self
             .errands
             .membership
             .node(node)
             .ok_or_else(|| Broken::Node("it is not configured".to_owned()))?;
-        let reply = node
-            .send(request, self.errands.timeout)
-            .await
-            .map_err(|error| Broken::Node(error.to_string()))?;
-        match reply.status {
-            StatusCode::OK => Ok(reply),
-            _ if reply.is_nodes_fault() => Err(Broken::Node(format!("it answered {}", reply.status))),
-            _ => Err(Broken::Task(refusal(&scrub_reply(reply, self.index)))),
-        }
+        let page = node.ask(questions::documents(&self.index.physical, &body), self.errands.timeout);
+        page.await.map_err(|error| match error {
+            Unanswered::Refused(reply) if !reply.is_nodes_fault() => {
+                Broken::Task(refusal(&scrub_reply(reply, self.index)))
+            }
+            error => Broken::Node(error.to_string()),
+        })
     }
 }
 

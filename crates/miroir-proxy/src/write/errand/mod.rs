@@ -22,7 +22,7 @@ use serde_json::{Map, Value, json};
 
 use self::nodes::on_nodes;
 use crate::cluster::{Membership, ViewCell};
-use crate::node_api::NodeRequest;
+use crate::node_api::{Question, questions};
 
 /// Who does errands.
 #[derive(Debug, Clone)]
@@ -61,8 +61,7 @@ impl Errands {
         };
         let readable = self.view.load().in_sync_for(&index.physical);
         let nodes = index.placement.nodes().filter(|node| readable.contains(*node)).cloned().collect();
-        let request = NodeRequest::post(["indexes", index.physical.as_str(), "compact"]);
-        let done = on_nodes(self, nodes, &request).await;
+        let done = on_nodes(self, nodes, &questions::compact_index(&index.physical)).await;
         if let Some(error) = done.values().find_map(|done| done.as_ref().err()) {
             return Err(ResponseError::new(ErrorCode::Internal, error.clone()));
         }
@@ -75,7 +74,7 @@ impl Errands {
 
     /// The task says which node has which dump.
     async fn dump(&self) -> Result<Map<String, Value>, ResponseError> {
-        let done = self.everywhere("/dumps", ErrorCode::DumpProcessFailed).await?;
+        let done = self.everywhere("a dump", &questions::make_dump(), ErrorCode::DumpProcessFailed).await?;
         let places: Vec<String> = done
             .iter()
             .filter_map(|(node, details)| Some(format!("{node}:{}", details.get("dumpUid")?.as_str()?)))
@@ -85,22 +84,23 @@ impl Errands {
 
     /// The task says which nodes have one; a node knows only one place for its snapshot.
     async fn snapshot(&self) -> Result<Map<String, Value>, ResponseError> {
-        let done = self.everywhere("/snapshots", ErrorCode::Internal).await?;
+        let done = self.everywhere("a snapshot", &questions::make_snapshot(), ErrorCode::Internal).await?;
         Ok(Map::from_iter([("nodes".to_owned(), json!(done.keys().collect::<Vec<_>>()))]))
     }
 
     /// Lets every node that has everything do something. Nodes that fail are no matter as long as the others hold everything.
     async fn everywhere(
         &self,
-        path: &'static str,
+        what: &'static str,
+        order: &Question<u64>,
         code: ErrorCode,
     ) -> Result<BTreeMap<NodeId, Map<String, Value>>, ResponseError> {
         let view = self.view.load();
-        let done = on_nodes(self, view.complete(), &NodeRequest::post(path)).await;
+        let done = on_nodes(self, view.complete(), order).await;
         let (good, bad): (Vec<_>, Vec<_>) = done.into_iter().partition(|(_, done)| done.is_ok());
         for (node, done) in &bad {
             let reason = done.as_ref().err().map(String::as_str).unwrap_or_default();
-            tracing::warn!(%node, reason, path, "node did not do its part of a task for all nodes");
+            tracing::warn!(%node, reason, what, "node did not do its part of a task for all nodes");
         }
         let good: BTreeMap<_, _> =
             good.into_iter().filter_map(|(node, done)| Some((node, done.ok()?))).collect();

@@ -8,7 +8,7 @@ use miroir_core::ids::NodeId;
 use serde_json::{Map, Value};
 
 use super::Errands;
-use crate::node_api::{Node, NodeRequest, NodeTaskState, Unanswered, good_answer};
+use crate::node_api::{Node, NodeTaskState, Question, Unanswered};
 
 /// Between two looks at a node's task.
 const TASK_POLL_INTERVAL: Duration = Duration::from_millis(100);
@@ -16,16 +16,16 @@ const TASK_POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// The details of the node's finished task, or why there is none.
 pub(super) type Done = Result<Map<String, Value>, String>;
 
-/// Sends `request`, which makes a task, to each of the nodes and waits until the tasks are over. A node that is not read
+/// Has each of the nodes make a task, whose number is the answer to `order`, and waits until the tasks are over. A node that is not read
 /// any more is given up.
 pub(super) async fn on_nodes(
     errands: &Errands,
     nodes: BTreeSet<NodeId>,
-    request: &NodeRequest,
+    order: &Question<u64>,
 ) -> BTreeMap<NodeId, Done> {
     let one = async |id: NodeId| {
         let done = match errands.membership.node(&id) {
-            Some(node) => on_node(errands, node, request.clone()).await,
+            Some(node) => on_node(errands, node, order.clone()).await,
             None => Err("it is not configured".to_owned()),
         };
         (id.clone(), done.map_err(|reason| format!("node `{id}`: {reason}")))
@@ -33,10 +33,8 @@ pub(super) async fn on_nodes(
     join_all(nodes.into_iter().map(one)).await.into_iter().collect()
 }
 
-async fn on_node(errands: &Errands, node: &Node, request: NodeRequest) -> Done {
-    let reply = node.send(request, errands.timeout).await.map_err(|error| error.to_string())?;
-    let accepted = good_answer(&reply).map_err(|error| error.to_string())?;
-    let task = accepted["taskUid"].as_u64().ok_or("its answer names no task")?;
+async fn on_node(errands: &Errands, node: &Node, order: Question<u64>) -> Done {
+    let task = node.ask(order, errands.timeout).await.map_err(|error| error.to_string())?;
     let may_pass = |error: &Unanswered| {
         matches!(error, Unanswered::Node(_)) && errands.view.load().usable.contains(node.id())
     };

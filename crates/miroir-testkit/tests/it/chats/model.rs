@@ -13,13 +13,13 @@ use tokio::net::TcpListener;
 pub const TOOL: &str = "_meiliSearchInIndex";
 
 /// What a model was asked: path and query, who asked, and the body.
-pub type Asked = (String, Value, Value);
+pub type ModelCall = (String, Value, Value);
 
 /// A language model, and what it was asked.
 #[derive(Clone, Default)]
 pub struct Model {
     pub url: String,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    asked: Arc<Mutex<Vec<ModelCall>>>,
 }
 
 impl Model {
@@ -32,7 +32,7 @@ impl Model {
         model
     }
 
-    pub fn take_asked(&self) -> Vec<Asked> {
+    pub fn take_asked(&self) -> Vec<ModelCall> {
         std::mem::take(&mut *self.asked.lock().unwrap())
     }
 }

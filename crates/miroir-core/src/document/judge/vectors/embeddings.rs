@@ -14,7 +14,7 @@ use crate::error::form::described;
 
 /// Where in a document its vectors stand, for messages.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Place<'a> {
+pub(crate) struct VectorsPlace<'a> {
     pub(crate) embedder: &'a str,
     /// In `embeddings` of an object, not as the entry itself.
     pub(crate) in_object: bool,
@@ -51,7 +51,7 @@ impl Refusal {
 }
 
 /// How many numbers each of the vectors has.
-pub(crate) fn read_lengths(vectors: &RawValue, place: Place<'_>) -> Result<Vec<usize>, Refusal> {
+pub(crate) fn read_lengths(vectors: &RawValue, place: VectorsPlace<'_>) -> Result<Vec<usize>, Refusal> {
     if let Some(length) = count_numbers(vectors) {
         // An empty array is no vector, not one without numbers.
         return Ok(if length == 0 { Vec::new() } else { vec![length] });
@@ -78,7 +78,7 @@ pub(crate) fn check_content(shape: &Shape<'_>) -> Result<(), ValueError> {
     read_through(content).map_err(|_| ValueError::Crash)
 }
 
-fn vector_length(number: usize, vector: &RawValue, place: Place<'_>) -> Result<usize, Refusal> {
+fn vector_length(number: usize, vector: &RawValue, place: VectorsPlace<'_>) -> Result<usize, Refusal> {
     if let Some(length) = count_numbers(vector) {
         return Ok(length);
     }
@@ -89,7 +89,7 @@ fn vector_length(number: usize, vector: &RawValue, place: Place<'_>) -> Result<u
     })
 }
 
-impl Place<'_> {
+impl VectorsPlace<'_> {
     fn refuse(self, path: &str, expected: &'static str, found: &RawValue) -> Refusal {
         let field = if self.in_object { ".embeddings" } else { "" };
         match serde_json::from_str(found.get()) {

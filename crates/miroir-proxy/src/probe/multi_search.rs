@@ -1,4 +1,4 @@
-//! What is wrong with several searches in one request, in Meilisearch's words and in its order.
+//! Several searches in one request, whose faults Meilisearch finds in an order of its own.
 //!
 //! Meilisearch looks at the form of the whole request first, then at what each federated query may say, then at the
 //! indexes. So a node is asked the same about indexes that do not exist: it complains about everything that comes
@@ -7,26 +7,25 @@
 use miroir_core::error::{ErrorCode, ResponseError};
 use miroir_core::ids::{IndexUid, NodeId};
 use miroir_core::search::{MultiRequest, SubQuery};
-use miroir_core::view::{IndexEntry, View};
+use miroir_core::view::IndexEntry;
 use serde_json::{Map, Value, json};
 
-use super::explain::refused_by_miroir;
+use super::{find_fault, find_fault_on, refused_by_miroir};
 use crate::cluster::Cluster;
 use crate::error::RequestError;
-use crate::node_api::{ABSENT_SUFFIX, Node, NodeReply, NodeRequest, scrub_reply};
+use crate::node_api::{ABSENT_SUFFIX, NodeReply, NodeRequest, scrub_reply};
 
 /// `Err` if a node finds fault with the request before it looks for an index. When no node answers nothing is found.
-pub(super) async fn check_queries_form(
+pub(crate) async fn check_queries_form(
     cluster: &Cluster,
     request: &MultiRequest,
 ) -> Result<(), RequestError> {
-    let view = cluster.view.load();
     // What queries say about other servers was looked at; nodes know of none.
     let plain = MultiRequest {
         queries: request.queries.iter().map(SubQuery::without_network).collect(),
         federation: request.federation.clone(),
     };
-    check_written(cluster, &view, &plain.written(|uid| format!("{uid}{ABSENT_SUFFIX}"))).await
+    check_written(cluster, &plain.written(absent)).await
 }
 
 /// The error of a request that Miroir could not read.
@@ -36,7 +35,6 @@ pub async fn explain_form(cluster: &Cluster, body: &Value) -> RequestError {
 
 /// What a node says against the form of a request, whatever is in it.
 pub async fn form_fault(cluster: &Cluster, body: &Value) -> Option<RequestError> {
-    let view = cluster.view.load();
     let mut body = body.clone();
     for query in body.get_mut("queries").and_then(Value::as_array_mut).into_iter().flatten() {
         if let Some(Value::String(uid)) = query.get_mut("indexUid") {
@@ -47,29 +45,22 @@ pub async fn form_fault(cluster: &Cluster, body: &Value) -> Option<RequestError>
             }
         }
     }
-    check_written(cluster, &view, &body).await.err()
-}
-
-async fn check_written(cluster: &Cluster, view: &View, body: &Value) -> Result<(), RequestError> {
-    let request = NodeRequest::post("/multi-search").json(body.to_string());
-    match cluster.ask_first(view.usable_first_complete(), &request, NodeReply::is_unfit).await {
-        Some(reply) if reply.status.is_client_error() => judge(reply),
-        Some(_) | None => Ok(()),
-    }
+    check_written(cluster, &body).await.err()
 }
 
 /// That there is no index of such a name is what the node was meant to find.
-fn judge(reply: NodeReply) -> Result<(), RequestError> {
-    let Ok(Value::Object(mut error)) = serde_json::from_slice(&reply.body) else {
-        return Err(RequestError::Node(reply));
-    };
-    if error.get("code").and_then(Value::as_str) == Some(ErrorCode::IndexNotFound.as_str()) {
-        return Ok(());
+async fn check_written(cluster: &Cluster, body: &Value) -> Result<(), RequestError> {
+    let is_ours = |reply: &NodeReply| reply.has_code(ErrorCode::IndexNotFound);
+    match find_fault(cluster, with_body(body), is_ours).await {
+        Some(reply) => {
+            Err(RequestError::Node(with_message(reply, |message| message.replace(ABSENT_SUFFIX, ""))))
+        }
+        None => Ok(()),
     }
-    if let Some(Value::String(message)) = error.get_mut("message") {
-        *message = message.replace(ABSENT_SUFFIX, "");
-    }
-    Err(RequestError::Node(NodeReply { body: Value::Object(error).to_string().into(), ..reply }))
+}
+
+fn with_body(body: &Value) -> NodeRequest {
+    NodeRequest::post("/multi-search").json(body.to_string())
 }
 
 /// What a query says about other servers is wrong; unless something of the form, or of an earlier query, comes first.
@@ -114,7 +105,7 @@ fn query_named(reply: &NodeReply) -> Option<usize> {
 }
 
 /// What a node that holds the index says against one query of a federated search.
-pub(super) async fn explain_query(
+pub(crate) async fn explain_query(
     cluster: &Cluster,
     node: &NodeId,
     entry: &IndexEntry,
@@ -131,12 +122,12 @@ pub(super) async fn explain_query(
     }
     let query = query.without_network().written(entry.physical.as_str());
     let body = json!({ "queries": [query], "federation": federation });
-    let reply = refusal(cluster, node, &body).await?;
+    let reply = find_fault_on(cluster, node, with_body(&body)).await?;
     Some(inside(position, RequestError::Node(rename_facets(scrub_reply(reply, entry), entry))))
 }
 
 /// What a node says against facets of an index that no query searches.
-pub(super) async fn explain_unused_facets(
+pub(crate) async fn explain_unused_facets(
     cluster: &Cluster,
     node: &NodeId,
     entry: &IndexEntry,
@@ -145,19 +136,8 @@ pub(super) async fn explain_unused_facets(
     let node = cluster.membership.node(node)?;
     let facets = json!({ entry.physical.as_str(): names });
     let body = json!({ "queries": [], "federation": { "facetsByIndex": facets } });
-    let reply = refusal(cluster, node, &body).await?;
+    let reply = find_fault_on(cluster, node, with_body(&body)).await?;
     Some(RequestError::Node(rename_facets(scrub_reply(reply, entry), entry)))
-}
-
-async fn refusal(cluster: &Cluster, node: &Node, body: &Value) -> Option<NodeReply> {
-    let request = NodeRequest::post("/multi-search").json(body.to_string());
-    match node.send(request, cluster.node_timeout).await {
-        Ok(reply) => (reply.status.is_client_error() && !reply.is_unfit()).then_some(reply),
-        Err(error) => {
-            tracing::warn!(%error, "node did not say what is wrong with a query; the answer is less exact");
-            None
-        }
-    }
 }
 
 /// In a path the index's name stands without backticks of its own.
@@ -171,7 +151,7 @@ fn rename_facets(reply: NodeReply, entry: &IndexEntry) -> NodeReply {
 }
 
 /// The message of a node that was asked the client's own request, with the client's names.
-pub(super) fn scrub_for_all<'a>(
+pub(crate) fn scrub_for_all<'a>(
     reply: NodeReply,
     entries: impl Iterator<Item = &'a IndexEntry>,
 ) -> NodeReply {
@@ -184,7 +164,7 @@ pub(super) fn scrub_for_all<'a>(
 }
 
 /// The name that stands for an index which does not exist.
-pub(super) fn nobody(uid: &IndexUid) -> String {
+pub(crate) fn absent(uid: &IndexUid) -> String {
     format!("{uid}{ABSENT_SUFFIX}")
 }
 
@@ -207,7 +187,7 @@ pub fn inside(position: usize, error: RequestError) -> RequestError {
 }
 
 /// The same error with another message, if the client is at fault.
-pub(super) fn with_error_message(error: RequestError, change: impl FnOnce(&str) -> String) -> RequestError {
+pub(crate) fn with_error_message(error: RequestError, change: impl FnOnce(&str) -> String) -> RequestError {
     match error {
         RequestError::Refused(error) => {
             RequestError::Refused(ResponseError { message: change(&error.message), ..error })
@@ -223,7 +203,7 @@ pub(super) fn with_error_message(error: RequestError, change: impl FnOnce(&str) 
 }
 
 /// Not a 404, since the index is not what the request's path names.
-pub(super) fn missing_index(uid: &IndexUid) -> RequestError {
+pub(crate) fn missing_index(uid: &IndexUid) -> RequestError {
     RequestError::BadRequest(ResponseError::new(
         ErrorCode::IndexNotFound,
         format!("Index `{uid}` not found."),

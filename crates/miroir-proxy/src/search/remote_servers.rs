@@ -9,7 +9,7 @@ use crate::error::RequestError;
 
 /// The servers that clients told of, if they switched the feature `network` on.
 #[derive(Debug, Clone)]
-pub struct Peers {
+pub struct RemoteServers {
     /// Whether the feature is on.
     pub enabled: bool,
     /// What clients told.
@@ -18,7 +18,7 @@ pub struct Peers {
 
 /// Which servers a query asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reach {
+pub enum ServersAsked {
     /// This one, as if there were no network.
     Here,
     /// All of a network that has none: nothing is found.
@@ -27,7 +27,7 @@ pub enum Reach {
     Named(String),
 }
 
-impl Peers {
+impl RemoteServers {
     /// The name of this server.
     pub fn server(&self) -> Option<&str> {
         self.network.server.as_deref()
@@ -35,11 +35,11 @@ impl Peers {
 
     /// `Err` if a query of a federated search needs a server that is not this one, or a feature that is off.
     pub fn check_query(&self, query: &SubQuery) -> Result<(), RequestError> {
-        let reach = self.reach(&query.body)?;
+        let servers = self.asked_by(&query.body)?;
         let Some(options) = &query.options else { return Ok(()) };
         if let Some(remote) = &options.remote {
             self.check_feature("Performing a remote federated search")?;
-            if reach != Reach::Here {
+            if servers != ServersAsked::Here {
                 return Err(asked_twice());
             }
             self.check_remote(remote)?;
@@ -51,16 +51,18 @@ impl Peers {
     }
 
     /// Which servers a query asks. `Err` if one of them is not this one, or if the feature is off.
-    pub fn reach(&self, body: &Map<String, Value>) -> Result<Reach, RequestError> {
-        let Some(Value::Bool(uses_network)) = body.get("useNetwork") else { return Ok(Reach::Here) };
+    pub fn asked_by(&self, body: &Map<String, Value>) -> Result<ServersAsked, RequestError> {
+        let Some(Value::Bool(uses_network)) = body.get("useNetwork") else { return Ok(ServersAsked::Here) };
         self.check_feature("passing `useNetwork` in a search query")?;
         if !uses_network {
-            return Ok(Reach::Here);
+            return Ok(ServersAsked::Here);
         }
         match self.network.remotes.keys().find(|name| Some(name.as_str()) != self.server()) {
             Some(other) => Err(not_asked(other)),
-            None if self.network.remotes.is_empty() => Ok(Reach::Nobody),
-            None => Ok(self.server().map_or(Reach::Nobody, |name| Reach::Named(name.to_owned()))),
+            None if self.network.remotes.is_empty() => Ok(ServersAsked::Nobody),
+            None => {
+                Ok(self.server().map_or(ServersAsked::Nobody, |name| ServersAsked::Named(name.to_owned())))
+            }
         }
     }
 

@@ -8,6 +8,7 @@ use serde_json::json;
 use miroir_core::view::IndexEntry;
 
 use super::*;
+use crate::cluster::Cluster;
 use crate::read::counts::count_by_markers;
 use crate::read::fixture::{serve, two_nodes};
 use crate::read::get_document;

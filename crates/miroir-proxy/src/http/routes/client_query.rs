@@ -15,20 +15,19 @@ use crate::auth::{Authorized, Search};
 use crate::error::RequestError;
 use crate::http::App;
 use crate::http::body::JsonBody;
-use crate::http::dry_run::{IMPOSSIBLE_UID, check_form};
+use crate::probe::{IMPOSSIBLE_UID, Original, Said, check_form};
 use crate::read::existing;
-use crate::search::{Original, Said};
 
 /// A request as it came, and as a body.
 #[derive(Debug)]
-pub(super) struct Asked {
+pub(super) struct ClientQuery {
     /// `Err` for what only a node can explain.
     pub(super) body: Result<Map<String, Value>, NotUnderstood>,
     /// To be repeated word for word.
     pub(super) original: Original,
 }
 
-impl Asked {
+impl ClientQuery {
     /// A `POST` to this route of an index.
     pub(super) fn by_body(route: &'static str, body: JsonBody) -> Self {
         let value = match body.value {
@@ -75,7 +74,7 @@ impl Asked {
 
 /// The index that is asked. Meilisearch reads a request before it looks for its index, so that the form of a request for
 /// none is judged first.
-pub(super) async fn asked_index<'a>(
+pub(super) async fn queried_index<'a>(
     app: &App,
     view: &'a View,
     uid: &IndexUid,

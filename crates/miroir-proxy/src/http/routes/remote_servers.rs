@@ -5,25 +5,26 @@ use serde_json::{Map, Value};
 
 use crate::error::RequestError;
 use crate::http::App;
-use crate::search::{Original, Peers, Reach};
+use crate::probe::Original;
+use crate::search::{RemoteServers, ServersAsked};
 
 /// What clients told of other servers.
-pub(super) async fn peers(app: &App) -> Result<Peers, RequestError> {
+pub(super) async fn remote_servers(app: &App) -> Result<RemoteServers, RequestError> {
     let enabled = app.writer.features().await?.get("network").copied().unwrap_or(false);
     let network = if enabled { app.writer.network().await? } else { Network::default() };
-    Ok(Peers { enabled, network })
+    Ok(RemoteServers { enabled, network })
 }
 
 /// Takes `useNetwork` out of a search: which servers it asks, and what its errors are explained with then.
-pub(super) async fn take_reach(
+pub(super) async fn take_servers_asked(
     app: &App,
     body: &mut Map<String, Value>,
     original: Original,
-) -> Result<(Reach, Original), RequestError> {
+) -> Result<(ServersAsked, Original), RequestError> {
     if !body.contains_key("useNetwork") {
-        return Ok((Reach::Here, original));
+        return Ok((ServersAsked::Here, original));
     }
-    let reach = peers(app).await?.reach(body)?;
+    let servers = remote_servers(app).await?.asked_by(body)?;
     body.shift_remove("useNetwork");
-    Ok((reach, original.confined(body)))
+    Ok((servers, original.confined(body)))
 }

@@ -7,31 +7,33 @@ use miroir_core::search::{MultiRequest, SearchRequest, Window};
 use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value, json};
 
-use super::faults::with_error_message;
-use super::{Answer, Asking, Original, Reach, run_federated, run_search};
+use super::{Answer, QueryMetadata, ServersAsked, run_federated, run_search};
 use crate::cluster::Cluster;
 use crate::error::RequestError;
+use crate::probe::{Original, with_error_message};
 
 /// Answers one search by the servers that it asks.
-pub async fn run_reaching(
+pub async fn run_over_servers(
     (cluster, view): (&Cluster, &View),
     entry: &IndexEntry,
     request: &SearchRequest,
     original: &Original,
-    asking: Asking,
-    reach: &Reach,
+    metadata: QueryMetadata,
+    servers: &ServersAsked,
 ) -> Result<Answer, RequestError> {
-    let mut answer = match reach {
-        Reach::Here => run_search(cluster, view, entry, request, original).await?,
-        Reach::Nobody => {
+    let mut answer = match servers {
+        ServersAsked::Here => run_search(cluster, view, entry, request, original).await?,
+        ServersAsked::Nobody => {
             let (request, original) = without_filter(request, original);
             let mut answer = run_search(cluster, view, entry, &request, &original).await?;
             find_nothing(&mut answer.body);
             answer
         }
-        Reach::Named(server) => return run_named(cluster, view, entry, request, asking, server).await,
+        ServersAsked::Named(server) => {
+            return run_named(cluster, view, entry, request, metadata, server).await;
+        }
     };
-    asking.sign(&mut answer.body, entry, &request.body);
+    metadata.sign(&mut answer.body, entry, &request.body);
     Ok(answer)
 }
 
@@ -61,7 +63,7 @@ async fn run_named(
     view: &View,
     entry: &IndexEntry,
     request: &SearchRequest,
-    asking: Asking,
+    metadata: QueryMetadata,
     server: &str,
 ) -> Result<Answer, RequestError> {
     let unread = |what| RequestError::Unreadable(format!("{what}, and no node says so"));
@@ -69,8 +71,9 @@ async fn run_named(
         MultiRequest::parse(&federated(entry, request, server)).map_err(|what| unread(what.to_string()))?;
     let federation = several.federation.as_ref().ok_or_else(|| unread("federation".to_owned()))?;
     let about = format!("Inside `.federation.facetsByIndex.{}`: ", entry.uid);
-    let mut answer =
-        run_federated(cluster, view, &several, federation, asking, Some(server)).await.map_err(|error| {
+    let mut answer = run_federated(cluster, view, &several, federation, metadata, Some(server))
+        .await
+        .map_err(|error| {
             with_error_message(error, |message| {
                 message.replacen("Inside `.queries[0]`: ", "", 1).replacen(&about, "", 1)
             })

@@ -7,7 +7,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::body::{Body, BodyDataStream, Bytes, to_bytes};
+use axum::body::{Body, BodyDataStream, to_bytes};
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
@@ -16,22 +16,18 @@ use axum::middleware::Next;
 use axum::response::Response;
 use futures_util::{StreamExt, stream};
 use miroir_core::error::ErrorCode;
-use miroir_core::path::NodePath;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use super::App;
-use super::dry_run::{IMPOSSIBLE_UID, ask_any};
 use super::error::pass_on;
 use super::path::check_uid;
 use crate::error::RequestError;
 use crate::node_api::NodeRequest;
+use crate::probe::{at_impossible_index, form_fault_at};
 
 /// Larger bodies are not looked at twice.
 const MAX_BODY: usize = 1 << 20;
-
-/// Stands for whatever else a route has a name for, such as a document.
-const ANYTHING: &str = "x";
 
 /// For the inside of the router, where bodies are decoded.
 pub(super) async fn name_form_first(
@@ -39,12 +35,12 @@ pub(super) async fn name_form_first(
     request: Request,
     next: Next,
 ) -> Result<Response, RequestError> {
-    if !is_misnamed(request.uri().path()) {
+    if !names_invalid_uid(request.uri().path()) {
         return Ok(next.run(request).await);
     }
     let (parts, body) = request.into_parts();
     let (lent, kept) = lend(body);
-    let asked = Asked::of(&parts);
+    let asked = as_asked(&parts);
     let response = next.run(Request::from_parts(parts, lent)).await;
     let (Some(asked), Some(body)) = (asked, kept.take()) else { return Ok(response) };
     if response.status() != StatusCode::BAD_REQUEST {
@@ -55,10 +51,7 @@ pub(super) async fn name_form_first(
     let error: Value = serde_json::from_slice(&answer).unwrap_or_default();
     if error["code"] == ErrorCode::InvalidIndexUid.as_str()
         && let Ok(body) = to_bytes(body, MAX_BODY).await
-        && let Some(reply) = ask_any(&app.cluster, asked.with(body)).await
-        && reply.status.is_client_error()
-        && reply.content_type.is_some()
-        && !is_about_uid(&reply.body)
+        && let Some(reply) = form_fault_at(&app.cluster, NodeRequest { body, ..asked }).await
     {
         return Ok(pass_on(reply));
     }
@@ -66,47 +59,23 @@ pub(super) async fn name_form_first(
 }
 
 /// Whether the path names an index that nobody can have.
-fn is_misnamed(path: &str) -> bool {
+fn names_invalid_uid(path: &str) -> bool {
     let Some(rest) = path.strip_prefix("/indexes/") else { return false };
     let segment = rest.split('/').next().unwrap_or_default();
     check_uid(&percent_decode_str(segment).decode_utf8_lossy()).is_err()
 }
 
-fn is_about_uid(body: &[u8]) -> bool {
-    serde_json::from_slice::<Value>(body)
-        .is_ok_and(|error| error["code"] == ErrorCode::InvalidIndexUid.as_str())
-}
-
-/// What a node is asked.
-struct Asked(NodeRequest);
-
-impl Asked {
-    /// The same route of an index that nobody can have; none for what no route is for.
-    fn of(parts: &Parts) -> Option<Self> {
-        let route = parts.extensions.get::<MatchedPath>()?;
-        let methods = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
-        let method = methods.into_iter().find(|method| *method == parts.method)?;
-        let path = nobodys(route.as_str()).with_query(parts.uri.query().unwrap_or_default());
-        let mut request = NodeRequest::new(method, path);
-        if let Some(content_type) = parts.headers.get(CONTENT_TYPE) {
-            request = request.header(CONTENT_TYPE, content_type.clone());
-        }
-        Some(Self(request))
-    }
-
-    fn with(self, body: Bytes) -> NodeRequest {
-        NodeRequest { body, ..self.0 }
-    }
-}
-
-/// The path of a route, such as `/indexes/{index}/documents/{id}`, where it is about nobody's index.
-pub(super) fn nobodys(route: &str) -> NodePath {
-    let segments = route.split('/').filter(|segment| !segment.is_empty());
-    NodePath::of(segments.map(|segment| match segment {
-        "{index}" => IMPOSSIBLE_UID,
-        name if name.starts_with('{') => ANYTHING,
-        word => word,
-    }))
+/// What a node is asked, but for the body: the same route of an index that nobody can have; none for what no route is for.
+fn as_asked(parts: &Parts) -> Option<NodeRequest> {
+    let route = parts.extensions.get::<MatchedPath>()?;
+    let methods = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+    let method = methods.into_iter().find(|method| *method == parts.method)?;
+    let path = at_impossible_index(route.as_str()).with_query(parts.uri.query().unwrap_or_default());
+    let request = NodeRequest::new(method, path);
+    Some(match parts.headers.get(CONTENT_TYPE) {
+        Some(content_type) => request.header(CONTENT_TYPE, content_type.clone()),
+        None => request,
+    })
 }
 
 /// A body for a handler, and the same body for whoever wants it if the handler did not.
@@ -149,20 +118,11 @@ mod tests {
         for path in
             ["/indexes/~", "/indexes/a%2Fb/search", "/indexes/f%C3%BClm/documents/fetch", "/indexes//search"]
         {
-            assert!(is_misnamed(path), "{path}");
+            assert!(names_invalid_uid(path), "{path}");
         }
         for path in ["/indexes", "/indexes/films/search", "/tasks/~", "/indexes/a-b_1/documents/~"] {
-            assert!(!is_misnamed(path), "{path}");
+            assert!(!names_invalid_uid(path), "{path}");
         }
-    }
-
-    #[test]
-    fn a_node_is_asked_for_nothing_that_the_client_named() {
-        assert_eq!(nobodys("/indexes/{index}/documents/{id}").to_string(), "/indexes/~/documents/x");
-        assert_eq!(
-            nobodys("/indexes/{index}/settings/stop-words").to_string(),
-            "/indexes/~/settings/stop-words"
-        );
     }
 
     #[tokio::test]

@@ -5,16 +5,16 @@ use miroir_core::view::{IndexEntry, View};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-/// One request of a client.
+/// What an answer says of the request that it answers, whichever query of it that is.
 #[derive(Debug, Clone, Copy)]
-pub struct Asking {
+pub struct QueryMetadata {
     /// Its name in every answer to it.
     pub request_uid: Uuid,
     /// The client wants to know which index was searched under which name, with which primary key.
     pub wants_metadata: bool,
 }
 
-impl Asking {
+impl QueryMetadata {
     /// A new request.
     pub fn new(wants_metadata: bool) -> Self {
         Self { request_uid: Uuid::now_v7(), wants_metadata }

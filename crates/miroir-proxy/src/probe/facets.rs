@@ -24,7 +24,7 @@ fn without_marker(facets: &[String], entry: &IndexEntry) -> Option<Vec<String>> 
 }
 
 /// The search with such facets, and what it is explained with.
-pub(super) fn named<'a>(
+pub(crate) fn with_named_facets<'a>(
     request: &'a SearchRequest,
     original: &'a Original,
     entry: &IndexEntry,
@@ -40,7 +40,7 @@ pub(super) fn named<'a>(
 }
 
 /// The same for the facets of a federated search.
-pub(super) fn named_in_all<'a>(request: &'a MultiRequest, view: &View) -> Cow<'a, MultiRequest> {
+pub(crate) fn with_named_facets_in_all<'a>(request: &'a MultiRequest, view: &View) -> Cow<'a, MultiRequest> {
     let mut request = Cow::Borrowed(request);
     let named: Vec<_> = request
         .federation

@@ -1,16 +1,15 @@
-//! Saying what is wrong with a request in Meilisearch's own words.
+//! A search, in whatever form it was asked.
 //!
 //! A node's complaint about the request that Miroir made of the client's would speak of things that the client never
 //! wrote: the shard filter, its column, a longer list of attributes. So a node is asked once more, with exactly what
 //! the client sent, and its answer goes back, freed of Miroir's names.
 
-use miroir_core::error::ErrorCode;
 use miroir_core::path::NodePath;
 use miroir_core::view::IndexEntry;
 use serde_json::{Map, Value};
 
-use super::rounds::Refusal;
-use crate::cluster::Cluster;
+use super::{no_node, refused_by_miroir};
+use crate::cluster::{Cluster, Refusal};
 use crate::error::RequestError;
 use crate::node_api::{NodeReply, NodeRequest, scrub_reply};
 
@@ -44,7 +43,8 @@ impl Original {
         Self { said: Said::Body(json_bytes(body)), ..self }
     }
 
-    pub(super) fn to_request(&self, entry: &IndexEntry) -> NodeRequest {
+    /// The same request to a node, about this index.
+    pub fn to_request(&self, entry: &IndexEntry) -> NodeRequest {
         self.to_request_for(entry.physical.as_str())
     }
 
@@ -63,7 +63,7 @@ fn json_bytes(body: &Map<String, Value>) -> bytes::Bytes {
 }
 
 /// The error that one Meilisearch would have given. Falls back to the refusal when the node is gone meanwhile.
-pub(super) async fn explain_refusal(
+pub(crate) async fn explain_refusal(
     cluster: &Cluster,
     entry: &IndexEntry,
     original: &Original,
@@ -82,12 +82,6 @@ pub(super) async fn explain_refusal(
     }
 }
 
-/// Where no node says what is wrong: the nodes are of another version.
-pub(super) fn refused_by_miroir() -> RequestError {
-    let message = "A value in the request is not of the form that Meilisearch 1.50 accepts.";
-    RequestError::new(ErrorCode::BadRequest, message)
-}
-
 /// Asks any readable node of the index what is wrong with a request that Miroir could not even read.
 pub async fn explain(cluster: &Cluster, entry: &IndexEntry, original: &Original) -> RequestError {
     let view = cluster.view.load();
@@ -101,14 +95,6 @@ pub async fn explain(cluster: &Cluster, entry: &IndexEntry, original: &Original)
         }
         None => no_node(),
     }
-}
-
-/// The error when there is no node to ask.
-pub(super) fn no_node() -> RequestError {
-    RequestError::new(
-        ErrorCode::MiroirNodeUnavailable,
-        "No node can be read now. Try again when a node is back.",
-    )
 }
 
 fn own_words(refusal: &Refusal) -> RequestError {

@@ -1,6 +1,6 @@
-//! Letting a node check what it only checks right before it acts.
+//! What a node only checks right before it acts.
 //!
-//! A few faults are found after the index uid was looked at ([`super::dry_run`] can't get there), right before a task is
+//! A few faults are found after the index uid was looked at ([`super::check_form`] can't get there), right before a task is
 //! made. A node is asked about them with a fault of ours behind the client's: whatever it answers, it does not act, and
 //! if the fault that it finds is ours there is none before it.
 
@@ -8,7 +8,7 @@ use miroir_core::error::ErrorCode;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
-use super::dry_run::{ANY_INDEX, ask_any};
+use super::{ANY_INDEX, find_fault};
 use crate::cluster::Cluster;
 use crate::error::RequestError;
 use crate::node_api::{NodeReply, NodeRequest};
@@ -20,7 +20,7 @@ const POISON: &str = "~miroir";
 const LATE: [&str; 4] = ["embedders", "chat", "foreignKeys", "rankingRules"];
 
 /// Refuses a filter that can't be read, or that selects nothing in particular, as `documents/delete` does.
-pub(super) async fn check_deletion_filter(cluster: &Cluster, filter: &Value) -> Result<(), RequestError> {
+pub(crate) async fn check_deletion_filter(cluster: &Cluster, filter: &Value) -> Result<(), RequestError> {
     let refused = |message: String| Err(RequestError::new(ErrorCode::InvalidDocumentFilter, message));
     let mut conditions = match filter {
         Value::String(text) => vec![json!(text)],
@@ -37,7 +37,7 @@ pub(super) async fn check_deletion_filter(cluster: &Cluster, filter: &Value) -> 
     conditions.push(json!(format!("'{POISON}' >")));
     let request = NodeRequest::post(["indexes", ANY_INDEX, "documents", "delete"])
         .json(json!({ "filter": conditions }).to_string());
-    judge(ask_any(cluster, request).await)
+    check(cluster, request).await
 }
 
 fn selects_nothing(condition: &Value) -> bool {
@@ -50,7 +50,7 @@ fn selects_nothing(condition: &Value) -> bool {
 
 /// Refuses settings of embedders that can't work, ranking rules that exclude each other, and settings that need a feature
 /// which is switched off.
-pub(super) async fn check_late_settings(
+pub(crate) async fn check_late_settings(
     cluster: &Cluster,
     patch: &Map<String, Value>,
 ) -> Result<(), RequestError> {
@@ -66,14 +66,13 @@ pub(super) async fn check_late_settings(
     patch.insert("embedders".to_owned(), Value::Object(embedders));
     let request = NodeRequest::new(Method::PATCH, ["indexes", ANY_INDEX, "settings"])
         .json(Value::Object(patch).to_string());
-    judge(ask_any(cluster, request).await)
+    check(cluster, request).await
 }
 
-/// When no node can be asked all is taken as right: nodes judge the write again when it reaches them.
-fn judge(reply: Option<NodeReply>) -> Result<(), RequestError> {
-    match reply {
-        Some(reply) if reply.status.is_client_error() && !is_ours(&reply) => Err(RequestError::Node(reply)),
-        _ => Ok(()),
+async fn check(cluster: &Cluster, request: NodeRequest) -> Result<(), RequestError> {
+    match find_fault(cluster, request, is_ours).await {
+        Some(reply) => Err(RequestError::Node(reply)),
+        None => Ok(()),
     }
 }
 

@@ -1,0 +1,60 @@
+//! The node itself: how it is, its features, copies of all that it has.
+
+use reqwest::Method;
+use serde_json::{Map, Value};
+
+use super::{Question, Unanswered, done, json, number_of_task};
+use crate::node_api::{NodeReply, NodeRequest};
+
+/// Asks whether the node is well.
+pub fn health() -> Question<()> {
+    Question::new(NodeRequest::get("/health").briefly(), done)
+}
+
+/// Asks for the version of Meilisearch.
+pub fn version() -> Question<String> {
+    Question::new(NodeRequest::get("/version").briefly(), |reply| {
+        match json::<Value>(reply)?["pkgVersion"].take() {
+            Value::String(version) => Ok(version),
+            _ => Err(Unanswered::OutOfForm),
+        }
+    })
+}
+
+/// Asks whether it is a Miroir that answers, by a route that only a Miroir has. Whatever else is answered says no.
+pub fn is_miroir() -> Question<bool> {
+    Question::new(NodeRequest::get("/_miroir/ready").briefly(), |reply| {
+        let NodeReply { status, body, .. } = reply;
+        let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let says_so = matches!(answer["status"].as_str(), Some("ready" | "not_ready"));
+        Ok(says_so && matches!(status.as_u16(), 200 | 503))
+    })
+}
+
+/// Asks which experimental features are on.
+pub fn features() -> Question<Map<String, Value>> {
+    Question::new(NodeRequest::get(FEATURES).briefly(), json)
+}
+
+/// Wants experimental features switched.
+pub fn change_features(changes: &Map<String, Value>) -> Question<()> {
+    let body = serde_json::to_vec(changes).expect("a map of values is JSON");
+    Question::new(NodeRequest::new(Method::PATCH, FEATURES).json(body), done)
+}
+
+const FEATURES: &str = "/experimental-features";
+
+/// Wants all dynamic search rules deleted; the answer is the number of the task.
+pub fn delete_search_rules() -> Question<u64> {
+    Question::new(NodeRequest::new(Method::DELETE, "/dynamic-search-rules"), number_of_task)
+}
+
+/// Wants a dump made; the answer is the number of the task.
+pub fn make_dump() -> Question<u64> {
+    Question::new(NodeRequest::post("/dumps"), number_of_task)
+}
+
+/// Wants a snapshot made; the answer is the number of the task.
+pub fn make_snapshot() -> Question<u64> {
+    Question::new(NodeRequest::post("/snapshots"), number_of_task)
+}

@@ -192,7 +192,7 @@ async fn admit_nodes(
     let has_work = !store.work(TaskUid(0), 1).await?.is_empty();
     match new.first() {
         Some(node) if !is_empty || has_work => return Err(StartError::NewNode(node.clone())),
-        Some(_) => until_known(|| store.add_nodes(new.clone())).await?,
+        Some(_) => until_known(|| store.add_nodes(new.clone(), SyncState::InSync)).await?,
         None => {}
     }
     let configured = |node: &NodeRecord| config.members.contains_key(&node.id);

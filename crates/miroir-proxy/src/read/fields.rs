@@ -37,7 +37,7 @@ async fn fields_on(
     let node = cluster.membership.node(id);
     let node = node.ok_or_else(|| RequestError::ShardsUnavailable(entry.shards.shards().collect()))?;
     let request = NodeRequest::post(["indexes", entry.physical.as_str(), "fields"]).json(body.to_owned());
-    let reply = cluster.read(node, request).await?;
+    let reply = cluster.read(&node, request).await?;
     if !reply.status.is_success() {
         return Err(RequestError::Node(scrub_reply(reply, entry)));
     }

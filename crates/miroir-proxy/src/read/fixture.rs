@@ -49,7 +49,7 @@ pub(super) fn two_nodes(addresses: [String; 2]) -> (Cluster, IndexEntry) {
     let view = View { usable: members.into_keys().collect(), ..View::default() };
     let view = Arc::new(ViewCell::new(view));
     let cluster = Cluster {
-        membership: Arc::new(Membership::new(nodes, SyncState::InSync, Arc::clone(&view))),
+        membership: Arc::new(Membership::of(nodes, SyncState::InSync, Arc::clone(&view))),
         view,
         node_timeout: Duration::from_secs(5),
         unavailable_shards: UnavailableShardPolicy::Error,

@@ -61,7 +61,7 @@ async fn ask(
     // A name with an asterisk is a pattern here, and finds others than the one that is meant.
     let body = json!({ "limit": u32::MAX, "filter": { "attributePatterns": paths } });
     let request = NodeRequest::post(["indexes", entry.physical.as_str(), "fields"]).json(body.to_string());
-    let reply = cluster.read(node, request).await.ok().filter(|reply| reply.status.is_success())?;
+    let reply = cluster.read(&node, request).await.ok().filter(|reply| reply.status.is_success())?;
     let told: Value = serde_json::from_slice(&reply.body).ok()?;
     let names = told["results"].as_array()?.iter().filter_map(|field| field["name"].as_str());
     Some(names.filter(|name| paths.iter().any(|path| path == name)).map(str::to_owned).collect())

@@ -131,7 +131,7 @@ pub(super) async fn explain_query(
     }
     let query = query.without_network().written(entry.physical.as_str());
     let body = json!({ "queries": [query], "federation": federation });
-    let reply = refusal(cluster, node, &body).await?;
+    let reply = refusal(cluster, &node, &body).await?;
     Some(inside(position, RequestError::Node(rename_facets(scrub_reply(reply, entry), entry))))
 }
 
@@ -145,7 +145,7 @@ pub(super) async fn explain_unused_facets(
     let node = cluster.membership.node(node)?;
     let facets = json!({ entry.physical.as_str(): names });
     let body = json!({ "queries": [], "federation": { "facetsByIndex": facets } });
-    let reply = refusal(cluster, node, &body).await?;
+    let reply = refusal(cluster, &node, &body).await?;
     Some(RequestError::Node(rename_facets(scrub_reply(reply, entry), entry)))
 }
 

@@ -132,9 +132,9 @@ impl<'a> UniformRead<'a> {
 
 /// The settings of an index on a node; none if it does not say.
 async fn look_at(cluster: &Cluster, node: &NodeId, index: &PhysicalUid) -> Option<Map<String, Value>> {
-    let asked = cluster.membership.node(node)?.settings(index, SETTINGS_TIMEOUT);
+    let connection = cluster.membership.node(node)?;
     tokio::select! {
-        settings = asked => settings.ok(),
+        settings = connection.settings(index, SETTINGS_TIMEOUT) => settings.ok(),
         () = cluster.until_unusable(node) => None,
     }
 }

@@ -1,7 +1,7 @@
 //! Lets lanes stop at one place of the log, so that nodes stand still while others are compared with them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use miroir_core::ids::{NodeId, TaskUid};
 use tokio::sync::watch;
@@ -55,22 +55,33 @@ impl Gate {
 #[derive(Debug)]
 pub(super) struct Gates {
     limit: watch::Sender<Option<TaskUid>>,
-    reached: BTreeMap<NodeId, watch::Sender<Reached>>,
+    reached: Mutex<BTreeMap<NodeId, watch::Sender<Reached>>>,
 }
 
 impl Gates {
-    pub(super) fn new<'a>(nodes: impl IntoIterator<Item = (&'a NodeId, TaskUid)>) -> Self {
-        let begin = |end| watch::Sender::new(Reached { end, is_parked: false });
-        Self {
-            limit: watch::Sender::new(None),
-            reached: nodes.into_iter().map(|(node, cursor)| (node.clone(), begin(cursor))).collect(),
-        }
+    pub(super) fn new() -> Self {
+        Self { limit: watch::Sender::new(None), reached: Mutex::default() }
+    }
+
+    /// A node has come, whose lane begins at `cursor`.
+    pub(super) fn add(&self, node: &NodeId, cursor: TaskUid) {
+        let begin = watch::Sender::new(Reached { end: cursor, is_parked: false });
+        self.reached().insert(node.clone(), begin);
+    }
+
+    /// A node has gone, and its lane with it.
+    pub(super) fn remove(&self, node: &NodeId) {
+        self.reached().remove(node);
     }
 
     /// The gate of this node's lane.
     pub(super) fn of(&self, node: &NodeId) -> Option<Gate> {
-        let reached = self.reached.get(node)?.clone();
+        let reached = self.reached().get(node)?.clone();
         Some(Gate { limit: self.limit.subscribe(), reached })
+    }
+
+    fn reached(&self) -> MutexGuard<'_, BTreeMap<NodeId, watch::Sender<Reached>>> {
+        self.reached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lets no lane begin another entry, until what this returns is dropped.
@@ -91,13 +102,14 @@ impl Hold {
     /// the lanes of `nodes` stand there. Waits as long as it takes.
     pub(super) async fn line_up(&self, nodes: &BTreeSet<NodeId>) -> TaskUid {
         // A lane says what it begins before it looks at the limit, so whatever is sent in spite of it counts here.
-        let line = self.gates.reached.values().map(|reached| reached.borrow().end).max();
+        let line = self.gates.reached().values().map(|reached| reached.borrow().end).max();
         let line = line.unwrap_or(TaskUid(0));
         self.gates.limit.send_replace(Some(line));
         for node in nodes {
-            let Some(reached) = self.gates.reached.get(node) else { continue };
-            let mut reached = reached.subscribe();
-            // The sender lives as long as the gates.
+            let Some(mut reached) = self.gates.reached().get(node).map(watch::Sender::subscribe) else {
+                continue;
+            };
+            // A node that has gone is not waited for.
             let _ = reached.wait_for(|reached| reached.is_parked && reached.end >= line).await;
         }
         line
@@ -105,8 +117,8 @@ impl Hold {
 
     /// A node among these whose lane does not stand still yet.
     pub(super) fn first_moving<'a>(&self, nodes: &'a BTreeSet<NodeId>) -> Option<&'a NodeId> {
-        let is_parked =
-            |node: &&NodeId| self.gates.reached.get(*node).is_none_or(|reached| reached.borrow().is_parked);
+        let reached = self.gates.reached();
+        let is_parked = |node: &&NodeId| reached.get(*node).is_none_or(|reached| reached.borrow().is_parked);
         nodes.iter().find(|node| !is_parked(node))
     }
 }
@@ -127,7 +139,9 @@ mod tests {
 
     fn two() -> (Arc<Gates>, Gate, Gate) {
         let (a, b) = (node("a"), node("b"));
-        let gates = Arc::new(Gates::new([(&a, TaskUid(3)), (&b, TaskUid(5))]));
+        let gates = Arc::new(Gates::new());
+        gates.add(&a, TaskUid(3));
+        gates.add(&b, TaskUid(5));
         let (first, second) = (gates.of(&a).unwrap(), gates.of(&b).unwrap());
         (gates, first, second)
     }

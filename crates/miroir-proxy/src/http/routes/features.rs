@@ -139,7 +139,7 @@ async fn change(
     if let Value::Object(features) = &mut for_nodes {
         features.shift_remove(OWN_FEATURE);
     }
-    for node in app.cluster.membership.nodes() {
+    for node in app.cluster.membership.members().nodes() {
         let request = NodeRequest::new(Method::PATCH, "/experimental-features").json(for_nodes.to_string());
         match node.send(request, app.cluster.node_timeout).await {
             Ok(reply) if reply.status.is_success() => {}

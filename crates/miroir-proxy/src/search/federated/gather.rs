@@ -60,7 +60,7 @@ async fn ask_part(
     part: CoverPart,
 ) -> Result<Outcome<Vec<Map<String, Value>>>, RequestError> {
     let Some(node) = cluster.membership.node(&part.node) else { return Ok(Outcome::Failed) };
-    let requests = plan.bodies(&part, batch).into_iter().map(|body| ask(cluster, node, body.to_string()));
+    let requests = plan.bodies(&part, batch).into_iter().map(|body| ask(cluster, &node, body.to_string()));
     let requests: Vec<_> = requests.collect();
     match stream::iter(requests).buffered(REQUESTS_AT_ONCE).try_collect().await {
         Ok(replies) => Ok(Outcome::Answered(replies)),

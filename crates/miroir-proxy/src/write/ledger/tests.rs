@@ -13,6 +13,7 @@ use serde_json::{Map, json};
 use super::*;
 
 mod behind;
+mod members;
 mod patience;
 mod rebuild;
 mod waiting;

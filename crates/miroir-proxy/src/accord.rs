@@ -30,7 +30,7 @@ pub async fn run_accord(membership: Arc<Membership>, writer: Writer) {
         looks.tick().await;
         match writer.features().await {
             Ok(wanted) => {
-                for node in membership.nodes() {
+                for node in membership.members().nodes() {
                     if membership.standing(node.id()).is_some_and(|standing| standing.reachable) {
                         look_at(node, &wanted).await;
                     }

@@ -25,10 +25,10 @@ use crate::accord::run_accord;
 use crate::auth::{AdminKey, Keyring};
 use crate::chat::Models;
 use crate::cluster::{
-    Cluster, HealthPolicy, Identities, LARGE_SEARCHES_AT_ONCE, Membership, ViewCell, check_health_once,
-    run_health_checks,
+    AlreadyMember, Cluster, HealthPolicy, Identities, LARGE_SEARCHES_AT_ONCE, Membership, ViewCell,
+    check_health_once, run_health_checks,
 };
-use crate::config::{Config, Secret, TaskStoreConfig};
+use crate::config::{Config, NodeConfig, Secret, TaskStoreConfig};
 use crate::http::{
     App, JsonBudget, Shared, list_methods, metrics_router, refuse_methods, router, with_plain_path,
 };
@@ -75,6 +75,9 @@ pub enum StartError {
     /// The log can't be continued with this configuration.
     #[error(transparent)]
     Write(#[from] write::StartError),
+    /// A node is named twice.
+    #[error(transparent)]
+    Member(#[from] AlreadyMember),
     /// Nobody would keep any document.
     #[error("`replication_factor` must be at least 1")]
     NoReplication,
@@ -142,15 +145,16 @@ pub async fn start(config: Config, logs: Logs) -> Result<RunningServer, StartErr
     let view = Arc::new(ViewCell::new(View { asks_stale, ..View::default() }));
     // The store says what they are worth.
     let worth = SyncState::Damaged;
-    let membership = Arc::new(Membership::new(nodes(&config, &metrics)?, worth, Arc::clone(&view)));
+    let membership = Arc::new(Membership::new(Arc::clone(&view)));
+    for node in &config.nodes {
+        let connection = connect(node, config.node_master_key.as_ref(), &metrics)?;
+        membership.add(connection, node.group, worth)?;
+    }
     let store: Arc<dyn Store> = Arc::new(open_store(&config)?);
     let identities = Identities::open(Arc::clone(&store)).await;
     let identities = Arc::new(identities.map_err(|source| store_error(&config, source))?);
     let keys = Keyring::open(Arc::clone(&store), config.master_key.as_ref()).await;
     let keys = keys.map_err(|source| store_error(&config, source))?;
-    for node in membership.nodes() {
-        node.close("it is not known yet whose it is");
-    }
     let policy = health_policy(&config);
     check_health_once(&membership, Some(&identities), &policy).await;
     let checks = run_health_checks(Arc::clone(&membership), Some(Arc::clone(&identities)), policy);
@@ -231,22 +235,16 @@ fn bounds(config: &Config) -> Bounds {
 }
 
 fn layout(config: &Config, cluster: ClusterId) -> Layout {
-    Layout {
-        cluster,
-        shards: config.shards,
-        replication_factor: config.replication_factor,
-        members: config.nodes.iter().map(|node| (node.id.clone(), node.group)).collect(),
-    }
+    Layout { cluster, shards: config.shards, replication_factor: config.replication_factor }
 }
 
-fn nodes(config: &Config, metrics: &Metrics) -> Result<Vec<Node>, StartError> {
-    let key = config.node_master_key.as_ref().map(|key| key.expose().to_owned());
-    let node = |node: &crate::config::NodeConfig| {
-        Node::new(node.id.clone(), node.address.as_str(), key.as_deref())
-            .map(|node| node.with_metrics(metrics.nodes.clone()))
-            .map_err(|source| StartError::Node { node: node.id.to_string(), source })
-    };
-    config.nodes.iter().map(node).collect()
+/// The way to a node. Nothing goes there before its identity is known.
+fn connect(node: &NodeConfig, key: Option<&Secret>, metrics: &Metrics) -> Result<Node, StartError> {
+    let connection = Node::new(node.id.clone(), node.address.as_str(), key.map(Secret::expose))
+        .map_err(|source| StartError::Node { node: node.id.to_string(), source })?
+        .with_metrics(metrics.nodes.clone());
+    connection.close("it is not known yet whose it is");
+    Ok(connection)
 }
 
 fn open_store(config: &Config) -> Result<SqliteStore, StartError> {
@@ -286,10 +284,12 @@ fn write_config(config: &Config, metrics: &Metrics) -> Result<WriteConfig, Start
         shards: config.shard_rules(),
         replication_factor: ReplicationFactor::new(config.replication_factor)
             .ok_or(StartError::NoReplication)?,
-        members: config.nodes.iter().map(|node| (node.id.clone(), node.group)).collect(),
         node_timeout: DELIVERY_TIMEOUT,
         max_lag: config.health.max_lag,
         settings: config.settings,
         settings_metrics: metrics.settings.clone(),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -109,6 +109,24 @@ async fn indexes_are_created_changed_and_refused_as_one_meilisearch_does() {
 }
 
 #[tokio::test]
+async fn a_node_that_comes_later_gets_its_part_of_new_indexes_and_stays_a_member() {
+    let mut bench = Bench::start(2, 1, 6).await;
+    bench.write("movies", add(documents(0..60))).await;
+    bench.join().await;
+    let indexes = bench.nodes[2].client().get("/indexes").await.unwrap().success().unwrap();
+    assert_eq!(indexes["total"], 0, "what there is stays where it is: {indexes}");
+    let task = bench.write("books", add(documents(0..60))).await;
+    assert_eq!(task.status, TaskStatus::Succeeded, "{task:?}");
+    let counts = bench.counts("books").await;
+    assert!(counts.iter().sum::<u64>() == 60 && !counts.contains(&0), "{counts:?}");
+    // It is a member as any other when the process starts again.
+    bench.restart_writer().await;
+    let task = bench.write("books", add(documents(60..120))).await;
+    assert_eq!(task.status, TaskStatus::Succeeded, "{task:?}");
+    assert_eq!(bench.counts("books").await.iter().sum::<u64>(), 120);
+}
+
+#[tokio::test]
 async fn a_dead_node_stops_no_write_and_catches_up_when_it_is_back() {
     let mut bench = Bench::start(3, 2, 4).await;
     bench.write("movies", add(documents(0..30))).await;

@@ -50,7 +50,7 @@ pub(crate) fn cluster(nodes: Vec<Node>) -> Cluster {
     let usable = nodes.iter().map(|node| node.id().clone()).collect();
     let view = Arc::new(ViewCell::new(View { usable, ..View::default() }));
     Cluster {
-        membership: Arc::new(Membership::new(nodes, SyncState::InSync, Arc::clone(&view))),
+        membership: Arc::new(Membership::of(nodes, SyncState::InSync, Arc::clone(&view))),
         view,
         node_timeout: Duration::from_secs(5),
         unavailable_shards: UnavailableShardPolicy::Error,

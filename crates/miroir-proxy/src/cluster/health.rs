@@ -7,8 +7,8 @@ use std::time::Duration;
 use miroir_core::task::SyncState;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::Membership;
 use super::identity::{Due, Identified, Identities, Unusable, told_version};
+use super::{Membership, for_each_member};
 use crate::node_api::{Node, NodeError, Unanswered, questions};
 
 /// Between two looks at a node because of answers that were doubtful.
@@ -61,7 +61,8 @@ pub async fn check_health_once(
     identities: Option<&Identities>,
     policy: &HealthPolicy,
 ) {
-    let checks = membership.nodes().map(|node| async {
+    let members = membership.members();
+    let checks = members.nodes().map(|node| async {
         let check = look(node, membership, identities, policy.timeout).await;
         // That it is another's is said where that is found out.
         if let Err(reason) = &check
@@ -75,20 +76,35 @@ pub async fn check_health_once(
     futures_util::future::join_all(checks).await;
 }
 
-/// Checks all nodes until the future is dropped.
+/// Checks all nodes, also those that come later, until the future is dropped.
 pub async fn run_health_checks(
     membership: Arc<Membership>,
     identities: Option<Arc<Identities>>,
     policy: HealthPolicy,
 ) {
-    let checks: Vec<_> = membership
-        .nodes()
-        .map(|node| {
-            let (node, membership, identities) = (node.clone(), Arc::clone(&membership), identities.clone());
-            async move { watch(&node, &membership, identities.as_deref(), &policy).await }
-        })
-        .collect();
-    futures_util::future::join_all(checks).await;
+    for_each_member(membership.feed(), |member| {
+        let (node, membership, identities) =
+            (member.node.clone(), Arc::clone(&membership), identities.clone());
+        async move {
+            let _stay = Stay { node: &node, identities: identities.as_deref() };
+            watch(&node, &membership, identities.as_deref(), &policy).await;
+        }
+    })
+    .await;
+}
+
+/// The time in which a node is checked. Whose a node is has to be found out anew when it comes back.
+struct Stay<'a> {
+    node: &'a Node,
+    identities: Option<&'a Identities>,
+}
+
+impl Drop for Stay<'_> {
+    fn drop(&mut self) {
+        if let Some(identities) = self.identities {
+            identities.forget(self.node.id());
+        }
+    }
 }
 
 async fn watch(node: &Node, membership: &Membership, identities: Option<&Identities>, policy: &HealthPolicy) {
@@ -268,7 +284,7 @@ mod tests {
         });
         let node = Node::new(NodeId::new("a"), &address, None).unwrap();
         let view = Arc::new(ViewCell::default());
-        let membership = Arc::new(Membership::new(vec![node.clone()], SyncState::InSync, view));
+        let membership = Arc::new(Membership::of(vec![node.clone()], SyncState::InSync, view));
         let policy = HealthPolicy { interval: Duration::from_hours(1), ..POLICY };
         check_health_once(&membership, None, &policy).await;
         tokio::spawn(run_health_checks(Arc::clone(&membership), None, policy));

@@ -17,7 +17,9 @@ mod identity;
 mod known_paths;
 mod membership;
 mod metrics;
+mod per_member;
 mod rebuilding;
+mod roster;
 mod state;
 mod versions;
 
@@ -28,9 +30,11 @@ pub use identity::{
     Identities, Keys, Unusable, ask_keys, ask_shown_mark, ask_traces, ask_version, expect_meilisearch,
 };
 pub use known_paths::KnownPaths;
-pub use membership::{Membership, Sighting, Standing};
+pub use membership::{AlreadyMember, Membership, Sighting, Standing};
 pub use metrics::ScatterMetrics;
+pub use per_member::for_each_member;
 pub use rebuilding::{RebuildStage, Rebuilding};
+pub use roster::{Feed, Member, Roster};
 pub use state::ViewCell;
 pub use versions::versions_agree;
 
@@ -107,7 +111,7 @@ impl Cluster {
     /// Puts a question to the node of this id, for those who ask another one when it fails.
     pub async fn try_asking<T>(&self, id: &NodeId, question: Question<T>) -> Outcome<T> {
         let Some(node) = self.membership.node(id) else { return Outcome::Failed };
-        let outcome = self.ask(node, question).await.inspect_err(|reason| {
+        let outcome = self.ask(&node, question).await.inspect_err(|reason| {
             if !reason.is_about_request() {
                 tracing::warn!(node = %id, %reason, "node can't answer; asking another one");
             }
@@ -124,7 +128,7 @@ impl Cluster {
         is_of_node: fn(&NodeReply) -> bool,
     ) -> Option<NodeReply> {
         for node in nodes.filter_map(|id| self.membership.node(id)) {
-            match self.read(node, request.clone()).await {
+            match self.read(&node, request.clone()).await {
                 Ok(reply) if !is_of_node(&reply) => return Some(reply),
                 Ok(reply) => {
                     tracing::warn!(node = %node.id(), status = %reply.status, "node can't answer; asking another one");

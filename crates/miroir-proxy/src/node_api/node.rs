@@ -20,7 +20,7 @@ use super::{NodeError, NodeReply, NodeRequest, Transport, UnusableNode};
 #[derive(Debug, Clone)]
 pub struct Node {
     id: NodeId,
-    address: String,
+    address: Arc<str>,
     access: Arc<Access>,
     transport: Arc<dyn Transport>,
     metrics: NodeMetrics,
@@ -33,11 +33,11 @@ impl Node {
     /// # Errors
     /// When the key can't stand in a header or the TLS backend can't be loaded.
     pub fn new(id: NodeId, address: &str, key: Option<&str>) -> Result<Self, UnusableNode> {
-        let address = address.trim_end_matches('/').to_owned();
-        let transport = Arc::new(HttpTransport::new(id.clone(), address.clone())?);
+        let address = address.trim_end_matches('/');
+        let transport = Arc::new(HttpTransport::new(id.clone(), address.to_owned())?);
         Ok(Self {
             id,
-            address,
+            address: address.into(),
             access: Arc::new(Access::new(key)?),
             transport,
             metrics: NodeMetrics::default(),
@@ -50,7 +50,7 @@ impl Node {
     pub fn over(id: NodeId, transport: Arc<dyn Transport>) -> Self {
         Self {
             id,
-            address: "http://in-memory".to_owned(),
+            address: "http://in-memory".into(),
             access: Arc::default(),
             transport,
             metrics: NodeMetrics::default(),

@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use miroir_core::ids::{ClusterId, GroupId, IndexUid, NodeId, ShardCount};
-use miroir_core::placement::Members;
 use miroir_core::task::SyncState;
 use miroir_core::view::{IndexEntry, View, coverage};
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use crate::cluster::{Membership, Rebuilding, Standing, versions_agree};
+use crate::cluster::{Member, Membership, Rebuilding, Standing, versions_agree};
 use crate::write::NodeProgress;
 
 /// So many indexes are named of a node that is behind in more.
@@ -19,7 +18,7 @@ const NAMED: usize = 20;
 /// A node is said to be stuck when nothing has ended there for so many seconds.
 const STALLED: f64 = 10.0;
 
-/// The cluster as configured.
+/// What is configured of the cluster, and does not change while the process runs.
 #[derive(Debug, Clone)]
 pub struct Layout {
     /// What the nodes' marks name.
@@ -28,8 +27,6 @@ pub struct Layout {
     pub shards: ShardCount,
     /// Copies of a shard in a group.
     pub replication_factor: u32,
-    /// The nodes, each with its group.
-    pub members: Members,
 }
 
 /// What a node is good for now.
@@ -68,7 +65,7 @@ pub struct NodeReport {
     /// Where it listens.
     pub address: String,
     /// The replica group that it belongs to.
-    pub group: Option<GroupId>,
+    pub group: GroupId,
     /// What it is good for.
     pub status: NodeStatus,
     /// The version of Meilisearch that it last said to run.
@@ -136,10 +133,11 @@ pub fn look(
     view: &View,
     progress: &BTreeMap<NodeId, NodeProgress>,
 ) -> Topology {
+    let members = membership.members();
     let nodes: Vec<NodeReport> =
-        membership.nodes().map(|node| report(node, layout, membership, view, progress)).collect();
+        members.members().map(|member| report(member, membership, view, progress)).collect();
     let mut groups: BTreeMap<GroupId, Vec<NodeId>> = BTreeMap::new();
-    for (node, group) in &layout.members {
+    for (node, group) in members.groups() {
         groups.entry(*group).or_default().push(node.clone());
     }
     let coverage = coverage(view);
@@ -159,8 +157,7 @@ pub fn look(
 }
 
 fn report(
-    node: &crate::node_api::Node,
-    layout: &Layout,
+    Member { node, group, .. }: &Member,
     membership: &Membership,
     view: &View,
     progress: &BTreeMap<NodeId, NodeProgress>,
@@ -192,7 +189,7 @@ fn report(
         id: id.clone(),
         address: node.address().to_owned(),
         version: membership.versions().remove(id),
-        group: layout.members.get(id).copied(),
+        group: *group,
         status,
         shard_count: view.indexes.values().map(|entry| entry.placement.shard_count_of(id)).sum(),
         last_seen_ms: sighting.last_seen.map(seen),
@@ -253,7 +250,7 @@ mod tests {
     fn a_topology_names_the_shards_lag_and_fault_of_each_node() {
         let nodes =
             ["a", "b", "c"].map(|id| Node::new(NodeId::new(id), "http://127.0.0.1:1/", None).unwrap());
-        let membership = Membership::new(nodes.into(), SyncState::InSync, Arc::new(ViewCell::default()));
+        let membership = Membership::of(nodes.into(), SyncState::InSync, Arc::new(ViewCell::default()));
         for id in ["a", "b"] {
             membership.note_reached(&NodeId::new(id));
             membership.note_check(&NodeId::new(id), Ok(()));
@@ -265,7 +262,6 @@ mod tests {
             cluster: ClusterId(uuid::Uuid::nil()),
             shards: ShardCount::new(2).unwrap(),
             replication_factor: 2,
-            members: ["a", "b", "c"].map(|id| (NodeId::new(id), GroupId(0))).into(),
         };
         let progress = NodeProgress { sync: SyncState::Behind, entries: 3, oldest: None, quiet_since: None };
         let topology =

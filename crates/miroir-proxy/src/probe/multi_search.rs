@@ -122,7 +122,7 @@ pub(crate) async fn explain_query(
     }
     let query = query.without_network().written(entry.physical.as_str());
     let body = json!({ "queries": [query], "federation": federation });
-    let reply = find_fault_on(cluster, node, with_body(&body)).await?;
+    let reply = find_fault_on(cluster, &node, with_body(&body)).await?;
     Some(inside(position, RequestError::Node(rename_facets(scrub_reply(reply, entry), entry))))
 }
 
@@ -136,7 +136,7 @@ pub(crate) async fn explain_unused_facets(
     let node = cluster.membership.node(node)?;
     let facets = json!({ entry.physical.as_str(): names });
     let body = json!({ "queries": [], "federation": { "facetsByIndex": facets } });
-    let reply = find_fault_on(cluster, node, with_body(&body)).await?;
+    let reply = find_fault_on(cluster, &node, with_body(&body)).await?;
     Some(RequestError::Node(rename_facets(scrub_reply(reply, entry), entry)))
 }
 

@@ -37,6 +37,6 @@ async fn fields_on(
 ) -> Result<Vec<Map<String, Value>>, RequestError> {
     let node = of.cluster.membership.node(id);
     let node = node.ok_or_else(|| RequestError::ShardsUnavailable(of.entry.shards.shards().collect()))?;
-    let told = of.cluster.ask(node, questions::fields(&of.entry.physical, query)).await;
+    let told = of.cluster.ask(&node, questions::fields(&of.entry.physical, query)).await;
     told.map_err(|error| as_request_error(of, error))
 }

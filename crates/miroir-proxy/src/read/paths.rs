@@ -60,7 +60,7 @@ async fn ask(
     let node = cluster.membership.node(node)?;
     // A name with an asterisk is a pattern here, and finds others than the one that is meant.
     let query = json!({ "limit": u32::MAX, "filter": { "attributePatterns": paths } });
-    let told = cluster.ask(node, questions::fields(&entry.physical, &query)).await.ok()?;
+    let told = cluster.ask(&node, questions::fields(&entry.physical, &query)).await.ok()?;
     let names = told.iter().filter_map(|field| field.get("name")?.as_str());
     Some(names.filter(|name| paths.iter().any(|path| path == name)).map(str::to_owned).collect())
 }

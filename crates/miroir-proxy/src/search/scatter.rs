@@ -43,7 +43,7 @@ async fn send_part(
     }
     let request =
         NodeRequest::post(["indexes", physical.as_str(), part.route.segment()]).json(body).unchecked();
-    match cluster.read(node, request).await {
+    match cluster.read(&node, request).await {
         Ok(reply) if reply.status.is_success() => match read_reply(&reply.body) {
             Ok(answer) if is_answer(&part, &answer) => Outcome::Answered(answer),
             Ok(_) | Err(_) => {

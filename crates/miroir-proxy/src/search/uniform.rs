@@ -133,7 +133,8 @@ impl<'a> UniformRead<'a> {
 
 /// The settings of an index on a node; none if it does not say.
 async fn look_at(cluster: &Cluster, node: &NodeId, index: &PhysicalUid) -> Option<Map<String, Value>> {
-    let asked = cluster.membership.node(node)?.ask(questions::settings(index), SETTINGS_TIMEOUT);
+    let connection = cluster.membership.node(node)?;
+    let asked = connection.ask(questions::settings(index), SETTINGS_TIMEOUT);
     tokio::select! {
         settings = asked => settings.ok(),
         () = cluster.until_unusable(node) => None,

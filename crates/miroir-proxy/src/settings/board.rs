@@ -21,7 +21,7 @@ use miroir_core::task::TaskStatus;
 use miroir_core::view::IndexEntry;
 use miroir_store::SettingsChange;
 use time::OffsetDateTime;
-use tokio::sync::watch;
+use tokio::sync::{OwnedMutexGuard, watch};
 
 use self::repairs::Repairs;
 use super::SettingsMetrics;
@@ -85,18 +85,13 @@ pub struct Broadcasts {
     /// Moves when a node may be sent something.
     opened: watch::Sender<u64>,
     /// One settings request to a node at a time: a repair must not overtake what came after it in the log.
-    locks: BTreeMap<NodeId, tokio::sync::Mutex<()>>,
+    locks: Mutex<BTreeMap<NodeId, Arc<tokio::sync::Mutex<()>>>>,
     repairs: Mutex<BTreeMap<NodeId, Repairs>>,
 }
 
 impl Broadcasts {
     /// Begins with nothing.
-    pub fn new(
-        config: SettingsConfig,
-        metrics: SettingsMetrics,
-        view: Arc<ViewCell>,
-        nodes: impl IntoIterator<Item = NodeId>,
-    ) -> Self {
+    pub fn new(config: SettingsConfig, metrics: SettingsMetrics, view: Arc<ViewCell>) -> Self {
         Self {
             config,
             metrics,
@@ -104,7 +99,7 @@ impl Broadcasts {
             state: Mutex::default(),
             opened: watch::Sender::new(0),
             repairs: Mutex::default(),
-            locks: nodes.into_iter().map(|node| (node, tokio::sync::Mutex::default())).collect(),
+            locks: Mutex::default(),
         }
     }
 
@@ -197,11 +192,20 @@ impl Broadcasts {
     }
 
     /// The right to send a node settings. Whoever holds it must not wait for the node's own work.
-    pub async fn lock(&self, node: &NodeId) -> Option<tokio::sync::MutexGuard<'_, ()>> {
-        match self.locks.get(node) {
-            Some(lock) => Some(lock.lock().await),
-            None => None,
-        }
+    pub async fn lock(&self, node: &NodeId) -> OwnedMutexGuard<()> {
+        let lock = Arc::clone(self.locks().entry(node.clone()).or_default());
+        lock.lock_owned().await
+    }
+
+    /// A node is not the cluster's any more: nothing that is known of it alone is kept.
+    pub fn forget_node(&self, node: &NodeId) {
+        self.locks().remove(node);
+        self.repairs.lock().unwrap_or_else(PoisonError::into_inner).remove(node);
+        self.state().put_off.retain(|(_, other), _| other != node);
+    }
+
+    fn locks(&self) -> MutexGuard<'_, BTreeMap<NodeId, Arc<tokio::sync::Mutex<()>>>> {
+        self.locks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A change as it stands.

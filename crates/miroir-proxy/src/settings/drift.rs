@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
 use miroir_core::ids::{NodeId, PhysicalUid};
 use miroir_core::settings::Doubt;
@@ -19,7 +18,7 @@ use super::node::{Failure, ReadBack, read_back, wait_for};
 use super::put_off::PutOff;
 use super::repair::send_repair;
 use super::{Broadcasts, Targets};
-use crate::cluster::{Membership, ViewCell};
+use crate::cluster::{Membership, ViewCell, for_each_member};
 use crate::node_api::Node;
 
 /// How often to look for nodes that are known to differ.
@@ -106,9 +105,13 @@ impl Drift {
         }
     }
 
-    /// Brings back nodes that are known to differ, soon and again and again. None of them waits for another.
+    /// Brings back members that are known to differ, soon and again and again. None of them waits for another.
     pub async fn recover(&self, seen: &mpsc::Sender<Seen>) {
-        join_all(self.membership.nodes().map(|node| self.recover_node(node.id(), seen))).await;
+        for_each_member(self.membership.feed(), |member| {
+            let node = member.node.id().clone();
+            async move { self.recover_node(&node, seen).await }
+        })
+        .await;
     }
 
     async fn recover_node(&self, node: &NodeId, seen: &mpsc::Sender<Seen>) {
@@ -158,7 +161,7 @@ impl Drift {
             return false;
         }
         let Some(connection) = self.membership.node(node) else { return false };
-        match self.settle(connection, index, seen).await {
+        match self.settle(&connection, index, seen).await {
             Ok(Some(turn)) => {
                 let as_it_should = Seen::AsItShould { index: index.clone(), node: node.clone(), turn };
                 // Whoever listens ends only together with this.

@@ -95,7 +95,7 @@ impl<O: Originals> Verifier<O> {
 
     async fn verify(&self, job: Job) -> (Job, Verdict) {
         let verdict = match self.membership.node(&job.node) {
-            Some(node) => self.settle(node, &job).await,
+            Some(node) => self.settle(&node, &job).await,
             None => Verdict::Obsolete,
         };
         (job, verdict)

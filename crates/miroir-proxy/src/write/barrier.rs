@@ -64,7 +64,7 @@ impl LaneBarrier {
 }
 
 /// The other side: all lanes.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Barrier {
     held: watch::Sender<Held>,
     /// No lane has begun an entry from here on.
@@ -73,13 +73,9 @@ pub(super) struct Barrier {
 }
 
 impl Barrier {
-    /// Lanes have begun nothing from this entry on.
-    pub(super) fn new(begun: TaskUid) -> Self {
-        Self {
-            held: watch::channel(Held::default()).0,
-            begun: Arc::new(AtomicU64::new(begun.0)),
-            holders: AtomicU64::new(0),
-        }
+    /// A lane has come that may have begun entries before this one.
+    pub(super) fn note_begun(&self, end: TaskUid) {
+        self.begun.fetch_max(end.0, Ordering::SeqCst);
     }
 
     pub(super) fn for_lane(&self) -> LaneBarrier {
@@ -135,7 +131,8 @@ mod tests {
 
     #[test]
     fn only_the_index_that_is_held_is_held_and_only_from_what_is_not_begun() {
-        let barrier = Arc::new(Barrier::new(TaskUid(5)));
+        let barrier = Arc::new(Barrier::default());
+        barrier.note_begun(TaskUid(5));
         let mut lane = barrier.for_lane();
         let (x, y) = (index("x"), index("y"));
         // This one is in the middle of entry 7.
@@ -153,7 +150,7 @@ mod tests {
 
     #[test]
     fn an_index_that_two_hold_is_held_until_both_let_it_go() {
-        let barrier = Arc::new(Barrier::new(TaskUid(0)));
+        let barrier = Arc::new(Barrier::default());
         let lane = barrier.for_lane();
         let (first, second) = (barrier.hold(index("x")), barrier.hold(index("x")));
         drop(first);
@@ -164,7 +161,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_lane_hears_when_something_else_is_held() {
-        let barrier = Arc::new(Barrier::new(TaskUid(0)));
+        let barrier = Arc::new(Barrier::default());
         let mut lane = barrier.for_lane();
         lane.holds();
         let hold = barrier.hold(index("x"));

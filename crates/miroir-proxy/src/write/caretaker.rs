@@ -35,8 +35,9 @@ use super::recall::{PAGE, ask_next_task, ask_tasks};
 use super::retry::until_stored;
 use super::shelf::Shelf;
 use super::stragglers::{Order, Stragglers};
+use super::syncs::Syncs;
 use super::tracker::{Tracker, Watched, open_on};
-use crate::cluster::Membership;
+use crate::cluster::{Member, Membership};
 use crate::node_api::Node;
 use crate::settings::Broadcasts;
 
@@ -71,6 +72,44 @@ pub(super) struct Caretaker {
     pub(super) sync: watch::Receiver<SyncState>,
     /// Says when a change of settings may be sent.
     pub(super) broadcasts: Arc<Broadcasts>,
+}
+
+/// What the caretakers of all nodes are made of.
+#[derive(Debug)]
+pub(super) struct CaretakerParts {
+    pub(super) store: Arc<FencedStore>,
+    pub(super) shelf: Arc<Shelf>,
+    pub(super) ledger: Arc<Mutex<Ledger>>,
+    pub(super) membership: Arc<Membership>,
+    pub(super) barrier: Arc<Barrier>,
+    pub(super) syncs: Arc<Syncs>,
+    pub(super) rebuilder: Arc<Rebuilder>,
+    pub(super) log_id: Arc<str>,
+    pub(super) timeout: Duration,
+    pub(super) decided: watch::Receiver<TaskUid>,
+    pub(super) events: mpsc::Sender<Event>,
+    pub(super) broadcasts: Arc<Broadcasts>,
+}
+
+impl CaretakerParts {
+    /// The member's caretaker; none if it is no member any more.
+    pub(super) fn caretaker(&self, member: &Member) -> Option<Caretaker> {
+        Some(Caretaker {
+            node: member.node.clone(),
+            store: Arc::clone(&self.store),
+            shelf: Arc::clone(&self.shelf),
+            ledger: Arc::clone(&self.ledger),
+            membership: Arc::clone(&self.membership),
+            barrier: Arc::clone(&self.barrier),
+            rebuilder: Arc::clone(&self.rebuilder),
+            log_id: Arc::clone(&self.log_id),
+            timeout: self.timeout,
+            decided: self.decided.clone(),
+            events: self.events.clone(),
+            sync: self.syncs.watch(member.node.id())?,
+            broadcasts: Arc::clone(&self.broadcasts),
+        })
+    }
 }
 
 /// Why delivering has ended.

@@ -4,7 +4,6 @@
 //! says that the task has succeeded. So whoever learns that a task has succeeded sees its effect wherever it reads. Only
 //! the versions of settings are stored before all of that: none that was seen may ever be taken back.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,7 +12,7 @@ use miroir_core::settings::Broadcast;
 use miroir_core::task::{OpResult, SyncState};
 use miroir_store::{Accepted, CatalogChange, Commit, Rebuilt, SettingsChange};
 use time::OffsetDateTime;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 
 use super::fenced::FencedStore;
@@ -21,6 +20,7 @@ use super::ledger::{Copied, Ledger, Now, Outcome};
 use super::retry::until_stored;
 use super::rollout::Rollouts;
 use super::shelf::Shelf;
+use super::syncs::Syncs;
 use crate::cluster::{Membership, ViewCell};
 use crate::settings::{Job, Seen, Verdict};
 use crate::webhook::Ended;
@@ -54,6 +54,8 @@ pub(super) enum Event {
     Seen(Seen),
     /// A node says that it works on something.
     Working { node: NodeId },
+    /// A node has left the cluster, and nobody needs these entries any more.
+    Left { forgotten: Vec<TaskUid> },
 }
 
 /// What nodes have finished, and what it means.
@@ -92,7 +94,7 @@ pub(super) struct Committer {
     /// Tells webhooks.
     pub(super) told: Ended,
     /// Where each node's caretaker reads what its data are worth.
-    pub(super) syncs: BTreeMap<NodeId, watch::Sender<SyncState>>,
+    pub(super) syncs: Arc<Syncs>,
 }
 
 impl Committer {
@@ -165,6 +167,7 @@ impl Committer {
         for event in events {
             match event {
                 Event::Decided => {}
+                Event::Left { forgotten } => news.forgotten.extend(forgotten),
                 Event::Working { node } => ledger.note_sign(&node, Instant::now()),
                 Event::Ended { node, task, op, result } => {
                     ledger.note_sign(&node, Instant::now());
@@ -258,9 +261,7 @@ impl Committer {
             self.view.update(|view| view.behind = Arc::new(behind));
         }
         for (node, sync) in &commit.nodes {
-            if let Some(sender) = self.syncs.get(node) {
-                sender.send_replace(*sync);
-            }
+            self.syncs.tell(node, *sync);
         }
         for task in &commit.forgotten {
             self.shelf.remove(*task);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use miroir_core::placement::{Members, ReplicationFactor};
+use miroir_core::placement::ReplicationFactor;
 use miroir_core::task::ShardRules;
 
 use crate::config::SettingsConfig;
@@ -15,8 +15,6 @@ pub struct WriteConfig {
     pub shards: ShardRules,
     /// How many copies of each shard a group keeps.
     pub replication_factor: ReplicationFactor,
-    /// The nodes that hold data, each with its group.
-    pub members: Members,
     /// How long one request to a node may take.
     pub node_timeout: Duration,
     /// How changes of settings are made.

@@ -6,6 +6,7 @@ use miroir_core::placement::PlacementError;
 use miroir_store::StoreError;
 use thiserror::Error;
 
+use crate::cluster::AlreadyMember;
 use crate::error::RequestError;
 
 /// Why a write was not accepted, or a task not found out about. Never the client's fault; trying again may help.
@@ -26,6 +27,42 @@ impl From<WriteError> for RequestError {
             WriteError::Frozen(error) => Self::Refused(error),
         }
     }
+}
+
+/// Why a node can't come to the cluster, or can't leave it.
+#[derive(Debug, Clone, PartialEq, Error)]
+pub enum MemberError {
+    /// The state store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// It is there.
+    #[error(transparent)]
+    AlreadyMember(#[from] AlreadyMember),
+    /// It is not there.
+    #[error("there is no node `{0}`")]
+    NoMember(NodeId),
+    /// What it has would have one copy less, or none.
+    #[error(
+        "node `{node}` can't leave: index `{index}` has shards on it. This version can't move shards to other nodes; delete          the index, or keep the node"
+    )]
+    HoldsShards {
+        /// The node.
+        node: NodeId,
+        /// An index of which it holds a part, or will.
+        index: IndexUid,
+    },
+    /// New indexes would get no copy in its group.
+    #[error(
+        "node `{node}` can't leave: group {group} would have fewer nodes than the {factor} copies that it keeps of each shard"
+    )]
+    GroupTooSmall {
+        /// The node.
+        node: NodeId,
+        /// Its group.
+        group: GroupId,
+        /// How many copies a group keeps.
+        factor: u32,
+    },
 }
 
 /// Why the write path can't begin. The operator has to change something.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use miroir_core::arrival::ArrivalChange;
 use miroir_core::ids::{Epoch, NodeId, PhysicalUid, TaskUid};
 use miroir_core::settings::Broadcast;
-use miroir_core::task::{Decision, Task};
+use miroir_core::task::{Decision, SyncState, Task};
 use miroir_store::{Administration, Commit, Deciding, Delivery, NewEntry, Store, StoreError, until_known};
 use time::OffsetDateTime;
 use tokio::sync::watch;
@@ -103,8 +103,8 @@ impl FencedStore {
         self.step(self.store.decide(self.epoch, decisions, arrivals)).await
     }
 
-    pub(super) async fn add_nodes(&self, nodes: Vec<NodeId>) -> Result<(), StoreError> {
-        self.step(self.store.add_nodes(self.epoch, nodes)).await
+    pub(super) async fn add_nodes(&self, nodes: Vec<NodeId>, sync: SyncState) -> Result<(), StoreError> {
+        self.step(self.store.add_nodes(self.epoch, nodes, sync)).await
     }
 
     pub(super) async fn meet_node(&self, node: NodeId, next_node_task: u64) -> Result<(), StoreError> {
@@ -183,7 +183,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = fenced(&folder.path().join("miroir.db")).await;
         let node = NodeId::new("a");
-        store.add_nodes(vec![node.clone()]).await.unwrap();
+        store.add_nodes(vec![node.clone()], SyncState::InSync).await.unwrap();
         let at = OffsetDateTime::UNIX_EPOCH;
         let delivery = Delivery {
             node: node.clone(),

@@ -71,7 +71,7 @@ impl LaneDriver {
             if !lane.needs_settings_right() {
                 right = None;
             } else if right.is_none() {
-                right = broadcasts.lock(self.node.id()).await;
+                right = Some(broadcasts.lock(self.node.id()).await);
             }
             let event = match self.act(action).await {
                 ControlFlow::Continue(event) => event,

@@ -475,6 +475,7 @@ fn effects<'a>(work: &'a Decided, folded: Option<&Folded>) -> impl Iterator<Item
     work.decision.effects.iter().filter(move |effect| succeeded || survives(effect))
 }
 
+mod members;
 mod names;
 mod obstacle;
 mod open;

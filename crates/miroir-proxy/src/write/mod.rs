@@ -19,6 +19,7 @@
 //! - [`ledger`] is what they know together, in memory;
 //! - [`fenced`] is the store to all of them: it ends them when another process has taken the store over.
 
+mod admission;
 mod arrivals;
 mod barrier;
 mod caretaker;
@@ -48,6 +49,8 @@ mod shelf;
 mod start;
 mod stored;
 mod stragglers;
+mod syncs;
+mod tasks;
 mod tracker;
 mod undo;
 mod waiting;
@@ -60,7 +63,7 @@ use std::time::Duration;
 
 use miroir_core::arrival::ArrivalBook;
 use miroir_core::document::Payload;
-use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, TaskUid};
+use miroir_core::ids::{GroupId, IndexUid, NodeId, PhysicalUid, TaskUid};
 use miroir_core::keys::UidPattern;
 use miroir_core::network::Network;
 use miroir_core::settings::Broadcast;
@@ -71,19 +74,21 @@ pub use miroir_store::TaskAction;
 use miroir_store::{Administration, Collection, Kept, NewEntry, RecordChange, StepId, until_known};
 use time::OffsetDateTime;
 use tokio::sync::{Notify, mpsc};
-use tokio::task::JoinSet;
 
+use self::admission::Admission;
 use self::arrivals::Arrivals;
 use self::committer::Event;
 use self::fenced::FencedStore;
 use self::ledger::Ledger;
 use self::rebuild::Orders;
+use self::tasks::Tasks;
 use crate::memory::{MemoryBudget, MemoryPermit};
+use crate::node_api::Node;
 use crate::settings::Broadcasts;
 use crate::webhook::Ended;
 
 pub use config::WriteConfig;
-pub use error::{StartError, WriteError};
+pub use error::{MemberError, StartError, WriteError};
 pub use ledger::{ShareState, TaskOnNode, WaitReason};
 pub use progress::NodeProgress;
 pub use start::start;
@@ -126,7 +131,10 @@ pub struct Writer {
     orders: Arc<Orders>,
     /// The way to the committer.
     events: mpsc::Sender<Event>,
-    background: Arc<tokio::sync::Mutex<JoinSet<()>>>,
+    admission: Arc<Admission>,
+    background: Arc<Tasks>,
+    /// The caretakers, which what is in the background begins and ends.
+    caretakers: Arc<Tasks>,
 }
 
 impl Writer {
@@ -294,8 +302,27 @@ impl Writer {
         Ok(tokio::time::timeout(STORED, stored).await.is_ok())
     }
 
+    /// Makes a node a member of the cluster while it runs. It is made like the others in what every node has, and new
+    /// indexes are placed on it after that; indexes that exist stay where they are. Whoever adds it has closed the node
+    /// if it is not known yet whose it is. If the future is dropped it is a member, or it can be added again.
+    ///
+    /// # Errors
+    /// When there is a member of this id, or the store fails.
+    pub async fn add_node(&self, node: Node, group: GroupId) -> Result<(), MemberError> {
+        self.admission.add(node, group).await
+    }
+
+    /// Lets a member go while the cluster runs.
+    ///
+    /// # Errors
+    /// When it is no member, when some index has shards on it, or when its group would be too small without it.
+    pub async fn remove_node(&self, node: &NodeId) -> Result<(), MemberError> {
+        self.admission.remove(node).await
+    }
+
     /// Stops the work in the background wherever it stands, as a crash would, and waits for that.
     pub async fn shutdown(&self) {
-        self.background.lock().await.shutdown().await;
+        self.background.shutdown().await;
+        self.caretakers.shutdown().await;
     }
 }

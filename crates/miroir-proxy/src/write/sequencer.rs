@@ -16,6 +16,7 @@ use miroir_store::Deciding;
 use time::OffsetDateTime;
 use tokio::sync::{Notify, mpsc, watch};
 
+use super::admission::{Admission, plan_places};
 use super::arrivals::Arrivals;
 use super::committer::Event;
 use super::errand::Errands;
@@ -29,7 +30,7 @@ use super::prepared::Prepared;
 use super::retry::{Backoff, until_stored};
 use super::shelf::Shelf;
 use super::waiting::{changes_key, is_stopped, must_wait};
-use crate::cluster::{Membership, ViewCell};
+use crate::cluster::{Membership, Roster, ViewCell};
 use crate::memory::{MemoryBudget, MemoryPermit};
 use crate::node_api::{InternalSizes, questions};
 use crate::settings::Broadcasts;
@@ -59,6 +60,10 @@ pub(super) struct Sequencer {
     pub(super) arrivals: Arc<Arrivals>,
     pub(super) membership: Arc<Membership>,
     pub(super) view: Arc<ViewCell>,
+    pub(super) admission: Arc<Admission>,
+    /// The members that are decided about now.
+    pub(super) members: Arc<Roster>,
+    /// What new indexes are placed on, and how.
     pub(super) rules: Arc<NewIndexRules>,
     pub(super) node_timeout: Duration,
     /// Rung when entries were appended.
@@ -95,6 +100,7 @@ impl Sequencer {
     }
 
     async fn decide(&mut self, entries: Vec<LogEntry>) {
+        self.look_at_members();
         let mut group: Vec<Prepared> = Vec::new();
         let mut bytes = 0;
         for entry in entries {
@@ -125,6 +131,17 @@ impl Sequencer {
         }
         // Overtaken or not: the log is read again.
         self.publish(group).await;
+    }
+
+    /// Who is there, and which of them new indexes may be placed on.
+    fn look_at_members(&mut self) {
+        self.members = self.membership.members();
+        let ledger = self.ledger();
+        let places = plan_places(self.members.groups(), self.rules.factor, |node| ledger.has_joined(node));
+        drop(ledger);
+        if places != self.rules.members {
+            Arc::make_mut(&mut self.rules).members = places;
+        }
     }
 
     pub(super) fn ledger(&self) -> std::sync::MutexGuard<'_, Ledger> {
@@ -171,7 +188,7 @@ impl Sequencer {
         let earlier = group.iter().map(|work| &*work.decided);
         let (index, physical, renamed) = {
             let ledger = self.ledger();
-            let names = Names { ledger: &ledger, members: &self.rules.members, now };
+            let names = Names { ledger: &ledger, members: self.members.groups(), now };
             if let Some(judgement) = names.judge(&entry, group) {
                 return Turn::Decided(Box::new(Prepared::new(entry, judgement, None)));
             }
@@ -276,6 +293,8 @@ impl Sequencer {
     async fn publish(&self, mut group: Vec<Prepared>) -> Deciding {
         let Some(last) = group.last() else { return Deciding::Stored };
         let end = TaskUid(last.decided.entry.uid.0 + 1);
+        // What was decided names members: if they are others by now it is decided again.
+        let Some(_unchanged) = self.admission.keep(&self.members).await else { return Deciding::Overtaken };
         let decisions: Vec<_> =
             group.iter().map(|work| (work.decided.entry.uid, work.decided.decision.clone())).collect();
         let arrivals: Vec<_> = group.iter_mut().flat_map(Prepared::take_arrivals).collect();

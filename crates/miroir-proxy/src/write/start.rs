@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, TaskUid};
+use miroir_core::placement::Members;
 use miroir_core::rules::{Rule, RuleBook};
 use miroir_core::settings::{Broadcast, SettingsVersions};
 use miroir_core::task::{NewIndexRules, SyncState};
@@ -33,26 +34,25 @@ pub async fn start(
     view: Arc<ViewCell>,
     config: WriteConfig,
 ) -> Result<Writer, StartError> {
+    let members = membership.members();
     let rules = Arc::new(NewIndexRules {
         shards: config.shards.clone(),
         factor: config.replication_factor,
-        members: config.members.clone(),
+        members: members.groups().clone(),
     });
     rules.entry(&IndexUid::new("any"), None, OffsetDateTime::UNIX_EPOCH)?;
     // Before anything is read: what another process still writes would be missed.
     let store = Arc::new(FencedStore::begin(store).await?);
     let catalog = store.catalog().await?;
     for index in &catalog {
-        check_placement(index, &config)?;
+        check_placement(index, &rules)?;
     }
     let book = RuleBook::new(read_rules(store.records(Collection::Rules).await?.by_id)?);
-    let nodes = admit_nodes(&store, &config, catalog.is_empty() && book.is_empty()).await?;
+    let nodes = admit_nodes(&store, members.groups(), catalog.is_empty() && book.is_empty()).await?;
     let mut ledger =
         Ledger::new(catalog.clone(), book.clone(), nodes.values().map(|node| (node.id.clone(), node.sync)));
     let node_tasks = store.node_tasks().await?;
-    let ids = nodes.keys().cloned();
-    let broadcasts =
-        Broadcasts::new(config.settings, config.settings_metrics.clone(), Arc::clone(&view), ids);
+    let broadcasts = Broadcasts::new(config.settings, config.settings_metrics.clone(), Arc::clone(&view));
     broadcasts.restore(load_versions(&store, &catalog, &nodes).await?);
     let broadcasts = Arc::new(broadcasts);
     let decided = load_work(&store, &mut ledger, &node_tasks, (&nodes, &broadcasts)).await?;
@@ -66,7 +66,11 @@ pub async fn start(
     }
     let log_id: Arc<str> = store.log_id().await?.into();
     let common = Common { store, membership, view, config, rules, log_id, broadcasts };
-    Ok(Wiring::new(common, ledger, &nodes, decided).spawn(&nodes))
+    let wiring = Wiring::new(common, ledger, decided);
+    for node in nodes.values() {
+        wiring.admission.make_ready(node);
+    }
+    Ok(wiring.spawn())
 }
 
 /// What the store knows of settings, without what is about nodes or indexes that are no more.
@@ -135,6 +139,11 @@ async fn load_work(
         };
         ledger.forgive(&node.id, is_held);
     }
+    let forgotten = ledger.forgive_strangers();
+    if !forgotten.is_empty() {
+        let commit = Commit { forgotten, ..Commit::default() };
+        until_known(|| store.commit(commit.clone())).await?;
+    }
     for task in node_tasks {
         if let Some(result) = &task.result {
             ledger.note(&task.node, task.task, task.op, result.clone());
@@ -183,41 +192,41 @@ fn resume(
     (!is_known).then_some(broadcast)
 }
 
-/// The configured nodes as the store knows them. The first nodes of an empty cluster are simply taken in.
+/// The members as the store knows them. The first nodes of an empty cluster are simply taken in.
 async fn admit_nodes(
     store: &FencedStore,
-    config: &WriteConfig,
+    members: &Members,
     is_empty: bool,
 ) -> Result<BTreeMap<NodeId, NodeRecord>, StartError> {
     let known: BTreeSet<NodeId> = store.nodes().await?.into_iter().map(|node| node.id).collect();
-    let new: Vec<NodeId> = config.members.keys().filter(|node| !known.contains(*node)).cloned().collect();
+    let new: Vec<NodeId> = members.keys().filter(|node| !known.contains(*node)).cloned().collect();
     let has_work = !store.work(TaskUid(0), 1).await?.is_empty();
     match new.first() {
         Some(node) if !is_empty || has_work => return Err(StartError::NewNode(node.clone())),
-        Some(_) => until_known(|| store.add_nodes(new.clone())).await?,
+        Some(_) => until_known(|| store.add_nodes(new.clone(), SyncState::InSync)).await?,
         None => {}
     }
-    let configured = |node: &NodeRecord| config.members.contains_key(&node.id);
-    let nodes = store.nodes().await?.into_iter().filter(configured);
+    let is_member = |node: &NodeRecord| members.contains_key(&node.id);
+    let nodes = store.nodes().await?.into_iter().filter(is_member);
     Ok(nodes.map(|node| (node.id.clone(), node)).collect())
 }
 
 /// What is placed has to be where the configuration says that nodes are.
-fn check_placement(index: &IndexEntry, config: &WriteConfig) -> Result<(), StartError> {
+fn check_placement(index: &IndexEntry, rules: &NewIndexRules) -> Result<(), StartError> {
     for (group, table) in index.placement.groups() {
         for (_, replicas) in table.iter() {
-            if let Some(node) = replicas.iter().find(|node| config.members.get(*node) != Some(&group)) {
+            if let Some(node) = replicas.iter().find(|node| rules.members.get(*node) != Some(&group)) {
                 let (index, node) = (index.uid.clone(), node.clone());
                 return Err(StartError::MissingNode { index, node, group });
             }
-            let (found, configured) = (replicas.len(), config.replication_factor.get());
+            let (found, configured) = (replicas.len(), rules.factor.get());
             if found != configured as usize {
                 return Err(StartError::OtherFactor { index: index.uid.clone(), found, configured });
             }
         }
     }
     let placed: BTreeSet<_> = index.placement.groups().map(|(group, _)| group).collect();
-    match config.members.values().find(|group| !placed.contains(*group)) {
+    match rules.members.values().find(|group| !placed.contains(*group)) {
         Some(group) => Err(StartError::NewGroup { index: index.uid.clone(), group: *group }),
         None => Ok(()),
     }

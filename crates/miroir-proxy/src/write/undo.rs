@@ -44,7 +44,7 @@ impl Originals for Undo {
             for (id, shards) in self.sources(job, before, &left) {
                 let Some(peer) = self.membership.node(&id) else { continue };
                 let of_index = (before, primary_key);
-                match copy_documents((node, peer), of_index, shards.clone(), self.timeout).await {
+                match copy_documents((node, &peer), of_index, shards.clone(), self.timeout).await {
                     Ok(()) => left.retain(|shard| !shards.contains(shard)),
                     Err(error) => reason = format!("documents can't be copied from node `{id}`: {error}"),
                 }

@@ -2,32 +2,27 @@
 //! end. What was accepted is durable, so the way out is the one of any crash: the process ends, and whoever runs it
 //! starts it again.
 
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
+
 use super::fenced::WritePathEnd;
 
 /// Does this part's work until the write path ends because another process has taken it over: then the work stops wherever
 /// it stands, as in a crash, and the process goes on without it. A panic in it ends the process.
 pub(super) async fn run_watched(part: &'static str, end: WritePathEnd, work: impl Future<Output = ()>) {
-    let _guard = Guard { part };
+    // Nothing of it is used after a panic.
+    let work = AssertUnwindSafe(work).catch_unwind();
     tokio::select! {
-        () = work => {}
-        () = end.wait() => {
-            tracing::warn!(part, "a part of the write path has stopped: another Miroir works with this task store");
-        }
-    }
-}
-
-struct Guard {
-    part: &'static str,
-}
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
+        ended = work => if ended.is_err() {
             tracing::error!(
-                part = self.part,
+                part,
                 "a part of the write path panicked, and Miroir ends: start it again, what was accepted is kept"
             );
             std::process::abort();
+        },
+        () = end.wait() => {
+            tracing::warn!(part, "a part of the write path has stopped: another Miroir works with this task store");
         }
     }
 }

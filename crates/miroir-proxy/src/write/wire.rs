@@ -3,18 +3,16 @@
 //! [`Common`] is what most parts are made with; [`Wiring`] has the ends of the channels between them, too. Each part is made and
 //! begun in a step of its own.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use miroir_core::ids::{NodeId, TaskUid};
-use miroir_core::task::{NewIndexRules, SyncState};
-use miroir_store::NodeRecord;
+use miroir_core::ids::TaskUid;
+use miroir_core::task::NewIndexRules;
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::task::JoinSet;
 
+use super::admission::Admission;
 use super::arrivals::Arrivals;
 use super::barrier::Barrier;
-use super::caretaker::Caretaker;
+use super::caretaker::CaretakerParts;
 use super::committer::{Committer, Event};
 use super::fenced::{FencedStore, WritePathEnd};
 use super::ledger::Ledger;
@@ -23,10 +21,12 @@ use super::rebuild::{Orders, Rebuilder};
 use super::rollout::{LedgerTargets, Rollouts};
 use super::sequencer::Sequencer;
 use super::shelf::Shelf;
+use super::syncs::Syncs;
+use super::tasks::Tasks;
 use super::undo::Undo;
 use super::watched::run_watched;
 use super::{WriteConfig, Writer};
-use crate::cluster::{Membership, ViewCell};
+use crate::cluster::{Membership, ViewCell, for_each_member};
 use crate::memory::MemoryBudget;
 use crate::settings::{Broadcasts, Drift, Job, Seen, Verifier};
 use crate::webhook::{Courier, Ended};
@@ -61,52 +61,68 @@ pub(super) struct Wiring {
     ended: Arc<Notify>,
     told: Ended,
     barrier: Arc<Barrier>,
+    syncs: Arc<Syncs>,
     orders: Arc<Orders>,
+    pub(super) admission: Arc<Admission>,
     /// To the committer.
     events: mpsc::Sender<Event>,
     to_commit: mpsc::Receiver<Event>,
     /// The first entry that is not decided.
     decided: watch::Sender<TaskUid>,
-    background: JoinSet<()>,
+    background: Tasks,
+    caretakers: Arc<Tasks>,
     /// Stops the background when another process has taken the store over.
     end: WritePathEnd,
 }
 
 impl Wiring {
     /// Nothing runs yet but what tells webhooks.
-    pub(super) fn new(
-        common: Common,
-        ledger: Ledger,
-        nodes: &BTreeMap<NodeId, NodeRecord>,
-        first_undecided: TaskUid,
-    ) -> Self {
-        let mut background = JoinSet::new();
+    pub(super) fn new(common: Common, ledger: Ledger, first_undecided: TaskUid) -> Self {
+        let background = Tasks::default();
         let end = common.store.watch_end();
         let (told, courier) = Courier::new(common.store.plain());
         background.spawn(run_watched("courier", end.clone(), courier.run()));
         let (events, to_commit) = mpsc::channel(CHANNEL);
+        let ledger = Arc::new(Mutex::new(ledger));
+        let (barrier, syncs) = (Arc::new(Barrier::default()), Arc::new(Syncs::default()));
+        let orders = Arc::new(Orders::default());
+        let admission = Arc::new(Admission {
+            store: Arc::clone(&common.store),
+            ledger: Arc::clone(&ledger),
+            membership: Arc::clone(&common.membership),
+            barrier: Arc::clone(&barrier),
+            syncs: Arc::clone(&syncs),
+            broadcasts: Arc::clone(&common.broadcasts),
+            orders: Arc::clone(&orders),
+            events: events.clone(),
+            factor: common.config.replication_factor,
+            changing: tokio::sync::Mutex::default(),
+        });
         Self {
-            ledger: Arc::new(Mutex::new(ledger)),
+            ledger,
             shelf: Arc::new(Shelf::new(common.store.plain())),
             payload_budget: MemoryBudget::new(PAYLOAD_BYTES),
             arrivals: Arc::new(Arrivals::default()),
             appended: Arc::new(Notify::new()),
             ended: Arc::new(Notify::new()),
             told,
-            barrier: Arc::new(Barrier::new(nodes.values().map(begun_by).max().unwrap_or(TaskUid(0)))),
-            orders: Arc::new(Orders::default()),
+            barrier,
+            syncs,
+            orders,
+            admission,
             events,
             to_commit,
             decided: watch::channel(first_undecided).0,
             background,
+            caretakers: Arc::default(),
             end,
             common,
         }
     }
 
     /// Begins all parts.
-    pub(super) fn spawn(mut self, nodes: &BTreeMap<NodeId, NodeRecord>) -> Writer {
-        let syncs = self.spawn_caretakers(nodes);
+    pub(super) fn spawn(self) -> Writer {
+        self.spawn_caretakers();
         let jobs = self.spawn_settings();
         let writer = self.writer();
         let committer = Committer {
@@ -123,9 +139,10 @@ impl Wiring {
             max_lag: self.common.config.max_lag,
             ended: Arc::clone(&self.ended),
             told: self.told,
-            syncs,
+            syncs: self.syncs,
         };
         self.background.spawn(run_watched("committer", self.end.clone(), committer.run(self.to_commit)));
+        let members = self.common.membership.members();
         let sequencer = Sequencer {
             store: self.common.store,
             ledger: self.ledger,
@@ -134,6 +151,8 @@ impl Wiring {
             arrivals: self.arrivals,
             membership: self.common.membership,
             view: self.common.view,
+            admission: self.admission,
+            members,
             rules: self.common.rules,
             node_timeout: self.common.config.node_timeout,
             appended: self.appended,
@@ -145,14 +164,11 @@ impl Wiring {
             sure: Sure::default(),
         };
         self.background.spawn(run_watched("sequencer", self.end.clone(), sequencer.run()));
-        Writer { background: Arc::new(tokio::sync::Mutex::new(self.background)), ..writer }
+        Writer { background: Arc::new(self.background), ..writer }
     }
 
-    /// The lanes and trackers, and what keeps them going. Where each hears how good its node's data are.
-    fn spawn_caretakers(
-        &mut self,
-        nodes: &BTreeMap<NodeId, NodeRecord>,
-    ) -> BTreeMap<NodeId, watch::Sender<SyncState>> {
+    /// The lanes and trackers of all members, and what keeps them going.
+    fn spawn_caretakers(&self) {
         let rebuilder = Arc::new(Rebuilder {
             store: self.common.store.plain(),
             ledger: Arc::clone(&self.ledger),
@@ -164,33 +180,35 @@ impl Wiring {
             broadcasts: Arc::clone(&self.common.broadcasts),
             turn: tokio::sync::Mutex::default(),
         });
-        let mut syncs = BTreeMap::new();
-        for node in nodes.values() {
-            let Some(connection) = self.common.membership.node(&node.id) else { continue };
-            let (sync, watched) = watch::channel(node.sync);
-            syncs.insert(node.id.clone(), sync);
-            let caretaker = Caretaker {
-                node: connection.clone(),
-                store: Arc::clone(&self.common.store),
-                shelf: Arc::clone(&self.shelf),
-                ledger: Arc::clone(&self.ledger),
-                membership: Arc::clone(&self.common.membership),
-                barrier: Arc::clone(&self.barrier),
-                rebuilder: Arc::clone(&rebuilder),
-                log_id: Arc::clone(&self.common.log_id),
-                timeout: self.common.config.node_timeout,
-                decided: self.decided.subscribe(),
-                events: self.events.clone(),
-                sync: watched,
-                broadcasts: Arc::clone(&self.common.broadcasts),
-            };
-            self.background.spawn(run_watched("caretaker", self.end.clone(), caretaker.run()));
-        }
-        syncs
+        let parts = CaretakerParts {
+            store: Arc::clone(&self.common.store),
+            shelf: Arc::clone(&self.shelf),
+            ledger: Arc::clone(&self.ledger),
+            membership: Arc::clone(&self.common.membership),
+            barrier: Arc::clone(&self.barrier),
+            syncs: Arc::clone(&self.syncs),
+            rebuilder,
+            log_id: Arc::clone(&self.common.log_id),
+            timeout: self.common.config.node_timeout,
+            decided: self.decided.subscribe(),
+            events: self.events.clone(),
+            broadcasts: Arc::clone(&self.common.broadcasts),
+        };
+        let (caretakers, end) = (Arc::clone(&self.caretakers), self.end.clone());
+        let following = for_each_member(self.common.membership.feed(), move |member| {
+            let (caretakers, end, caretaker) =
+                (Arc::clone(&caretakers), end.clone(), parts.caretaker(member));
+            async move {
+                // A node that has gone before anybody looked needs none.
+                let Some(caretaker) = caretaker else { return };
+                caretakers.run(run_watched("caretaker", end, caretaker.run())).await;
+            }
+        });
+        self.background.spawn(run_watched("caretakers", self.end.clone(), following));
     }
 
     /// What reads settings back, and what looks whether nodes still have theirs. Where the reading back is asked for.
-    fn spawn_settings(&mut self) -> mpsc::Sender<Job> {
+    fn spawn_settings(&self) -> mpsc::Sender<Job> {
         let (jobs, to_verify) = mpsc::channel(CHANNEL);
         let targets = Arc::new(LedgerTargets(Arc::clone(&self.ledger)));
         let verifier = Verifier {
@@ -246,14 +264,11 @@ impl Wiring {
             max_lag: self.common.config.max_lag,
             orders: Arc::clone(&self.orders),
             events: self.events.clone(),
+            admission: Arc::clone(&self.admission),
             background: Arc::default(),
+            caretakers: Arc::clone(&self.caretakers),
         }
     }
-}
-
-/// The node's lane has begun nothing from this entry on.
-fn begun_by(node: &NodeRecord) -> TaskUid {
-    node.ahead.map_or(node.cursor, |ahead| node.cursor.max(TaskUid(ahead.0 + 1)))
 }
 
 /// Tells the committer what settings nodes were seen to have.

@@ -103,15 +103,15 @@ impl Bench {
         address: impl AsyncFn(usize, String) -> String,
     ) -> Self {
         let mut nodes = Vec::new();
-        let mut connections = Vec::new();
+        let view = Arc::new(ViewCell::default());
+        let membership = Arc::new(Membership::new(Arc::clone(&view)));
         for number in 0..count {
             let node = Node::start(&format!("node-{number}")).await.unwrap();
             let address = address(number, node.target().url.clone()).await;
-            connections.push(Connection::new(node_id(number), &address, Some(NODE_KEY)).unwrap());
+            let connection = Connection::new(node_id(number), &address, Some(NODE_KEY)).unwrap();
+            membership.add(connection, GroupId(0), SyncState::Damaged).unwrap();
             nodes.push(node);
         }
-        let view = Arc::new(ViewCell::default());
-        let membership = Arc::new(Membership::new(connections, SyncState::Damaged, Arc::clone(&view)));
         let policy = HealthPolicy {
             interval: Duration::from_millis(100),
             timeout: Duration::from_secs(2),
@@ -122,7 +122,6 @@ impl Bench {
         let config = WriteConfig {
             shards: ShardRules { default: ShardCount::new(shards).unwrap(), patterns: Vec::new() },
             replication_factor: ReplicationFactor::new(factor).unwrap(),
-            members: (0..count).map(|number| (node_id(number), GroupId(0))).collect(),
             node_timeout: Duration::from_secs(10),
             settings: SettingsConfig::default(),
             settings_metrics: SettingsMetrics::default(),
@@ -140,6 +139,20 @@ impl Bench {
         let (membership, view) = (Arc::clone(&self.membership), Arc::clone(&self.view));
         let writer = write::start(Arc::new(store), membership, view, self.config.clone()).await.unwrap();
         self.writer = Some(writer);
+    }
+
+    /// Starts another node, makes it a member, and waits until it is like the others.
+    pub async fn join(&mut self) {
+        let number = self.nodes.len();
+        let node = Node::start(&format!("node-{number}")).await.unwrap();
+        let connection = Connection::new(node_id(number), &node.target().url, Some(NODE_KEY)).unwrap();
+        self.writer().add_node(connection, GroupId(0)).await.unwrap();
+        self.nodes.push(node);
+        let is_usable = move |bench: &Self| bench.view.load().usable.contains(&node_id(number));
+        self.wait_until("the new node is like the others", |bench| {
+            is_usable(bench) && bench.is_in_sync(number)
+        })
+        .await;
     }
 
     pub async fn restart_writer(&mut self) {

@@ -13,13 +13,13 @@ use crate::{Accepted, Delivery, NodeRecord, OpSent, Rebuilt, Reception, StoreErr
 
 const SELECT: &str = "SELECT id, sync, next_undelivered, sent_ahead, next_node_task FROM nodes";
 
-pub(super) fn add_nodes(db: &Connection, nodes: &[NodeId]) -> Result<(), StoreError> {
+pub(super) fn add_nodes(db: &Connection, nodes: &[NodeId], sync: SyncState) -> Result<(), StoreError> {
     let end = counter(db, "next_undecided")?;
     let mut insert = db.prepare_cached(
         "INSERT INTO nodes (id, sync, next_undelivered) VALUES (?1, ?2, ?3) ON CONFLICT (id) DO NOTHING",
     )?;
     for node in nodes {
-        insert.execute(params![node.as_str(), SyncState::InSync.as_str(), end])?;
+        insert.execute(params![node.as_str(), sync.as_str(), end])?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use miroir_core::ids::{ClusterId, Epoch, KeyUid, NodeId, PhysicalUid, TaskUid};
 use miroir_core::keys::{ApiKey, KeyPatch};
 use miroir_core::network::Network;
 use miroir_core::settings::{Broadcast, SettingsVersions};
-use miroir_core::task::{Decision, LogEntry, Task, TaskFilter, TaskList, TaskPage};
+use miroir_core::task::{Decision, LogEntry, SyncState, Task, TaskFilter, TaskList, TaskPage};
 use miroir_core::view::IndexEntry;
 use rusqlite::Connection;
 use time::OffsetDateTime;
@@ -160,8 +160,8 @@ impl Nodes for SqliteStore {
         self.readers.read(move |db| nodes::one(db, &id)).await
     }
 
-    async fn add_nodes(&self, epoch: Epoch, nodes: Vec<NodeId>) -> Result<(), StoreError> {
-        self.step(epoch, move |db| nodes::add_nodes(db, &nodes)).await
+    async fn add_nodes(&self, epoch: Epoch, nodes: Vec<NodeId>, sync: SyncState) -> Result<(), StoreError> {
+        self.step(epoch, move |db| nodes::add_nodes(db, &nodes, sync)).await
     }
 
     async fn meet_node(&self, epoch: Epoch, node: NodeId, next_node_task: u64) -> Result<(), StoreError> {

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use miroir_core::ids::{Epoch, NodeId};
+use miroir_core::task::SyncState;
 
 use super::Part;
 use crate::{Delivery, NodeRecord, NodeTask, StoreError};
@@ -16,8 +17,9 @@ pub trait Nodes: Part {
     /// One node; none if it was never added.
     async fn node(&self, id: NodeId) -> Result<Option<NodeRecord>, StoreError>;
 
-    /// Adds nodes, in sync and with a lane that begins at the end of the log. Nodes that are known stay as they are.
-    async fn add_nodes(&self, epoch: Epoch, nodes: Vec<NodeId>) -> Result<(), StoreError>;
+    /// Adds nodes whose data are worth `sync`, with a lane that begins at the end of the log. Nodes that are known stay as they
+    /// are.
+    async fn add_nodes(&self, epoch: Epoch, nodes: Vec<NodeId>, sync: SyncState) -> Result<(), StoreError>;
 
     /// Stores where a node's own queue ended before the first request to it. A node that was met before stays as it is.
     async fn meet_node(&self, epoch: Epoch, node: NodeId, next_node_task: u64) -> Result<(), StoreError>;

@@ -255,7 +255,7 @@ pub async fn entries_are_decided_in_order_and_the_rest_waits(engine: &impl Engin
 pub async fn a_delivery_begins_its_tasks_and_moves_the_cursor(engine: &impl Engine) {
     let store = engine.open();
     let epoch = lead(&*store).await;
-    store.add_nodes(epoch, vec![NodeId::new("a")]).await.unwrap();
+    store.add_nodes(epoch, vec![NodeId::new("a")], SyncState::InSync).await.unwrap();
     store.append(epoch, entry("a", create())).await.unwrap();
     decide_all(&*store, epoch).await;
     let refusal = ResponseError::new(ErrorCode::PayloadTooLarge, "too large");
@@ -282,7 +282,7 @@ pub async fn a_commit_changes_everything_together(engine: &impl Engine) {
     let store = engine.open();
     let epoch = lead(&*store).await;
     let node = NodeId::new("a");
-    store.add_nodes(epoch, vec![node.clone()]).await.unwrap();
+    store.add_nodes(epoch, vec![node.clone()], SyncState::InSync).await.unwrap();
     for index in ["a", "b"] {
         store.append(epoch, entry(index, documents())).await.unwrap();
     }
@@ -335,7 +335,7 @@ pub async fn the_end_of_a_nodes_own_queue_is_remembered_and_never_goes_back(engi
     let store = engine.open();
     let epoch = lead(&*store).await;
     let node = NodeId::new("a");
-    store.add_nodes(epoch, vec![node.clone()]).await.unwrap();
+    store.add_nodes(epoch, vec![node.clone()], SyncState::InSync).await.unwrap();
     store.append(epoch, entry("a", create())).await.unwrap();
     decide_all(&*store, epoch).await;
     assert_eq!(store.nodes().await.unwrap()[0].next_node_task, None);
@@ -366,7 +366,7 @@ pub async fn a_rebuilt_node_begins_anew(engine: &impl Engine) {
     let store = engine.open();
     let epoch = lead(&*store).await;
     let (node, other) = (NodeId::new("a"), NodeId::new("b"));
-    store.add_nodes(epoch, vec![node.clone(), other.clone()]).await.unwrap();
+    store.add_nodes(epoch, vec![node.clone(), other.clone()], SyncState::InSync).await.unwrap();
     store.append(epoch, entry("a", create())).await.unwrap();
     decide_all(&*store, epoch).await;
     for node in [&node, &other] {
@@ -416,7 +416,7 @@ pub async fn what_a_lane_sends_ahead_is_known_until_it_is_delivered_or_the_node_
     let store = engine.open();
     let epoch = lead(&*store).await;
     let node = NodeId::new("a");
-    store.add_nodes(epoch, vec![node.clone()]).await.unwrap();
+    store.add_nodes(epoch, vec![node.clone()], SyncState::InSync).await.unwrap();
     for index in ["a", "b", "c"] {
         store.append(epoch, entry(index, create())).await.unwrap();
     }
@@ -456,7 +456,7 @@ pub async fn a_node_that_is_taken_as_it_is_gets_again_only_what_it_is_to_get_aga
     let store = engine.open();
     let epoch = lead(&*store).await;
     let node = NodeId::new("a");
-    store.add_nodes(epoch, vec![node.clone()]).await.unwrap();
+    store.add_nodes(epoch, vec![node.clone()], SyncState::InSync).await.unwrap();
     for index in ["a", "b", "c"] {
         store.append(epoch, entry(index, create())).await.unwrap();
     }
@@ -602,15 +602,17 @@ pub async fn pages_of_tasks_follow_each_other_in_both_directions(engine: &impl E
 pub async fn nodes_are_added_once_and_begin_at_the_end_of_the_log(engine: &impl Engine) {
     let store = engine.open();
     let epoch = lead(&*store).await;
-    store.add_nodes(epoch, vec![NodeId::new("b")]).await.unwrap();
+    store.add_nodes(epoch, vec![NodeId::new("b")], SyncState::InSync).await.unwrap();
     store.append(epoch, entry("a", create())).await.unwrap();
     decide_all(&*store, epoch).await;
     let damaged = vec![(NodeId::new("b"), SyncState::Damaged)];
     store.commit(epoch, Commit { nodes: damaged, ..Commit::default() }).await.unwrap();
-    store.add_nodes(epoch, vec![NodeId::new("a"), NodeId::new("b")]).await.unwrap();
+    store.add_nodes(epoch, vec![NodeId::new("a"), NodeId::new("b")], SyncState::InSync).await.unwrap();
+    store.add_nodes(epoch, vec![NodeId::new("b"), NodeId::new("c")], SyncState::Damaged).await.unwrap();
     let nodes = store.nodes().await.unwrap();
     let seen: Vec<_> = nodes.iter().map(|node| (node.id.as_str(), node.sync, node.cursor.0)).collect();
-    assert_eq!(seen, [("a", SyncState::InSync, 1), ("b", SyncState::Damaged, 0)]);
+    let damaged = SyncState::Damaged;
+    assert_eq!(seen, [("a", SyncState::InSync, 1), ("b", damaged, 0), ("c", damaged, 1)]);
 }
 
 pub async fn a_cluster_has_an_identity_that_never_changes(engine: &impl Engine) {

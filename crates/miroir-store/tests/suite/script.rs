@@ -34,7 +34,7 @@ where
 pub async fn run(store: &dyn Store) -> Vec<Task> {
     let epoch = sure(|| store.begin_epoch()).await;
     let nodes = vec![NodeId::new("a"), NodeId::new("b")];
-    sure(|| store.add_nodes(epoch, nodes.clone())).await;
+    sure(|| store.add_nodes(epoch, nodes.clone(), SyncState::InSync)).await;
     let mut answers = append_all(store, epoch).await;
     decide_some(store, epoch).await;
     deliver_some(store, epoch).await;

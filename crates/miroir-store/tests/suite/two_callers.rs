@@ -8,7 +8,7 @@ use std::sync::Arc;
 use miroir_core::arrival::ArrivalChange;
 use miroir_core::ids::{Epoch, NodeId, PhysicalUid, TaskUid};
 use miroir_core::network::Network;
-use miroir_core::task::{Decision, TaskFilter, TaskPage};
+use miroir_core::task::{Decision, SyncState, TaskFilter, TaskPage};
 use miroir_store::{
     Administration, Collection, Commit, Deciding, Delivery, Kept, OpSent, Reception, RecordChange, StepId,
     Store, StoreError, TaskAction,
@@ -105,7 +105,7 @@ pub async fn every_step_of_the_write_path_is_refused_in_an_epoch_that_is_over(en
     let [first, second] = both(engine);
     let old = lead(&*first).await;
     let node = NodeId::new("a");
-    first.add_nodes(old, vec![node.clone()]).await.unwrap();
+    first.add_nodes(old, vec![node.clone()], SyncState::InSync).await.unwrap();
     first.append(old, entry("a", create())).await.unwrap();
     let current = lead(&*second).await;
     let before = state(&*second).await;
@@ -125,7 +125,7 @@ pub async fn every_step_of_the_write_path_is_refused_in_an_epoch_that_is_over(en
         first.administer(old, order).await.map(|_| ()),
         first.begin(old, TaskUid(0), NOW).await,
         first.decide(old, vec![(TaskUid(0), decided)], Vec::new()).await.map(|_| ()),
-        first.add_nodes(old, vec![NodeId::new("b")]).await,
+        first.add_nodes(old, vec![NodeId::new("b")], SyncState::InSync).await,
         first.meet_node(old, node, 3).await,
         first.deliver(old, delivery).await,
         first.save_broadcast(old, broadcast(0, "a", &[])).await,
@@ -209,7 +209,7 @@ pub async fn the_cursor_of_a_lane_moves_only_from_where_it_is_in_every_order(eng
         let callers = both(&engine);
         let epoch = lead(&*callers[0]).await;
         let node = NodeId::new("a");
-        callers[0].add_nodes(epoch, vec![node.clone()]).await.unwrap();
+        callers[0].add_nodes(epoch, vec![node.clone()], SyncState::InSync).await.unwrap();
         for _ in 0..3 {
             callers[0].append(epoch, entry("a", create())).await.unwrap();
         }

@@ -12,7 +12,7 @@ use miroir_core::ids::{ClusterId, Epoch, KeyUid, NodeId, PhysicalUid, TaskUid};
 use miroir_core::keys::{ApiKey, KeyPatch};
 use miroir_core::network::Network;
 use miroir_core::settings::{Broadcast, SettingsVersions};
-use miroir_core::task::{Decision, LogEntry, Task, TaskFilter, TaskList, TaskPage};
+use miroir_core::task::{Decision, LogEntry, SyncState, Task, TaskFilter, TaskList, TaskPage};
 use miroir_core::view::IndexEntry;
 use miroir_store::{
     Adding, Administration, Catalog, Collection, Commit, Deciding, Delivery, Kept, Keys, Log, NewEntry,
@@ -184,8 +184,8 @@ impl Nodes for Unsure {
         self.engine.node(id).await
     }
 
-    async fn add_nodes(&self, epoch: Epoch, nodes: Vec<NodeId>) -> Result<(), StoreError> {
-        self.step(self.engine.add_nodes(epoch, nodes)).await
+    async fn add_nodes(&self, epoch: Epoch, nodes: Vec<NodeId>, sync: SyncState) -> Result<(), StoreError> {
+        self.step(self.engine.add_nodes(epoch, nodes, sync)).await
     }
 
     async fn meet_node(&self, epoch: Epoch, node: NodeId, next_node_task: u64) -> Result<(), StoreError> {

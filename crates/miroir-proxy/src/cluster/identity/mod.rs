@@ -109,6 +109,11 @@ impl Identities {
         self.seen().entry(node.clone()).or_default().settled = None;
     }
 
+    /// The node is not the cluster's any more, as far as Miroir knows.
+    pub(super) fn forget(&self, node: &NodeId) {
+        self.seen().remove(node);
+    }
+
     pub(super) fn due(&self, node: &NodeId) -> Due {
         match self.seen().get(node).and_then(|seen| seen.settled) {
             None => Due::Now,

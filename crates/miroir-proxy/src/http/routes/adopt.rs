@@ -56,7 +56,7 @@ pub(super) async fn adopt(
         return Err(RequestError::new(ErrorCode::MiroirNodeNotForeign, message));
     }
     let traces =
-        ask_traces(node, app.cluster.node_timeout).await.map_err(|error| unavailable(node, &error))?;
+        ask_traces(&node, app.cluster.node_timeout).await.map_err(|error| unavailable(&node, &error))?;
     if !traces.indexes.is_empty() && !order.give_up_data {
         let message = has_data(&id, traces.indexes.iter());
         return Err(RequestError::new(ErrorCode::MiroirNodeHasData, message));
@@ -66,7 +66,7 @@ pub(super) async fn adopt(
         let message = format!("It can't be stored now that node `{id}` is to be made anew.");
         return Err(RequestError::new(ErrorCode::MiroirNodeUnavailable, message));
     }
-    app.identities.adopt(node).await.map_err(|error| unavailable(node, &error))?;
+    app.identities.adopt(&node).await.map_err(|error| unavailable(&node, &error))?;
     Ok((StatusCode::ACCEPTED, Json(json!({ "node": id, "adopted": true }))))
 }
 

@@ -135,7 +135,7 @@ async fn change(
     let features = shown(&app.writer.features().await?);
     let mut for_nodes = features.clone();
     for_nodes.shift_remove(OWN_FEATURE);
-    for node in app.cluster.membership.nodes() {
+    for node in app.cluster.membership.members().nodes() {
         let switched = node.ask(questions::change_features(&for_nodes), app.cluster.node_timeout);
         if let Err(error) = switched.await {
             tracing::warn!(node = %node.id(), %error, "node did not switch its features");

@@ -84,6 +84,13 @@ impl FakeNode {
             .unwrap_or_default()
     }
 
+    /// The uids of its dynamic search rules.
+    pub fn rules(&self) -> Vec<String> {
+        let mut shared = self.shared();
+        shared.state.work();
+        shared.state.rules.keys().cloned().collect()
+    }
+
     fn shared(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -56,6 +56,12 @@ pub(super) fn answer(state: &mut State, request: &NodeRequest) -> NodeReply {
             let indexes: Map<String, Value> = indexes.collect();
             ok(json!({ "databaseSize": 0, "lastUpdate": null, "indexes": indexes }))
         }
+        (&Method::PATCH, ["dynamic-search-rules", uid]) => {
+            let fields = body.as_object().cloned().unwrap_or_default();
+            accepted(state, "", request, Work::PutRule((*uid).to_owned(), fields))
+        }
+        (&Method::DELETE, ["dynamic-search-rules"]) => accepted(state, "", request, Work::ClearRules),
+        (_, ["dynamic-search-rules"]) => ok(list_rules(state)),
         (_, ["indexes", uid, rest @ ..]) => of_index(state, request, uid, rest, body),
         _ => NodeReply { status: StatusCode::NOT_FOUND, content_type: None, body: Bytes::new() },
     }
@@ -142,6 +148,15 @@ fn stats(state: &State, uid: &str) -> Value {
     }
     let count = documents.map_or(0, std::collections::BTreeMap::len);
     json!({ "numberOfDocuments": count, "isIndexing": false, "fieldDistribution": fields })
+}
+
+fn list_rules(state: &State) -> Value {
+    let shown = |(uid, fields): (&String, &Map<String, Value>)| {
+        let mut fields = fields.clone();
+        fields.insert("uid".to_owned(), json!(uid));
+        fields
+    };
+    json!({ "results": state.rules.iter().map(shown).collect::<Vec<_>>() })
 }
 
 fn list_tasks(state: &State, path: &NodePath) -> Value {

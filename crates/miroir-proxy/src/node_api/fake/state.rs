@@ -11,6 +11,7 @@ use tokio::time::Instant;
 pub(super) struct State {
     pub(super) indexes: BTreeMap<String, Index>,
     pub(super) features: Map<String, Value>,
+    pub(super) rules: BTreeMap<String, Map<String, Value>>,
     pub(super) tasks: Vec<Task>,
     pub(super) per_task: Duration,
     /// The number of the next task.
@@ -46,6 +47,8 @@ pub(super) enum Work {
     Add { primary_key: Option<String>, documents: Vec<Map<String, Value>>, replaces: bool },
     DeleteIds(Vec<String>),
     Clear,
+    PutRule(String, Map<String, Value>),
+    ClearRules,
     DeleteTasks,
 }
 
@@ -57,6 +60,8 @@ impl Work {
             Self::Settings(_) => "settingsUpdate",
             Self::Add { .. } => "documentAdditionOrUpdate",
             Self::DeleteIds(_) | Self::Clear => "documentDeletion",
+            Self::PutRule(..) => "dsrUpdate",
+            Self::ClearRules => "dsrClear",
             Self::DeleteTasks => "taskDeletion",
         }
     }
@@ -144,6 +149,8 @@ impl State {
                 index.documents.retain(|id, _| !ids.contains(id));
             }
             Work::Clear => self.indexes.entry(task.index.clone()).or_default().documents.clear(),
+            Work::PutRule(uid, fields) => self.rules.entry(uid.clone()).or_default().extend(fields.clone()),
+            Work::ClearRules => self.rules.clear(),
             Work::DeleteTasks => {}
         }
         Ok(())

@@ -45,7 +45,7 @@ async fn ask_part(
     part: CoverPart,
 ) -> Outcome<Vec<Map<String, Value>>> {
     let Some(node) = cluster.membership.node(&part.node) else { return Outcome::Failed };
-    let requests = plan.bodies(&part, batch).into_iter().map(|body| ask(cluster, node, body.to_string()));
+    let requests = plan.bodies(&part, batch).into_iter().map(|body| ask(cluster, &node, body.to_string()));
     let requests: Vec<_> = requests.collect();
     match stream::iter(requests).buffered(REQUESTS_AT_ONCE).try_collect().await {
         Ok(replies) => Outcome::Answered(replies),

@@ -44,7 +44,7 @@ pub(super) async fn run_whole(
     loop {
         if let Some(node) = cluster.membership.node(&node_id) {
             let asked = NodeRequest::post("/multi-search").json(body.clone());
-            match cluster.read(node, asked).await {
+            match cluster.read(&node, asked).await {
                 Ok(reply) if reply.status.is_success() => {
                     cluster.metrics.note_fan_out(1);
                     let answer: Map<String, Value> = serde_json::from_slice(&reply.body)

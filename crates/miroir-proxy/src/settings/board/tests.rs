@@ -35,7 +35,7 @@ fn entry(index: &str) -> IndexEntry {
 fn board(indexes: &[&str]) -> Broadcasts {
     let indexes = indexes.iter().map(|index| (IndexUid::new(*index), Arc::new(entry(index)))).collect();
     let view = Arc::new(ViewCell::new(View { indexes, ..View::default() }));
-    Broadcasts::new(SettingsConfig::default(), SettingsMetrics::default(), view, ["a", "b"].map(node))
+    Broadcasts::new(SettingsConfig::default(), SettingsMetrics::default(), view)
 }
 
 #[test]

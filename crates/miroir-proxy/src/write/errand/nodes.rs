@@ -25,8 +25,8 @@ pub(super) async fn on_nodes(
 ) -> BTreeMap<NodeId, Done> {
     let one = async |id: NodeId| {
         let done = match errands.membership.node(&id) {
-            Some(node) => on_node(errands, node, order.clone()).await,
-            None => Err("it is not configured".to_owned()),
+            Some(node) => on_node(errands, &node, order.clone()).await,
+            None => Err("it is not a member of the cluster".to_owned()),
         };
         (id.clone(), done.map_err(|reason| format!("node `{id}`: {reason}")))
     };

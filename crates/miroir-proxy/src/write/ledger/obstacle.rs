@@ -85,7 +85,8 @@ impl Ledger {
     fn unsettled_of(&self, node: &NodeId) -> impl Iterator<Item = (TaskUid, &Open)> {
         let unsettled = self.queues.values().flatten();
         let open = unsettled.filter_map(|task| Some((*task, self.open.get(task)?)));
-        open.filter(|(_, open)| self.concerns(open, node))
+        // What every node has a node that has just come has to have too, though it has no part in tasks of before.
+        open.filter(|(_, open)| open.is_of_rules() || self.concerns(open, node))
     }
 
     fn concerns(&self, open: &Open, node: &NodeId) -> bool {

@@ -36,6 +36,8 @@ pub(super) struct NodeState {
     owed: BTreeMap<PhysicalUid, Owed>,
     /// Indexes have come to these, or gone, since the last look.
     pub(super) is_news: bool,
+    /// It has come while the cluster ran, and was not yet like the others.
+    pub(super) is_joining: bool,
     /// It takes no writes, for a reason of its own.
     pub(super) refuses: bool,
     /// When it was last seen to work on something.
@@ -80,6 +82,7 @@ impl NodeState {
             told: sync,
             owed: BTreeMap::new(),
             is_news: true,
+            is_joining: false,
             refuses: false,
             sign: None,
             last_end: None,
@@ -87,6 +90,11 @@ impl NodeState {
             was_away: false,
             moment: None,
         }
+    }
+
+    /// That of a node that has come, and has nothing yet.
+    pub(super) fn joining() -> Self {
+        Self { is_joining: true, ..Self::new(SyncState::Damaged) }
     }
 
     /// A task about the index ended without it.

@@ -61,6 +61,7 @@ impl Ledger {
             }
             // Its new lane tells if it still takes none.
             state.refuses = false;
+            state.is_joining = false;
             state.sync = state.sync.next(SyncEvent::Rebuilt);
         }
         (rebuilt, forgotten)
@@ -81,6 +82,7 @@ impl Ledger {
     pub(in crate::write) fn take_back_in(&mut self, node: &NodeId) {
         if let Some(state) = self.nodes.get_mut(node) {
             state.refuses = false;
+            state.is_joining = false;
             state.sync = state.sync.next(SyncEvent::Restored);
         }
     }

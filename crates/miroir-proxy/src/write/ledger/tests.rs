@@ -13,6 +13,7 @@ use serde_json::{Map, json};
 use super::*;
 
 mod behind;
+mod members;
 mod patience;
 mod rebuild;
 mod waiting;
@@ -38,8 +39,12 @@ fn b() -> NodeId {
 
 /// `b` has of these indexes what stands before the line.
 fn copied<const N: usize>(indexes: [&str; N], line: u64) -> Copied {
+    copied_to(b(), indexes, line)
+}
+
+fn copied_to<const N: usize>(node: NodeId, indexes: [&str; N], line: u64) -> Copied {
     let lines = indexes.map(|index| (PhysicalUid::new(index), TaskUid(line))).into();
-    Copied { node: b(), lines, next_node_task: 5 }
+    Copied { node, lines, next_node_task: 5 }
 }
 
 fn done() -> OpResult {

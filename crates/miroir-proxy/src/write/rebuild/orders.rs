@@ -24,7 +24,7 @@ impl Orders {
     }
 
     /// The node is rebuilt, or its damage is another one.
-    pub(super) fn forget(&self, node: &NodeId) {
+    pub(in crate::write) fn forget(&self, node: &NodeId) {
         self.accepted().remove(node);
     }
 

@@ -27,7 +27,7 @@ async fn tracked(tasks: u64, has_peers: bool) -> (FakeNode, mpsc::Receiver<Event
     }
     let (events, told) = mpsc::channel(100);
     let membership =
-        Arc::new(Membership::new(vec![node.clone()], SyncState::InSync, Arc::new(ViewCell::default())));
+        Arc::new(Membership::of(vec![node.clone()], SyncState::InSync, Arc::new(ViewCell::default())));
     let tracker = Tracker { node, timeout: Duration::from_secs(5), events, open, has_peers, membership };
     tokio::spawn(async move {
         // Watches for as long as the test runs.

@@ -23,5 +23,6 @@ mod read;
 mod search;
 pub mod server;
 pub mod settings;
+mod transfer;
 pub mod webhook;
 pub mod write;

@@ -18,8 +18,8 @@ mod store;
 
 pub use error::StoreError;
 pub use model::{
-    Accepted, Adding, Administration, CatalogChange, Collection, Commit, Deciding, Delivery, KEPT_STEPS,
-    Kept, NewEntry, NodeRecord, NodeTask, OpSent, Rebuilt, Reception, RecordChange, Relabelling,
+    Accepted, Adding, Administration, CatalogChange, CaughtUp, Collection, Commit, Deciding, Delivery,
+    KEPT_STEPS, Kept, NewEntry, NodeRecord, NodeTask, OpSent, Rebuilt, Reception, RecordChange, Relabelling,
     SettingsChange, Settled, StepId, StoreIdentity, TaskAction, Work,
 };
 pub use repeat::until_known;

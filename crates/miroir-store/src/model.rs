@@ -262,6 +262,17 @@ pub struct Rebuilt {
     pub next_node_task: u64,
 }
 
+/// An index of a node that is being rebuilt and has it up to a place of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CaughtUp {
+    /// Its name on the nodes.
+    pub index: PhysicalUid,
+    /// What the log says about it before this entry is in the node's data, and nothing from there on.
+    pub line: TaskUid,
+    /// No task of the node from this number on was about it then.
+    pub next_node_task: u64,
+}
+
 /// A damaged node that is taken as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accepted {

@@ -23,9 +23,10 @@ const LAYERS: [(&str, &[&str]); 5] = [
 ];
 
 /// The rooms of the server (folders and files of `src`), from the ground up: each builds only on those before it.
-const ROOMS: [&str; 21] = [
+const ROOMS: [&str; 22] = [
     "outward", "memory", "config", "node_api", "cluster", "error", "probe", "auth", "settings", "webhook",
-    "write", "accord", "read", "search", "chat", "observe", "http", "listen", "online", "server", "dev",
+    "transfer", "write", "accord", "read", "search", "chat", "observe", "http", "listen", "online", "server",
+    "dev",
 ];
 const SERVER: &str = "crates/miroir-proxy/src/";
 

@@ -27,7 +27,6 @@ use tokio::time::sleep;
 use super::barrier::Barrier;
 use super::committer::Event;
 use super::fenced::FencedStore;
-use super::inventory::{inventory_request, read_inventory};
 use super::lane::{Hands, LaneDriver};
 use super::ledger::Ledger;
 use super::rebuild::Rebuilder;
@@ -38,7 +37,7 @@ use super::stragglers::{Order, Stragglers};
 use super::syncs::Syncs;
 use super::tracker::{Tracker, Watched, open_on};
 use crate::cluster::{Member, Membership};
-use crate::node_api::Node;
+use crate::node_api::{Node, questions};
 use crate::settings::Broadcasts;
 
 /// Messages between a lane and its tracker before the lane waits.
@@ -309,9 +308,8 @@ impl Caretaker {
     }
 
     async fn list_indexes(&self) -> Option<BTreeSet<PhysicalUid>> {
-        let reply = self.node.send(inventory_request(), self.timeout).await.ok()?;
-        let answer: Value = serde_json::from_slice(&reply.body).ok()?;
-        Some(read_inventory(&answer)?.into_keys().collect())
+        let there = self.node.ask(questions::indexes(), self.timeout).await.ok()?;
+        Some(there.into_keys().collect())
     }
 }
 

@@ -10,7 +10,9 @@ use miroir_core::arrival::ArrivalChange;
 use miroir_core::ids::{Epoch, NodeId, PhysicalUid, TaskUid};
 use miroir_core::settings::Broadcast;
 use miroir_core::task::{Decision, SyncState, Task};
-use miroir_store::{Administration, Commit, Deciding, Delivery, NewEntry, Store, StoreError, until_known};
+use miroir_store::{
+    Administration, CaughtUp, Commit, Deciding, Delivery, NewEntry, Store, StoreError, until_known,
+};
 use time::OffsetDateTime;
 use tokio::sync::watch;
 
@@ -113,6 +115,15 @@ impl FencedStore {
 
     pub(super) async fn deliver(&self, delivery: Delivery) -> Result<(), StoreError> {
         self.step(self.store.deliver(self.epoch, delivery)).await
+    }
+
+    pub(super) async fn save_caught_up(
+        &self,
+        node: NodeId,
+        caught_up: Vec<CaughtUp>,
+    ) -> Result<(), StoreError> {
+        self.step(until_known(|| self.store.save_caught_up(self.epoch, node.clone(), caught_up.clone())))
+            .await
     }
 
     pub(super) async fn commit(&self, commit: Commit) -> Result<(), StoreError> {

@@ -21,8 +21,8 @@ use serde_json::{Map, Value, json};
 use super::prepared::Prepared;
 use super::retry::until_stored;
 use super::sequencer::{QUESTION, Sequencer, same_index};
-use super::stored::{StoredDocument, read_page};
 use crate::node_api::{DocumentsPage, InternalSizes, questions};
+use crate::transfer::{StoredDocument, read_page};
 
 /// Documents that are read from a node at a time.
 const PAGE: usize = 200;

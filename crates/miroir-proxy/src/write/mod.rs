@@ -31,7 +31,6 @@ mod existing;
 mod fenced;
 
 mod inspect;
-mod inventory;
 mod lane;
 mod ledger;
 mod names;
@@ -47,7 +46,6 @@ mod rollout;
 mod sequencer;
 mod shelf;
 mod start;
-mod stored;
 mod stragglers;
 mod syncs;
 mod tasks;

@@ -14,11 +14,11 @@ use miroir_core::ids::{NodeId, ShardId};
 use miroir_core::view::IndexEntry;
 
 use super::ledger::Ledger;
-use super::rebuild::copy_documents;
 use super::retry::Backoff;
 use crate::cluster::{Membership, Standing};
 use crate::node_api::Node;
 use crate::settings::{Broadcasts, Job, Originals};
+use crate::transfer::copy_documents;
 
 /// Tries to copy documents, from whichever nodes, before they are given up.
 const TRIES: u32 = 8;

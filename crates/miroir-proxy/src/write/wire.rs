@@ -170,7 +170,7 @@ impl Wiring {
     /// The lanes and trackers of all members, and what keeps them going.
     fn spawn_caretakers(&self) {
         let rebuilder = Arc::new(Rebuilder {
-            store: self.common.store.plain(),
+            store: Arc::clone(&self.common.store),
             ledger: Arc::clone(&self.ledger),
             membership: Arc::clone(&self.common.membership),
             barrier: Arc::clone(&self.barrier),

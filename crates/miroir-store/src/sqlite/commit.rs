@@ -1,6 +1,6 @@
 //! What becomes true together when nodes have finished something.
 
-use miroir_core::task::TaskKind;
+use miroir_core::task::{SyncState, TaskKind};
 use rusqlite::{Connection, params};
 use serde_json::Value;
 
@@ -43,6 +43,9 @@ pub(super) fn commit(db: &Connection, commit: &Commit) -> Result<(), StoreError>
     let mut node = db.prepare_cached("UPDATE nodes SET sync = ?2 WHERE id = ?1")?;
     for (id, sync) in &commit.nodes {
         node.execute(params![id.as_str(), sync.as_str()])?;
+        if *sync == SyncState::Damaged {
+            nodes::forget_caught_up(db, id)?;
+        }
     }
     for task in &commit.forgotten {
         for forget in [

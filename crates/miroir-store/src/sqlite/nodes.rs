@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::log::{begin, conflict, counter};
 use super::rows::{self, big, json, task_uid};
-use crate::{Accepted, Delivery, NodeRecord, OpSent, Rebuilt, Reception, StoreError};
+use crate::{Accepted, CaughtUp, Delivery, NodeRecord, OpSent, Rebuilt, Reception, StoreError};
 
 const SELECT: &str = "SELECT id, sync, next_undelivered, sent_ahead, next_node_task FROM nodes";
 
@@ -54,6 +54,35 @@ fn covered(db: &Connection, node: &NodeId) -> Result<BTreeSet<TaskUid>, StoreErr
     entries.collect()
 }
 
+pub(super) fn save_caught_up(
+    db: &Connection,
+    node: &NodeId,
+    caught_up: &[CaughtUp],
+) -> Result<(), StoreError> {
+    let mut save = db.prepare_cached(
+        "INSERT INTO caught_up_indexes (node_id, index_uid, line, next_node_task) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (node_id, index_uid) DO UPDATE
+         SET line = excluded.line, next_node_task = excluded.next_node_task",
+    )?;
+    for CaughtUp { index, line, next_node_task } in caught_up {
+        save.execute(params![node.as_str(), index.as_str(), big(line.0), big(*next_node_task)])?;
+    }
+    Ok(())
+}
+
+pub(super) fn caught_up(db: &Connection, node: &NodeId) -> Result<Vec<CaughtUp>, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT index_uid, line, next_node_task FROM caught_up_indexes WHERE node_id = ?1 ORDER BY index_uid",
+    )?;
+    query.query_and_then([node.as_str()], rows::caught_up)?.collect()
+}
+
+/// What a node that is being rebuilt has is not known any more, or does not matter.
+pub(super) fn forget_caught_up(db: &Connection, node: &NodeId) -> Result<(), StoreError> {
+    db.prepare_cached("DELETE FROM caught_up_indexes WHERE node_id = ?1")?.execute([node.as_str()])?;
+    Ok(())
+}
+
 /// The node's data are those of the log up to the cursor, with some entries from there on, and what it owed of them is
 /// forgotten.
 pub(super) fn begin_anew(db: &Connection, rebuilt: &Rebuilt) -> Result<(), StoreError> {
@@ -75,7 +104,7 @@ fn begin_at(db: &Connection, node: &NodeId, cursor: TaskUid, next_node_task: u64
         "UPDATE nodes SET next_undelivered = ?2, next_node_task = ?3, sent_ahead = NULL WHERE id = ?1",
     )?
     .execute(params![node.as_str(), big(cursor.0), big(next_node_task)])?;
-    Ok(())
+    forget_caught_up(db, node)
 }
 
 /// The node goes on as it is, and what it gets again counts as never received.

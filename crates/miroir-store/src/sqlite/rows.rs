@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use miroir_core::ids::{IndexUid, NodeId, TaskUid};
+use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, TaskUid};
 use miroir_core::task::{LogEntry, SyncState, Task, TaskKind, TaskStatus};
 use miroir_core::view::IndexEntry;
 use rusqlite::Row;
@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use time::OffsetDateTime;
 
-use crate::{NodeRecord, NodeTask, StoreError, Work};
+use crate::{CaughtUp, NodeRecord, NodeTask, StoreError, Work};
 
 /// A number as a column holds it.
 pub(super) fn big(number: u64) -> i64 {
@@ -118,6 +118,14 @@ pub(super) fn node(row: &Row<'_>) -> Result<NodeRecord, StoreError> {
     })
 }
 
+pub(super) fn caught_up(row: &Row<'_>) -> Result<CaughtUp, StoreError> {
+    Ok(CaughtUp {
+        index: PhysicalUid::new(row.get::<_, String>("index_uid")?),
+        line: task_uid(row.get("line")?)?,
+        next_node_task: unsigned(row.get("next_node_task")?)?,
+    })
+}
+
 pub(super) fn node_task(row: &Row<'_>) -> Result<NodeTask, StoreError> {
     let op = unsigned(row.get("op")?)?;
     Ok(NodeTask {
@@ -133,7 +141,7 @@ pub(super) fn index(row: &Row<'_>) -> Result<IndexEntry, StoreError> {
     let placement: miroir_core::placement::IndexPlacement = parsed(row, "placement")?;
     Ok(IndexEntry {
         uid: IndexUid::new(row.get::<_, String>("uid")?),
-        physical: miroir_core::ids::PhysicalUid::new(row.get::<_, String>("physical_uid")?),
+        physical: PhysicalUid::new(row.get::<_, String>("physical_uid")?),
         primary_key: row.get("primary_key")?,
         shards: placement.shard_count(),
         placement,

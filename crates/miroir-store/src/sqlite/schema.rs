@@ -200,6 +200,14 @@ const STEPS: &[&str] = &[
         node_id TEXT NOT NULL,
         PRIMARY KEY (task_uid, node_id)
     );
+    -- Indexes of damaged nodes that are up to a place of the log, as CaughtUp says.
+    CREATE TABLE caught_up_indexes (
+        node_id TEXT NOT NULL,
+        index_uid TEXT NOT NULL,
+        line BIGINT NOT NULL,
+        next_node_task BIGINT NOT NULL,
+        PRIMARY KEY (node_id, index_uid)
+    );
 ",
 ];
 

@@ -20,8 +20,8 @@ use super::{
     payloads, records, rows, settings, tasks,
 };
 use crate::{
-    Adding, Administration, Catalog, Collection, Commit, Deciding, Delivery, Kept, Keys, Log, NewEntry,
-    NodeRecord, NodeTask, Nodes, RecordChange, Records, Settings, StoreError, Tasks, Work,
+    Adding, Administration, Catalog, CaughtUp, Collection, Commit, Deciding, Delivery, Kept, Keys, Log,
+    NewEntry, NodeRecord, NodeTask, Nodes, RecordChange, Records, Settings, StoreError, Tasks, Work,
 };
 
 impl SqliteStore {
@@ -166,6 +166,19 @@ impl Nodes for SqliteStore {
 
     async fn meet_node(&self, epoch: Epoch, node: NodeId, next_node_task: u64) -> Result<(), StoreError> {
         self.step(epoch, move |db| nodes::meet_node(db, &node, next_node_task)).await
+    }
+
+    async fn save_caught_up(
+        &self,
+        epoch: Epoch,
+        node: NodeId,
+        caught_up: Vec<CaughtUp>,
+    ) -> Result<(), StoreError> {
+        self.step(epoch, move |db| nodes::save_caught_up(db, &node, &caught_up)).await
+    }
+
+    async fn caught_up(&self, node: NodeId) -> Result<Vec<CaughtUp>, StoreError> {
+        self.readers.read(move |db| nodes::caught_up(db, &node)).await
     }
 
     async fn deliver(&self, epoch: Epoch, delivery: Delivery) -> Result<(), StoreError> {

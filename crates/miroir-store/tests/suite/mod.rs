@@ -28,8 +28,8 @@ use miroir_core::task::{
 };
 use miroir_core::view::IndexEntry;
 use miroir_store::{
-    Accepted, Administration, CatalogChange, Collection, Commit, Deciding, Delivery, NewEntry, OpSent,
-    Rebuilt, Reception, RecordChange, SettingsChange, Settled, StepId, Store, StoreError, TaskAction,
+    Accepted, Administration, CatalogChange, CaughtUp, Collection, Commit, Deciding, Delivery, NewEntry,
+    OpSent, Rebuilt, Reception, RecordChange, SettingsChange, Settled, StepId, Store, StoreError, TaskAction,
 };
 use serde_json::{Map, json};
 use time::macros::datetime;
@@ -71,6 +71,7 @@ macro_rules! conformance {
             the_first_api_keys_are_made_once,
             the_end_of_a_nodes_own_queue_is_remembered_and_never_goes_back,
             a_rebuilt_node_begins_anew,
+            what_a_damaged_node_has_is_known_until_it_is_damaged_again_or_begins_anew,
             what_a_lane_sends_ahead_is_known_until_it_is_delivered_or_the_node_begins_anew,
             a_node_that_is_taken_as_it_is_gets_again_only_what_it_is_to_get_again,
             tasks_are_found_by_everything_a_client_can_filter_by,
@@ -450,6 +451,38 @@ pub async fn what_a_lane_sends_ahead_is_known_until_it_is_delivered_or_the_node_
     drop(store);
     let known = engine.open().node(node).await.unwrap().unwrap();
     assert_eq!((known.ahead, known.covered), (None, BTreeSet::from([TaskUid(2)])));
+}
+
+pub async fn what_a_damaged_node_has_is_known_until_it_is_damaged_again_or_begins_anew(engine: &impl Engine) {
+    let store = engine.open();
+    let epoch = lead(&*store).await;
+    let (node, other) = (NodeId::new("a"), NodeId::new("b"));
+    store.add_nodes(epoch, vec![node.clone(), other.clone()], SyncState::Damaged).await.unwrap();
+    let up_to = |index: &str, line, next_node_task| CaughtUp {
+        index: PhysicalUid::new(index),
+        line: TaskUid(line),
+        next_node_task,
+    };
+    let rebuilt =
+        Rebuilt { node: node.clone(), cursor: TaskUid(0), covered: BTreeSet::new(), next_node_task: 9 };
+    let accepted =
+        Accepted { node: node.clone(), cursor: TaskUid(0), next_node_task: 9, again: BTreeSet::new() };
+    let ends = [
+        Commit { rebuilt: vec![rebuilt], ..Commit::default() },
+        Commit { accepted: vec![accepted], ..Commit::default() },
+        Commit { nodes: vec![(node.clone(), SyncState::Damaged)], ..Commit::default() },
+    ];
+    store.save_caught_up(epoch, other.clone(), vec![up_to("x", 1, 1)]).await.unwrap();
+    for end in ends {
+        let first = vec![up_to("y", 3, 7), up_to("x", 2, 7)];
+        store.save_caught_up(epoch, node.clone(), first).await.unwrap();
+        store.save_caught_up(epoch, node.clone(), vec![up_to("x", 4, 8)]).await.unwrap();
+        let known = store.caught_up(node.clone()).await.unwrap();
+        assert_eq!(known, [up_to("x", 4, 8), up_to("y", 3, 7)]);
+        store.commit(epoch, end).await.unwrap();
+        assert!(store.caught_up(node.clone()).await.unwrap().is_empty());
+    }
+    assert_eq!(store.caught_up(other).await.unwrap(), [up_to("x", 1, 1)]);
 }
 
 pub async fn a_node_that_is_taken_as_it_is_gets_again_only_what_it_is_to_get_again(engine: &impl Engine) {

@@ -10,8 +10,8 @@ use miroir_core::ids::{Epoch, NodeId, PhysicalUid, TaskUid};
 use miroir_core::network::Network;
 use miroir_core::task::{Decision, SyncState, TaskFilter, TaskPage};
 use miroir_store::{
-    Administration, Collection, Commit, Deciding, Delivery, Kept, OpSent, Reception, RecordChange, StepId,
-    Store, StoreError, TaskAction,
+    Administration, CaughtUp, Collection, Commit, Deciding, Delivery, Kept, OpSent, Reception, RecordChange,
+    StepId, Store, StoreError, TaskAction,
 };
 use serde_json::json;
 
@@ -120,13 +120,15 @@ pub async fn every_step_of_the_write_path_is_refused_in_an_epoch_that_is_over(en
     let sent = vec![OpSent { task: TaskUid(0), op: 0, reception: Reception::Enqueued(1) }];
     let delivery =
         Delivery { node: node.clone(), from: TaskUid(0), cursor: TaskUid(1), sent, ahead: None, at: NOW };
+    let caught_up = CaughtUp { index: PhysicalUid::new("a"), line: TaskUid(0), next_node_task: 1 };
     let outcomes = [
         first.append(old, entry("a", create())).await.map(|_| ()),
         first.administer(old, order).await.map(|_| ()),
         first.begin(old, TaskUid(0), NOW).await,
         first.decide(old, vec![(TaskUid(0), decided)], Vec::new()).await.map(|_| ()),
         first.add_nodes(old, vec![NodeId::new("b")], SyncState::InSync).await,
-        first.meet_node(old, node, 3).await,
+        first.meet_node(old, node.clone(), 3).await,
+        first.save_caught_up(old, node, vec![caught_up]).await,
         first.deliver(old, delivery).await,
         first.save_broadcast(old, broadcast(0, "a", &[])).await,
         first.commit(old, with(vec![committed(broadcast(0, "a", &["a"]), 1)])).await,

@@ -15,8 +15,8 @@ use miroir_core::settings::{Broadcast, SettingsVersions};
 use miroir_core::task::{Decision, LogEntry, SyncState, Task, TaskFilter, TaskList, TaskPage};
 use miroir_core::view::IndexEntry;
 use miroir_store::{
-    Adding, Administration, Catalog, Collection, Commit, Deciding, Delivery, Kept, Keys, Log, NewEntry,
-    NodeRecord, NodeTask, Nodes, RecordChange, Records, Settings, Store, StoreError, Tasks, Work,
+    Adding, Administration, Catalog, CaughtUp, Collection, Commit, Deciding, Delivery, Kept, Keys, Log,
+    NewEntry, NodeRecord, NodeTask, Nodes, RecordChange, Records, Settings, Store, StoreError, Tasks, Work,
 };
 use time::OffsetDateTime;
 
@@ -182,6 +182,19 @@ impl Nodes for Unsure {
 
     async fn node(&self, id: NodeId) -> Result<Option<NodeRecord>, StoreError> {
         self.engine.node(id).await
+    }
+
+    async fn save_caught_up(
+        &self,
+        epoch: Epoch,
+        node: NodeId,
+        caught_up: Vec<CaughtUp>,
+    ) -> Result<(), StoreError> {
+        self.step(self.engine.save_caught_up(epoch, node, caught_up)).await
+    }
+
+    async fn caught_up(&self, node: NodeId) -> Result<Vec<CaughtUp>, StoreError> {
+        self.engine.caught_up(node).await
     }
 
     async fn add_nodes(&self, epoch: Epoch, nodes: Vec<NodeId>, sync: SyncState) -> Result<(), StoreError> {

@@ -6,9 +6,9 @@ use miroir_core::ids::PhysicalUid;
 use miroir_core::path::NodePath;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use super::{Question, Unanswered, good, json};
+use super::{Question, Unanswered, good, json, number_of_task};
 use crate::node_api::NodeRequest;
 
 /// A page of documents, as a node sent it.
@@ -66,4 +66,23 @@ pub fn documents(index: &PhysicalUid, query: &Map<String, Value>) -> Question<Do
 pub fn document(index: &PhysicalUid, id: &str, query: &str) -> Question<Map<String, Value>> {
     let path = NodePath::from(["indexes", index.as_str(), "documents", id]).with_query(query);
     Question::new(NodeRequest::get(path), json)
+}
+
+/// Wants documents added or replaced; `lines` is NDJSON. The answer is the number of the task.
+pub fn add_documents(index: &PhysicalUid, primary_key: &str, lines: Vec<u8>) -> Question<u64> {
+    let path = NodePath::from(["indexes", index.as_str(), "documents"]).with("primaryKey", primary_key);
+    Question::new(NodeRequest::post(path).body("application/x-ndjson", lines), number_of_task)
+}
+
+/// Wants documents of these ids deleted; the answer is the number of the task.
+pub fn delete_documents(index: &PhysicalUid, ids: &[String]) -> Question<u64> {
+    let path = ["indexes", index.as_str(), "documents", "delete-batch"];
+    let body = serde_json::to_vec(ids).expect("a list of texts is JSON");
+    Question::new(NodeRequest::post(path).json(body), number_of_task)
+}
+
+/// Wants the documents deleted that match; the answer is the number of the task.
+pub fn delete_documents_by_filter(index: &PhysicalUid, filter: &[String]) -> Question<u64> {
+    let path = ["indexes", index.as_str(), "documents", "delete"];
+    Question::new(NodeRequest::post(path).json(json!({ "filter": filter }).to_string()), number_of_task)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use miroir_core::ids::PhysicalUid;
 use miroir_core::path::NodePath;
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use serde_json::{Map, Value};
 
 use super::{NodeReply, Question, Unanswered, json, number_of_task, results};
@@ -46,6 +46,22 @@ fn read_indexes(reply: NodeReply) -> Result<BTreeMap<PhysicalUid, Option<String>
     indexes.ok_or(Unanswered::OutOfForm)
 }
 
+/// Asks for the primary key of an index; none if there is no such index.
+pub fn find_index(index: &PhysicalUid) -> Question<Option<Option<String>>> {
+    Question::new(NodeRequest::get(["indexes", index.as_str()]), |reply| {
+        if reply.status == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        Ok(Some(json::<Value>(reply)?["primaryKey"].as_str().map(str::to_owned)))
+    })
+}
+
+/// Wants an index made; the answer is the number of the task.
+pub fn create_index(index: &PhysicalUid, primary_key: &str) -> Question<u64> {
+    let body = serde_json::json!({ "uid": index, "primaryKey": primary_key });
+    Question::new(NodeRequest::post("/indexes").json(body.to_string()), number_of_task)
+}
+
 /// Wants an index deleted; the answer is the number of the task.
 pub fn delete_index(index: &PhysicalUid) -> Question<u64> {
     Question::new(NodeRequest::new(Method::DELETE, ["indexes", index.as_str()]), number_of_task)
@@ -70,6 +86,12 @@ pub fn setting(index: &PhysicalUid, route: &str) -> Question<Value> {
 pub fn change_settings(index: &PhysicalUid, patch: Map<String, Value>) -> Question<u64> {
     let request = NodeRequest::new(Method::PATCH, ["indexes", index.as_str(), "settings"]);
     Question::new(request.json(Value::Object(patch).to_string()), number_of_task)
+}
+
+/// Wants all settings as they are in a new index; the answer is the number of the task.
+pub fn reset_settings(index: &PhysicalUid) -> Question<u64> {
+    let path = ["indexes", index.as_str(), "settings"];
+    Question::new(NodeRequest::new(Method::DELETE, path), number_of_task)
 }
 
 /// Asks for the statistics of an index.

@@ -14,16 +14,20 @@ use thiserror::Error;
 
 use super::{Node, NodeError, NodeReply, NodeRequest};
 
-pub use self::documents::{DocumentsPage, DocumentsRead, document, documents};
+pub use self::documents::{
+    DocumentsPage, DocumentsRead, add_documents, delete_documents, delete_documents_by_filter, document,
+    documents,
+};
 pub use self::indexes::{
-    InternalSizes, all_stats, change_settings, compact_index, delete_index, fields, index_stats, indexes,
-    setting, settings,
+    InternalSizes, all_stats, change_settings, compact_index, create_index, delete_index, fields, find_index,
+    index_stats, indexes, reset_settings, setting, settings,
 };
 pub use self::keys::{delete_key, keys, make_key};
 pub use self::server::{
-    change_features, delete_search_rules, features, health, is_miroir, make_dump, make_snapshot, version,
+    change_features, change_search_rule, delete_search_rules, features, health, is_miroir, make_dump,
+    make_snapshot, search_rules, version,
 };
-pub use self::tasks::{NodeTaskState, TaskQuery, leave_task, next_task, task, tasks};
+pub use self::tasks::{NodeTaskState, TaskQuery, leave_task, next_task, open_batch, task, tasks};
 
 /// Why a question has no answer.
 #[derive(Debug, Error)]
@@ -72,6 +76,18 @@ impl<T> Clone for Question<T> {
 }
 
 impl<T> Question<T> {
+    /// What is asked, for those who read of it: method and path, without the query.
+    pub fn name(&self) -> String {
+        let path = self.request.path.to_string();
+        let path = path.split_once('?').map_or(&*path, |(path, _)| path);
+        format!("{} {path}", self.request.method)
+    }
+
+    /// The bytes that go with it.
+    pub fn body_bytes(&self) -> usize {
+        self.request.body.len()
+    }
+
     /// `read` gets whatever a node answers, refusals included.
     const fn new(request: NodeRequest, read: fn(NodeReply) -> Result<T, Unanswered>) -> Self {
         Self { request, read }

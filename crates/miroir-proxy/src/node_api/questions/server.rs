@@ -1,9 +1,11 @@
 //! The node itself: how it is, its features, copies of all that it has.
 
+use miroir_core::path::NodePath;
+use miroir_core::rules::RuleUpdate;
 use reqwest::Method;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use super::{Question, Unanswered, done, json, number_of_task};
+use super::{Question, Unanswered, done, json, number_of_task, results};
 use crate::node_api::{NodeReply, NodeRequest};
 
 /// Asks whether the node is well.
@@ -44,9 +46,25 @@ pub fn change_features(changes: &Map<String, Value>) -> Question<()> {
 
 const FEATURES: &str = "/experimental-features";
 
+const RULES: &str = "/dynamic-search-rules";
+
+/// More rules than a node has.
+const ALL_RULES: usize = 1_000_000;
+
+/// Asks for all dynamic search rules.
+pub fn search_rules() -> Question<Vec<Value>> {
+    Question::new(NodeRequest::post(RULES).json(json!({ "limit": ALL_RULES }).to_string()), results)
+}
+
+/// Wants a dynamic search rule made or changed; the answer is the number of the task.
+pub fn change_search_rule(uid: &str, update: &RuleUpdate) -> Question<u64> {
+    let request = NodeRequest::new(Method::PATCH, NodePath::from(RULES).then(uid));
+    Question::new(request.json(json!(update).to_string()), number_of_task)
+}
+
 /// Wants all dynamic search rules deleted; the answer is the number of the task.
 pub fn delete_search_rules() -> Question<u64> {
-    Question::new(NodeRequest::new(Method::DELETE, "/dynamic-search-rules"), number_of_task)
+    Question::new(NodeRequest::new(Method::DELETE, RULES), number_of_task)
 }
 
 /// Wants a dump made; the answer is the number of the task.

@@ -84,6 +84,12 @@ pub fn next_task() -> Question<u64> {
     })
 }
 
+/// Asks for the batch that the node works on; none if it does not work.
+pub fn open_batch() -> Question<Option<Value>> {
+    let path = NodePath::from("/batches?statuses=processing").with("limit", 1);
+    Question::new(NodeRequest::get(path), |reply| Ok(results(reply)?.pop()))
+}
+
 /// Asks how the task of this number is. A node without the task refuses.
 pub fn task(number: u64) -> Question<NodeTaskState> {
     Question::new(NodeRequest::get(["tasks", &number.to_string()]), read_state)

@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use super::Errands;
 use super::remote::{Remote, Watch};
 use crate::node_api::{DocumentsPage, NodeReply, Unanswered, questions, scrub_reply};
-use crate::write::stored::read_page;
+use crate::transfer::read_page;
 
 /// Documents that are read from a node at a time.
 const PAGE: usize = 500;

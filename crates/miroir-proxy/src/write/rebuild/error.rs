@@ -2,31 +2,23 @@
 
 use std::time::Duration;
 
-use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, ShardId, TaskUid};
+use miroir_core::ids::{IndexUid, PhysicalUid, ShardId, TaskUid};
 use miroir_store::StoreError;
 use thiserror::Error;
 
-use crate::node_api::NodeError;
+use crate::transfer::TransferError;
 use crate::write::ledger::Obstacle;
 
 #[derive(Debug, Error)]
 pub(in crate::write) enum RebuildError {
     #[error(transparent)]
-    Node(#[from] NodeError),
+    Transfer(#[from] TransferError),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("no other node has a copy of shard {shard} of index `{index}` that can be read now")]
     NoPeer { index: IndexUid, shard: ShardId },
-    #[error("node `{node}` answered HTTP {status} to {request}: {message}")]
-    Refused { node: NodeId, request: String, status: u16, message: String },
-    #[error("the node does not tell its tasks: {0}")]
-    NoAnswer(String),
-    #[error("the node failed its task {task} of the copy: {reason}")]
-    TaskFailed { task: u64, reason: String },
-    #[error("a document of index `{0}` has no id under the index's primary key")]
-    NoId(PhysicalUid),
-    #[error("an answer can't be read: {0}")]
-    Unreadable(String),
+    #[error("somebody else wrote to the node, or emptied it, while it was copied")]
+    Disturbed,
     #[error(
         "task {0} waits for this node and can't be done twice, and other shards of the node have to be copied"
     )]
@@ -51,17 +43,14 @@ pub(in crate::write) enum RebuildError {
 
 impl RebuildError {
     /// What whoever runs the cluster can do. What says it itself has none.
-    pub(super) fn advice(&self) -> &'static str {
+    pub(super) const fn advice(&self) -> &'static str {
         match self {
-            Self::Node(_) => "if that node stays away, look at its process and its log",
-            Self::Store(_) => "look at the disk of Miroir's state store",
+            Self::Transfer(error) => error.advice(),
+            Self::Store(_) => "look at the disk of Miroir's task store",
             Self::NoPeer { .. } => "",
-            Self::Refused { status: 401 | 403, .. } => "give every node the key `node_master_key`",
-            Self::Refused { .. } | Self::TaskFailed { .. } => {
-                "look at that node's log and at the room on its disk"
+            Self::Disturbed => {
+                "nothing has to be done if it happens once; else find out who writes to the node besides Miroir"
             }
-            Self::NoAnswer(_) | Self::Unreadable(_) => "look whether that address is a Meilisearch server",
-            Self::NoId(_) => "delete that document on the node that it was read from",
             Self::Unrepeatable(_) => "bring the nodes back that have the missing copies",
             Self::Frozen(_) => "try it again, or undo it, by the route for its broadcasts",
             Self::NoReplica { .. } => "bring a node back that has a copy, or cancel the task",

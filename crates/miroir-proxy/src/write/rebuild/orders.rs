@@ -7,7 +7,7 @@ use miroir_core::ids::NodeId;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
-use super::peers::Orphans;
+use super::plan::Orphans;
 
 /// Nodes whose loss is accepted. In memory only: an order is worth something while its giver looks on.
 #[derive(Debug, Default)]

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use miroir_core::ids::NodeId;
 use tokio::time::sleep;
 
-use super::counter::Counter;
 use crate::cluster::{Membership, Rebuilding};
+use crate::transfer::Progress;
 
 /// How often the topology hears of progress.
 const TOPOLOGY_INTERVAL: Duration = Duration::from_millis(500);
@@ -40,10 +40,10 @@ impl Telling {
     }
 
     /// Tells how far the attempt is, as long as it lasts.
-    pub(super) async fn run(&self, counter: &Counter) -> Infallible {
+    pub(super) async fn run(&self, copied: &Progress) -> Infallible {
         let mut logged = Instant::now();
         loop {
-            let progress = counter.look();
+            let progress = copied.look();
             self.note(&format!("its data are being copied anew: {progress}"), Some(progress));
             if logged.elapsed() >= LINE {
                 logged = Instant::now();
@@ -53,9 +53,9 @@ impl Telling {
         }
     }
 
-    pub(super) fn end(&self, counter: &Counter, is_rebuilt: bool) {
+    pub(super) fn end(&self, copied: &Progress, is_rebuilt: bool) {
         if is_rebuilt {
-            let Rebuilding { seconds, .. } = counter.look();
+            let Rebuilding { seconds, .. } = copied.look();
             tracing::info!(node = %self.node, seconds, "node is rebuilt; it gets what was written meanwhile");
         }
     }

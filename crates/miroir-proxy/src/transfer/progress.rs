@@ -1,4 +1,4 @@
-//! Counts how far an attempt to rebuild a node is.
+//! Counts how far transfers to a node are.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +11,7 @@ const DOCUMENTS_PER_INDEX: f64 = 20.0;
 
 /// See the module. Shared by all that copy.
 #[derive(Debug)]
-pub(super) struct Counter {
+pub struct Progress {
     began: Instant,
     stage: Mutex<RebuildStage>,
     documents: Count,
@@ -20,7 +20,7 @@ pub(super) struct Counter {
 
 /// What a node does, one thing after the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Doing {
+pub enum Doing {
     /// It takes in documents, and is through with about so many of those that it has in hand.
     Documents(u64),
     /// It makes indexes, or settings, or deletes.
@@ -64,7 +64,7 @@ impl Count {
 
 /// An index counts as done when the last of these is dropped.
 #[derive(Debug)]
-pub(super) struct Ticket(Arc<Counter>);
+pub struct Ticket(Arc<Progress>);
 
 impl Drop for Ticket {
     fn drop(&mut self) {
@@ -72,29 +72,31 @@ impl Drop for Ticket {
     }
 }
 
-impl Counter {
-    pub(super) fn new() -> Arc<Self> {
+impl Progress {
+    /// Of transfers that wait.
+    pub fn new() -> Arc<Self> {
         let (began, stage) = (Instant::now(), Mutex::new(RebuildStage::Waiting));
         Arc::new(Self { began, stage, documents: Count::default(), indexes: Count::default() })
     }
 
     /// Begins a pass over so many documents and indexes.
-    pub(super) fn begin(&self, documents: u64, indexes: u64) {
+    pub fn begin(&self, documents: u64, indexes: u64) {
         self.documents.begin(documents);
         self.indexes.begin(indexes);
     }
 
     /// There are so many more documents to do in this pass than was known.
-    pub(super) fn expect(&self, documents: u64) {
+    pub fn expect(&self, documents: u64) {
         self.documents.total.fetch_add(documents, Ordering::Relaxed);
     }
 
-    pub(super) fn enter(&self, stage: RebuildStage) {
+    /// What is done from now on.
+    pub fn enter(&self, stage: RebuildStage) {
         *self.stage.lock().unwrap_or_else(PoisonError::into_inner) = stage;
     }
 
     /// The node was doing this for so long.
-    pub(super) fn note(&self, doing: Doing, time: Duration) {
+    pub fn note(&self, doing: Doing, time: Duration) {
         let (count, under_way) = match doing {
             Doing::Documents(under_way) => (&self.documents, under_way),
             Doing::Other => (&self.indexes, 0),
@@ -104,16 +106,18 @@ impl Counter {
         count.took.fetch_add(millis, Ordering::Relaxed);
     }
 
-    pub(super) fn ticket(self: &Arc<Self>) -> Arc<Ticket> {
+    /// For one index: it is done when all clones are dropped.
+    pub fn ticket(self: &Arc<Self>) -> Arc<Ticket> {
         Arc::new(Ticket(Arc::clone(self)))
     }
 
     /// So many documents are as they should be.
-    pub(super) fn add_documents(&self, done: u64) {
+    pub fn add_documents(&self, done: u64) {
         self.documents.add(done);
     }
 
-    pub(super) fn look(&self) -> Rebuilding {
+    /// How far it is now.
+    pub fn look(&self) -> Rebuilding {
         let stage = *self.stage.lock().unwrap_or_else(PoisonError::into_inner);
         let (documents_done, documents_left) = self.documents.read();
         let (indexes_done, indexes_left) = self.indexes.read();
@@ -157,16 +161,16 @@ mod tests {
 
     #[test]
     fn an_index_is_done_when_everything_about_it_is() {
-        let counter = Counter::new();
-        counter.enter(RebuildStage::Copying);
-        counter.begin(100, 2);
-        let of_job = counter.ticket();
+        let progress = Progress::new();
+        progress.enter(RebuildStage::Copying);
+        progress.begin(100, 2);
+        let of_job = progress.ticket();
         let of_task = Arc::clone(&of_job);
         drop(of_job);
-        assert_eq!((counter.look().indexes_done, counter.look().indexes_left), (0, 2));
-        counter.add_documents(120);
+        assert_eq!((progress.look().indexes_done, progress.look().indexes_left), (0, 2));
+        progress.add_documents(120);
         drop(of_task);
-        let seen = counter.look();
+        let seen = progress.look();
         assert_eq!((seen.indexes_done, seen.indexes_left), (1, 1));
         assert_eq!((seen.documents_done, seen.documents_left), (120, 0));
         assert!(seen.to_string().contains("1 of 2 indexes"));
@@ -174,20 +178,20 @@ mod tests {
 
     #[test]
     fn documents_and_indexes_are_timed_apart_and_what_is_under_way_counts() {
-        let counter = Counter::new();
-        counter.begin(1_000, 30);
-        assert_eq!(counter.look().seconds_left, None);
-        counter.note(Doing::Other, Duration::from_secs(1));
-        (0..10).for_each(|_| drop(counter.ticket()));
+        let progress = Progress::new();
+        progress.begin(1_000, 30);
+        assert_eq!(progress.look().seconds_left, None);
+        progress.note(Doing::Other, Duration::from_secs(1));
+        (0..10).for_each(|_| drop(progress.ticket()));
         // 20 indexes take 2 s, and 1,000 documents are taken for 50 indexes.
-        assert_eq!(counter.look().seconds_left, Some(2 + 5));
-        counter.note(Doing::Documents(100), Duration::from_secs(2));
-        let seen = counter.look();
+        assert_eq!(progress.look().seconds_left, Some(2 + 5));
+        progress.note(Doing::Documents(100), Duration::from_secs(2));
+        let seen = progress.look();
         assert_eq!((seen.documents_done, seen.documents_left, seen.documents_per_second), (100, 900, 50));
         assert_eq!(seen.seconds_left, Some(2 + 18));
-        counter.note(Doing::Other, Duration::from_secs(0));
+        progress.note(Doing::Other, Duration::from_secs(0));
         assert_eq!(
-            counter.look().documents_done,
+            progress.look().documents_done,
             0,
             "the batch is over, and its tasks are counted when they end"
         );

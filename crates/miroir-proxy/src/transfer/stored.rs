@@ -11,7 +11,10 @@ use serde_json::value::RawValue;
 use xxhash_rust::xxh64::Xxh64;
 
 /// The documents in a node's answer to a listing with `retrieveVectors`.
-pub(super) fn read_page(page: &[u8]) -> Result<Vec<StoredDocument<'_>>, serde_json::Error> {
+///
+/// # Errors
+/// When that is none.
+pub fn read_page(page: &[u8]) -> Result<Vec<StoredDocument<'_>>, serde_json::Error> {
     let page: Page<'_> = serde_json::from_slice(page)?;
     page.results.into_iter().map(StoredDocument::read).collect()
 }
@@ -23,7 +26,8 @@ struct Page<'a> {
 }
 
 /// A document's fields by name: nodes print them in the order in which they met them.
-pub(super) struct StoredDocument<'a>(BTreeMap<Cow<'a, str>, &'a RawValue>);
+#[derive(Debug)]
+pub struct StoredDocument<'a>(BTreeMap<Cow<'a, str>, &'a RawValue>);
 
 impl<'a> StoredDocument<'a> {
     fn read(text: &'a RawValue) -> Result<Self, serde_json::Error> {
@@ -36,23 +40,23 @@ impl<'a> StoredDocument<'a> {
     }
 
     /// Its id, in the form that decides about its shard.
-    pub(super) fn id(&self, primary_key: &str) -> Option<String> {
+    pub fn id(&self, primary_key: &str) -> Option<String> {
         find_id(self.0.iter().map(|(name, value)| (&**name, *value)), primary_key)
     }
 
     /// What it has in a field.
-    pub(super) fn field(&self, name: &str) -> Option<&'a RawValue> {
+    pub fn field(&self, name: &str) -> Option<&'a RawValue> {
         self.0.get(name).copied()
     }
 
     /// The document as clients know it.
-    pub(super) fn without_markers(mut self) -> Self {
+    pub fn without_markers(mut self) -> Self {
         self.0.retain(|name, _| !is_reserved(name));
         self
     }
 
     /// The same for the same fields and values in whatever order.
-    pub(super) fn hash(&self) -> u64 {
+    pub fn hash(&self) -> u64 {
         let mut hash = Xxh64::new(0);
         for (name, value) in &self.0 {
             for part in [name.as_bytes(), value.get().as_bytes()] {
@@ -64,7 +68,7 @@ impl<'a> StoredDocument<'a> {
     }
 
     /// Appends one line of NDJSON.
-    pub(super) fn write(&self, body: &mut Vec<u8>) {
+    pub fn write(&self, body: &mut Vec<u8>) {
         body.push(b'{');
         for (place, (name, value)) in self.0.iter().enumerate() {
             if place > 0 {

@@ -2,19 +2,18 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use bytes::Bytes;
 use miroir_core::document::marker::selection_filter;
 use miroir_core::ids::ShardId;
-use miroir_core::path::NodePath;
 use miroir_core::view::IndexEntry;
-use serde_json::json;
+use serde_json::{Map, json};
 
-use super::counter::Ticket;
-use super::error::RebuildError;
-use super::target::{Target, Work};
-use crate::node_api::{Node, NodeRequest};
-use crate::write::stored::{StoredDocument, read_page};
+use super::TransferError;
+use super::progress::{Progress, Ticket};
+use super::stored::{StoredDocument, read_page};
+use super::target::{Target, Work, ask};
+use crate::node_api::{DocumentsPage, Node, questions};
 
 /// Bytes of an answer with documents, about.
 const PAGE: usize = 4 << 20;
@@ -66,9 +65,15 @@ impl PageSize {
     }
 }
 
+impl From<bool> for There {
+    fn from(is_there: bool) -> Self {
+        if is_there { Self::Something } else { Self::Nothing }
+    }
+}
+
 impl Part<'_> {
     /// Makes the target's documents of these shards those of the peer: what differs is in its queue when this returns.
-    pub(super) async fn copy(&self, target: &Target, there: There) -> Result<(), RebuildError> {
+    pub(super) async fn copy(&self, target: &Target, there: There) -> Result<(), TransferError> {
         let mut known = match there {
             There::Nothing => Hashes::new(),
             There::Something => self.hashes(target).await?,
@@ -78,8 +83,8 @@ impl Part<'_> {
         let mut pages = Pages::of(self, target, self.peer);
         while let Some(page) = pages.next().await? {
             let mut same = 0;
-            let read = self.documents(&page)?;
-            pages.turn(&page, read.len());
+            let read = self.documents(page.bytes())?;
+            pages.turn(page.bytes(), read.len());
             for (id, document) in read {
                 if known.remove(&id) == Some(document.hash()) {
                     same += 1;
@@ -88,7 +93,7 @@ impl Part<'_> {
                     documents += 1;
                 }
             }
-            target.counter.add_documents(same);
+            target.progress.add_documents(same);
             if body.len() >= BODY {
                 self.send(target, std::mem::take(&mut body), std::mem::take(&mut documents)).await?;
             }
@@ -99,42 +104,63 @@ impl Part<'_> {
         self.delete(target, known.into_keys().collect()).await
     }
 
-    async fn hashes(&self, target: &Target) -> Result<Hashes, RebuildError> {
+    async fn hashes(&self, target: &Target) -> Result<Hashes, TransferError> {
         let mut known = Hashes::new();
         let mut pages = Pages::of(self, target, target.node());
         while let Some(page) = pages.next().await? {
-            let read = self.documents(&page)?;
-            pages.turn(&page, read.len());
+            let read = self.documents(page.bytes())?;
+            pages.turn(page.bytes(), read.len());
             known.extend(read.into_iter().map(|(id, document)| (id, document.hash())));
         }
         Ok(known)
     }
 
     /// The documents of a page with their ids.
-    fn documents<'p>(&self, page: &'p [u8]) -> Result<Vec<(String, StoredDocument<'p>)>, RebuildError> {
-        let page = read_page(page).map_err(|error| RebuildError::Unreadable(error.to_string()))?;
+    fn documents<'p>(&self, page: &'p [u8]) -> Result<Vec<(String, StoredDocument<'p>)>, TransferError> {
+        let page = read_page(page).map_err(|error| TransferError::Unreadable(error.to_string()))?;
         let documents = page.into_iter().map(|document| {
             let id = document.id(self.primary_key);
-            let id = id.ok_or_else(|| RebuildError::NoId(self.index.physical.clone()))?;
+            let id = id.ok_or_else(|| TransferError::NoId(self.index.physical.clone()))?;
             Ok((id, document))
         });
         documents.collect()
     }
 
-    async fn send(&self, target: &Target, body: Vec<u8>, documents: u64) -> Result<(), RebuildError> {
-        let path = NodePath::from(["indexes", self.index.physical.as_str(), "documents"]);
-        let path = path.with("primaryKey", self.primary_key);
+    async fn send(&self, target: &Target, body: Vec<u8>, documents: u64) -> Result<(), TransferError> {
         let work = Work { documents, ticket: Some(Arc::clone(&self.ticket)) };
-        target.put(NodeRequest::post(path).body("application/x-ndjson", body), work).await
+        target.put(questions::add_documents(&self.index.physical, self.primary_key, body), work).await
     }
 
-    async fn delete(&self, target: &Target, gone: Vec<String>) -> Result<(), RebuildError> {
+    async fn delete(&self, target: &Target, gone: Vec<String>) -> Result<(), TransferError> {
         for ids in gone.chunks(DELETED) {
-            let path = ["indexes", self.index.physical.as_str(), "documents", "delete-batch"];
             let work = Work { documents: 0, ticket: Some(Arc::clone(&self.ticket)) };
-            target.put(NodeRequest::post(path).json(json!(ids).to_string()), work).await?;
+            target.put(questions::delete_documents(&self.index.physical, ids), work).await?;
         }
         Ok(())
+    }
+}
+
+/// Makes a node's documents of some shards of an index those of a peer. Nothing else may be written there meanwhile.
+///
+/// # Errors
+/// When a node does not answer, refuses a question, or fails a task.
+pub async fn copy_documents(
+    (node, peer): (&Node, &Node),
+    (index, primary_key): (&IndexEntry, &str),
+    shards: Vec<ShardId>,
+    timeout: Duration,
+) -> Result<(), TransferError> {
+    let progress = Progress::new();
+    let target = Target::new(node.clone(), timeout, Arc::clone(&progress));
+    let part = Part { index, primary_key, peer, shards, ticket: progress.ticket() };
+    let work = async {
+        part.copy(&target, There::Something).await?;
+        target.all_ended().await;
+        Ok(())
+    };
+    tokio::select! {
+        failed = target.watch() => Err(failed),
+        done = work => done,
     }
 }
 
@@ -153,21 +179,19 @@ impl<'a> Pages<'a> {
         Self { part, target, node, offset: 0, size: PageSize(FIRST_PAGE), is_over: false }
     }
 
-    /// The bytes of the next page; none after the last one.
-    async fn next(&mut self) -> Result<Option<Bytes>, RebuildError> {
+    /// The next page; none after the last one.
+    async fn next(&mut self) -> Result<Option<DocumentsPage>, TransferError> {
         if self.is_over {
             return Ok(None);
         }
         let Part { index, shards, .. } = self.part;
-        let question = json!({
-            "filter": [selection_filter(shards.iter().copied(), index.shards)],
-            "offset": self.offset,
-            "limit": self.size.0,
-            "retrieveVectors": true,
-        });
-        let path = ["indexes", index.physical.as_str(), "documents", "fetch"];
-        let page = self.target.fetch(self.node, NodeRequest::post(path).json(question.to_string())).await?;
-        Ok(Some(page))
+        let mut query = Map::new();
+        query.insert("filter".to_owned(), json!([selection_filter(shards.iter().copied(), index.shards)]));
+        query.insert("offset".to_owned(), json!(self.offset));
+        query.insert("limit".to_owned(), json!(self.size.0));
+        query.insert("retrieveVectors".to_owned(), json!(true));
+        let question = questions::documents(&index.physical, &query);
+        Ok(Some(ask(self.node, question, self.target.timeout()).await?))
     }
 
     /// The page that was got had so many documents.

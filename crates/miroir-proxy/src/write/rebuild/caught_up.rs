@@ -1,0 +1,47 @@
+//! Indexes of a node that an attempt before this one has copied up to a line of the log.
+
+use std::collections::BTreeMap;
+
+use miroir_core::ids::{PhysicalUid, TaskUid};
+use miroir_store::CaughtUp;
+
+use super::error::RebuildError;
+use crate::node_api::{TaskQuery, questions};
+use crate::transfer::{Target, TransferError};
+
+/// Tasks in one question.
+const PAGE: u64 = 1_000;
+
+/// Of what is stored, what is still true: the node has the index, and nobody did anything to it since. What the log says
+/// from the line on the node's lane has still to bring.
+pub(super) async fn still_caught_up(
+    target: &Target,
+    stored: Vec<CaughtUp>,
+) -> Result<BTreeMap<PhysicalUid, TaskUid>, RebuildError> {
+    let Some(first) = stored.iter().map(|it| it.next_node_task).min() else { return Ok(BTreeMap::new()) };
+    let there = target.ask(questions::indexes()).await?;
+    let Some(last) = last_tasks(target, first).await? else { return Ok(BTreeMap::new()) };
+    let is_right = |it: &CaughtUp| {
+        there.contains_key(&it.index) && last.get(&it.index).is_none_or(|task| *task < it.next_node_task)
+    };
+    let lines = stored.into_iter().filter(is_right).map(|it| (it.index, it.line));
+    Ok(lines.collect())
+}
+
+/// The node's last task about each index, of those from a number on; none if its queue ends before that: then it is another
+/// one.
+async fn last_tasks(target: &Target, from: u64) -> Result<Option<BTreeMap<PhysicalUid, u64>>, TransferError> {
+    let next = target.next_task().await?;
+    if next < from {
+        return Ok(None);
+    }
+    let (mut last, mut from) = (BTreeMap::new(), from);
+    while from < next {
+        let page = target.ask(questions::tasks(TaskQuery::starting_at(from, PAGE))).await?;
+        let numbers = page.iter().filter_map(|task| Some((task["uid"].as_u64()?, task["indexUid"].as_str())));
+        let Some(end) = numbers.clone().map(|(number, _)| number).max() else { break };
+        last.extend(numbers.filter_map(|(number, index)| Some((PhysicalUid::new(index?), number))));
+        from = end + 1;
+    }
+    Ok(Some(last))
+}

@@ -1,0 +1,153 @@
+//! The last pass of an attempt: each index by itself, held if something was written to it since the pass before.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use miroir_core::ids::{NodeId, PhysicalUid, TaskUid};
+use miroir_core::rules::RULES_UID;
+use miroir_store::{Accepted, CaughtUp};
+use tokio::time::{sleep, timeout};
+
+use super::attempt::{Attempt, Begun};
+use super::error::RebuildError;
+use super::plan::Orphans;
+use crate::transfer::{SIDE_BY_SIDE, Transfer, copy_one, sources_of};
+use crate::write::committer::Event;
+use crate::write::ledger::Copied;
+
+/// Between looks at what is being waited for.
+const STILL_POLL_INTERVAL: Duration = Duration::from_millis(20);
+
+impl Attempt<'_> {
+    /// Brings every index to a line of its own.
+    pub(super) async fn finish(&self, last: &Begun) -> Result<Event, RebuildError> {
+        let (line, now) = self.begin_last_pass(last).await?;
+        let mut lines = self.caught_up.clone();
+        let quiet = now.pass.left_out.iter().filter(|index| !self.caught_up.contains_key(*index));
+        let quiet: Vec<(PhysicalUid, TaskUid)> = quiet.map(|index| (index.clone(), line)).collect();
+        self.store(&quiet).await?;
+        lines.extend(quiet);
+        let of_before = last.transfers.iter().chain(&now.transfers).map(Transfer::key);
+        let rules = PhysicalUid::new(RULES_UID);
+        let held: BTreeSet<PhysicalUid> =
+            of_before.filter(|index| !lines.contains_key(*index)).chain([&rules]).cloned().collect();
+        self.target.progress().begin(0, held.len() as u64);
+        let held = stream::iter(held.into_iter().map(|index| self.catch_up(index)));
+        lines.extend(held.buffer_unordered(SIDE_BY_SIDE).try_collect::<Vec<_>>().await?);
+        if self.target.next_task_without_own().await? != now.next_task {
+            return Err(RebuildError::Disturbed);
+        }
+        let next_node_task = self.target.next_task().await?;
+        if self.on_orphans == Orphans::Missed {
+            let node = self.target.node().id().clone();
+            return Ok(Event::Rebuilt(Copied { node, lines, next_node_task }));
+        }
+        self.accept(&lines, next_node_task).await
+    }
+
+    /// What is left to copy. What is untouched is as the log says before the entry that is the answer, and nothing that
+    /// comes from there on has been done to it.
+    async fn begin_last_pass(&self, last: &Begun) -> Result<(TaskUid, Begun), RebuildError> {
+        let (line, touched) = {
+            let mut ledger = self.rebuilder.ledger();
+            (ledger.end().max(self.rebuilder.barrier.begun()), ledger.watch_touched())
+        };
+        Ok((line, self.plan_pass(Some(last), touched.as_ref()).await?))
+    }
+
+    /// Indexes are at their lines, for an attempt that may come after this one.
+    async fn store(&self, lines: &[(PhysicalUid, TaskUid)]) -> Result<(), RebuildError> {
+        if lines.is_empty() || self.on_orphans == Orphans::Taken {
+            return Ok(());
+        }
+        let next_node_task = self.target.next_task().await?;
+        let caught_up = |(index, line): &(PhysicalUid, TaskUid)| CaughtUp {
+            index: index.clone(),
+            line: *line,
+            next_node_task,
+        };
+        let caught_up = lines.iter().map(caught_up).collect();
+        Ok(self.rebuilder.store.save_caught_up(self.target.node().id().clone(), caught_up).await?)
+    }
+
+    /// Holds an index, copies what was written to it meanwhile, and lets it go on. Answers it with the entry from which on it
+    /// was held.
+    async fn catch_up(&self, index: PhysicalUid) -> Result<(PhysicalUid, TaskUid), RebuildError> {
+        let ticket = self.target.progress().ticket();
+        let after = self.longest_hold;
+        let hold = self.rebuilder.barrier.hold(index.clone());
+        let line = hold.line();
+        let moving = |_| RebuildError::Moving { index: index.clone(), after, waits_for: self.moving(&index) };
+        timeout(after, self.until_still(&index, line)).await.map_err(moving)??;
+        let too_long = |_| RebuildError::TooLong { index: index.clone(), after };
+        timeout(after, self.copy_held(&index)).await.map_err(too_long)??;
+        drop(hold);
+        self.store(&[(index.clone(), line)]).await?;
+        drop(ticket);
+        Ok((index, line))
+    }
+
+    async fn copy_held(&self, index: &PhysicalUid) -> Result<(), RebuildError> {
+        if index.as_str() == RULES_UID {
+            return self.copy_rules().await;
+        }
+        let transfer = self.transfer_of(index)?;
+        Ok(copy_one(&self.target.aside(), index, transfer.as_ref()).await?)
+    }
+
+    /// Waits until everything before the line is over that is about the index. What waits for a node that is taken as it is
+    /// can't be over before.
+    async fn until_still(&self, index: &PhysicalUid, line: TaskUid) -> Result<(), RebuildError> {
+        loop {
+            let sources = sources_of(self.transfer_of(index)?.as_slice());
+            let is_still = {
+                let ledger = self.rebuilder.ledger();
+                (self.on_orphans == Orphans::Taken || ledger.is_over_before(line, index))
+                    && sources.iter().all(|source| ledger.has_done_of(index, source, line))
+            };
+            if is_still {
+                return Ok(());
+            }
+            sleep(STILL_POLL_INTERVAL).await;
+        }
+    }
+
+    /// What is not over about an index.
+    fn moving(&self, index: &PhysicalUid) -> String {
+        let node = self.target.node().id();
+        let Some((task, index, nodes)) = self.rebuilder.ledger().first_before(TaskUid(u64::MAX), index, node)
+        else {
+            return "nothing that is known".to_owned();
+        };
+        let nodes: Vec<&str> = nodes.iter().map(NodeId::as_str).collect();
+        match nodes[..] {
+            [] => format!("task {task} about index `{index}` is not over"),
+            _ => format!("task {task} about index `{index}` is not done on {}", nodes.join(", ")),
+        }
+    }
+
+    /// The end for a node that is taken as it is where nobody else has what it has: its lane does again what it had not
+    /// finished.
+    async fn accept(
+        &self,
+        lines: &BTreeMap<PhysicalUid, TaskUid>,
+        next_node_task: u64,
+    ) -> Result<Event, RebuildError> {
+        let node = self.target.node();
+        let id = node.id().clone();
+        let record = self.rebuilder.record(node).await?;
+        let received = self.rebuilder.store.node_tasks().await?;
+        let has_sources = !sources_of(&self.transfers()?).is_empty();
+        let ledger = self.rebuilder.ledger();
+        let end = lines.values().max().copied().unwrap_or(TaskUid(0));
+        if let Some(task) = ledger.unrepeatable_before(&id, end)
+            && has_sources
+        {
+            return Err(RebuildError::Unrepeatable(task));
+        }
+        let again = ledger.to_do_again(&id, &received);
+        let cursor = again.first().map_or(record.cursor, |first| record.cursor.min(*first));
+        Ok(Event::Accepted(Accepted { node: id, cursor, next_node_task, again }))
+    }
+}

@@ -60,6 +60,10 @@ impl<'a> Attempt<'a> {
             let stored = rebuilder.store.caught_up(node).await?;
             attempt.caught_up = still_caught_up(&attempt.target, stored).await?;
         }
+        if !attempt.caught_up.is_empty() {
+            let (node, indexes) = (attempt.target.node().id(), attempt.caught_up.len());
+            tracing::info!(%node, indexes, "the rebuild goes on; some indexes are copied already");
+        }
         Ok(attempt)
     }
 

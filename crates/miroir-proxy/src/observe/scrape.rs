@@ -48,7 +48,7 @@ struct Tasks {
 /// that is when somebody needs it.
 pub async fn scrape(metrics: &Metrics, layout: &Layout, cluster: &Cluster, writer: &Writer) -> String {
     let view = cluster.view.load();
-    let topology = look(layout, &cluster.membership, &view, &writer.node_progress());
+    let topology = look(layout, &cluster.membership, &view, &writer.node_progress().await);
     let mut state = Registry::with_prefix("miroir");
     describe_shards(&mut state, coverage(&view));
     describe_nodes(&mut state, &topology.nodes);

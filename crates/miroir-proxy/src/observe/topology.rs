@@ -51,7 +51,9 @@ impl NodeStatus {
         match (standing, sync) {
             (None | Some(Standing { reachable: false, .. }), _) => Self::Unreachable,
             (Some(Standing { sync: SyncState::InSync, .. }), _) => Self::Healthy,
-            (Some(_), Some(SyncState::Damaged)) => Self::Damaged,
+            (Some(_), Some(SyncState::Damaged)) | (Some(Standing { sync: SyncState::Damaged, .. }), None) => {
+                Self::Damaged
+            }
             (Some(_), Some(SyncState::InSync | SyncState::Behind) | None) => Self::CatchingUp,
         }
     }

@@ -1,5 +1,6 @@
 //! Nodes that come and go while everything that knows nodes runs, over nodes in memory.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,7 @@ use crate::config::{DriftConfig, SettingsConfig};
 use crate::node_api::fake::{FakeNode, Fault, FaultPlan};
 use crate::observe::{Layout, look};
 use crate::settings::SettingsMetrics;
-use crate::write::{self, MemberError, NewWrite, WriteConfig, Writer};
+use crate::write::{self, MemberError, NewWrite, NodeProgress, WriteConfig, Writer};
 
 /// How long a test waits for what it wants, by the clock on the wall: the test's own time runs ahead while a disk is waited
 /// for.
@@ -87,6 +88,15 @@ impl Bench {
         }
     }
 
+    /// Waits until this is true of how far nodes are.
+    async fn until_progress(&self, what: &str, is_true: impl Fn(&BTreeMap<NodeId, NodeProgress>) -> bool) {
+        let begin = Instant::now();
+        while !is_true(&self.writer.node_progress().await) {
+            assert!(begin.elapsed() < PATIENCE, "waited in vain until {what}: {:?}", self.membership);
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     async fn append(&self, index: &str, mutation: Mutation, payload: Payload) -> TaskUid {
         let index = IndexUid::new(index);
         let write = NewWrite { index, mutation, payload, custom_metadata: None };
@@ -145,13 +155,13 @@ impl Bench {
     }
 
     /// The nodes that operators see.
-    fn listed(&self) -> Vec<String> {
+    async fn listed(&self) -> Vec<String> {
         let layout = Layout {
             cluster: ClusterId(uuid::Uuid::nil()),
             shards: ShardCount::new(SHARDS).unwrap(),
             replication_factor: 1,
         };
-        let topology = look(&layout, &self.membership, &self.view.load(), &self.writer.node_progress());
+        let topology = look(&layout, &self.membership, &self.view.load(), &self.writer.node_progress().await);
         assert_eq!(topology.groups[0].nodes.len(), topology.nodes.len());
         topology.nodes.iter().map(|node| format!("{} {:?}", node.id, node.status)).collect()
     }
@@ -168,8 +178,8 @@ async fn everybody_notices_a_node_that_comes_and_one_that_leaves() {
     bench.succeeds(bench.add("films", 0..40).await).await;
     let id = bench.join(&c).await;
     assert!(bench.view.load().usable.contains(&id));
-    assert_eq!(bench.writer.node_progress()[&id].sync, SyncState::InSync);
-    assert_eq!(bench.listed(), ["a Healthy", "b Healthy", "c Healthy"]);
+    assert_eq!(bench.writer.node_progress().await[&id].sync, SyncState::InSync);
+    assert_eq!(bench.listed().await, ["a Healthy", "b Healthy", "c Healthy"]);
     assert!(bench.membership.versions().contains_key(&id));
     // What there is stays where it is, and what is new goes to the new one too.
     assert!(!bench.holders("films").contains(&id));
@@ -188,8 +198,8 @@ async fn everybody_notices_a_node_that_comes_and_one_that_leaves() {
     bench.delete("books").await;
     bench.writer.remove_node(&id).await.unwrap();
     assert_eq!(bench.membership.standing(&id), None);
-    assert!(!bench.view.load().usable.contains(&id) && !bench.writer.node_progress().contains_key(&id));
-    assert_eq!(bench.listed(), ["a Healthy", "b Healthy"]);
+    assert!(!bench.view.load().usable.contains(&id) && !bench.writer.node_progress().await.contains_key(&id));
+    assert_eq!(bench.listed().await, ["a Healthy", "b Healthy"]);
     bench.succeeds(bench.add("songs", 0..40).await).await;
     assert!(!bench.holders("songs").contains(&id));
     let seen = c.seen().len();
@@ -207,7 +217,7 @@ async fn a_node_is_refused_that_is_there_already_or_that_the_others_can_not_do_w
     assert_eq!(bench.writer.remove_node(&c).await, Err(MemberError::NoMember(c)));
     let too_small = MemberError::GroupTooSmall { node: a.clone(), group: GroupId(0), factor: 2 };
     assert_eq!(bench.writer.remove_node(&a).await, Err(too_small));
-    assert_eq!(bench.listed(), ["a Healthy", "b Healthy"]);
+    assert_eq!(bench.listed().await, ["a Healthy", "b Healthy"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -220,16 +230,16 @@ async fn a_node_that_comes_back_has_nothing_of_what_it_had_and_owes_nothing_of_b
     let away = (0..100_000).fold(FaultPlan::default(), |plan, _| plan.then(Fault::Unreachable));
     c.plan(away);
     bench.delete("films").await;
-    assert_eq!(bench.writer.node_progress()[&id].entries, 1);
+    assert_eq!(bench.writer.node_progress().await[&id].entries, 1);
     bench.writer.remove_node(&id).await.unwrap();
     bench.until("nothing is said of what it lacks", || !bench.view.load().behind.is_late(&id)).await;
     c.plan(FaultPlan::default());
     assert!(!c.ids("films").is_empty(), "it has not heard of the deletion");
     bench.join(&c).await;
-    assert_eq!(bench.writer.node_progress()[&id].entries, 0);
+    assert_eq!(bench.writer.node_progress().await[&id].entries, 0);
     assert!(c.ids("films").is_empty());
     bench.succeeds(bench.add("films", 100..140).await).await;
-    bench.until("it has caught up", || bench.writer.node_progress()[&id].entries == 0).await;
+    bench.until_progress("it has caught up", |progress| progress[&id].entries == 0).await;
     assert!(
         !c.ids("films").is_empty() && c.ids("films").iter().all(|id| id.len() == 3),
         "{:?}",
@@ -251,7 +261,8 @@ async fn a_node_that_comes_has_all_dynamic_search_rules_whenever_they_were_decid
     // Decided, and not over, when the node comes.
     a.take_time(Duration::from_secs(3));
     let before = rule("just-before").await;
-    bench.until("it is decided", || bench.writer.node_progress().values().any(|it| it.entries > 0)).await;
+    let has_work = |progress: &BTreeMap<NodeId, NodeProgress>| progress.values().any(|it| it.entries > 0);
+    bench.until_progress("it is decided", has_work).await;
     bench.join(&c).await;
     let after = rule("after").await;
     for task in [before, after] {

@@ -52,7 +52,7 @@ pub enum Seen {
 }
 
 /// See the module.
-pub struct Drift {
+pub struct Drift<T> {
     /// The board of changes.
     pub broadcasts: Arc<Broadcasts>,
     /// The nodes.
@@ -60,7 +60,7 @@ pub struct Drift {
     /// What there is to look at.
     pub view: Arc<ViewCell>,
     /// What nodes should have.
-    pub targets: Arc<dyn Targets>,
+    pub targets: T,
     /// What is being looked at.
     pub busy: Mutex<BTreeSet<Pair>>,
 }
@@ -84,13 +84,13 @@ impl Drop for PairGuard<'_> {
     }
 }
 
-impl std::fmt::Debug for Drift {
+impl<T> std::fmt::Debug for Drift<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Drift").finish_non_exhaustive()
     }
 }
 
-impl Drift {
+impl<T: Targets> Drift<T> {
     /// Looks at one pair after the other, each once in the configured interval. `seen` hears what there was.
     pub async fn watch(&self, seen: &mpsc::Sender<Seen>) {
         let mut last = None;
@@ -184,14 +184,14 @@ impl Drift {
         seen: &mpsc::Sender<Seen>,
     ) -> Result<Option<u64>, Failure> {
         let timeout = self.broadcasts.config.verify_timeout;
-        let targets = self.targets.catalog_targets(index, node.id());
+        let targets = self.targets.catalog_targets(index, node.id()).await;
         if targets.is_empty() {
             return Ok(None);
         }
         let turn = self.broadcasts.turn(index, node.id());
         let found = read_back(node, &targets, timeout).await?;
         // What was decided meanwhile may have reached the node: then nothing is known about it.
-        if self.targets.catalog_targets(index, node.id()) != targets {
+        if self.targets.catalog_targets(index, node.id()).await != targets {
             return Ok(None);
         }
         let ReadBack::Other { read_back: settings, keys, .. } = found else { return Ok(Some(turn)) };
@@ -211,7 +211,7 @@ impl Drift {
         let turn = self.broadcasts.turn(index, node.id());
         let task = {
             let _right = self.broadcasts.lock(node.id()).await;
-            if self.targets.catalog_targets(index, node.id()) != targets {
+            if self.targets.catalog_targets(index, node.id()).await != targets {
                 return Ok(None);
             }
             let (broadcasts, found) = (&self.broadcasts, (&*keys, &settings));

@@ -40,10 +40,14 @@ pub enum Verdict {
 /// What nodes should have. Whoever knows the log knows it.
 pub trait Targets: Send + Sync {
     /// The forms that the index may have on a node that has applied this change; none if that no longer matters.
-    fn targets(&self, job: &Job) -> Vec<IndexEntry>;
+    fn targets(&self, job: &Job) -> impl Future<Output = Vec<IndexEntry>> + Send;
 
     /// The forms that an index may have on a node that is up to date; none while something is on its way.
-    fn catalog_targets(&self, index: &PhysicalUid, node: &NodeId) -> Vec<IndexEntry>;
+    fn catalog_targets(
+        &self,
+        index: &PhysicalUid,
+        node: &NodeId,
+    ) -> impl Future<Output = Vec<IndexEntry>> + Send;
 }
 
 /// Documents as they were before a change of settings.
@@ -61,24 +65,24 @@ pub trait Originals: Send + Sync {
 }
 
 /// See the module.
-pub struct Verifier<O> {
+pub struct Verifier<T, O> {
     /// The board of changes.
     pub broadcasts: Arc<Broadcasts>,
     /// The nodes.
     pub membership: Arc<Membership>,
     /// What nodes should have.
-    pub targets: Arc<dyn Targets>,
+    pub targets: T,
     /// Where documents are as they were.
     pub originals: O,
 }
 
-impl<O> std::fmt::Debug for Verifier<O> {
+impl<T, O> std::fmt::Debug for Verifier<T, O> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Verifier").finish_non_exhaustive()
     }
 }
 
-impl<O: Originals> Verifier<O> {
+impl<T: Targets, O: Originals> Verifier<T, O> {
     /// Works on jobs, all at once, until the future is dropped.
     pub async fn run(self, mut jobs: mpsc::Receiver<Job>, said: impl AsyncFn(Job, Verdict)) {
         let mut running = FuturesUnordered::new();
@@ -106,7 +110,7 @@ impl<O: Originals> Verifier<O> {
         let mut repairs = 0;
         let mut deadline = Instant::now() + timeout;
         loop {
-            let targets = self.targets.targets(job);
+            let targets = self.targets.targets(job).await;
             if targets.is_empty() {
                 return Verdict::Obsolete;
             }
@@ -118,7 +122,7 @@ impl<O: Originals> Verifier<O> {
             }
             let (keys, hash) = match read_back(node, &targets, timeout).await {
                 // What it should have may have changed meanwhile.
-                Ok(_) if self.targets.targets(job) != targets => continue,
+                Ok(_) if self.targets.targets(job).await != targets => continue,
                 Ok(ReadBack::Same) => return self.restore(node, job, &targets[0]).await,
                 Ok(ReadBack::Other { read_back, keys, hash }) => {
                     self.broadcasts.metrics.note_mismatch();
@@ -181,7 +185,7 @@ impl<O: Originals> Verifier<O> {
         let sent = {
             let _turn = self.broadcasts.lock(node.id()).await;
             // What came after it in the log goes first.
-            let Some(target) = self.targets.targets(job).into_iter().next() else { return };
+            let Some(target) = self.targets.targets(job).await.into_iter().next() else { return };
             self.broadcasts.note(job.task, node.id(), miroir_core::settings::NodeEvent::Repair);
             send_repair(&self.broadcasts, node, &target, found).await
         };

@@ -5,21 +5,23 @@
 //! begins. After that new indexes are placed on it. A node may leave when it holds no part of any index.
 //!
 //! What is decided names members. So nobody comes or leaves between the last look at the members and the moment in which
-//! everybody knows what was decided.
+//! everybody knows what was decided. Coming and leaving are each one question to the ledger, in which all parts learn of it:
+//! it happens as a whole or not at all, whoever asked for it and however long that is waited for.
 
-use std::sync::{Arc, Mutex as SyncMutex, MutexGuard as SyncMutexGuard, PoisonError};
+use std::sync::Arc;
 
 use miroir_core::ids::{GroupId, NodeId, TaskUid};
 use miroir_core::placement::{Members, ReplicationFactor};
 use miroir_core::task::SyncState;
 use miroir_store::{Commit, NodeRecord, StoreError, until_known};
+use tokio::sync::mpsc::OwnedPermit;
 use tokio::sync::{Mutex, MutexGuard, mpsc};
 
 use super::MemberError;
 use super::barrier::Barrier;
 use super::committer::Event;
 use super::fenced::FencedStore;
-use super::ledger::Ledger;
+use super::ledger::{Ledger, LedgerHandle};
 use super::rebuild::Orders;
 use super::syncs::Syncs;
 use crate::cluster::{AlreadyMember, Membership, Roster};
@@ -30,7 +32,7 @@ use crate::settings::Broadcasts;
 #[derive(Debug)]
 pub(super) struct Admission {
     pub(super) store: Arc<FencedStore>,
-    pub(super) ledger: Arc<SyncMutex<Ledger>>,
+    pub(super) ledger: LedgerHandle,
     pub(super) membership: Arc<Membership>,
     pub(super) barrier: Arc<Barrier>,
     pub(super) syncs: Arc<Syncs>,
@@ -39,7 +41,7 @@ pub(super) struct Admission {
     pub(super) events: mpsc::Sender<Event>,
     pub(super) factor: ReplicationFactor,
     /// As long as somebody else holds it the members stay the same.
-    pub(super) changing: Mutex<()>,
+    pub(super) changing: Arc<Mutex<()>>,
 }
 
 impl Admission {
@@ -60,17 +62,32 @@ impl Admission {
     ///
     /// # Errors
     /// When there is a member of this id, or the store fails. It is no member then.
-    pub(super) async fn add(&self, node: Node, group: GroupId) -> Result<(), MemberError> {
-        let _changing = self.changing.lock().await;
+    pub(super) async fn add(self: &Arc<Self>, node: Node, group: GroupId) -> Result<(), MemberError> {
+        let changing = Arc::clone(&self.changing).lock_owned().await;
         let id = node.id().clone();
         if self.membership.members().get(&id).is_some() {
             return Err(AlreadyMember(id).into());
         }
         let record = self.store_damaged(&id).await?;
-        self.make_ready(&record);
-        self.ledger().join(id.clone());
+        let all = Arc::clone(self);
+        let take_in = move |ledger: &mut Ledger| {
+            let _changing = changing;
+            all.take_in(ledger, node, group, &record)
+        };
+        self.ledger.try_order(take_in).await.unwrap_or_else(|| Err(self.has_ended()))
+    }
+
+    fn take_in(
+        &self,
+        ledger: &mut Ledger,
+        node: Node,
+        group: GroupId,
+        record: &NodeRecord,
+    ) -> Result<(), MemberError> {
+        self.make_ready(record);
+        ledger.join(record.id.clone());
         self.membership.add(node, group, SyncState::Damaged)?;
-        tracing::info!(node = %id, %group, "a node has come to the cluster");
+        tracing::info!(node = %record.id, %group, "a node has come to the cluster");
         Ok(())
     }
 
@@ -90,28 +107,37 @@ impl Admission {
     /// # Errors
     /// When it is no member, when some index has shards on it, or when its group would be too small without it. Nothing is
     /// changed then.
-    pub(super) async fn remove(&self, node: &NodeId) -> Result<(), MemberError> {
-        let _changing = self.changing.lock().await;
-        // From here on nothing waits: all of it happens or nothing.
-        let told = self.events.reserve().await;
-        self.check_leaving(node)?;
+    pub(super) async fn remove(self: &Arc<Self>, node: &NodeId) -> Result<(), MemberError> {
+        let changing = Arc::clone(&self.changing).lock_owned().await;
+        let told = self.events.clone().reserve_owned().await.map_err(|_| self.has_ended())?;
+        let (all, node) = (Arc::clone(self), node.clone());
+        let let_go = move |ledger: &mut Ledger| {
+            let _changing = changing;
+            all.let_go(ledger, &node, told)
+        };
+        self.ledger.try_order(let_go).await.unwrap_or_else(|| Err(self.has_ended()))
+    }
+
+    fn let_go(
+        &self,
+        ledger: &mut Ledger,
+        node: &NodeId,
+        told: OwnedPermit<Event>,
+    ) -> Result<(), MemberError> {
+        self.check_leaving(ledger, node)?;
         self.membership.remove(node);
-        let forgotten = self.ledger().leave(node);
+        let forgotten = ledger.leave(node);
         self.syncs.remove(node);
         self.broadcasts.forget_node(node);
         self.orders.forget(node);
-        // The committer ends only together with the whole write path.
-        if let Ok(told) = told {
-            told.send(Event::Left { forgotten });
-        }
+        told.send(Event::Left { forgotten });
         tracing::info!(%node, "a node has left the cluster");
         Ok(())
     }
 
-    fn check_leaving(&self, node: &NodeId) -> Result<(), MemberError> {
+    fn check_leaving(&self, ledger: &Ledger, node: &NodeId) -> Result<(), MemberError> {
         let roster = self.membership.members();
         let Some(member) = roster.get(node) else { return Err(MemberError::NoMember(node.clone())) };
-        let ledger = self.ledger();
         if let Some(index) = ledger.held_by(node) {
             return Err(MemberError::HoldsShards { node: node.clone(), index });
         }
@@ -124,8 +150,9 @@ impl Admission {
         Ok(())
     }
 
-    fn ledger(&self) -> SyncMutexGuard<'_, Ledger> {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Why the committer does not answer.
+    fn has_ended(&self) -> MemberError {
+        self.store.check().map_or_else(MemberError::Store, |()| MemberError::Ended)
     }
 }
 

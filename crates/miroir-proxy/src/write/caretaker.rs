@@ -10,14 +10,15 @@
 //! ends before a number that it once gave us; or an index that is not there though all its creator's tasks are done.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use miroir_core::ids::{NodeId, PhysicalUid, TaskUid};
 use miroir_core::path::NodePath;
 use miroir_core::task::SyncState;
 use miroir_core::task::lane::{LaneEnd, LaneStart};
+use miroir_core::view::IndexEntry;
 use miroir_store::{NodeRecord, NodeTask};
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -28,7 +29,7 @@ use super::barrier::Barrier;
 use super::committer::Event;
 use super::fenced::FencedStore;
 use super::lane::{Hands, LaneDriver};
-use super::ledger::Ledger;
+use super::ledger::{Ledger, LedgerHandle};
 use super::rebuild::Rebuilder;
 use super::recall::{PAGE, ask_next_task, ask_tasks};
 use super::retry::until_stored;
@@ -59,7 +60,7 @@ pub(super) struct Caretaker {
     pub(super) node: Node,
     pub(super) store: Arc<FencedStore>,
     pub(super) shelf: Arc<Shelf>,
-    pub(super) ledger: Arc<Mutex<Ledger>>,
+    pub(super) ledger: LedgerHandle,
     pub(super) membership: Arc<Membership>,
     pub(super) barrier: Arc<Barrier>,
     pub(super) rebuilder: Arc<Rebuilder>,
@@ -78,7 +79,7 @@ pub(super) struct Caretaker {
 pub(super) struct CaretakerParts {
     pub(super) store: Arc<FencedStore>,
     pub(super) shelf: Arc<Shelf>,
-    pub(super) ledger: Arc<Mutex<Ledger>>,
+    pub(super) ledger: LedgerHandle,
     pub(super) membership: Arc<Membership>,
     pub(super) barrier: Arc<Barrier>,
     pub(super) syncs: Arc<Syncs>,
@@ -97,7 +98,7 @@ impl CaretakerParts {
             node: member.node.clone(),
             store: Arc::clone(&self.store),
             shelf: Arc::clone(&self.shelf),
-            ledger: Arc::clone(&self.ledger),
+            ledger: self.ledger.clone(),
             membership: Arc::clone(&self.membership),
             barrier: Arc::clone(&self.barrier),
             rebuilder: Arc::clone(&self.rebuilder),
@@ -171,7 +172,7 @@ impl Caretaker {
             timeout: self.timeout,
             events: self.events.clone(),
             open: open_on(self.node.id(), &node_tasks),
-            has_peers: self.has_peers(),
+            has_peers: self.has_peers().await,
             membership: Arc::clone(&self.membership),
         };
         let mut sync = self.sync.clone();
@@ -241,7 +242,7 @@ impl Caretaker {
             }
             if self.look_for_stragglers(accounted, stragglers).await == Order::Broken {
                 let cause = "it did a request of before a lost answer too late, after others";
-                if self.has_peers() {
+                if self.has_peers().await {
                     return Ended::Lost(cause.to_owned());
                 }
                 tracing::error!(node = %self.node.id(), cause, "node differs from what it should be, and has no peer");
@@ -268,24 +269,24 @@ impl Caretaker {
     }
 
     /// Whether every shard of the node has a copy elsewhere. Without one, data that are nearly right are better than none.
-    fn has_peers(&self) -> bool {
-        let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
-        let node = self.node.id();
-        ledger.catalog().values().all(|index| {
-            let shards = index.placement.shards_of(node);
-            shards.into_iter().all(|shard| index.placement.all_replicas(shard).any(|it| it != node))
-        })
+    async fn has_peers(&self) -> bool {
+        let node = self.node.id().clone();
+        let has_peers = move |index: &IndexEntry| {
+            let shards = index.placement.shards_of(&node);
+            shards.into_iter().all(|shard| index.placement.all_replicas(shard).any(|it| *it != node))
+        };
+        self.ledger.ask(move |ledger| ledger.catalog().values().all(has_peers)).await
     }
 
     /// An index that is not there and must be. It must be if it was before and after the look, and is the same: others of
     /// its name may have come and gone meanwhile.
     async fn missing_index(&self) -> Option<PhysicalUid> {
-        let before = self.settled_indexes();
+        let before = self.settled_indexes().await;
         if before.is_empty() {
             return None;
         }
         let there = self.list_indexes().await?;
-        let after = self.settled_indexes();
+        let after = self.settled_indexes().await;
         let is_missing = |(index, created): &(PhysicalUid, OffsetDateTime)| {
             after.get(index) == Some(created) && !there.contains(index)
         };
@@ -294,23 +295,26 @@ impl Caretaker {
 
     /// The node's indexes, with their times of creation, that nothing is about to change; none as long as the node owes
     /// something. An index that is deleted stays in the catalog until every node has done it.
-    fn settled_indexes(&self) -> BTreeMap<PhysicalUid, OffsetDateTime> {
-        let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
-        let node: &NodeId = self.node.id();
-        if !ledger.has_done_before(node, TaskUid(u64::MAX)) {
-            return BTreeMap::new();
-        }
-        let held = |index: &&miroir_core::view::IndexEntry| {
-            index.placement.shard_count_of(node) > 0 && ledger.unsettled(&index.uid).next().is_none()
-        };
-        let settled = ledger.catalog().values().filter(held);
-        settled.map(|index| (index.physical.clone(), index.created_at)).collect()
+    async fn settled_indexes(&self) -> BTreeMap<PhysicalUid, OffsetDateTime> {
+        let node = self.node.id().clone();
+        self.ledger.ask(move |ledger| settled_indexes(ledger, &node)).await
     }
 
     async fn list_indexes(&self) -> Option<BTreeSet<PhysicalUid>> {
         let there = self.node.ask(questions::indexes(), self.timeout).await.ok()?;
         Some(there.into_keys().collect())
     }
+}
+
+fn settled_indexes(ledger: &Ledger, node: &NodeId) -> BTreeMap<PhysicalUid, OffsetDateTime> {
+    if !ledger.has_done_before(node, TaskUid(u64::MAX)) {
+        return BTreeMap::new();
+    }
+    let held = |index: &&IndexEntry| {
+        index.placement.shard_count_of(node) > 0 && ledger.unsettled(&index.uid).next().is_none()
+    };
+    let settled = ledger.catalog().values().filter(held);
+    settled.map(|index| (index.physical.clone(), index.created_at)).collect()
 }
 
 /// What the node has of the entries from its lane's cursor on.

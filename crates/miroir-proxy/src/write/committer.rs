@@ -16,7 +16,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 
 use super::fenced::FencedStore;
-use super::ledger::{Copied, Ledger, Now, Outcome};
+use super::ledger::{Copied, Ledger, Now, Outcome, Questions};
 use super::retry::until_stored;
 use super::rollout::Rollouts;
 use super::shelf::Shelf;
@@ -83,6 +83,7 @@ struct News {
 #[derive(Debug)]
 pub(super) struct Committer {
     pub(super) store: Arc<FencedStore>,
+    /// The sequencer has the other key to it. Everybody else asks.
     pub(super) ledger: Arc<Mutex<Ledger>>,
     pub(super) shelf: Arc<Shelf>,
     pub(super) membership: Arc<Membership>,
@@ -98,7 +99,19 @@ pub(super) struct Committer {
 }
 
 impl Committer {
-    pub(super) async fn run(self, mut events: mpsc::Receiver<Event>) {
+    /// Until nobody is left who could tell it anything.
+    pub(super) async fn run(self, events: mpsc::Receiver<Event>, questions: Questions) {
+        tokio::join!(self.commit(events), self.answer(questions));
+    }
+
+    /// Answers those who ask what the ledger knows, also while a step is being stored.
+    async fn answer(&self, mut questions: Questions) {
+        while let Some(question) = questions.recv().await {
+            question(&mut self.ledger());
+        }
+    }
+
+    async fn commit(&self, mut events: mpsc::Receiver<Event>) {
         let mut group = Vec::with_capacity(GROUP);
         // What had ended before a restart.
         self.take(std::iter::empty()).await;

@@ -35,6 +35,9 @@ pub enum MemberError {
     /// The state store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// This process is about to end.
+    #[error("Miroir is being stopped")]
+    Ended,
     /// It is there.
     #[error(transparent)]
     AlreadyMember(#[from] AlreadyMember),

@@ -18,6 +18,7 @@ use miroir_core::view::IndexEntry;
 use miroir_store::{CatalogChange, Commit, Relabelling, Settled};
 use time::OffsetDateTime;
 
+pub(super) use self::handle::{LedgerHandle, Questions};
 pub(super) use self::names::name_on_nodes;
 pub(super) use self::obstacle::Obstacle;
 use self::open::{End, Open, Stage};
@@ -475,6 +476,7 @@ fn effects<'a>(work: &'a Decided, folded: Option<&Folded>) -> impl Iterator<Item
     work.decision.effects.iter().filter(move |effect| succeeded || survives(effect))
 }
 
+mod handle;
 mod members;
 mod names;
 mod obstacle;

@@ -16,7 +16,8 @@
 //! - [`committer`] turns that into ends of tasks, changes of the catalog and of the in-sync set;
 //! - [`rollout`] moves changes of settings from wave to wave and to their end, see [`crate::settings`];
 //! - [`undo`] gives documents back what a failed change of settings made of them;
-//! - [`ledger`] is what they know together, in memory;
+//! - [`ledger`] is what is decided and not over, in memory: the sequencer adds to it, the committer ends it, and all others
+//!   ask the committer;
 //! - [`fenced`] is the store to all of them: it ends them when another process has taken the store over.
 
 mod admission;
@@ -56,7 +57,7 @@ mod watched;
 mod wire;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use miroir_core::arrival::ArrivalBook;
@@ -77,7 +78,7 @@ use self::admission::Admission;
 use self::arrivals::Arrivals;
 use self::committer::Event;
 use self::fenced::FencedStore;
-use self::ledger::Ledger;
+use self::ledger::LedgerHandle;
 use self::rebuild::Orders;
 use self::tasks::Tasks;
 use crate::memory::{MemoryBudget, MemoryPermit};
@@ -115,7 +116,7 @@ pub struct NewWrite {
 pub struct Writer {
     store: Arc<FencedStore>,
     appended: Arc<Notify>,
-    ledger: Arc<Mutex<Ledger>>,
+    ledger: LedgerHandle,
     payload_budget: MemoryBudget,
     arrivals: Arc<Arrivals>,
     /// Rung when a cancelation may have let waiting entries go.
@@ -273,9 +274,8 @@ impl Writer {
     }
 
     /// What a damaged node had and no other node has is given up, soon. False if the node is not damaged.
-    pub fn accept_loss(&self, node: &NodeId) -> bool {
-        let is_damaged =
-            self.node_progress().get(node).is_some_and(|progress| progress.sync == SyncState::Damaged);
+    pub async fn accept_loss(&self, node: &NodeId) -> bool {
+        let is_damaged = self.is_damaged(node).await;
         if is_damaged {
             self.orders.accept_loss(node.clone());
         }
@@ -290,14 +290,16 @@ impl Writer {
             return Ok(true);
         }
         let _ = self.events.send(Event::Lost { node: node.clone() }).await;
-        let is_damaged =
-            || self.node_progress().get(node).is_some_and(|progress| progress.sync == SyncState::Damaged);
         let stored = async {
-            while !is_damaged() {
+            while !self.is_damaged(node).await {
                 tokio::time::sleep(STORE_POLL_INTERVAL).await;
             }
         };
         Ok(tokio::time::timeout(STORED, stored).await.is_ok())
+    }
+
+    async fn is_damaged(&self, node: &NodeId) -> bool {
+        self.node_progress().await.get(node).is_some_and(|progress| progress.sync == SyncState::Damaged)
     }
 
     /// Makes a node a member of the cluster while it runs. It is made like the others in what every node has, and new

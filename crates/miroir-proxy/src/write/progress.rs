@@ -2,14 +2,13 @@
 //! anything.
 
 use std::collections::BTreeMap;
-use std::sync::PoisonError;
 use std::time::Instant;
 
 use miroir_core::ids::{NodeId, TaskUid};
 use miroir_core::task::SyncState;
 use time::OffsetDateTime;
 
-use super::ledger::{Now, TaskOnNode};
+use super::ledger::{Ledger, Now, TaskOnNode};
 use super::{WriteError, Writer};
 
 /// How far a node is with the writes that concern it.
@@ -26,16 +25,23 @@ pub struct NodeProgress {
 }
 
 impl Writer {
-    /// How far each node is.
-    pub fn node_progress(&self) -> BTreeMap<NodeId, NodeProgress> {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner).progress()
+    /// How far each node is. Nothing of any if the write path has ended.
+    pub async fn node_progress(&self) -> BTreeMap<NodeId, NodeProgress> {
+        self.ledger.try_order(|ledger| ledger.progress()).await.unwrap_or_default()
     }
 
     /// The nodes that have a part in a task, each with what the task knows of it; none if it is not decided, or over on all.
-    pub fn task_on_nodes(&self, task: TaskUid, is_reachable: &dyn Fn(&NodeId) -> bool) -> Vec<TaskOnNode> {
-        let (date, instant) = (OffsetDateTime::now_utc(), Instant::now());
-        let now = Now { is_reachable, date, instant, max_lag: self.max_lag };
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner).task_on_nodes(task, &now)
+    pub async fn task_on_nodes(
+        &self,
+        task: TaskUid,
+        is_reachable: impl Fn(&NodeId) -> bool + Send + 'static,
+    ) -> Vec<TaskOnNode> {
+        let max_lag = self.max_lag;
+        let look = move |ledger: &mut Ledger| {
+            let (date, instant) = (OffsetDateTime::now_utc(), Instant::now());
+            ledger.task_on_nodes(task, &Now { is_reachable: &is_reachable, date, instant, max_lag })
+        };
+        self.ledger.try_order(look).await.unwrap_or_default()
     }
 
     /// The numbers that nodes gave to what they received of a task.

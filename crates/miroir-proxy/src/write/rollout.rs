@@ -12,23 +12,26 @@ use time::OffsetDateTime;
 use tokio::sync::mpsc;
 
 use super::fenced::FencedStore;
-use super::ledger::{Ledger, Now, Outcome, RolloutNews};
+use super::ledger::{Ledger, LedgerHandle, Now, Outcome, RolloutNews};
 use super::retry::until_stored;
 use crate::settings::{Broadcasts, Job, Seen, Step, Targets, Verdict, taken_back_error};
 
 /// What a node should have, as the ledger knows it.
 #[derive(Debug)]
-pub(super) struct LedgerTargets(pub(super) Arc<Mutex<Ledger>>);
+pub(super) struct LedgerTargets(pub(super) LedgerHandle);
 
 impl Targets for LedgerTargets {
-    fn targets(&self, job: &Job) -> Vec<IndexEntry> {
-        let ledger = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        ledger.targets_of(job.task, &job.node, &job.index)
+    async fn targets(&self, job: &Job) -> Vec<IndexEntry> {
+        let job = job.clone();
+        self.0.ask(move |ledger| ledger.targets_of(job.task, &job.node, &job.index)).await
     }
 
-    fn catalog_targets(&self, index: &PhysicalUid, node: &NodeId) -> Vec<IndexEntry> {
-        let ledger = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if ledger.is_busy(index, node) { Vec::new() } else { ledger.targets(index) }
+    async fn catalog_targets(&self, index: &PhysicalUid, node: &NodeId) -> Vec<IndexEntry> {
+        let (index, node) = (index.clone(), node.clone());
+        let look = move |ledger: &Ledger| {
+            if ledger.is_busy(&index, &node) { Vec::new() } else { ledger.targets(&index) }
+        };
+        self.0.ask(look).await
     }
 }
 

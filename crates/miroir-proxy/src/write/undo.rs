@@ -7,13 +7,13 @@
 //! the node makes of it by itself has to do.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use miroir_core::ids::{NodeId, ShardId};
 use miroir_core::view::IndexEntry;
 
-use super::ledger::Ledger;
+use super::ledger::{Ledger, LedgerHandle};
 use super::retry::Backoff;
 use crate::cluster::{Membership, Standing};
 use crate::node_api::Node;
@@ -28,7 +28,7 @@ const TRIES: u32 = 8;
 pub(super) struct Undo {
     pub(super) broadcasts: Arc<Broadcasts>,
     pub(super) membership: Arc<Membership>,
-    pub(super) ledger: Arc<Mutex<Ledger>>,
+    pub(super) ledger: LedgerHandle,
     pub(super) timeout: Duration,
 }
 
@@ -41,7 +41,7 @@ impl Originals for Undo {
         let mut backoff = Backoff::new();
         let mut reason = "no node that has its documents as they were can be read".to_owned();
         for _ in 0..TRIES {
-            for (id, shards) in self.sources(job, before, &left) {
+            for (id, shards) in self.sources(job, before, &left).await {
                 let Some(peer) = self.membership.node(&id) else { continue };
                 let of_index = (before, primary_key);
                 match copy_documents((node, &peer), of_index, shards.clone(), self.timeout).await {
@@ -91,23 +91,24 @@ impl Undo {
     }
 
     /// Copies that never had the change, have everything before it, and can be read, each with what it is read for.
-    fn sources(
+    async fn sources(
         &self,
         job: &Job,
         index: &IndexEntry,
         shards: &BTreeSet<ShardId>,
     ) -> BTreeMap<NodeId, Vec<ShardId>> {
         let untouched = self.untouched(job);
-        let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_good = |peer: &&NodeId| {
-            let standing = self.membership.standing(peer);
-            untouched.contains(*peer)
-                && standing.is_some_and(Standing::is_readable)
-                && ledger.has_done_of(&job.index, peer, job.task)
-        };
+        let is_readable = |peer: &NodeId| self.membership.standing(peer).is_some_and(Standing::is_readable);
+        let readable: BTreeSet<NodeId> = untouched.into_iter().filter(is_readable).collect();
+        let (of_index, task) = (job.index.clone(), job.task);
+        let has_done = move |ledger: &Ledger, peer: &NodeId| ledger.has_done_of(&of_index, peer, task);
+        let good: BTreeSet<NodeId> = self
+            .ledger
+            .ask(move |ledger| readable.into_iter().filter(|peer| has_done(ledger, peer)).collect())
+            .await;
         let mut sources: BTreeMap<NodeId, Vec<ShardId>> = BTreeMap::new();
         for shard in shards {
-            if let Some(peer) = index.placement.all_replicas(*shard).find(is_good) {
+            if let Some(peer) = index.placement.all_replicas(*shard).find(|peer| good.contains(*peer)) {
                 sources.entry(peer.clone()).or_default().push(*shard);
             }
         }

@@ -15,7 +15,7 @@ use super::barrier::Barrier;
 use super::caretaker::CaretakerParts;
 use super::committer::{Committer, Event};
 use super::fenced::{FencedStore, WritePathEnd};
-use super::ledger::Ledger;
+use super::ledger::{Ledger, LedgerHandle, Questions};
 use super::order::Sure;
 use super::rebuild::{Orders, Rebuilder};
 use super::rollout::{LedgerTargets, Rollouts};
@@ -51,7 +51,11 @@ pub(super) struct Common {
 /// Parts that are shared, and the ends of channels.
 pub(super) struct Wiring {
     common: Common,
+    /// For the sequencer and the committer, and nobody else.
     ledger: Arc<Mutex<Ledger>>,
+    /// For all others.
+    ask: LedgerHandle,
+    questions: Questions,
     shelf: Arc<Shelf>,
     payload_budget: MemoryBudget,
     arrivals: Arc<Arrivals>,
@@ -83,12 +87,12 @@ impl Wiring {
         let (told, courier) = Courier::new(common.store.plain());
         background.spawn(run_watched("courier", end.clone(), courier.run()));
         let (events, to_commit) = mpsc::channel(CHANNEL);
-        let ledger = Arc::new(Mutex::new(ledger));
+        let (ask, questions) = LedgerHandle::new();
         let (barrier, syncs) = (Arc::new(Barrier::default()), Arc::new(Syncs::default()));
         let orders = Arc::new(Orders::default());
         let admission = Arc::new(Admission {
             store: Arc::clone(&common.store),
-            ledger: Arc::clone(&ledger),
+            ledger: ask.clone(),
             membership: Arc::clone(&common.membership),
             barrier: Arc::clone(&barrier),
             syncs: Arc::clone(&syncs),
@@ -96,10 +100,12 @@ impl Wiring {
             orders: Arc::clone(&orders),
             events: events.clone(),
             factor: common.config.replication_factor,
-            changing: tokio::sync::Mutex::default(),
+            changing: Arc::default(),
         });
         Self {
-            ledger,
+            ledger: Arc::new(Mutex::new(ledger)),
+            ask,
+            questions,
             shelf: Arc::new(Shelf::new(common.store.plain())),
             payload_budget: MemoryBudget::new(PAYLOAD_BYTES),
             arrivals: Arc::new(Arrivals::default()),
@@ -141,7 +147,11 @@ impl Wiring {
             told: self.told,
             syncs: self.syncs,
         };
-        self.background.spawn(run_watched("committer", self.end.clone(), committer.run(self.to_commit)));
+        self.background.spawn(run_watched(
+            "committer",
+            self.end.clone(),
+            committer.run(self.to_commit, self.questions),
+        ));
         let members = self.common.membership.members();
         let sequencer = Sequencer {
             store: self.common.store,
@@ -171,7 +181,7 @@ impl Wiring {
     fn spawn_caretakers(&self) {
         let rebuilder = Arc::new(Rebuilder {
             store: Arc::clone(&self.common.store),
-            ledger: Arc::clone(&self.ledger),
+            ledger: self.ask.clone(),
             membership: Arc::clone(&self.common.membership),
             barrier: Arc::clone(&self.barrier),
             timeout: self.common.config.node_timeout,
@@ -183,7 +193,7 @@ impl Wiring {
         let parts = CaretakerParts {
             store: Arc::clone(&self.common.store),
             shelf: Arc::clone(&self.shelf),
-            ledger: Arc::clone(&self.ledger),
+            ledger: self.ask.clone(),
             membership: Arc::clone(&self.common.membership),
             barrier: Arc::clone(&self.barrier),
             syncs: Arc::clone(&self.syncs),
@@ -210,15 +220,14 @@ impl Wiring {
     /// What reads settings back, and what looks whether nodes still have theirs. Where the reading back is asked for.
     fn spawn_settings(&self) -> mpsc::Sender<Job> {
         let (jobs, to_verify) = mpsc::channel(CHANNEL);
-        let targets = Arc::new(LedgerTargets(Arc::clone(&self.ledger)));
         let verifier = Verifier {
             broadcasts: Arc::clone(&self.common.broadcasts),
             membership: Arc::clone(&self.common.membership),
-            targets: targets.clone(),
+            targets: LedgerTargets(self.ask.clone()),
             originals: Undo {
                 broadcasts: Arc::clone(&self.common.broadcasts),
                 membership: Arc::clone(&self.common.membership),
-                ledger: Arc::clone(&self.ledger),
+                ledger: self.ask.clone(),
                 timeout: self.common.config.node_timeout,
             },
         };
@@ -232,7 +241,7 @@ impl Wiring {
             broadcasts: Arc::clone(&self.common.broadcasts),
             membership: Arc::clone(&self.common.membership),
             view: Arc::clone(&self.common.view),
-            targets,
+            targets: LedgerTargets(self.ask.clone()),
             busy: Mutex::default(),
         });
         let (seen, in_place) = mpsc::channel(CHANNEL);
@@ -255,7 +264,7 @@ impl Wiring {
         Writer {
             store: Arc::clone(&self.common.store),
             appended: Arc::clone(&self.appended),
-            ledger: Arc::clone(&self.ledger),
+            ledger: self.ask.clone(),
             payload_budget: self.payload_budget.clone(),
             arrivals: Arc::clone(&self.arrivals),
             ended: Arc::clone(&self.ended),

@@ -1,6 +1,7 @@
 //! `/_miroir/…`: how the cluster is doing, for those who run it. Field names are in snake case, so that nobody takes an
 //! answer for one of Meilisearch's.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Path, Query, State};
@@ -70,7 +71,7 @@ const NODES_TIMEOUT: Duration = Duration::from_secs(1);
 async fn topology(_: AdminAuthorized, State(app): State<App>) -> Json<Topology> {
     app.cluster.membership.look_now(NODES_TIMEOUT).await;
     let view = app.cluster.view.load();
-    Json(look(&app.layout, &app.cluster.membership, &view, &app.writer.node_progress()))
+    Json(look(&app.layout, &app.cluster.membership, &view, &app.writer.node_progress().await))
 }
 
 /// A task, and what it waits for.
@@ -99,9 +100,10 @@ async fn task(
     let number = read_uid(&uid)?;
     let missing = || RequestError::new(ErrorCode::TaskNotFound, format!("Task `{uid}` not found."));
     let membership = &app.cluster.membership;
-    let is_reachable = |node: &NodeId| membership.standing(node).is_some_and(|standing| standing.reachable);
+    let asked = Arc::clone(membership);
+    let is_reachable = move |node: &NodeId| asked.standing(node).is_some_and(|standing| standing.reachable);
     // Before the task is read, so that one that is over has nobody to wait for.
-    let parts = app.writer.task_on_nodes(number, &is_reachable);
+    let parts = app.writer.task_on_nodes(number, is_reachable).await;
     let mut node_tasks = app.writer.node_tasks(number).await?;
     let task = app.writer.task(number).await?.ok_or_else(missing)?;
     let part = |mut part: TaskOnNode| {
@@ -124,7 +126,7 @@ async fn accept_loss(
     if app.cluster.membership.node(&id).is_none() {
         return Err(RequestError::new(ErrorCode::MiroirNodeNotFound, format!("There is no node `{id}`.")));
     }
-    if !app.writer.accept_loss(&id) {
+    if !app.writer.accept_loss(&id).await {
         let message = format!("Node `{id}` is not damaged: there is no loss to accept.");
         return Err(RequestError::new(ErrorCode::MiroirNodeNotDamaged, message));
     }

@@ -1,6 +1,7 @@
 //! One attempt to rebuild a node: what is copied while writes go on.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, TaskUid};
@@ -13,7 +14,7 @@ use super::rules::copy_rules;
 use crate::cluster::RebuildStage;
 use crate::transfer::{Pass, Target, Transfer, copy_indexes};
 use crate::write::committer::Event;
-use crate::write::ledger::{Touched, name_on_nodes};
+use crate::write::ledger::{Ledger, Touched, name_on_nodes};
 
 /// A pass that takes no longer leaves little to the next one: that one may hold indexes.
 const SHORT_PASS: Duration = Duration::from_secs(5);
@@ -52,9 +53,9 @@ impl<'a> Attempt<'a> {
         let wanted = rebuilder.orders.on_orphans_of(&node);
         let mut attempt =
             Self { rebuilder, target, on_orphans: wanted, longest_hold, caught_up: BTreeMap::new() };
-        let has_orphans = attempt.transfers()?.iter().any(|transfer| !transfer.kept.is_empty());
+        let has_orphans = attempt.transfers().await?.iter().any(|transfer| !transfer.kept.is_empty());
         attempt.on_orphans = if has_orphans { Orphans::Taken } else { Orphans::Missed };
-        attempt.check_way()?;
+        attempt.check_way().await?;
         // A node that is taken as it is does again what it had not finished, from where its lane was.
         if attempt.on_orphans == Orphans::Missed {
             let stored = rebuilder.store.caught_up(node).await?;
@@ -83,7 +84,7 @@ impl<'a> Attempt<'a> {
             let since = Instant::now();
             copy_indexes(&self.target, &begun.transfers, &begun.pass).await?;
             self.copy_rules().await?;
-            self.check_way()?;
+            self.check_way().await?;
             let took = since.elapsed();
             // One that takes as long as the one before it will not get shorter.
             if took <= SHORT_PASS || took > before / 2 || number >= MOST_PASSES {
@@ -96,20 +97,22 @@ impl<'a> Attempt<'a> {
     }
 
     /// Nothing is held for what can't be over soon. Tasks that wait for the node itself need not be.
-    fn check_way(&self) -> Result<(), RebuildError> {
+    async fn check_way(&self) -> Result<(), RebuildError> {
         if self.on_orphans == Orphans::Taken {
             return Ok(());
         }
         let Rebuilder { broadcasts, membership, .. } = self.rebuilder;
         let frozen = broadcasts.frozen().into_iter().map(|(index, _)| index).collect();
-        let is_reachable = |id: &NodeId| membership.standing(id).is_some_and(|it| it.reachable);
-        let obstacle = self.rebuilder.ledger().obstacle(self.target.node().id(), &frozen, is_reachable);
+        let (id, membership) = (self.target.node().id().clone(), Arc::clone(membership));
+        let is_reachable = move |id: &NodeId| membership.standing(id).is_some_and(|it| it.reachable);
+        let look = move |ledger: &Ledger| ledger.obstacle(&id, &frozen, is_reachable);
+        let obstacle = self.rebuilder.ledger.ask(look).await;
         obstacle.map_or(Ok(()), |it| Err(it.into()))
     }
 
     /// What there is to copy, together with the beginning of the watch on what changes meanwhile.
     async fn begin_pass(&self, before: Option<&Begun>) -> Result<Begun, RebuildError> {
-        let touched = self.rebuilder.ledger().watch_touched();
+        let touched = self.rebuilder.ledger.order(Ledger::watch_touched).await;
         self.plan_pass(before, touched.as_ref()).await
     }
 
@@ -120,7 +123,7 @@ impl<'a> Attempt<'a> {
     ) -> Result<Begun, RebuildError> {
         let next_task = self.target.next_task_without_own().await?;
         // Later than the beginning of the watch: what changes in between is seen by the watch at least.
-        let transfers = self.transfers()?;
+        let transfers = self.transfers().await?;
         let untouched = before.map(|before| untouched(before, touched, next_task, &transfers));
         let is_later = untouched.is_some();
         let left_out = self.caught_up.keys().cloned().chain(untouched.unwrap_or_default()).collect();
@@ -129,27 +132,24 @@ impl<'a> Attempt<'a> {
 
     pub(super) async fn copy_rules(&self) -> Result<(), RebuildError> {
         let features = self.rebuilder.store.features().await?;
-        let (book, catalog) = {
-            let ledger = self.rebuilder.ledger();
-            (ledger.rules().clone(), ledger.catalog().clone())
-        };
+        let look = |ledger: &Ledger| (ledger.rules().clone(), ledger.catalog().clone());
+        let (book, catalog) = self.rebuilder.ledger.ask(look).await;
         let name = |uid: &str| name_on_nodes(&catalog, uid, catalog.get(&IndexUid::new(uid)));
         Ok(copy_rules(&self.target, &book, &features, name).await?)
     }
 
     /// All that has to be copied, from whom, as things are now.
-    pub(super) fn transfers(&self) -> Result<Vec<Transfer>, RebuildError> {
-        let catalog = self.rebuilder.ledger().catalog().values().cloned().collect();
+    pub(super) async fn transfers(&self) -> Result<Vec<Transfer>, RebuildError> {
+        let look = |ledger: &Ledger| ledger.catalog().values().cloned().collect();
+        let catalog = self.rebuilder.ledger.ask(look).await;
         plan_transfers(self.target.node().id(), catalog, self.on_orphans, &self.rebuilder.membership)
     }
 
     /// The same of one index; none if the node has to have none of this name.
-    pub(super) fn transfer_of(&self, index: &PhysicalUid) -> Result<Option<Transfer>, RebuildError> {
-        let found = {
-            let ledger = self.rebuilder.ledger();
-            ledger.catalog().values().find(|it| it.physical == *index).cloned()
-        };
-        let catalog = found.into_iter().collect();
+    pub(super) async fn transfer_of(&self, index: &PhysicalUid) -> Result<Option<Transfer>, RebuildError> {
+        let index = index.clone();
+        let look = move |ledger: &Ledger| ledger.catalog().values().find(|it| it.physical == index).cloned();
+        let catalog = self.rebuilder.ledger.ask(look).await.into_iter().collect();
         let node = self.target.node().id();
         Ok(plan_transfers(node, catalog, self.on_orphans, &self.rebuilder.membership)?.pop())
     }

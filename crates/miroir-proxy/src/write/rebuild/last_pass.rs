@@ -1,6 +1,7 @@
 //! The last pass of an attempt: each index by itself, held if something was written to it since the pass before.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -14,7 +15,7 @@ use super::error::RebuildError;
 use super::plan::Orphans;
 use crate::transfer::{SIDE_BY_SIDE, Transfer, copy_one, sources_of};
 use crate::write::committer::Event;
-use crate::write::ledger::Copied;
+use crate::write::ledger::{Copied, Ledger};
 
 /// Between looks at what is being waited for.
 const STILL_POLL_INTERVAL: Duration = Duration::from_millis(20);
@@ -49,10 +50,10 @@ impl Attempt<'_> {
     /// What is left to copy. What is untouched is as the log says before the entry that is the answer, and nothing that
     /// comes from there on has been done to it.
     async fn begin_last_pass(&self, last: &Begun) -> Result<(TaskUid, Begun), RebuildError> {
-        let (line, touched) = {
-            let mut ledger = self.rebuilder.ledger();
-            (ledger.end().max(self.rebuilder.barrier.begun()), ledger.watch_touched())
-        };
+        let barrier = Arc::clone(&self.rebuilder.barrier);
+        // At one moment.
+        let look = move |ledger: &mut Ledger| (ledger.end().max(barrier.begun()), ledger.watch_touched());
+        let (line, touched) = self.rebuilder.ledger.order(look).await;
         Ok((line, self.plan_pass(Some(last), touched.as_ref()).await?))
     }
 
@@ -78,8 +79,11 @@ impl Attempt<'_> {
         let after = self.longest_hold;
         let hold = self.rebuilder.barrier.hold(index.clone());
         let line = hold.line();
-        let moving = |_| RebuildError::Moving { index: index.clone(), after, waits_for: self.moving(&index) };
-        timeout(after, self.until_still(&index, line)).await.map_err(moving)??;
+        let Ok(still) = timeout(after, self.until_still(&index, line)).await else {
+            let waits_for = self.moving(&index).await;
+            return Err(RebuildError::Moving { index, after, waits_for });
+        };
+        still?;
         let too_long = |_| RebuildError::TooLong { index: index.clone(), after };
         timeout(after, self.copy_held(&index)).await.map_err(too_long)??;
         drop(hold);
@@ -92,7 +96,7 @@ impl Attempt<'_> {
         if index.as_str() == RULES_UID {
             return self.copy_rules().await;
         }
-        let transfer = self.transfer_of(index)?;
+        let transfer = self.transfer_of(index).await?;
         Ok(copy_one(&self.target.aside(), index, transfer.as_ref()).await?)
     }
 
@@ -100,13 +104,13 @@ impl Attempt<'_> {
     /// can't be over before.
     async fn until_still(&self, index: &PhysicalUid, line: TaskUid) -> Result<(), RebuildError> {
         loop {
-            let sources = sources_of(self.transfer_of(index)?.as_slice());
-            let is_still = {
-                let ledger = self.rebuilder.ledger();
-                (self.on_orphans == Orphans::Taken || ledger.is_over_before(line, index))
-                    && sources.iter().all(|source| ledger.has_done_of(index, source, line))
+            let sources = sources_of(self.transfer_of(index).await?.as_slice());
+            let (index, on_orphans) = (index.clone(), self.on_orphans);
+            let is_still = move |ledger: &Ledger| {
+                (on_orphans == Orphans::Taken || ledger.is_over_before(line, &index))
+                    && sources.iter().all(|source| ledger.has_done_of(&index, source, line))
             };
-            if is_still {
+            if self.rebuilder.ledger.ask(is_still).await {
                 return Ok(());
             }
             sleep(STILL_POLL_INTERVAL).await;
@@ -114,10 +118,10 @@ impl Attempt<'_> {
     }
 
     /// What is not over about an index.
-    fn moving(&self, index: &PhysicalUid) -> String {
-        let node = self.target.node().id();
-        let Some((task, index, nodes)) = self.rebuilder.ledger().first_before(TaskUid(u64::MAX), index, node)
-        else {
+    async fn moving(&self, index: &PhysicalUid) -> String {
+        let (node, index) = (self.target.node().id().clone(), index.clone());
+        let first = move |ledger: &Ledger| ledger.first_before(TaskUid(u64::MAX), &index, &node);
+        let Some((task, index, nodes)) = self.rebuilder.ledger.ask(first).await else {
             return "nothing that is known".to_owned();
         };
         let nodes: Vec<&str> = nodes.iter().map(NodeId::as_str).collect();
@@ -138,15 +142,16 @@ impl Attempt<'_> {
         let id = node.id().clone();
         let record = self.rebuilder.record(node).await?;
         let received = self.rebuilder.store.node_tasks().await?;
-        let has_sources = !sources_of(&self.transfers()?).is_empty();
-        let ledger = self.rebuilder.ledger();
+        let has_sources = !sources_of(&self.transfers().await?).is_empty();
         let end = lines.values().max().copied().unwrap_or(TaskUid(0));
-        if let Some(task) = ledger.unrepeatable_before(&id, end)
-            && has_sources
-        {
+        let node = id.clone();
+        let look = move |ledger: &Ledger| {
+            (ledger.unrepeatable_before(&node, end), ledger.to_do_again(&node, &received))
+        };
+        let (unrepeatable, again) = self.rebuilder.ledger.ask(look).await;
+        if let Some(task) = unrepeatable.filter(|_| has_sources) {
             return Err(RebuildError::Unrepeatable(task));
         }
-        let again = ledger.to_do_again(&id, &received);
         let cursor = again.first().map_or(record.cursor, |first| record.cursor.min(*first));
         Ok(Event::Accepted(Accepted { node: id, cursor, next_node_task, again }))
     }

@@ -33,7 +33,7 @@ mod plan;
 mod rules;
 mod telling;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use miroir_core::task::SyncState;
@@ -48,7 +48,7 @@ use self::telling::Telling;
 use super::barrier::Barrier;
 use super::committer::Event;
 use super::fenced::FencedStore;
-use super::ledger::Ledger;
+use super::ledger::{Ledger, LedgerHandle};
 use super::retry::Backoff;
 use crate::cluster::Membership;
 use crate::node_api::{Node, questions};
@@ -66,7 +66,7 @@ const LONGEST_HOLD: Duration = Duration::from_mins(30);
 #[derive(Debug)]
 pub(super) struct Rebuilder {
     pub(super) store: Arc<FencedStore>,
-    pub(super) ledger: Arc<Mutex<Ledger>>,
+    pub(super) ledger: LedgerHandle,
     pub(super) membership: Arc<Membership>,
     pub(super) barrier: Arc<Barrier>,
     pub(super) timeout: Duration,
@@ -97,7 +97,7 @@ impl Rebuilder {
                     attempt = self.rebuild(node, sync, &mut past, (longest_hold, &progress)) => attempt,
                     never = telling.run(&progress) => match never {},
                 };
-                self.ledger().stop_watching();
+                self.ledger.order(Ledger::stop_watching).await;
                 telling.end(&progress, attempt.is_ok());
                 attempt
             };
@@ -158,7 +158,8 @@ impl Rebuilder {
     /// Whether the node has again what it had.
     async fn look_back(&self, node: &Node, past: &mut Past) -> Result<bool, RebuildError> {
         let known = self.record(node).await?.next_node_task.unwrap_or(0);
-        let must_have = self.ledger().must_have(node.id());
+        let id = node.id().clone();
+        let must_have = self.ledger.ask(move |ledger| ledger.must_have(&id)).await;
         let target = Target::new(node.clone(), self.timeout, Progress::new());
         let there = target.ask(questions::indexes()).await?;
         let next = target.next_task().await?;
@@ -169,9 +170,5 @@ impl Rebuilder {
     async fn record(&self, node: &Node) -> Result<NodeRecord, RebuildError> {
         let record = self.store.node(node.id().clone()).await?;
         record.ok_or_else(|| StoreError::Corrupt(format!("node `{}` is not there", node.id())).into())
-    }
-
-    fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

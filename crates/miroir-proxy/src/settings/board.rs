@@ -48,6 +48,8 @@ pub struct Job {
 pub struct Step {
     /// Changes to be stored as they are now.
     pub save: Vec<Broadcast>,
+    /// Of every change that is not over, whether it waits for nodes.
+    pub awaits: BTreeMap<TaskUid, bool>,
     /// Nodes to be read back.
     pub verify: Vec<Job>,
     /// Changes whose next wave is to be opened.
@@ -211,6 +213,16 @@ impl Broadcasts {
     /// A change as it stands.
     pub fn broadcast(&self, task: TaskUid) -> Option<Broadcast> {
         self.state().live.get(&task).map(|live| live.broadcast.clone())
+    }
+
+    /// Whether the task of a change can't end yet.
+    pub fn is_held(&self, task: TaskUid) -> bool {
+        self.state().live.get(&task).is_some_and(|live| live.broadcast.is_held())
+    }
+
+    /// What the task of a change fails with, if it was taken back.
+    pub fn taken_back(&self, task: TaskUid) -> Option<ResponseError> {
+        self.state().live.get(&task)?.broadcast.taken_back.clone()
     }
 
     /// The index as a change that is open makes it.

@@ -143,12 +143,13 @@ impl Committer {
         let mut step = self.with_ledger(|ledger, now| self.rollouts.plan(ledger, now));
         let moved = !step.save.is_empty();
         step.save.extend(news.saves);
+        let awaits = std::mem::take(&mut step.awaits);
         self.rollouts.act(&self.ledger, step).await;
         if moved {
             // A frozen change refuses what waited for it.
             self.ended.notify_one();
         }
-        let mut outcome = self.with_ledger(Ledger::settle);
+        let mut outcome = self.with_ledger(|ledger, now| ledger.settle(now, &awaits));
         outcome.commit.results = news.results;
         outcome.commit.rebuilt = news.rebuilt;
         outcome.commit.accepted = news.accepted;

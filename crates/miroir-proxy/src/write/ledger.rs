@@ -12,7 +12,7 @@ use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, ShardId, TaskUid};
 use miroir_core::rules::RuleBook;
 use miroir_core::task::{
     Behind, Effect, Folded, Lack, LogEntry, NodeReport, Op, OpResult, SyncEvent, SyncState, TaskStatus,
-    Verdict, apply_effect, details_at_end, details_at_start, fold, ops_for, touched_shards,
+    apply_effect, details_at_end, details_at_start, fold, ops_for, touched_shards,
 };
 use miroir_core::view::IndexEntry;
 use miroir_store::{CatalogChange, Commit, Relabelling, Settled};
@@ -21,11 +21,11 @@ use time::OffsetDateTime;
 pub(super) use self::handle::{LedgerHandle, Questions};
 pub(super) use self::names::name_on_nodes;
 pub(super) use self::obstacle::Obstacle;
-use self::open::{End, Open, Stage};
+use self::open::{End, Open, Stage, effects};
 use self::patience::{NodeState, is_awaited};
 pub(super) use self::rebuilt::Copied;
 use self::rollout::Rollout;
-pub(super) use self::rollout::{RolloutNews, is_rollout};
+pub(super) use self::rollout::{ChangesOfSettings, RolloutNews, is_rollout};
 use self::share::Share;
 pub(super) use self::touched::Touched;
 pub use self::waiting::{ShareState, TaskOnNode, WaitReason};
@@ -69,6 +69,8 @@ pub(super) struct Ledger {
     late: BTreeSet<TaskUid>,
     /// Changes of settings that are open.
     rollouts: BTreeSet<TaskUid>,
+    /// Says how they stand.
+    changes: Arc<dyn ChangesOfSettings>,
     /// Nodes that were to be read back after a change of settings and will not be.
     unread: Vec<(PhysicalUid, NodeId)>,
     /// There while somebody wants to know.
@@ -82,6 +84,7 @@ impl Ledger {
         catalog: Vec<IndexEntry>,
         rules: RuleBook,
         nodes: impl IntoIterator<Item = (NodeId, SyncState)>,
+        changes: Arc<dyn ChangesOfSettings>,
     ) -> Self {
         Self {
             catalog: catalog.into_iter().map(|entry| (entry.uid.clone(), entry)).collect(),
@@ -92,6 +95,7 @@ impl Ledger {
             pace: Duration::ZERO,
             late: BTreeSet::new(),
             rollouts: BTreeSet::new(),
+            changes,
             unread: Vec::new(),
             touched: None,
             end: TaskUid(0),
@@ -265,13 +269,14 @@ impl Ledger {
         }
     }
 
-    /// Ends all tasks that can end, and finds out which nodes are behind and which have caught up.
-    pub(super) fn settle(&mut self, now: &Now<'_>) -> Outcome {
+    /// Ends all tasks that can end, and finds out which nodes are behind and which have caught up. `awaits` says of changes of
+    /// settings whether they wait for nodes.
+    pub(super) fn settle(&mut self, now: &Now<'_>, awaits: &BTreeMap<TaskUid, bool>) -> Outcome {
         let mut outcome = Outcome::default();
         self.collect_late_shares(now, &mut outcome.commit);
         for index in self.indexes_to_settle(now) {
             while let Some(task) = self.queues.get(&index).and_then(|queue| queue.first().copied()) {
-                if !self.settle_one(task, now, &mut outcome) {
+                if !self.settle_one(task, now, awaits.get(&task).copied(), &mut outcome) {
                     break;
                 }
             }
@@ -303,7 +308,13 @@ impl Ledger {
         indexes
     }
 
-    fn settle_one(&mut self, task: TaskUid, now: &Now<'_>, outcome: &mut Outcome) -> bool {
+    fn settle_one(
+        &mut self,
+        task: TaskUid,
+        now: &Now<'_>,
+        awaits: Option<bool>,
+        outcome: &mut Outcome,
+    ) -> bool {
         let nodes = &self.nodes;
         let Some(open) = self.open.get_mut(&task) else { return false };
         if !open.begins_to_end(now.instant) {
@@ -313,9 +324,7 @@ impl Ledger {
             return false;
         };
         let first_since = first_since.unwrap_or(now.instant);
-        let rollout = open.rollout.as_ref();
-        let looked_at = rollout.and_then(|rollout| rollout.awaits);
-        if rollout.is_some_and(|rollout| rollout.held) || looked_at == Some(true) {
+        if awaits == Some(true) || (open.rollout.is_some() && self.changes.is_held(task)) {
             return false;
         }
         let trusted = |node: &NodeId| nodes.get(node).is_some_and(|state| state.sync != SyncState::Damaged);
@@ -342,7 +351,7 @@ impl Ledger {
             self.pace = took.max(self.pace * PACE_FADES.0 / PACE_FADES.1);
             now.instant
         });
-        let in_time = looked_at.is_none() && now.instant.duration_since(since) < now.max_lag;
+        let in_time = awaits.is_none() && now.instant.duration_since(since) < now.max_lag;
         let awaited = |node: &NodeId| in_time && is_awaited(nodes, node, now);
         if open.shares.iter().any(|(node, share)| !share.is_done() && awaited(node)) {
             return false;
@@ -350,7 +359,7 @@ impl Ledger {
         let reports: BTreeMap<NodeId, NodeReport> =
             done.iter().map(|(node, share)| ((*node).clone(), share.report())).collect();
         let mut folded = fold(&work.decision, open.index.as_str(), &reports);
-        if let Some(error) = open.rollout.as_ref().and_then(|rollout| rollout.taken_back.clone()) {
+        if let Some(error) = open.rollout.as_ref().and_then(|_| self.changes.taken_back(task)) {
             (folded.status, folded.error) = (TaskStatus::Failed, Some(error));
             // Whoever did not take it has what it should have.
             folded.failed_alone.clear();
@@ -463,19 +472,8 @@ impl Ledger {
     }
 }
 
-/// What is true after a task: as decided, or as it turned out.
-fn effects<'a>(work: &'a Decided, folded: Option<&Folded>) -> impl Iterator<Item = &'a Effect> {
-    let (succeeded, created, has_part) = match folded {
-        Some(folded) => (folded.status == TaskStatus::Succeeded, folded.created, folded.has_part),
-        None => (work.decision.verdict == Verdict::Accepted, true, false),
-    };
-    let survives = move |effect: &&Effect| match effect {
-        Effect::PrimaryKey { .. } => has_part,
-        effect => created && effect.survives_refusal(),
-    };
-    work.decision.effects.iter().filter(move |effect| succeeded || survives(effect))
-}
-
+#[cfg(test)]
+mod fixture;
 mod handle;
 mod members;
 mod names;

@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use miroir_core::error::ResponseError;
 use miroir_core::ids::{NodeId, PhysicalUid, TaskUid};
 use miroir_core::settings::{Broadcast, Doubt, NodeEvent, PhaseEvent, Strategy};
 use miroir_core::view::IndexEntry;
@@ -12,7 +13,7 @@ use time::OffsetDateTime;
 use tokio::sync::mpsc;
 
 use super::fenced::FencedStore;
-use super::ledger::{Ledger, LedgerHandle, Now, Outcome, RolloutNews};
+use super::ledger::{ChangesOfSettings, Ledger, LedgerHandle, Now, Outcome, RolloutNews};
 use super::retry::until_stored;
 use crate::settings::{Broadcasts, Job, Seen, Step, Targets, Verdict, taken_back_error};
 
@@ -32,6 +33,16 @@ impl Targets for LedgerTargets {
             if ledger.is_busy(&index, &node) { Vec::new() } else { ledger.targets(&index) }
         };
         self.0.ask(look).await
+    }
+}
+
+impl ChangesOfSettings for Broadcasts {
+    fn is_held(&self, task: TaskUid) -> bool {
+        Self::is_held(self, task)
+    }
+
+    fn taken_back(&self, task: TaskUid) -> Option<ResponseError> {
+        Self::taken_back(self, task)
     }
 }
 
@@ -86,7 +97,6 @@ impl Rollouts {
     pub(super) fn plan(&self, ledger: &mut Ledger, now: &Now<'_>) -> Step {
         let mut step = Step::default();
         for retried in self.broadcasts.take_retries() {
-            ledger.hold(retried.task, retried.is_held());
             step.save.push(retried);
         }
         for task in ledger.rollouts().collect::<Vec<_>>() {
@@ -103,7 +113,7 @@ impl Rollouts {
             step.verify.extend(jobs.filter(|job| self.broadcasts.note_applied(job, now.instant)));
             if let Some(broadcast) = self.broadcasts.broadcast(task).filter(|it| !it.phase.is_over()) {
                 let awaits = self.plan_one(ledger, &broadcast, now, &mut step);
-                ledger.note_awaits(task, awaits);
+                step.awaits.insert(task, awaits);
             }
         }
         step
@@ -140,7 +150,6 @@ impl Rollouts {
             }
         } else if differs && let Some(frozen) = self.broadcasts.step(task, PhaseEvent::Unrepairable) {
             tracing::error!(index = %frozen.index, task = %task, "some nodes could not be brought to a change of settings, and the index takes no writes: mend or stop the nodes that `GET /_miroir/indexes/…/settings/broadcast` names, then `POST` to its `/retry`");
-            ledger.hold(task, true);
             step.save.push(frozen);
         }
         false
@@ -154,15 +163,15 @@ impl Rollouts {
         for task in step.open {
             let Some(broadcast) = self.broadcasts.prepare_next_wave(task) else { continue };
             self.save(broadcast.clone()).await;
-            ledger.lock().unwrap_or_else(PoisonError::into_inner).hold(task, broadcast.is_held());
             self.broadcasts.open(broadcast);
         }
         for (task, error) in step.take_back {
             let Some(broadcast) = self.broadcasts.prepare_to_take_back(task, error.clone()) else { continue };
             tracing::warn!(index = %broadcast.index, %task, %error, "nodes refused a change of settings or did not come to it: it fails, and nodes that have it get back what they had");
             self.save(broadcast.clone()).await;
-            ledger.lock().unwrap_or_else(PoisonError::into_inner).take_back(task, error);
+            let mut ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);
             self.broadcasts.turn_round(broadcast);
+            ledger.note_taken_back(task);
         }
         for job in step.verify {
             if let Err(error) = self.jobs.try_send(job) {

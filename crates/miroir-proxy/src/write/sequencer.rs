@@ -332,9 +332,7 @@ impl Sequencer {
                 let task = work.decided.entry.uid;
                 let mixes = before.is_some_and(|before| before.settings != next.settings);
                 let readable = mixes.then(|| view.in_sync_for(&next.physical));
-                let broadcast = self.broadcasts.begin(task, next, readable.as_ref());
-                ledger.hold(task, broadcast.is_held());
-                begun.push(broadcast);
+                begun.push(self.broadcasts.begin(task, next, readable.as_ref()));
             }
         }
         begun

@@ -49,12 +49,12 @@ pub async fn start(
     }
     let book = RuleBook::new(read_rules(store.records(Collection::Rules).await?.by_id)?);
     let nodes = admit_nodes(&store, members.groups(), catalog.is_empty() && book.is_empty()).await?;
-    let mut ledger =
-        Ledger::new(catalog.clone(), book.clone(), nodes.values().map(|node| (node.id.clone(), node.sync)));
     let node_tasks = store.node_tasks().await?;
     let broadcasts = Broadcasts::new(config.settings, config.settings_metrics.clone(), Arc::clone(&view));
     broadcasts.restore(load_versions(&store, &catalog, &nodes).await?);
     let broadcasts = Arc::new(broadcasts);
+    let worths = nodes.values().map(|node| (node.id.clone(), node.sync));
+    let mut ledger = Ledger::new(catalog.clone(), book.clone(), worths, broadcasts.clone());
     let decided = load_work(&store, &mut ledger, &node_tasks, (&nodes, &broadcasts)).await?;
     view.update(|view| {
         view.behind = Arc::new(ledger.behind());
@@ -185,9 +185,8 @@ fn resume(
         }
         None => return None,
     };
-    ledger.hold(task, broadcast.is_held());
-    if let Some(error) = broadcast.taken_back.clone() {
-        ledger.take_back(task, error);
+    if broadcast.taken_back.is_some() {
+        ledger.note_taken_back(task);
     }
     (!is_known).then_some(broadcast)
 }

@@ -69,6 +69,7 @@ impl LedgerHandle {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
     use miroir_core::ids::TaskUid;
@@ -76,11 +77,12 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
+    use crate::write::ledger::fixture::Changes;
 
     #[tokio::test(start_paused = true)]
     async fn questions_are_answered_as_long_as_somebody_is_there_to_answer_them() {
         let (handle, mut questions) = LedgerHandle::new();
-        let mut ledger = Ledger::new(Vec::new(), RuleBook::default(), []);
+        let mut ledger = Ledger::new(Vec::new(), RuleBook::default(), [], Arc::new(Changes::default()));
         let answering = async {
             let question: Question = questions.recv().await.unwrap();
             question(&mut ledger);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, ShardId};
-use miroir_core::task::{TaskStatus, Verdict};
+use miroir_core::task::{Effect, Folded, TaskStatus, Verdict};
 use time::OffsetDateTime;
 
 use super::rollout::Rollout;
@@ -78,4 +78,17 @@ impl End {
             Self::FailedOnNodes => !share.has_failed() || share.results.len() > 1,
         }
     }
+}
+
+/// What is true after a task: as decided, or as it turned out.
+pub(super) fn effects<'a>(work: &'a Decided, folded: Option<&Folded>) -> impl Iterator<Item = &'a Effect> {
+    let (succeeded, created, has_part) = match folded {
+        Some(folded) => (folded.status == TaskStatus::Succeeded, folded.created, folded.has_part),
+        None => (work.decision.verdict == Verdict::Accepted, true, false),
+    };
+    let survives = move |effect: &&Effect| match effect {
+        Effect::PrimaryKey { .. } => has_part,
+        effect => created && effect.survives_refusal(),
+    };
+    work.decision.effects.iter().filter(move |effect| succeeded || survives(effect))
 }

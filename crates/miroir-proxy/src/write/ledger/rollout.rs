@@ -1,6 +1,7 @@
 //! Changes of settings in the ledger: a node has done its share of one only when it was read back.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::time::Instant;
 
 use miroir_core::error::{ResponseError, scrub_message};
@@ -14,18 +15,21 @@ use super::patience::is_awaited;
 use super::{End, Ledger, Now, Share, Stage};
 use crate::write::prepared::Decided;
 
+/// Whoever knows how changes of settings stand. The ledger asks, and keeps nothing of it.
+pub(in crate::write) trait ChangesOfSettings: fmt::Debug + Send + Sync {
+    /// Whether the task of a change can't end yet: not all nodes may have it, or the operator has to do something.
+    fn is_held(&self, task: TaskUid) -> bool;
+
+    /// What the task of a change fails with, if every node is to get back what it had.
+    fn taken_back(&self, task: TaskUid) -> Option<ResponseError>;
+}
+
 /// What is special about a change of settings.
 #[derive(Debug)]
 pub(super) struct Rollout {
     index: PhysicalUid,
-    /// Its task can't end yet: not all nodes may have it, or the operator has to do something.
-    pub(super) held: bool,
-    /// Its task fails with this, and every node gets back what it had.
-    pub(super) taken_back: Option<ResponseError>,
     /// Whether nodes that take it may change their documents: vectors move out of them, or back into them.
-    pub(super) rewrites: bool,
-    /// Whether nodes are waited for, as far as that was looked at.
-    pub(super) awaits: Option<bool>,
+    rewrites: bool,
     /// The open waves, by their number.
     waves: BTreeMap<usize, Wave>,
 }
@@ -47,7 +51,7 @@ impl Rollout {
             &work.entry.mutation,
             Mutation::Settings { patch, .. } if patch.contains_key("embedders")
         );
-        Some(Self { index, held: false, taken_back: None, rewrites, awaits: None, waves: BTreeMap::new() })
+        Some(Self { index, rewrites, waves: BTreeMap::new() })
     }
 }
 
@@ -180,28 +184,12 @@ impl Ledger {
         applied.into_iter().any(|(node, _)| !is_done(node) && is_awaited(&self.nodes, node, now))
     }
 
-    /// Notes whether a change waits for nodes.
-    pub(in crate::write) fn note_awaits(&mut self, task: TaskUid, awaits: bool) {
-        if let Some(rollout) = self.open.get_mut(&task).and_then(|open| open.rollout.as_mut()) {
-            rollout.awaits = Some(awaits);
-        }
-    }
-
-    /// Keeps the task of a change from ending, or lets it end.
-    pub(in crate::write) fn hold(&mut self, task: TaskUid, held: bool) {
+    /// A change is taken back: its task is to fail when every node has back what it had. Nodes that come later may do what
+    /// they get, and get back what they had: they are read back, or, where it may have changed their documents, their data are
+    /// copied anew.
+    pub(in crate::write) fn note_taken_back(&mut self, task: TaskUid) {
         let Some(open) = self.open.get_mut(&task) else { return };
-        let Some(rollout) = &mut open.rollout else { return };
-        rollout.held = held;
-    }
-
-    /// The task of a change is to fail with this error, when every node has back what it had. Nodes that come later may
-    /// do what they get, and get back what they had: they are read back, or, where it may have changed their documents, their
-    /// data are copied anew.
-    pub(in crate::write) fn take_back(&mut self, task: TaskUid, error: ResponseError) {
-        let Some(open) = self.open.get_mut(&task) else { return };
-        let Some(rollout) = &mut open.rollout else { return };
-        rollout.taken_back = Some(error);
-        rollout.held = false;
+        let Some(rollout) = &open.rollout else { return };
         if let Stage::Settled { end } = &mut open.stage {
             *end = if rollout.rewrites { End::FailedOnNodes } else { End::Judged };
         }
@@ -250,13 +238,13 @@ impl Ledger {
     /// What is said of nodes that come later to a task that failed though it was accepted.
     pub(super) fn end_of_failed(&self, task: TaskUid) -> End {
         let rollout = self.open.get(&task).and_then(|open| open.rollout.as_ref());
-        let is_undone = rollout.is_some_and(|rollout| rollout.taken_back.is_some() && !rollout.rewrites);
+        let is_undone = rollout.is_some_and(|rollout| !rollout.rewrites) && self.is_taken_back(task);
         if is_undone { End::Judged } else { End::FailedOnNodes }
     }
 
     pub(super) fn is_taken_back(&self, task: TaskUid) -> bool {
-        let rollout = self.open.get(&task).and_then(|open| open.rollout.as_ref());
-        rollout.is_some_and(|rollout| rollout.taken_back.is_some())
+        let is_rollout = self.open.get(&task).is_some_and(|open| open.rollout.is_some());
+        is_rollout && self.changes.taken_back(task).is_some()
     }
 
     /// The forms that an index may have on a node that has applied this change: with everything decided since, and with

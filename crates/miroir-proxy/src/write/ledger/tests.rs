@@ -10,6 +10,7 @@ use miroir_core::task::{
 use miroir_store::{Accepted, NodeTask, Rebuilt};
 use serde_json::{Map, json};
 
+use super::fixture::Changes;
 use super::*;
 
 mod behind;
@@ -24,6 +25,9 @@ const MAX_LAG: Duration = Duration::from_secs(5);
 /// Two nodes that both hold everything, and a clock.
 struct Bench {
     ledger: Ledger,
+    changes: Arc<Changes>,
+    /// Changes of settings that were looked at, and whether they wait for nodes.
+    awaits: BTreeMap<TaskUid, bool>,
     rules: NewIndexRules,
     away: RefCell<BTreeSet<NodeId>>,
     instant: Instant,
@@ -63,12 +67,21 @@ impl Bench {
             members: [(a(), GroupId(0)), (b(), GroupId(0))].into(),
         };
         let index = rules.entry(&IndexUid::new("x"), None, OffsetDateTime::UNIX_EPOCH).unwrap();
+        let changes = Arc::new(Changes::default());
         let ledger = Ledger::new(
             vec![index],
             RuleBook::default(),
             [(a(), SyncState::InSync), (b(), SyncState::InSync)],
+            changes.clone(),
         );
-        Self { ledger, rules, away: RefCell::default(), instant: Instant::now() }
+        Self {
+            ledger,
+            changes,
+            awaits: BTreeMap::new(),
+            rules,
+            away: RefCell::default(),
+            instant: Instant::now(),
+        }
     }
 
     /// A settings change: one request to each node.
@@ -127,7 +140,14 @@ impl Bench {
             instant: self.instant,
             max_lag: MAX_LAG,
         };
-        self.ledger.settle(&now)
+        self.ledger.settle(&now, &self.awaits)
+    }
+
+    /// A change of settings is taken back.
+    fn take_back(&mut self, task: TaskUid, error: ResponseError) {
+        self.changes.all().held.remove(&task);
+        self.changes.all().taken_back.insert(task, error);
+        self.ledger.note_taken_back(task);
     }
 
     /// The tasks that end now.
@@ -373,13 +393,12 @@ fn a_node_that_missed_several_changes_is_read_back_once_after_the_last_one() {
 fn a_change_that_is_held_does_not_end_and_one_that_is_taken_back_leaves_the_catalog_alone() {
     let mut bench = Bench::new();
     bench.add(0, "x");
-    bench.ledger.hold(TaskUid(0), true);
+    bench.changes.all().held.insert(TaskUid(0));
     bench.note(&a(), 0, done());
     bench.note(&b(), 0, done());
     assert!(bench.ended().is_empty());
     let error = ResponseError::new(ErrorCode::Internal, "taken back");
-    bench.ledger.take_back(TaskUid(0), error.clone());
-    bench.ledger.hold(TaskUid(0), false);
+    bench.take_back(TaskUid(0), error.clone());
     assert!(bench.ended().is_empty(), "nodes have to be read back again");
     let index = PhysicalUid::new("x");
     assert_eq!(bench.ledger.targets(&index)[0].settings.get("stopWords"), None);
@@ -398,7 +417,7 @@ fn a_node_that_comes_late_to_what_was_taken_back_is_read_back_and_not_damaged() 
     bench.note(&a(), 0, failed(ErrorCode::InvalidSettingsEmbedders));
     let error = bench.ledger.refusal(TaskUid(0)).unwrap();
     assert_eq!(error.code, ErrorCode::InvalidSettingsEmbedders);
-    bench.ledger.take_back(TaskUid(0), error.clone());
+    bench.take_back(TaskUid(0), error.clone());
     let outcome = bench.settle();
     assert_eq!(outcome.commit.settled[0].error.as_ref(), Some(&error));
     assert_eq!(outcome.commit.nodes, [(b(), SyncState::Behind)], "who refused has what it should have");

@@ -16,7 +16,8 @@ fn apart() -> (Bench, String, String) {
     };
     let (of_a, of_b) = (on(&a()), on(&b()));
     let nodes = [(a(), SyncState::InSync), (b(), SyncState::InSync)];
-    bench.ledger = Ledger::new(vec![entry(&of_a), entry(&of_b)], RuleBook::default(), nodes);
+    bench.ledger =
+        Ledger::new(vec![entry(&of_a), entry(&of_b)], RuleBook::default(), nodes, bench.changes.clone());
     (bench, of_a, of_b)
 }
 

@@ -31,7 +31,8 @@ impl Rolling {
             ledger.is_waiting_for_work(&self.broadcast, &now),
             ledger.is_waiting_for_reading(&self.broadcast, &now),
         );
-        ledger.note_awaits(TaskUid(0), waits.0 || waits.1 || !self.broadcast.is_open_for_all());
+        let awaits = waits.0 || waits.1 || !self.broadcast.is_open_for_all();
+        self.bench.awaits.insert(TaskUid(0), awaits);
         waits
     }
 
@@ -174,7 +175,7 @@ fn a_node_that_comes_late_to_what_was_taken_back_and_rewrote_its_documents_is_da
         bench.write(0, "x", Mutation::Settings { patch, origin, missing_index });
         bench.note(&a(), 0, failed(ErrorCode::InvalidVectorDimensions));
         let error = bench.ledger.refusal(TaskUid(0)).unwrap();
-        bench.ledger.take_back(TaskUid(0), error);
+        bench.take_back(TaskUid(0), error);
         assert_eq!(bench.settle().commit.nodes, [(b(), SyncState::Behind)]);
         bench.ledger.note(&b(), TaskUid(0), 0, result);
         bench.ledger.note_verified(TaskUid(0), &b());

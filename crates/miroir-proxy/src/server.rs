@@ -25,7 +25,7 @@ use crate::accord::run_accord;
 use crate::auth::{AdminKey, Keyring};
 use crate::chat::Models;
 use crate::cluster::{
-    AlreadyMember, Cluster, HealthPolicy, Identities, LARGE_SEARCHES_AT_ONCE, Membership, ViewCell,
+    AlreadyMember, Cluster, HealthPolicy, Identities, LARGE_SEARCHES_AT_ONCE, Membership, ViewPublisher,
     check_health_once, run_health_checks,
 };
 use crate::config::{Config, NodeConfig, Secret, TaskStoreConfig};
@@ -142,7 +142,7 @@ impl RunningServer {
 pub async fn start(config: Config, logs: Logs) -> Result<RunningServer, StartError> {
     let metrics = Arc::new(Metrics::new());
     let asks_stale = config.scatter.unavailable_shard_policy == UnavailableShardPolicy::Stale;
-    let view = Arc::new(ViewCell::new(View { asks_stale, ..View::default() }));
+    let view = Arc::new(ViewPublisher::new(View { asks_stale, ..View::default() }));
     // The store says what they are worth.
     let worth = SyncState::Damaged;
     let membership = Arc::new(Membership::new(Arc::clone(&view)));
@@ -167,7 +167,7 @@ pub async fn start(config: Config, logs: Logs) -> Result<RunningServer, StartErr
     let app = App::new(Shared {
         cluster: Cluster {
             membership,
-            view,
+            view: view.view(),
             node_timeout: config.scatter.node_timeout,
             unavailable_shards: config.scatter.unavailable_shard_policy,
             metrics: metrics.scatter.clone(),

@@ -12,7 +12,7 @@ use miroir_core::view::{IndexEntry, View};
 use time::OffsetDateTime;
 use tokio::sync::Semaphore;
 
-use super::{Cluster, Membership, ScatterMetrics, ViewCell};
+use super::{Cluster, Membership, ScatterMetrics, ViewPublisher};
 use crate::node_api::Node;
 
 /// An index with the primary key `id`; for each shard the nodes that hold it.
@@ -47,16 +47,22 @@ pub(crate) fn view(entry: IndexEntry, usable: &[&str]) -> View {
 
 /// A cluster of these nodes, which all answer.
 pub(crate) fn cluster(nodes: Vec<Node>) -> Cluster {
+    cluster_with(nodes).0
+}
+
+/// The same, and what changes its view.
+pub(crate) fn cluster_with(nodes: Vec<Node>) -> (Cluster, Arc<ViewPublisher>) {
     let usable = nodes.iter().map(|node| node.id().clone()).collect();
-    let view = Arc::new(ViewCell::new(View { usable, ..View::default() }));
-    Cluster {
-        membership: Arc::new(Membership::of(nodes, SyncState::InSync, Arc::clone(&view))),
-        view,
+    let publisher = Arc::new(ViewPublisher::new(View { usable, ..View::default() }));
+    let cluster = Cluster {
+        membership: Arc::new(Membership::of(nodes, SyncState::InSync, Arc::clone(&publisher))),
+        view: publisher.view(),
         node_timeout: Duration::from_secs(5),
         unavailable_shards: UnavailableShardPolicy::Error,
         metrics: ScatterMetrics::default(),
         complaints: Arc::default(),
         paths: Arc::default(),
         large_searches: Arc::new(Semaphore::new(1)),
-    }
+    };
+    (cluster, publisher)
 }

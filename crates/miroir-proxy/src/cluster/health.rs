@@ -252,7 +252,6 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::cluster::ViewCell;
 
     const POLICY: HealthPolicy = HealthPolicy {
         interval: Duration::from_secs(1),
@@ -283,8 +282,7 @@ mod tests {
             }
         });
         let node = Node::new(NodeId::new("a"), &address, None).unwrap();
-        let view = Arc::new(ViewCell::default());
-        let membership = Arc::new(Membership::of(vec![node.clone()], SyncState::InSync, view));
+        let membership = Arc::new(Membership::of(vec![node.clone()], SyncState::InSync, Arc::default()));
         let policy = HealthPolicy { interval: Duration::from_hours(1), ..POLICY };
         check_health_once(&membership, None, &policy).await;
         tokio::spawn(run_health_checks(Arc::clone(&membership), None, policy));

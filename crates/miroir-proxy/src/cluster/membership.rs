@@ -15,7 +15,7 @@ use miroir_core::task::SyncState;
 use thiserror::Error;
 use tokio::sync::watch;
 
-use super::{Feed, Rebuilding, Roster, ViewCell};
+use super::{Feed, Rebuilding, Roster, ViewChange, ViewPublisher};
 use crate::node_api::Node;
 
 /// What is known of a node's fitness to be read.
@@ -85,18 +85,18 @@ pub struct Membership {
     roster: watch::Sender<Arc<Roster>>,
     /// Of every member of the roster. Whoever changes the roster holds this.
     known: Mutex<BTreeMap<NodeId, Known>>,
-    view: Arc<ViewCell>,
+    view: Arc<ViewPublisher>,
 }
 
 impl Membership {
     /// Without a member. What is said of members here shows in the view.
-    pub fn new(view: Arc<ViewCell>) -> Self {
+    pub fn new(view: Arc<ViewPublisher>) -> Self {
         Self { roster: watch::Sender::default(), known: Mutex::default(), view }
     }
 
     /// These nodes in one group, with data that are worth `sync`.
     #[cfg(test)]
-    pub fn of(nodes: Vec<Node>, sync: SyncState, view: Arc<ViewCell>) -> Self {
+    pub fn of(nodes: Vec<Node>, sync: SyncState, view: Arc<ViewPublisher>) -> Self {
         let membership = Self::new(view);
         for node in nodes {
             membership.add(node, GroupId(0), sync).expect("no two nodes have the same id");
@@ -258,7 +258,7 @@ impl Membership {
     fn show(&self, known: &BTreeMap<NodeId, Known>) {
         let usable =
             known.iter().filter(|(_, it)| it.standing.is_usable()).map(|(id, _)| id.clone()).collect();
-        self.view.update(|view| view.usable = usable);
+        self.view.publish([ViewChange::Usable(usable)]);
     }
 }
 
@@ -293,7 +293,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_node_that_has_left_is_forgotten_and_closed_and_begins_anew_when_it_comes_back() {
-        let view = Arc::new(ViewCell::default());
+        let view = Arc::new(ViewPublisher::default());
         let (fake, id) = (FakeNode::new("a"), NodeId::new("a"));
         let membership = Membership::of(vec![fake.node()], SyncState::InSync, Arc::clone(&view));
         membership.note_reached(&id);

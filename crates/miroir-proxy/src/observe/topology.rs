@@ -224,7 +224,6 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::cluster::ViewCell;
     use crate::cluster::fixture::{films, view};
     use crate::node_api::Node;
 
@@ -252,7 +251,7 @@ mod tests {
     fn a_topology_names_the_shards_lag_and_fault_of_each_node() {
         let nodes =
             ["a", "b", "c"].map(|id| Node::new(NodeId::new(id), "http://127.0.0.1:1/", None).unwrap());
-        let membership = Membership::of(nodes.into(), SyncState::InSync, Arc::new(ViewCell::default()));
+        let membership = Membership::of(nodes.into(), SyncState::InSync, Arc::default());
         for id in ["a", "b"] {
             membership.note_reached(&NodeId::new(id));
             membership.note_check(&NodeId::new(id), Ok(()));

@@ -158,22 +158,22 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::cluster::fixture::{cluster, films};
+    use crate::cluster::ViewChange;
+    use crate::cluster::fixture::{cluster_with, films};
     use crate::node_api::fake::FakeNode;
 
     /// How often a read is made during whose first `changes` tries node b begins to change its settings, and what is said of
     /// the answer.
     async fn read(changes: usize) -> (usize, SettingsNote) {
-        let cluster = cluster(["a", "b", "c"].map(|id| FakeNode::new(id).node()).into());
+        let (cluster, publisher) = cluster_with(["a", "b", "c"].map(|id| FakeNode::new(id).node()).into());
         let (uid, tries) = (films().uid, Cell::new(0));
-        cluster.view.update(|view| drop(view.indexes.insert(uid.clone(), Arc::new(films()))));
+        publisher.publish([ViewChange::Index(Arc::new(films()))]);
         let ask = async |_: Arc<View>| {
             tries.set(tries.get() + 1);
             if tries.get() <= changes {
-                cluster.view.update(|view| {
-                    let versions = view.settings.indexes.entry(films().physical).or_default();
-                    Arc::make_mut(versions).begin_turns([&NodeId::new("b")]);
-                });
+                let mut settings = publisher.load().settings.clone();
+                settings.change(&films().physical, |versions| versions.begin_turns([&NodeId::new("b")]));
+                publisher.publish([ViewChange::Settings(settings)]);
             }
             Ok(())
         };

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use crate::cluster::{HealthPolicy, Membership, ViewCell, run_health_checks};
+use crate::cluster::{HealthPolicy, Membership, ViewCell, ViewPublisher, run_health_checks};
 use crate::config::{DriftConfig, SettingsConfig};
 use crate::node_api::fake::{FakeNode, Fault, FaultPlan};
 use crate::observe::{Layout, look};
@@ -50,8 +50,8 @@ impl Drop for Bench {
 
 impl Bench {
     async fn start(fakes: &[FakeNode], factor: u32) -> Self {
-        let view = Arc::new(ViewCell::default());
-        let membership = Arc::new(Membership::new(Arc::clone(&view)));
+        let publisher = Arc::new(ViewPublisher::default());
+        let (view, membership) = (publisher.view(), Arc::new(Membership::new(Arc::clone(&publisher))));
         for fake in fakes {
             membership.add(fake.node(), GroupId(0), SyncState::Damaged).unwrap();
         }
@@ -73,7 +73,7 @@ impl Bench {
             settings_metrics: SettingsMetrics::default(),
             max_lag: Duration::from_secs(5),
         };
-        let parts = (Arc::clone(&store), Arc::clone(&membership), Arc::clone(&view));
+        let parts = (Arc::clone(&store), Arc::clone(&membership), publisher);
         let writer = write::start(parts.0, parts.1, parts.2, config).await.unwrap();
         let bench = Self { writer, membership, view, store, health, _data: data };
         bench.until("all nodes answer", || bench.view.load().usable.len() == fakes.len()).await;

@@ -26,7 +26,7 @@ use tokio::sync::{OwnedMutexGuard, watch};
 use self::repairs::Repairs;
 use super::SettingsMetrics;
 use super::put_off::PutOff;
-use crate::cluster::ViewCell;
+use crate::cluster::{ViewChange, ViewPublisher};
 use crate::config::SettingsConfig;
 
 /// A node to be read back.
@@ -82,7 +82,7 @@ struct State {
 pub struct Broadcasts {
     pub(super) config: SettingsConfig,
     pub(super) metrics: SettingsMetrics,
-    view: Arc<ViewCell>,
+    view: Arc<ViewPublisher>,
     state: Mutex<State>,
     /// Moves when a node may be sent something.
     opened: watch::Sender<u64>,
@@ -93,7 +93,7 @@ pub struct Broadcasts {
 
 impl Broadcasts {
     /// Begins with nothing.
-    pub fn new(config: SettingsConfig, metrics: SettingsMetrics, view: Arc<ViewCell>) -> Self {
+    pub fn new(config: SettingsConfig, metrics: SettingsMetrics, view: Arc<ViewPublisher>) -> Self {
         Self {
             config,
             metrics,
@@ -111,7 +111,7 @@ impl Broadcasts {
 
     /// Shows the state in the view. The lock is held meanwhile, so that the view never goes back.
     fn show(&self, state: &State) {
-        self.view.update(|view| view.settings = state.versions.clone());
+        self.view.publish([ViewChange::Settings(state.versions.clone())]);
     }
 
     /// Takes in the versions that the store knows.
@@ -327,8 +327,8 @@ impl Broadcasts {
         self.state().versions.last
     }
 
-    /// Makes changes of settings true, together with whatever else `and` changes in the view.
-    pub fn end(&self, changes: &[SettingsChange], and: impl FnOnce(&mut miroir_core::view::View)) {
+    /// Makes changes of settings true, which show in the view together with others.
+    pub fn end(&self, changes: &[SettingsChange], others: Vec<ViewChange>) {
         let mut state = self.state();
         for change in changes {
             match change {
@@ -348,10 +348,8 @@ impl Broadcasts {
                 SettingsChange::Forgotten(index) => state.forget(index),
             }
         }
-        self.view.update(|view| {
-            and(view);
-            view.settings = state.versions.clone();
-        });
+        let settings = ViewChange::Settings(state.versions.clone());
+        self.view.publish(others.into_iter().chain([settings]));
         self.opened.send_modify(|moves| *moves += 1);
     }
 

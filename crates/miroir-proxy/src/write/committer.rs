@@ -21,7 +21,7 @@ use super::retry::until_stored;
 use super::rollout::Rollouts;
 use super::shelf::Shelf;
 use super::syncs::Syncs;
-use crate::cluster::{Membership, ViewCell};
+use crate::cluster::{Membership, ViewChange, ViewPublisher};
 use crate::settings::{Job, Seen, Verdict};
 use crate::webhook::Ended;
 
@@ -87,7 +87,7 @@ pub(super) struct Committer {
     pub(super) ledger: Arc<Mutex<Ledger>>,
     pub(super) shelf: Arc<Shelf>,
     pub(super) membership: Arc<Membership>,
-    pub(super) view: Arc<ViewCell>,
+    pub(super) view: Arc<ViewPublisher>,
     pub(super) rollouts: Rollouts,
     pub(super) max_lag: Duration,
     /// Rung when tasks have ended, or a change of settings was frozen.
@@ -246,7 +246,7 @@ impl Committer {
     async fn make_true(&self, outcome: Outcome) {
         let Outcome { mut commit, ended, behind } = outcome;
         if let Some(behind) = &behind {
-            self.view.update(|view| Arc::make_mut(&mut view.behind).extend(behind));
+            self.view.publish([ViewChange::LackToo(behind.clone())]);
         }
         if commit.is_empty() && behind.is_none() {
             return;
@@ -272,7 +272,7 @@ impl Committer {
             self.membership.note_sync(node, *sync);
         }
         if let Some(behind) = behind {
-            self.view.update(|view| view.behind = Arc::new(behind));
+            self.view.publish([ViewChange::Lack(behind)]);
         }
         for (node, sync) in &commit.nodes {
             self.syncs.tell(node, *sync);
@@ -306,22 +306,12 @@ impl Committer {
         if commit.catalog.is_empty() && settings.is_empty() && commit.rules.is_empty() {
             return;
         }
-        let rules = (!commit.rules.is_empty()).then(|| Arc::new(self.ledger().rules().clone()));
-        self.rollouts.broadcasts.end(&settings, |view| {
-            if let Some(rules) = rules {
-                view.rules = rules;
-            }
-            for change in &commit.catalog {
-                match change {
-                    CatalogChange::Put(entry) => {
-                        view.indexes.insert(entry.uid.clone(), Arc::new((**entry).clone()));
-                    }
-                    CatalogChange::Remove(uid) => {
-                        view.indexes.remove(uid);
-                    }
-                }
-            }
+        let rules = (!commit.rules.is_empty()).then(|| ViewChange::Rules(self.ledger().rules().clone()));
+        let indexes = commit.catalog.iter().map(|change| match change {
+            CatalogChange::Put(entry) => ViewChange::Index(Arc::new((**entry).clone())),
+            CatalogChange::Remove(uid) => ViewChange::NoIndex(uid.clone()),
         });
+        self.rollouts.broadcasts.end(&settings, rules.into_iter().chain(indexes).collect());
     }
 }
 

@@ -20,7 +20,7 @@ use super::ledger::{Ledger, is_rollout};
 use super::prepared::Decided;
 use super::wire::{Common, Wiring};
 use super::{StartError, WriteConfig, Writer};
-use crate::cluster::{Membership, ViewCell};
+use crate::cluster::{Membership, ViewChange, ViewPublisher};
 use crate::settings::Broadcasts;
 
 /// Loads the catalog into the view and the in-sync flags into the membership, and begins the work in the background. It
@@ -31,7 +31,7 @@ use crate::settings::Broadcasts;
 pub async fn start(
     store: Arc<dyn Store>,
     membership: Arc<Membership>,
-    view: Arc<ViewCell>,
+    view: Arc<ViewPublisher>,
     config: WriteConfig,
 ) -> Result<Writer, StartError> {
     let members = membership.members();
@@ -56,11 +56,8 @@ pub async fn start(
     let worths = nodes.values().map(|node| (node.id.clone(), node.sync));
     let mut ledger = Ledger::new(catalog.clone(), book.clone(), worths, broadcasts.clone());
     let decided = load_work(&store, &mut ledger, &node_tasks, (&nodes, &broadcasts)).await?;
-    view.update(|view| {
-        view.behind = Arc::new(ledger.behind());
-        view.rules = Arc::new(book);
-        view.indexes = catalog.into_iter().map(|index| (index.uid.clone(), Arc::new(index))).collect();
-    });
+    let indexes = catalog.into_iter().map(|index| ViewChange::Index(Arc::new(index)));
+    view.publish([ViewChange::Lack(ledger.behind()), ViewChange::Rules(book)].into_iter().chain(indexes));
     for node in nodes.values() {
         membership.note_sync(&node.id, node.sync);
     }

@@ -26,7 +26,7 @@ use super::tasks::Tasks;
 use super::undo::Undo;
 use super::watched::run_watched;
 use super::{WriteConfig, Writer};
-use crate::cluster::{Membership, ViewCell, for_each_member};
+use crate::cluster::{Membership, ViewPublisher, for_each_member};
 use crate::memory::MemoryBudget;
 use crate::settings::{Broadcasts, Drift, Job, Seen, Verifier};
 use crate::webhook::{Courier, Ended};
@@ -41,7 +41,7 @@ const PAYLOAD_BYTES: usize = 128 << 20;
 pub(super) struct Common {
     pub(super) store: Arc<FencedStore>,
     pub(super) membership: Arc<Membership>,
-    pub(super) view: Arc<ViewCell>,
+    pub(super) view: Arc<ViewPublisher>,
     pub(super) config: WriteConfig,
     pub(super) rules: Arc<NewIndexRules>,
     pub(super) log_id: Arc<str>,
@@ -160,7 +160,7 @@ impl Wiring {
             payload_budget: self.payload_budget,
             arrivals: self.arrivals,
             membership: self.common.membership,
-            view: self.common.view,
+            view: self.common.view.view(),
             admission: self.admission,
             members,
             rules: self.common.rules,
@@ -240,7 +240,7 @@ impl Wiring {
         let drift = Arc::new(Drift {
             broadcasts: Arc::clone(&self.common.broadcasts),
             membership: Arc::clone(&self.common.membership),
-            view: Arc::clone(&self.common.view),
+            view: self.common.view.view(),
             targets: LedgerTargets(self.ask.clone()),
             busy: Mutex::default(),
         });

@@ -12,7 +12,7 @@ use miroir_core::ids::{GroupId, IndexUid, NodeId, ShardCount, TaskUid};
 use miroir_core::placement::ReplicationFactor;
 use miroir_core::task::{MissingIndex, Mutation, SettingsOrigin, ShardRules, SyncState, Task, WriteMethod};
 use miroir_core::view::IndexEntry;
-use miroir_proxy::cluster::{HealthPolicy, Membership, ViewCell, run_health_checks};
+use miroir_proxy::cluster::{HealthPolicy, Membership, ViewPublisher, run_health_checks};
 use miroir_proxy::config::SettingsConfig;
 use miroir_proxy::node_api::Node as Connection;
 use miroir_proxy::settings::SettingsMetrics;
@@ -73,7 +73,7 @@ pub async fn append_to(
 pub struct Bench {
     pub nodes: Vec<Node>,
     membership: Arc<Membership>,
-    view: Arc<ViewCell>,
+    view: Arc<ViewPublisher>,
     config: WriteConfig,
     writer: Option<Writer>,
     health: JoinHandle<()>,
@@ -103,7 +103,7 @@ impl Bench {
         address: impl AsyncFn(usize, String) -> String,
     ) -> Self {
         let mut nodes = Vec::new();
-        let view = Arc::new(ViewCell::default());
+        let view = Arc::new(ViewPublisher::default());
         let membership = Arc::new(Membership::new(Arc::clone(&view)));
         for number in 0..count {
             let node = Node::start(&format!("node-{number}")).await.unwrap();

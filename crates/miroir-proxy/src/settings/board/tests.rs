@@ -34,7 +34,7 @@ fn entry(index: &str) -> IndexEntry {
 /// Two nodes that both hold these indexes.
 fn board(indexes: &[&str]) -> Broadcasts {
     let indexes = indexes.iter().map(|index| (IndexUid::new(*index), Arc::new(entry(index)))).collect();
-    let view = Arc::new(ViewCell::new(View { indexes, ..View::default() }));
+    let view = Arc::new(ViewPublisher::new(View { indexes, ..View::default() }));
     Broadcasts::new(SettingsConfig::default(), SettingsMetrics::default(), view)
 }
 
@@ -75,7 +75,7 @@ fn nobody_doubts_a_node_in_an_index_that_is_gone() {
     let (board, a) = (board(&["films"]), node("a"));
     board.doubt(&films(), &a, Doubt::Changed);
     assert_eq!(board.divergence(), [(films(), 1)].into());
-    board.end(&[SettingsChange::Forgotten(films())], |view| view.indexes.clear());
+    board.end(&[SettingsChange::Forgotten(films())], vec![ViewChange::NoIndex(IndexUid::new("films"))]);
     board.doubt(&films(), &a, Doubt::Changed);
     assert!(!board.has(&films(), &a));
     assert_eq!((board.doubt_all(&a), board.divergence()), (vec![], BTreeMap::new()));

@@ -6,7 +6,6 @@ use serde_json::json;
 use tokio::time::timeout_at;
 
 use super::*;
-use crate::cluster::ViewCell;
 use crate::node_api::NodeRequest;
 use crate::node_api::fake::{FakeNode, Fault, FaultPlan};
 
@@ -26,8 +25,7 @@ async fn tracked(tasks: u64, has_peers: bool) -> (FakeNode, mpsc::Receiver<Event
         open.insert(number, Watched { node_task: number, task: TaskUid(10 + number), op: 0 });
     }
     let (events, told) = mpsc::channel(100);
-    let membership =
-        Arc::new(Membership::of(vec![node.clone()], SyncState::InSync, Arc::new(ViewCell::default())));
+    let membership = Arc::new(Membership::of(vec![node.clone()], SyncState::InSync, Arc::default()));
     let tracker = Tracker { node, timeout: Duration::from_secs(5), events, open, has_peers, membership };
     tokio::spawn(async move {
         // Watches for as long as the test runs.

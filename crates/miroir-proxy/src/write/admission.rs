@@ -85,7 +85,7 @@ impl Admission {
         record: &NodeRecord,
     ) -> Result<(), MemberError> {
         self.make_ready(record);
-        ledger.join(record.id.clone());
+        ledger.nodes.join(record.id.clone());
         self.membership.add(node, group, SyncState::Damaged)?;
         tracing::info!(node = %record.id, %group, "a node has come to the cluster");
         Ok(())
@@ -138,10 +138,10 @@ impl Admission {
     fn check_leaving(&self, ledger: &Ledger, node: &NodeId) -> Result<(), MemberError> {
         let roster = self.membership.members();
         let Some(member) = roster.get(node) else { return Err(MemberError::NoMember(node.clone())) };
-        if let Some(index) = ledger.held_by(node) {
+        if let Some(index) = ledger.head.held_by(node) {
             return Err(MemberError::HoldsShards { node: node.clone(), index });
         }
-        let places = plan_places(roster.groups(), self.factor, |node| ledger.has_joined(node));
+        let places = plan_places(roster.groups(), self.factor, |node| ledger.nodes.has_joined(node));
         let in_group = places.values().filter(|group| **group == member.group).count();
         if places.contains_key(node) && in_group <= self.factor.get() as usize {
             let (group, factor) = (member.group, self.factor.get());

@@ -275,7 +275,7 @@ impl Caretaker {
             let shards = index.placement.shards_of(&node);
             shards.into_iter().all(|shard| index.placement.all_replicas(shard).any(|it| *it != node))
         };
-        self.ledger.ask(move |ledger| ledger.catalog().values().all(has_peers)).await
+        self.ledger.ask(move |ledger| ledger.head.catalog().values().all(has_peers)).await
     }
 
     /// An index that is not there and must be. It must be if it was before and after the look, and is the same: others of
@@ -307,13 +307,13 @@ impl Caretaker {
 }
 
 fn settled_indexes(ledger: &Ledger, node: &NodeId) -> BTreeMap<PhysicalUid, OffsetDateTime> {
-    if !ledger.has_done_before(node, TaskUid(u64::MAX)) {
+    if !ledger.tasks.has_done_before(node, TaskUid(u64::MAX)) {
         return BTreeMap::new();
     }
     let held = |index: &&IndexEntry| {
-        index.placement.shard_count_of(node) > 0 && ledger.unsettled(&index.uid).next().is_none()
+        index.placement.shard_count_of(node) > 0 && ledger.head.unsettled(&index.uid).next().is_none()
     };
-    let settled = ledger.catalog().values().filter(held);
+    let settled = ledger.head.catalog().values().filter(held);
     settled.map(|index| (index.physical.clone(), index.created_at)).collect()
 }
 

@@ -118,7 +118,7 @@ impl Committer {
         loop {
             let waiting = {
                 let ledger = self.ledger();
-                ledger.unsettled_count(&[]) > 0 || ledger.rollouts().next().is_some()
+                ledger.head.unsettled_count(&[]) > 0 || ledger.tasks.rollouts().next().is_some()
             };
             let received = if waiting {
                 timeout(AWAITED_CHECK_INTERVAL, events.recv_many(&mut group, GROUP))
@@ -176,21 +176,21 @@ impl Committer {
     fn note(&self, events: impl Iterator<Item = Event>) -> News {
         let mut ledger = self.ledger();
         let mut news = News::default();
-        let unread = ledger.take_unread().into_iter();
+        let unread = ledger.tasks.take_unread().into_iter();
         news.doubted.extend(unread.map(|(index, node)| self.rollouts.broadcasts.lose_sight(index, node)));
         for event in events {
             match event {
                 Event::Decided => {}
                 Event::Left { forgotten } => news.forgotten.extend(forgotten),
-                Event::Working { node } => ledger.note_sign(&node, Instant::now()),
+                Event::Working { node } => ledger.nodes.note_sign(&node, Instant::now()),
                 Event::Ended { node, task, op, result } => {
-                    ledger.note_sign(&node, Instant::now());
+                    ledger.nodes.note_sign(&node, Instant::now());
                     ledger.note(&node, task, op, result.clone());
                     news.results.push((node, task, op, result));
                 }
-                Event::Lost { node } => ledger.lose(&node),
+                Event::Lost { node } => ledger.nodes.lose(&node),
                 Event::Taking { node, refusal } => {
-                    ledger.note_taking(&node, refusal.is_none());
+                    ledger.nodes.note_taking(&node, refusal.is_none());
                     self.membership.note_refusal(&node, refusal);
                 }
                 Event::Rebuilt(copied) => {
@@ -200,7 +200,7 @@ impl Committer {
                     news.rebuilt.push(rebuilt);
                 }
                 Event::Restored { node } => {
-                    ledger.take_back_in(&node);
+                    ledger.nodes.take_back_in(&node);
                     news.doubted.extend(self.doubt(&node));
                 }
                 Event::Accepted(accepted) => {
@@ -306,7 +306,7 @@ impl Committer {
         if commit.catalog.is_empty() && settings.is_empty() && commit.rules.is_empty() {
             return;
         }
-        let rules = (!commit.rules.is_empty()).then(|| ViewChange::Rules(self.ledger().rules().clone()));
+        let rules = (!commit.rules.is_empty()).then(|| ViewChange::Rules(self.ledger().head.rules().clone()));
         let indexes = commit.catalog.iter().map(|change| match change {
             CatalogChange::Put(entry) => ViewChange::Index(Arc::new((**entry).clone())),
             CatalogChange::Remove(uid) => ViewChange::NoIndex(uid.clone()),

@@ -69,7 +69,7 @@ impl Sequencer {
         after.apply(patch);
         let begin = || Inspection::of(&index.settings, &after);
         let Some(first) = begin().filter(|_| index.primary_key.is_some()) else { return Inspected::Free };
-        if self.ledger().unsettled(&index.uid).chain(same_index(group, &index.uid)).next().is_some() {
+        if self.ledger().head.unsettled(&index.uid).chain(same_index(group, &index.uid)).next().is_some() {
             return Inspected::MustWait;
         }
         let book = until_stored("an order of arrival", || self.store.arrival_book(index.physical.clone()));

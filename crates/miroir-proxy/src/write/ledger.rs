@@ -1,6 +1,10 @@
 //! What is decided and not yet over, in memory: which node still owes what, which index looks how at the end of the log,
 //! which node's data are worth what. The store has all of it too; this is for those who can't wait for a disk.
 //!
+//! It has three parts. The [`Head`] is how indexes look, now and after everything decided; [`OpenTasks`] are what nodes have
+//! done of each task; [`Nodes`] are what their data are worth. What is about one of them is done by that one. What is here is
+//! about several: to take in a decision, to end tasks, and to begin anew with a node.
+//!
 //! Tasks about one index end in the order of the log, though nodes finish them in any: a client that saw one succeed
 //! sees everything before it.
 
@@ -11,22 +15,25 @@ use std::time::{Duration, Instant};
 use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, ShardId, TaskUid};
 use miroir_core::rules::RuleBook;
 use miroir_core::task::{
-    Behind, Effect, Folded, Lack, LogEntry, NodeReport, Op, OpResult, SyncEvent, SyncState, TaskStatus,
-    apply_effect, details_at_end, details_at_start, fold, ops_for, touched_shards,
+    Behind, Effect, Folded, Lack, NodeReport, Op, OpResult, SyncEvent, SyncState, TaskStatus, details_at_end,
+    details_at_start, fold, ops_for, touched_shards,
 };
 use miroir_core::view::IndexEntry;
-use miroir_store::{CatalogChange, Commit, Relabelling, Settled};
+use miroir_store::{Commit, Settled};
 use time::OffsetDateTime;
 
 pub(super) use self::handle::{LedgerHandle, Questions};
+pub(super) use self::head::Head;
 pub(super) use self::names::name_on_nodes;
+use self::nodes::Nodes;
 pub(super) use self::obstacle::Obstacle;
 use self::open::{End, Open, Stage, effects};
-use self::patience::{NodeState, is_awaited};
+use self::patience::NodeState;
 pub(super) use self::rebuilt::Copied;
 use self::rollout::Rollout;
 pub(super) use self::rollout::{ChangesOfSettings, RolloutNews, is_rollout};
 use self::share::Share;
+use self::tasks::OpenTasks;
 pub(super) use self::touched::Touched;
 pub use self::waiting::{ShareState, TaskOnNode, WaitReason};
 use super::prepared::Decided;
@@ -56,27 +63,14 @@ pub(super) struct Now<'a> {
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Ledger {
-    catalog: BTreeMap<IndexUid, IndexEntry>,
-    /// Dynamic search rules, as the ended tasks leave them.
-    rules: RuleBook,
-    open: BTreeMap<TaskUid, Open>,
-    /// Unsettled tasks of each index.
-    queues: BTreeMap<IndexUid, BTreeSet<TaskUid>>,
-    nodes: BTreeMap<NodeId, NodeState>,
+    /// How indexes look.
+    pub(super) head: Head,
+    /// Which node has done what.
+    pub(super) tasks: OpenTasks,
+    /// What nodes are worth.
+    pub(super) nodes: Nodes,
     /// How long tasks take, from when they are the first of their index.
     pace: Duration,
-    /// Ended tasks of which a node has done its share since.
-    late: BTreeSet<TaskUid>,
-    /// Changes of settings that are open.
-    rollouts: BTreeSet<TaskUid>,
-    /// Says how they stand.
-    changes: Arc<dyn ChangesOfSettings>,
-    /// Nodes that were to be read back after a change of settings and will not be.
-    unread: Vec<(PhysicalUid, NodeId)>,
-    /// There while somebody wants to know.
-    touched: Option<Touched>,
-    /// Nothing from this entry on was added.
-    end: TaskUid,
 }
 
 impl Ledger {
@@ -87,66 +81,11 @@ impl Ledger {
         changes: Arc<dyn ChangesOfSettings>,
     ) -> Self {
         Self {
-            catalog: catalog.into_iter().map(|entry| (entry.uid.clone(), entry)).collect(),
-            rules,
-            open: BTreeMap::new(),
-            queues: BTreeMap::new(),
-            nodes: nodes.into_iter().map(|(id, sync)| (id, NodeState::new(sync))).collect(),
+            head: Head::new(catalog, rules, changes),
+            tasks: OpenTasks::default(),
+            nodes: Nodes::new(nodes),
             pace: Duration::ZERO,
-            late: BTreeSet::new(),
-            rollouts: BTreeSet::new(),
-            changes,
-            unread: Vec::new(),
-            touched: None,
-            end: TaskUid(0),
         }
-    }
-
-    /// Nothing from this entry on was added.
-    pub(super) const fn end(&self) -> TaskUid {
-        self.end
-    }
-
-    /// The index after everything decided so far and then `more`; none if there will be no such index.
-    pub(super) fn head<'a>(
-        &'a self,
-        index: &IndexUid,
-        more: impl Iterator<Item = &'a Decided>,
-        now: OffsetDateTime,
-    ) -> Option<IndexEntry> {
-        let unsettled =
-            self.queues.get(index).into_iter().flatten().filter_map(|task| Some(&**self.work(*task)?));
-        let more = more.filter(|work| work.entry.index_uid == *index);
-        let head = unsettled.chain(more).flat_map(|work| self.decided_effects(work));
-        head.fold(self.catalog.get(index).cloned(), |head, effect| apply_effect(head, effect, now))
-    }
-
-    fn decided_effects<'a>(&self, work: &'a Decided) -> impl Iterator<Item = &'a Effect> + use<'a> {
-        let taken_back = self.is_taken_back(work.entry.uid);
-        effects(work, None).filter(move |effect| !taken_back || effect.survives_refusal())
-    }
-
-    fn work(&self, task: TaskUid) -> Option<&Arc<Decided>> {
-        match &self.open.get(&task)?.stage {
-            Stage::Unsettled { work, .. } => Some(work),
-            Stage::Settled { .. } => None,
-        }
-    }
-
-    /// The entries of an index that are decided and whose task is not over.
-    pub(super) fn unsettled(&self, index: &IndexUid) -> impl Iterator<Item = &LogEntry> {
-        let tasks = self.queues.get(index).into_iter().flatten();
-        tasks.filter_map(|task| Some(&self.work(*task)?.entry))
-    }
-
-    /// Whether a task is not over.
-    pub(super) fn is_open(&self, task: TaskUid) -> bool {
-        self.work(task).is_some()
-    }
-
-    /// How many tasks are not over, those of some indexes left out.
-    pub(super) fn unsettled_count(&self, without: &[IndexUid]) -> usize {
-        self.queues.iter().filter(|(index, _)| !without.contains(index)).map(|(_, queue)| queue.len()).sum()
     }
 
     /// How far each node is.
@@ -159,7 +98,7 @@ impl Ledger {
         };
         let mut progress: BTreeMap<NodeId, NodeProgress> =
             self.nodes.iter().map(|(id, state)| (id.clone(), begin(state))).collect();
-        for open in self.open.values() {
+        for open in self.tasks.open.values() {
             for (node, share) in open.shares.iter().filter(|(_, share)| !share.is_done()) {
                 if let Some(progress) = progress.get_mut(node) {
                     progress.entries += 1;
@@ -178,13 +117,10 @@ impl Ledger {
     /// Takes in a decision. `ended` says how its task ended, when it did before a restart.
     pub(super) fn add(&mut self, work: &Arc<Decided>, ended: Option<TaskStatus>) {
         let uid = work.entry.uid;
-        self.end = self.end.max(TaskUid(uid.0 + 1));
         let nodes = work.decision.target.iter().flat_map(|target| target.placement.nodes());
         let rollout = Rollout::of(work);
-        self.replace_rollouts(work);
-        if let Some(touched) = &mut self.touched {
-            touched.note(work);
-        }
+        self.tasks.replace_rollouts(work);
+        self.head.add(work, ended.is_some());
         let mut shares = BTreeMap::new();
         for node in nodes {
             let ops = ops_for(&work.decision, node);
@@ -215,57 +151,26 @@ impl Ledger {
             }
             Stage::Settled { end: End::of(status, &work.decision.verdict) }
         } else {
-            self.queues.entry(index.clone()).or_default().insert(uid);
             let touched = touched_shards(&work.decision);
             let work = Arc::clone(work);
             Stage::Unsettled { work, touched, first_since: None, covered_since: None }
         };
-        if rollout.is_some() {
-            self.rollouts.insert(uid);
-        }
-        self.open
+        self.tasks
             .insert(uid, Open { index, physical, since: work.entry.enqueued_at, shares, stage, rollout });
-    }
-
-    /// Notes whether a node takes writes.
-    pub(super) fn note_taking(&mut self, node: &NodeId, writes: bool) {
-        if let Some(state) = self.nodes.get_mut(node) {
-            state.refuses = !writes;
-        }
-    }
-
-    /// Notes that a node works on what it was given, or has done some of it.
-    pub(super) fn note_sign(&mut self, node: &NodeId, now: Instant) {
-        if let Some(state) = self.nodes.get_mut(node) {
-            state.sign = Some(now);
-        }
-    }
-
-    /// What nodes lack of what has ended.
-    pub(super) fn behind(&self) -> Behind {
-        let mut behind = Behind::default();
-        for (node, state) in &self.nodes {
-            for (index, lack) in state.lacks() {
-                behind.insert(index, node, lack);
-            }
-        }
-        behind
     }
 
     /// Notes how a request ended. Ends of requests that nobody waits for are not news.
     pub(super) fn note(&mut self, node: &NodeId, task: TaskUid, op: usize, result: OpResult) {
         let now = OffsetDateTime::now_utc();
-        if let Some(state) = self.nodes.get_mut(node) {
-            state.last_end = Some(now);
-        }
-        let Some(open) = self.open.get_mut(&task) else { return };
+        self.nodes.note_end(node, now);
+        let Some(open) = self.tasks.open.get_mut(&task) else { return };
         let Some(share) = open.shares.get_mut(node) else { return };
         share.since = now;
         if let Some(slot) = share.results.get_mut(op) {
             *slot = Some(result);
         }
         if share.is_done() && matches!(open.stage, Stage::Settled { .. }) {
-            self.late.insert(task);
+            self.tasks.late.insert(task);
         }
     }
 
@@ -275,32 +180,22 @@ impl Ledger {
         let mut outcome = Outcome::default();
         self.collect_late_shares(now, &mut outcome.commit);
         for index in self.indexes_to_settle(now) {
-            while let Some(task) = self.queues.get(&index).and_then(|queue| queue.first().copied()) {
+            while let Some(task) = self.head.first(&index) {
                 if !self.settle_one(task, now, awaits.get(&task).copied(), &mut outcome) {
                     break;
                 }
             }
-            if self.queues.get(&index).is_some_and(BTreeSet::is_empty) {
-                self.queues.remove(&index);
-            }
         }
-        for (id, state) in self.nodes.iter_mut().filter(|(_, state)| state.sync != state.told) {
-            state.told = state.sync;
-            outcome.commit.nodes.push((id.clone(), state.sync));
-        }
-        // All of them: each look is one.
-        let news = self.nodes.values_mut().map(|state| std::mem::take(&mut state.is_news));
-        if news.fold(false, |any, is_news| any | is_news) {
-            outcome.behind = Some(self.behind());
-        }
+        outcome.commit.nodes.extend(self.nodes.take_changed());
+        outcome.behind = self.nodes.take_news();
         outcome
     }
 
     /// The indexes of which the first task may end: there can be very many whose nodes have yet to say anything.
     fn indexes_to_settle(&mut self, now: &Now<'_>) -> Vec<IndexUid> {
         let mut indexes = Vec::new();
-        for (index, queue) in &self.queues {
-            let first = queue.first().and_then(|task| self.open.get_mut(task));
+        for (index, works) in &self.head.unsettled {
+            let first = works.keys().next().and_then(|task| self.tasks.open.get_mut(task));
             if first.is_none_or(|open| open.begins_to_end(now.instant)) {
                 indexes.push(index.clone());
             }
@@ -316,7 +211,7 @@ impl Ledger {
         outcome: &mut Outcome,
     ) -> bool {
         let nodes = &self.nodes;
-        let Some(open) = self.open.get_mut(&task) else { return false };
+        let Some(open) = self.tasks.open.get_mut(&task) else { return false };
         if !open.begins_to_end(now.instant) {
             return false;
         }
@@ -324,12 +219,11 @@ impl Ledger {
             return false;
         };
         let first_since = first_since.unwrap_or(now.instant);
-        if awaits == Some(true) || (open.rollout.is_some() && self.changes.is_held(task)) {
+        if awaits == Some(true) || (open.rollout.is_some() && self.head.changes.is_held(task)) {
             return false;
         }
-        let trusted = |node: &NodeId| nodes.get(node).is_some_and(|state| state.sync != SyncState::Damaged);
         let done: BTreeMap<&NodeId, &Share> =
-            open.shares.iter().filter(|(node, share)| share.is_done() && trusted(node)).collect();
+            open.shares.iter().filter(|(node, share)| share.is_done() && nodes.is_trusted(node)).collect();
         let shards_of = |share: &&Share| share.shards.iter().copied().collect::<Vec<_>>();
         let covered: BTreeSet<ShardId> = done.values().flat_map(shards_of).collect();
         let kept: BTreeSet<ShardId> =
@@ -338,7 +232,7 @@ impl Ledger {
         let pending: BTreeSet<ShardId> = open
             .shares
             .iter()
-            .filter(|(node, share)| !share.is_done() && trusted(node))
+            .filter(|(node, share)| !share.is_done() && nodes.is_trusted(node))
             .flat_map(|(_, share)| shards_of(&share))
             .collect();
         let is_open =
@@ -352,14 +246,14 @@ impl Ledger {
             now.instant
         });
         let in_time = awaits.is_none() && now.instant.duration_since(since) < now.max_lag;
-        let awaited = |node: &NodeId| in_time && is_awaited(nodes, node, now);
+        let awaited = |node: &NodeId| in_time && nodes.is_awaited(node, now);
         if open.shares.iter().any(|(node, share)| !share.is_done() && awaited(node)) {
             return false;
         }
         let reports: BTreeMap<NodeId, NodeReport> =
             done.iter().map(|(node, share)| ((*node).clone(), share.report())).collect();
         let mut folded = fold(&work.decision, open.index.as_str(), &reports);
-        if let Some(error) = open.rollout.as_ref().and_then(|_| self.changes.taken_back(task)) {
+        if let Some(error) = open.rollout.as_ref().and_then(|_| self.head.changes.taken_back(task)) {
             (folded.status, folded.error) = (TaskStatus::Failed, Some(error));
             // Whoever did not take it has what it should have.
             folded.failed_alone.clear();
@@ -385,40 +279,9 @@ impl Ledger {
             details: details_at_end(details, &work.entry.mutation, folded.status, folded.count),
             finished_at: date,
         });
-        for effect in effects(work, Some(folded)) {
-            let Effect::Rules { change } = effect else { continue };
-            let changed = self.rules.apply(change, work.entry.enqueued_at);
-            outcome.commit.rules.extend(changed.into_iter().map(|uid| {
-                let rule = self.rules.get(&uid).cloned();
-                (uid, rule)
-            }));
-        }
-        let index = &work.entry.index_uid;
-        if let Some(swap) = effects(work, Some(folded)).find(|effect| matches!(effect, Effect::Swap { .. })) {
-            self.swap(uid, swap, &mut outcome.commit);
-        } else if effects(work, Some(folded)).any(Effect::is_about_index) {
-            let after = effects(work, Some(folded))
-                .fold(self.catalog.remove(index), |entry, effect| apply_effect(entry, effect, date));
-            let changes = &mut outcome.commit.catalog;
-            if after.as_ref().is_none_or(|entry| entry.uid != *index) {
-                changes.push(CatalogChange::Remove(index.clone()));
-            }
-            if let Some(entry) = after {
-                if entry.uid != *index {
-                    let pair = (index.clone(), entry.uid.clone());
-                    outcome.commit.relabelled.push(Relabelling { before: uid, pair });
-                }
-                self.catalog.insert(entry.uid.clone(), entry.clone());
-                changes.push(CatalogChange::Put(Box::new(entry)));
-            }
-        }
+        self.head.settle(work, folded, date, &mut outcome.commit);
         for node in &folded.failed_alone {
-            if let Some(state) = self.nodes.get_mut(node) {
-                state.sync = state.sync.next(SyncEvent::FailedAlone);
-            }
-        }
-        if let Some(queue) = self.queues.get_mut(index) {
-            queue.remove(&uid);
+            self.nodes.note(node, SyncEvent::FailedAlone);
         }
         let end = match End::of(folded.status, &work.decision.verdict) {
             End::FailedOnNodes => self.end_of_failed(uid),
@@ -429,7 +292,7 @@ impl Ledger {
 
     /// Who has not done its share of an ended task is behind; when nobody is, the task is forgotten.
     fn leave_behind(&mut self, task: TaskUid, end: End, commit: &mut Commit) {
-        let Some(open) = self.open.get_mut(&task) else { return };
+        let Some(open) = self.tasks.open.get_mut(&task) else { return };
         open.stage = Stage::Settled { end };
         open.shares.retain(|_, share| !share.is_done());
         for (node, share) in &open.shares {
@@ -439,21 +302,16 @@ impl Ledger {
             }
         }
         if open.shares.is_empty() {
-            self.forget(task, commit);
+            self.tasks.remove(task);
+            commit.forgotten.push(task);
         }
-    }
-
-    fn forget(&mut self, task: TaskUid, commit: &mut Commit) {
-        self.open.remove(&task);
-        self.rollouts.remove(&task);
-        commit.forgotten.push(task);
     }
 
     /// Shares of ended tasks that were done meanwhile. A node that fails what has succeeded is damaged, and so is one that
     /// does what has failed.
     fn collect_late_shares(&mut self, now: &Now<'_>, commit: &mut Commit) {
-        for task in std::mem::take(&mut self.late) {
-            let Some(open) = self.open.get_mut(&task) else { continue };
+        for task in std::mem::take(&mut self.tasks.late) {
+            let Some(open) = self.tasks.open.get_mut(&task) else { continue };
             let Stage::Settled { end } = open.stage else { continue };
             for (node, share) in open.shares.extract_if(.., |_, share| share.is_done()) {
                 let Some(state) = self.nodes.get_mut(&node) else { continue };
@@ -463,26 +321,28 @@ impl Ledger {
                 }
             }
             if open.shares.is_empty() {
-                self.forget(task, commit);
+                self.tasks.remove(task);
+                commit.forgotten.push(task);
             }
         }
-        for (id, state) in &mut self.nodes {
-            state.look(now, self.pace, (now.is_reachable)(id));
-        }
+        self.nodes.look(now, self.pace);
     }
 }
 
 #[cfg(test)]
 mod fixture;
 mod handle;
+mod head;
 mod members;
 mod names;
+mod nodes;
 mod obstacle;
 mod open;
 mod patience;
 mod rebuilt;
 mod rollout;
 mod share;
+mod tasks;
 #[cfg(test)]
 mod tests;
 mod touched;

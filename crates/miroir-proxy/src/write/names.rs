@@ -7,13 +7,13 @@ use miroir_core::task::{
 };
 use time::OffsetDateTime;
 
-use super::ledger::{Ledger, name_on_nodes};
+use super::ledger::{Head, name_on_nodes};
 use super::prepared::Prepared;
 use super::sequencer::internal_error;
 
 /// See the module.
 pub(super) struct Names<'a> {
-    pub(super) ledger: &'a Ledger,
+    pub(super) head: &'a Head,
     pub(super) members: &'a Members,
     pub(super) now: OffsetDateTime,
 }
@@ -21,9 +21,9 @@ pub(super) struct Names<'a> {
 impl Names<'_> {
     /// Where names change everything before is over, so the catalog is as it will be.
     pub(super) fn judge(&self, entry: &LogEntry, group: &[Prepared]) -> Option<Judgement> {
-        let exists = |uid: &IndexUid| self.ledger.has_index(uid);
+        let exists = |uid: &IndexUid| self.head.has_index(uid);
         let on_nodes =
-            |uid: &str| self.ledger.name_on_nodes(uid, group.iter().map(|work| &*work.decided), self.now);
+            |uid: &str| self.head.name_on_nodes(uid, group.iter().map(|work| &*work.decided), self.now);
         let judged = match &entry.mutation {
             Mutation::Rules { change } => judge_rules(change, self.members, on_nodes),
             Mutation::SwapIndexes { swaps } => {
@@ -43,7 +43,7 @@ impl Names<'_> {
         let pairs = swaps.iter().map(|swap| (swap.indexes.0.as_str(), swap.indexes.1.as_str()));
         let pairs: Vec<(&str, &str)> = pairs.flat_map(|(a, b)| [(a, b), (b, a)]).collect();
         let renamed: Vec<&str> = pairs.iter().map(|(uid, _)| *uid).collect();
-        rules_naming(self.ledger.rules(), &renamed, |uid| {
+        rules_naming(self.head.rules(), &renamed, |uid| {
             on_nodes(pairs.iter().find(|(it, _)| *it == uid).map_or(uid, |(_, other)| *other))
         })
     }
@@ -64,13 +64,13 @@ impl Names<'_> {
             _ => (own, vec![own]),
         };
         let earlier = || group.iter().map(|work| &*work.decided);
-        rules_naming(self.ledger.rules(), &renamed, |uid| {
+        rules_naming(self.head.rules(), &renamed, |uid| {
             if uid == new {
                 physical.to_string()
             } else if renamed.contains(&uid) {
-                name_on_nodes(self.ledger.catalog(), uid, None)
+                name_on_nodes(self.head.catalog(), uid, None)
             } else {
-                self.ledger.name_on_nodes(uid, earlier(), self.now)
+                self.head.name_on_nodes(uid, earlier(), self.now)
             }
         })
     }

@@ -47,8 +47,8 @@ impl Sequencer {
         }
         let index = {
             let ledger = self.ledger();
-            let is_quiet = ledger.unsettled(&entry.index_uid).next().is_none();
-            let index = ledger.head(&entry.index_uid, std::iter::empty(), OffsetDateTime::now_utc());
+            let is_quiet = ledger.head.unsettled(&entry.index_uid).next().is_none();
+            let index = ledger.head.index(&entry.index_uid, std::iter::empty(), OffsetDateTime::now_utc());
             index.filter(|index| is_quiet && index.shards.get() > 1 && index.primary_key.is_some())?
         };
         if self.sure.set().contains(&index.physical) {

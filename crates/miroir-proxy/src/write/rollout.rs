@@ -30,7 +30,7 @@ impl Targets for LedgerTargets {
     async fn catalog_targets(&self, index: &PhysicalUid, node: &NodeId) -> Vec<IndexEntry> {
         let (index, node) = (index.clone(), node.clone());
         let look = move |ledger: &Ledger| {
-            if ledger.is_busy(&index, &node) { Vec::new() } else { ledger.targets(&index) }
+            if ledger.is_busy(&index, &node) { Vec::new() } else { ledger.head.targets(&index) }
         };
         self.0.ask(look).await
     }
@@ -76,15 +76,15 @@ impl Rollouts {
         match verdict {
             Verdict::Verified => {
                 self.broadcasts.note(task, node, NodeEvent::Verified);
-                ledger.note_verified(task, node);
+                ledger.tasks.note_verified(task, node);
                 read.has_it = true;
                 read.save = self.broadcasts.broadcast(task).filter(|broadcast| broadcast.phase.is_over());
             }
-            Verdict::Obsolete => ledger.note_verified(task, node),
+            Verdict::Obsolete => ledger.tasks.note_verified(task, node),
             Verdict::Spoiled => {
                 self.broadcasts.note(task, node, NodeEvent::Verified);
-                ledger.note_verified(task, node);
-                ledger.lose(node);
+                ledger.tasks.note_verified(task, node);
+                ledger.nodes.lose(node);
             }
             Verdict::GivenUp(keys, hash) => {
                 read.save = self.broadcasts.give_up(task, node, (keys, hash), Instant::now());
@@ -99,12 +99,12 @@ impl Rollouts {
         for retried in self.broadcasts.take_retries() {
             step.save.push(retried);
         }
-        for task in ledger.rollouts().collect::<Vec<_>>() {
-            let RolloutNews { applied, refused } = ledger.rollout_news(task);
+        for task in ledger.tasks.rollouts().collect::<Vec<_>>() {
+            let RolloutNews { applied, refused } = ledger.tasks.rollout_news(task);
             for node in refused {
                 self.broadcasts.note(task, &node, NodeEvent::Refused);
             }
-            let Some(index) = ledger.physical_of(task) else { continue };
+            let Some(index) = ledger.tasks.physical_of(task) else { continue };
             let job = |node| {
                 let turn = self.broadcasts.turn(&index, &node);
                 Job { task, node, index: index.clone(), turn }
@@ -133,7 +133,7 @@ impl Rollouts {
             Strategy::TwoPhase => ledger.is_refused(broadcast),
         };
         if fails && !taken_back {
-            let error = ledger.refusal(task).unwrap_or_else(|| taken_back_error(broadcast));
+            let error = ledger.tasks.refusal(task).unwrap_or_else(|| taken_back_error(broadcast));
             step.take_back.push((task, error));
             return true;
         }
@@ -146,7 +146,7 @@ impl Rollouts {
         }
         if differs && (taken_back || !self.broadcasts.freezes()) {
             for (node, _) in broadcast.differing() {
-                ledger.note_verified(task, node);
+                ledger.tasks.note_verified(task, node);
             }
         } else if differs && let Some(frozen) = self.broadcasts.step(task, PhaseEvent::Unrepairable) {
             tracing::error!(index = %frozen.index, task = %task, "some nodes could not be brought to a change of settings, and the index takes no writes: mend or stop the nodes that `GET /_miroir/indexes/…/settings/broadcast` names, then `POST` to its `/retry`");
@@ -171,7 +171,7 @@ impl Rollouts {
             self.save(broadcast.clone()).await;
             let mut ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);
             self.broadcasts.turn_round(broadcast);
-            ledger.note_taken_back(task);
+            ledger.tasks.note_taken_back(task);
         }
         for job in step.verify {
             if let Err(error) = self.jobs.try_send(job) {

@@ -137,7 +137,8 @@ impl Sequencer {
     fn look_at_members(&mut self) {
         self.members = self.membership.members();
         let ledger = self.ledger();
-        let places = plan_places(self.members.groups(), self.rules.factor, |node| ledger.has_joined(node));
+        let places =
+            plan_places(self.members.groups(), self.rules.factor, |node| ledger.nodes.has_joined(node));
         drop(ledger);
         if places != self.rules.members {
             Arc::make_mut(&mut self.rules).members = places;
@@ -155,16 +156,20 @@ impl Sequencer {
         let frozen: Vec<IndexUid> = self.broadcasts.frozen().into_iter().map(|(index, _)| index).collect();
         let ledger = self.ledger();
         let group_changes_names = group.iter().any(|work| work.decided.entry.mutation.changes_names());
-        if group_changes_names || ledger.is_changing_names() {
+        if group_changes_names || ledger.head.is_changing_names() {
             return true;
         }
-        if entry.mutation.needs_quiet() && (ledger.unsettled_count(&frozen) > 0 || !group.is_empty()) {
+        if entry.mutation.needs_quiet() && (ledger.head.unsettled_count(&frozen) > 0 || !group.is_empty()) {
             return true;
         }
         let more = same_index(group, &entry.index_uid);
         let asks = self.asking == Some(entry.uid);
-        ledger.unsettled_count(&frozen) + group.len() >= MAX_UNSETTLED
-            || ledger.unsettled(&entry.index_uid).chain(more).any(|other| asks || must_wait(entry, other))
+        ledger.head.unsettled_count(&frozen) + group.len() >= MAX_UNSETTLED
+            || ledger
+                .head
+                .unsettled(&entry.index_uid)
+                .chain(more)
+                .any(|other| asks || must_wait(entry, other))
     }
 
     /// Why an entry fails because an index is frozen: it would change the index, or wait for the change that is frozen.
@@ -172,7 +177,8 @@ impl Sequencer {
         let frozen = self.broadcasts.frozen();
         is_stopped(entry, &frozen).or_else(|| {
             let (_, error) = frozen.iter().find(|(index, _)| *index == entry.index_uid)?;
-            let waits = self.ledger().unsettled(&entry.index_uid).any(|earlier| must_wait(entry, earlier));
+            let waits =
+                self.ledger().head.unsettled(&entry.index_uid).any(|earlier| must_wait(entry, earlier));
             waits.then(|| error.clone())
         })
     }
@@ -188,15 +194,15 @@ impl Sequencer {
         let earlier = group.iter().map(|work| &*work.decided);
         let (index, physical, renamed) = {
             let ledger = self.ledger();
-            let names = Names { ledger: &ledger, members: self.members.groups(), now };
+            let names = Names { head: &ledger.head, members: self.members.groups(), now };
             if let Some(judgement) = names.judge(&entry, group) {
                 return Turn::Decided(Box::new(Prepared::new(entry, judgement, None)));
             }
-            let index = ledger.head(&entry.index_uid, earlier, now);
-            let physical = index.is_none().then(|| ledger.free_physical(&entry, group));
+            let index = ledger.head.index(&entry.index_uid, earlier, now);
+            let physical = index.is_none().then(|| ledger.head.free_physical(&entry, group));
             let on_nodes = physical.as_ref().or(index.as_ref().map(|index| &index.physical));
             let gives_name = index.is_none() || entry.mutation.changes_names();
-            let on_nodes = on_nodes.filter(|_| gives_name && !ledger.rules().is_empty());
+            let on_nodes = on_nodes.filter(|_| gives_name && !ledger.head.rules().is_empty());
             let renamed = on_nodes.map(|physical| names.rules_after(&entry, physical, group));
             (index, physical, renamed.unwrap_or_default())
         };
@@ -252,7 +258,7 @@ impl Sequencer {
         let (is_settled, may_lose) = {
             let ledger = self.ledger();
             let uid = &case.entry.index_uid;
-            let mut earlier = ledger.unsettled(uid).chain(same_index(group, uid)).peekable();
+            let mut earlier = ledger.head.unsettled(uid).chain(same_index(group, uid)).peekable();
             (earlier.peek().is_none(), earlier.any(|entry| entry.mutation.may_lose_documents()))
         };
         if may_lose {
@@ -266,7 +272,7 @@ impl Sequencer {
     /// Everything before is over, and nothing after is begun until this returns.
     async fn run_errand(&self, entry: &LogEntry, errand: &Errand, now: OffsetDateTime) -> Prepared {
         until_stored("the beginning of a task", || self.store.begin_task(entry.uid, now)).await;
-        let index = self.ledger().head(&entry.index_uid, std::iter::empty(), now);
+        let index = self.ledger().head.index(&entry.index_uid, std::iter::empty(), now);
         let errands = Errands {
             store: self.store.plain(),
             membership: Arc::clone(&self.membership),
@@ -324,10 +330,11 @@ impl Sequencer {
         for work in group {
             let index = &work.decided.entry.index_uid;
             let now = OffsetDateTime::now_utc();
-            let before = ledger.head(index, std::iter::empty(), now).filter(|_| ledger.has_index(index));
+            let before =
+                ledger.head.index(index, std::iter::empty(), now).filter(|_| ledger.head.has_index(index));
             ledger.add(&work.decided, None);
             if is_rollout(&work.decided)
-                && let Some(next) = ledger.head(index, std::iter::empty(), now)
+                && let Some(next) = ledger.head.index(index, std::iter::empty(), now)
             {
                 let task = work.decided.entry.uid;
                 let mixes = before.is_some_and(|before| before.settings != next.settings);

@@ -57,7 +57,9 @@ pub async fn start(
     let mut ledger = Ledger::new(catalog.clone(), book.clone(), worths, broadcasts.clone());
     let decided = load_work(&store, &mut ledger, &node_tasks, (&nodes, &broadcasts)).await?;
     let indexes = catalog.into_iter().map(|index| ViewChange::Index(Arc::new(index)));
-    view.publish([ViewChange::Lack(ledger.behind()), ViewChange::Rules(book)].into_iter().chain(indexes));
+    view.publish(
+        [ViewChange::Lack(ledger.nodes.behind()), ViewChange::Rules(book)].into_iter().chain(indexes),
+    );
     for node in nodes.values() {
         membership.note_sync(&node.id, node.sync);
     }
@@ -158,32 +160,32 @@ fn resume(
     (nodes, broadcasts): (&BTreeMap<NodeId, NodeRecord>, &Broadcasts),
 ) -> Option<Broadcast> {
     let (task, index) = (work.entry.uid, &work.entry.index_uid);
-    let next = ledger.head(index, std::iter::empty(), OffsetDateTime::now_utc())?;
+    let next = ledger.head.index(index, std::iter::empty(), OffsetDateTime::now_utc())?;
     let is_known = known.is_some();
     let broadcast = match known {
         Some(broadcast) => {
-            let next = ledger.is_open(task).then_some(next);
+            let next = ledger.tasks.is_open(task).then_some(next);
             broadcasts.resume(broadcast.clone(), index.clone(), next);
             if broadcast.phase.is_over() {
                 // Its end was stored, and its task's was not. A node whose version was not stored either is read back again.
                 for node in &broadcast.verified() {
                     if broadcasts.has_version(&broadcast, node) {
-                        ledger.note_verified(task, node);
+                        ledger.tasks.note_verified(task, node);
                     }
                 }
             }
             broadcast
         }
-        None if ledger.is_open(task) => {
+        None if ledger.tasks.is_open(task) => {
             // Whether they answer is not known yet.
             let in_sync = nodes.values().filter(|node| node.sync == SyncState::InSync);
             let readable: BTreeSet<NodeId> = in_sync.map(|node| node.id.clone()).collect();
-            broadcasts.begin(task, next, ledger.has_index(index).then_some(&readable))
+            broadcasts.begin(task, next, ledger.head.has_index(index).then_some(&readable))
         }
         None => return None,
     };
     if broadcast.taken_back.is_some() {
-        ledger.note_taken_back(task);
+        ledger.tasks.note_taken_back(task);
     }
     (!is_known).then_some(broadcast)
 }

@@ -101,7 +101,7 @@ impl Undo {
         let is_readable = |peer: &NodeId| self.membership.standing(peer).is_some_and(Standing::is_readable);
         let readable: BTreeSet<NodeId> = untouched.into_iter().filter(is_readable).collect();
         let (of_index, task) = (job.index.clone(), job.task);
-        let has_done = move |ledger: &Ledger, peer: &NodeId| ledger.has_done_of(&of_index, peer, task);
+        let has_done = move |ledger: &Ledger, peer: &NodeId| ledger.tasks.has_done_of(&of_index, peer, task);
         let good: BTreeSet<NodeId> = self
             .ledger
             .ask(move |ledger| readable.into_iter().filter(|peer| has_done(ledger, peer)).collect())

@@ -87,16 +87,16 @@ mod tests {
             let question: Question = questions.recv().await.unwrap();
             question(&mut ledger);
         };
-        let (end, ()) = tokio::join!(handle.ask(Ledger::end), answering);
+        let (end, ()) = tokio::join!(handle.ask(|ledger| ledger.head.end()), answering);
         assert_eq!(end, TaskUid(0));
         // One that is asked and not answered, and one that can't be asked.
-        let asked = handle.try_order(|ledger| ledger.end());
+        let asked = handle.try_order(|ledger| ledger.head.end());
         let leaving = async {
             drop(questions.recv().await.unwrap());
             drop(questions);
         };
         assert_eq!(tokio::join!(asked, leaving).0, None);
-        assert_eq!(handle.try_order(|ledger| ledger.end()).await, None);
-        assert!(timeout(Duration::from_secs(1), handle.ask(Ledger::end)).await.is_err());
+        assert_eq!(handle.try_order(|ledger| ledger.head.end()).await, None);
+        assert!(timeout(Duration::from_secs(1), handle.ask(|ledger| ledger.head.end())).await.is_err());
     }
 }

@@ -1,15 +1,14 @@
 //! What indexes are called: by clients, and on the nodes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use miroir_core::ids::{IndexUid, PhysicalUid, TaskUid};
-use miroir_core::rules::RuleBook;
 use miroir_core::task::{Effect, LogEntry, Swap};
 use miroir_core::view::IndexEntry;
 use miroir_store::{CatalogChange, Commit, Relabelling};
 use time::OffsetDateTime;
 
-use super::Ledger;
+use super::Head;
 use crate::write::prepared::{Decided, Prepared};
 
 /// The longest beginning of a client's name in a name on the nodes, so that the whole stays within 400 bytes.
@@ -32,17 +31,7 @@ pub(in crate::write) fn name_on_nodes(
     }
 }
 
-impl Ledger {
-    /// Whether there is an index of this name now.
-    pub(in crate::write) fn has_index(&self, uid: &IndexUid) -> bool {
-        self.catalog.contains_key(uid)
-    }
-
-    /// Dynamic search rules, as the ended tasks leave them.
-    pub(in crate::write) fn rules(&self) -> &RuleBook {
-        &self.rules
-    }
-
+impl Head {
     /// The name that nodes have for an index after everything decided so far and then `more`. One that does not exist has
     /// its own name, unless another index has that one.
     pub(in crate::write) fn name_on_nodes<'a>(
@@ -51,14 +40,14 @@ impl Ledger {
         more: impl Iterator<Item = &'a Decided>,
         now: OffsetDateTime,
     ) -> String {
-        name_on_nodes(&self.catalog, uid, self.head(&IndexUid::new(uid), more, now).as_ref())
+        name_on_nodes(&self.catalog, uid, self.index(&IndexUid::new(uid), more, now).as_ref())
     }
 
     /// Whether a change of names is decided and not over. Then it is the only decided task that is not, but for those of
     /// frozen indexes.
     pub(in crate::write) fn is_changing_names(&self) -> bool {
-        let first = self.queues.values().filter_map(BTreeSet::first).filter_map(|task| self.work(*task));
-        first.into_iter().any(|work| work.entry.mutation.changes_names())
+        let mut first = self.unsettled.values().filter_map(BTreeMap::first_key_value);
+        first.any(|(_, work)| work.entry.mutation.changes_names())
     }
 
     /// A name on the nodes for the index that an entry creates: its own, unless another index has that one since a swap.
@@ -81,9 +70,7 @@ impl Ledger {
             let target = work.decision.target.as_ref();
             work.entry.index_uid != *by_other_than && target.is_some_and(|target| target.physical == *name)
         };
-        let mut unsettled =
-            self.queues.values().flatten().filter_map(|task| self.work(*task)).map(|work| &**work);
-        settled || unsettled.any(decided) || group.iter().map(|work| &*work.decided).any(decided)
+        settled || self.works().any(decided) || group.iter().map(|work| &*work.decided).any(decided)
     }
 
     /// Exchanges names in the catalog, and says what to store. All of it becomes visible together.

@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use miroir_core::ids::{NodeId, PhysicalUid};
+use miroir_core::ids::PhysicalUid;
 use miroir_core::task::{Lack, SyncEvent, SyncState};
 use time::OffsetDateTime;
 
@@ -170,18 +170,12 @@ impl NodeState {
         self.moment.map(|moment| moment.until)
     }
 
-    fn counts(&self, now: Instant) -> bool {
+    /// Whether tasks may wait for it now.
+    pub(super) fn counts(&self, now: Instant) -> bool {
         match self.sync {
             SyncState::InSync => true,
             SyncState::Behind => self.moment.is_some_and(|moment| now < moment.until),
             SyncState::Damaged => false,
         }
     }
-}
-
-/// Whether tasks wait for the node now: it answers, takes writes, and has everything, or will in a moment.
-pub(super) fn is_awaited(nodes: &BTreeMap<NodeId, NodeState>, node: &NodeId, now: &Now<'_>) -> bool {
-    nodes
-        .get(node)
-        .is_some_and(|state| state.counts(now.instant) && !state.refuses && (now.is_reachable)(node))
 }

@@ -7,12 +7,10 @@ use std::time::Instant;
 use miroir_core::error::{ResponseError, scrub_message};
 use miroir_core::ids::{NodeId, PhysicalUid, ShardId, TaskUid};
 use miroir_core::settings::{Broadcast, NodeStage};
-use miroir_core::task::{Mutation, Step, SyncState, Verdict, fault_of};
+use miroir_core::task::{Mutation, Step, Verdict, fault_of};
 use miroir_core::view::IndexEntry;
-use time::OffsetDateTime;
 
-use super::patience::is_awaited;
-use super::{End, Ledger, Now, Share, Stage};
+use super::{End, Ledger, Now, OpenTasks, Share, Stage};
 use crate::write::prepared::Decided;
 
 /// Whoever knows how changes of settings stand. The ledger asks, and keeps nothing of it.
@@ -74,7 +72,7 @@ pub(in crate::write) fn is_rollout(work: &Decided) -> bool {
         && work.decision.steps.iter().any(changes)
 }
 
-impl Ledger {
+impl OpenTasks {
     /// A change of settings stands in the place of earlier ones of the same index, and so does its end: what nodes still
     /// owe of those is not read back any more. Should the later change fail, nobody knows what these nodes have.
     pub(super) fn replace_rollouts(&mut self, work: &Decided) {
@@ -136,14 +134,46 @@ impl Ledger {
         self.stop_verifying(task, Some(node));
     }
 
+    /// Nodes whose lanes may still stand at an earlier change of settings.
+    fn held_up_before(&self, task: TaskUid) -> BTreeSet<NodeId> {
+        let earlier = self.rollouts.range(..task).filter_map(|task| self.open.get(task));
+        let owed = earlier.flat_map(|open| open.shares.iter().filter(|(_, share)| !share.is_applied()));
+        owed.map(|(node, _)| node.clone()).collect()
+    }
+
+    /// A change is taken back: its task is to fail when every node has back what it had. Nodes that come later may do what
+    /// they get, and get back what they had: they are read back, or, where it may have changed their documents, their data are
+    /// copied anew.
+    pub(in crate::write) fn note_taken_back(&mut self, task: TaskUid) {
+        let Some(open) = self.open.get_mut(&task) else { return };
+        let Some(rollout) = &open.rollout else { return };
+        if let Stage::Settled { end } = &mut open.stage {
+            *end = if rollout.rewrites { End::FailedOnNodes } else { End::Judged };
+        }
+        for share in open.shares.values_mut() {
+            share.unverified = true;
+        }
+    }
+
+    /// Why a node did not take a change, in the client's words.
+    pub(in crate::write) fn refusal(&self, task: TaskUid) -> Option<ResponseError> {
+        let open = self.open.get(&task)?;
+        let index = &open.rollout.as_ref()?.index;
+        let errors = open.shares.values().filter_map(Share::error);
+        let error = errors.min_by_key(|error| fault_of(error.code))?;
+        Some(ResponseError::new(error.code, scrub_message(&error.message, index, &open.index)))
+    }
+}
+
+impl Ledger {
     /// Whether a change waits for a node of an open wave to do its work; not for nodes that are away. One that is much
     /// slower than others of its wave is not waited for, nor, where none of them has done it, one that has shown no sign of
     /// working for as long: nobody can know how long a change takes that no node has done before.
     pub(in crate::write) fn is_waiting_for_work(&mut self, broadcast: &Broadcast, now: &Now<'_>) -> bool {
         let task = broadcast.task;
-        let held_up: BTreeSet<NodeId> = self.held_up_before(task);
+        let held_up: BTreeSet<NodeId> = self.tasks.held_up_before(task);
         let states = &self.nodes;
-        let Some(open) = self.open.get_mut(&task) else { return false };
+        let Some(open) = self.tasks.open.get_mut(&task) else { return false };
         let Some(rollout) = &mut open.rollout else { return false };
         let has_done = |node: &NodeId| {
             open.shares.get(node).is_none_or(Share::is_applied)
@@ -164,51 +194,29 @@ impl Ledger {
                     || (wave.done_since.is_none() && held_up.contains(node))
             };
             waits |=
-                nodes.iter().any(|node| !has_done(node) && is_awaited(states, node, now) && is_in_time(node));
+                nodes.iter().any(|node| !has_done(node) && states.is_awaited(node, now) && is_in_time(node));
         }
         waits
     }
 
-    /// Nodes whose lanes may still stand at an earlier change of settings.
-    fn held_up_before(&self, task: TaskUid) -> BTreeSet<NodeId> {
-        let earlier = self.rollouts.range(..task).filter_map(|task| self.open.get(task));
-        let owed = earlier.flat_map(|open| open.shares.iter().filter(|(_, share)| !share.is_applied()));
-        owed.map(|(node, _)| node.clone()).collect()
-    }
-
     /// Whether a change waits for a node to be read back. That ends by itself.
     pub(in crate::write) fn is_waiting_for_reading(&self, broadcast: &Broadcast, now: &Now<'_>) -> bool {
-        let Some(open) = self.open.get(&broadcast.task) else { return false };
+        let Some(open) = self.tasks.open.get(&broadcast.task) else { return false };
         let is_done = |node: &NodeId| open.shares.get(node).is_none_or(Share::is_done);
         let applied = broadcast.nodes.iter().filter(|(_, stage)| matches!(stage, NodeStage::Applied { .. }));
-        applied.into_iter().any(|(node, _)| !is_done(node) && is_awaited(&self.nodes, node, now))
-    }
-
-    /// A change is taken back: its task is to fail when every node has back what it had. Nodes that come later may do what
-    /// they get, and get back what they had: they are read back, or, where it may have changed their documents, their data are
-    /// copied anew.
-    pub(in crate::write) fn note_taken_back(&mut self, task: TaskUid) {
-        let Some(open) = self.open.get_mut(&task) else { return };
-        let Some(rollout) = &open.rollout else { return };
-        if let Stage::Settled { end } = &mut open.stage {
-            *end = if rollout.rewrites { End::FailedOnNodes } else { End::Judged };
-        }
-        for share in open.shares.values_mut() {
-            share.unverified = true;
-        }
+        applied.into_iter().any(|(node, _)| !is_done(node) && self.nodes.is_awaited(node, now))
     }
 
     /// Whether nodes have refused a change so that it fails, now that nobody who may still answer is waited for: no copy of
     /// some shard has it, or may still get it. A node that broke decides nothing as long as one that is away may take it.
     pub(in crate::write) fn is_refused(&self, broadcast: &Broadcast) -> bool {
-        let Some(open) = self.open.get(&broadcast.task) else { return false };
+        let Some(open) = self.tasks.open.get(&broadcast.task) else { return false };
         let shards: BTreeSet<ShardId> =
             open.shares.values().flat_map(|share| share.shards.iter().copied()).collect();
         let is_refused = |shard: &ShardId| {
             let (mut refuses, mut breaks, mut may_come) = (false, false, false);
             for (node, share) in open.shares.iter().filter(|(_, share)| share.shards.contains(shard)) {
-                let is_trusted = self.nodes.get(node).is_some_and(|it| it.sync != SyncState::Damaged);
-                match broadcast.nodes.get(node).filter(|_| is_trusted) {
+                match broadcast.nodes.get(node).filter(|_| self.nodes.is_trusted(node)) {
                     Some(NodeStage::Refused) if share.has_broken() => breaks = true,
                     Some(NodeStage::Refused) => refuses = true,
                     Some(NodeStage::Proposed) => may_come = true,
@@ -226,25 +234,12 @@ impl Ledger {
         shards.iter().any(is_refused)
     }
 
-    /// Why a node did not take a change, in the client's words.
-    pub(in crate::write) fn refusal(&self, task: TaskUid) -> Option<ResponseError> {
-        let open = self.open.get(&task)?;
-        let index = &open.rollout.as_ref()?.index;
-        let errors = open.shares.values().filter_map(Share::error);
-        let error = errors.min_by_key(|error| fault_of(error.code))?;
-        Some(ResponseError::new(error.code, scrub_message(&error.message, index, &open.index)))
-    }
-
     /// What is said of nodes that come later to a task that failed though it was accepted.
     pub(super) fn end_of_failed(&self, task: TaskUid) -> End {
-        let rollout = self.open.get(&task).and_then(|open| open.rollout.as_ref());
-        let is_undone = rollout.is_some_and(|rollout| !rollout.rewrites) && self.is_taken_back(task);
+        let rollout = self.tasks.open.get(&task).and_then(|open| open.rollout.as_ref());
+        let is_undone =
+            rollout.is_some_and(|rollout| !rollout.rewrites) && self.head.changes.taken_back(task).is_some();
         if is_undone { End::Judged } else { End::FailedOnNodes }
-    }
-
-    pub(super) fn is_taken_back(&self, task: TaskUid) -> bool {
-        let is_rollout = self.open.get(&task).is_some_and(|open| open.rollout.is_some());
-        is_rollout && self.changes.taken_back(task).is_some()
     }
 
     /// The forms that an index may have on a node that has applied this change: with everything decided since, and with
@@ -255,45 +250,16 @@ impl Ledger {
         node: &NodeId,
         index: &PhysicalUid,
     ) -> Vec<IndexEntry> {
-        let share = self.open.get(&task).and_then(|open| open.shares.get(node));
-        if share.is_some_and(|share| share.unverified) { self.targets(index) } else { Vec::new() }
-    }
-
-    /// The forms that an index may have on a node that is up to date.
-    pub(in crate::write) fn targets(&self, index: &PhysicalUid) -> Vec<IndexEntry> {
-        let known = self.catalog.values().find(|entry| entry.physical == *index);
-        let decided = || {
-            let open =
-                self.queues.iter().find(|(_, queue)| queue.iter().any(|task| self.is_about(*task, index)));
-            open.map(|(uid, _)| uid)
-        };
-        let Some(uid) = known.map(|entry| &entry.uid).or_else(decided) else { return Vec::new() };
-        let head = self.head(uid, std::iter::empty(), OffsetDateTime::UNIX_EPOCH);
-        let Some(head) = head.filter(|head| head.physical == *index) else { return Vec::new() };
-        let earlier_key = known.and_then(|entry| entry.primary_key.clone());
-        let earlier = (earlier_key != head.primary_key)
-            .then(|| IndexEntry { primary_key: earlier_key, ..head.clone() });
-        std::iter::once(head).chain(earlier).collect()
-    }
-
-    fn is_about(&self, task: TaskUid, index: &PhysicalUid) -> bool {
-        let target = self.work(task).and_then(|work| work.decision.target.as_ref());
-        target.is_some_and(|target| target.physical == *index)
+        let share = self.tasks.open.get(&task).and_then(|open| open.shares.get(node));
+        if share.is_some_and(|share| share.unverified) { self.head.targets(index) } else { Vec::new() }
     }
 
     /// Whether a change of an index's settings or of its existence is decided and not over, or owed by this node.
     pub(in crate::write) fn is_busy(&self, index: &PhysicalUid, node: &NodeId) -> bool {
-        let changes = |step: &Step| {
-            matches!(step, Step::Settings { .. } | Step::CreateIndex { .. } | Step::DeleteIndex)
-        };
-        let unsettled = self.queues.values().flatten().any(|task| {
-            self.is_about(*task, index)
-                && self.work(*task).is_some_and(|work| work.decision.steps.iter().any(changes))
+        let owed = self.tasks.rollouts.iter().any(|task| {
+            self.tasks.open.get(task).is_some_and(|open| open.shares.contains_key(node))
+                && self.tasks.physical_of(*task).is_some_and(|other| other == *index)
         });
-        let owed = self.rollouts.iter().any(|task| {
-            self.open.get(task).is_some_and(|open| open.shares.contains_key(node))
-                && self.physical_of(*task).is_some_and(|other| other == *index)
-        });
-        unsettled || owed
+        self.head.is_changing(index) || owed
     }
 }

@@ -5,9 +5,10 @@ use miroir_core::error::{ErrorCode, ResponseError};
 use miroir_core::ids::{GroupId, PhysicalUid, ShardCount};
 use miroir_core::placement::ReplicationFactor;
 use miroir_core::task::{
-    Circumstances, Deletion, MissingIndex, Mutation, NewIndexRules, SettingsOrigin, ShardRules, judge,
+    Circumstances, Deletion, LogEntry, MissingIndex, Mutation, NewIndexRules, SettingsOrigin, ShardRules,
+    judge,
 };
-use miroir_store::{Accepted, NodeTask, Rebuilt};
+use miroir_store::{Accepted, CatalogChange, NodeTask, Rebuilt, Relabelling};
 use serde_json::{Map, json};
 
 use super::fixture::Changes;
@@ -96,7 +97,7 @@ impl Bench {
         let index_uid = IndexUid::new(index);
         let now = OffsetDateTime::UNIX_EPOCH;
         let entry = LogEntry { uid: TaskUid(uid), index_uid: index_uid.clone(), mutation, enqueued_at: now };
-        let known = self.ledger.head(&index_uid, std::iter::empty(), now);
+        let known = self.ledger.head.index(&index_uid, std::iter::empty(), now);
         let readable = BTreeSet::new();
         let circumstances = Circumstances {
             index: known.as_ref(),
@@ -112,7 +113,7 @@ impl Bench {
 
     fn note(&mut self, node: &NodeId, uid: u64, result: OpResult) {
         self.ledger.note(node, TaskUid(uid), 0, result);
-        self.ledger.note_verified(TaskUid(uid), node);
+        self.ledger.tasks.note_verified(TaskUid(uid), node);
     }
 
     fn apply(&mut self, uid: u64) {
@@ -128,7 +129,7 @@ impl Bench {
             for op in 0..3 {
                 self.ledger.note(node, TaskUid(task), op, done());
             }
-            self.ledger.note_verified(TaskUid(task), node);
+            self.ledger.tasks.note_verified(TaskUid(task), node);
         }
     }
 
@@ -147,7 +148,7 @@ impl Bench {
     fn take_back(&mut self, task: TaskUid, error: ResponseError) {
         self.changes.all().held.remove(&task);
         self.changes.all().taken_back.insert(task, error);
-        self.ledger.note_taken_back(task);
+        self.ledger.tasks.note_taken_back(task);
     }
 
     /// The tasks that end now.
@@ -201,7 +202,7 @@ fn earlier_tasks_follow_an_index_to_its_new_name() {
         outcome.commit.relabelled,
         [Relabelling { before: TaskUid(7), pair: (old_uid.clone(), new_uid.clone()) }]
     );
-    assert!(bench.ledger.has_index(&new_uid) && !bench.ledger.has_index(&old_uid));
+    assert!(bench.ledger.head.has_index(&new_uid) && !bench.ledger.head.has_index(&old_uid));
 }
 
 #[test]
@@ -210,7 +211,7 @@ fn the_end_of_the_log_shows_what_is_decided_and_drops_what_failed() {
     bench.add(0, "x");
     let index = IndexUid::new("x");
     let stop_words = |bench: &Bench| {
-        let head = bench.ledger.head(&index, std::iter::empty(), OffsetDateTime::UNIX_EPOCH).unwrap();
+        let head = bench.ledger.head.index(&index, std::iter::empty(), OffsetDateTime::UNIX_EPOCH).unwrap();
         head.settings.get("stopWords").cloned()
     };
     assert_eq!(stop_words(&bench), Some(json!(["0"])));
@@ -335,12 +336,12 @@ fn a_rebuilt_node_owes_only_what_stands_after_its_cursor_and_that_from_the_begin
         bench.note(&a(), uid, done());
     }
     bench.settle();
-    bench.ledger.lose(&b());
+    bench.ledger.nodes.lose(&b());
     assert_eq!(bench.settle().commit.nodes, [(b(), SyncState::Damaged)]);
     bench.note(&b(), 2, done());
     assert_eq!(bench.ledger.begin_anew(&copied(["x"], 1)).1, [TaskUid(0)]);
     assert_eq!(bench.settle().commit.nodes, [(b(), SyncState::Behind)]);
-    assert!(!bench.ledger.has_done_before(&b(), TaskUid(2)));
+    assert!(!bench.ledger.tasks.has_done_before(&b(), TaskUid(2)));
     bench.note(&b(), 1, done());
     assert_eq!(bench.settle().commit.forgotten, [TaskUid(1)]);
     bench.note(&b(), 2, done());
@@ -356,18 +357,18 @@ fn settings_count_on_a_node_when_it_was_read_back_and_a_refusal_needs_no_reading
     let mut bench = Bench::new();
     bench.add(0, "x");
     bench.apply(0);
-    assert_eq!(bench.ledger.rollout_news(TaskUid(0)).applied, [a(), b()]);
+    assert_eq!(bench.ledger.tasks.rollout_news(TaskUid(0)).applied, [a(), b()]);
     assert!(bench.ended().is_empty());
-    bench.ledger.note_verified(TaskUid(0), &a());
+    bench.ledger.tasks.note_verified(TaskUid(0), &a());
     assert!(bench.ended().is_empty());
-    assert_eq!(bench.ledger.rollout_news(TaskUid(0)).applied, [b()]);
-    bench.ledger.note_verified(TaskUid(0), &b());
+    assert_eq!(bench.ledger.tasks.rollout_news(TaskUid(0)).applied, [b()]);
+    bench.ledger.tasks.note_verified(TaskUid(0), &b());
     assert_eq!(bench.ended(), [0]);
     bench.add(1, "x");
     for node in [a(), b()] {
         bench.ledger.note(&node, TaskUid(1), 0, failed(ErrorCode::InvalidSettingsEmbedders));
     }
-    assert_eq!(bench.ledger.rollout_news(TaskUid(1)).refused, [a(), b()]);
+    assert_eq!(bench.ledger.tasks.rollout_news(TaskUid(1)).refused, [a(), b()]);
     assert_eq!(bench.settle().ended, [(TaskUid(1), TaskStatus::Failed)]);
 }
 
@@ -385,7 +386,7 @@ fn a_node_that_missed_several_changes_is_read_back_once_after_the_last_one() {
     assert_eq!(bench.settle().commit.forgotten, [TaskUid(0)]);
     bench.ledger.note(&b(), TaskUid(1), 0, done());
     assert_eq!(bench.settle().commit.nodes, []);
-    bench.ledger.note_verified(TaskUid(1), &b());
+    bench.ledger.tasks.note_verified(TaskUid(1), &b());
     assert_eq!(bench.settle().commit.nodes, [(b(), SyncState::InSync)]);
 }
 
@@ -401,9 +402,9 @@ fn a_change_that_is_held_does_not_end_and_one_that_is_taken_back_leaves_the_cata
     bench.take_back(TaskUid(0), error.clone());
     assert!(bench.ended().is_empty(), "nodes have to be read back again");
     let index = PhysicalUid::new("x");
-    assert_eq!(bench.ledger.targets(&index)[0].settings.get("stopWords"), None);
-    bench.ledger.note_verified(TaskUid(0), &a());
-    bench.ledger.note_verified(TaskUid(0), &b());
+    assert_eq!(bench.ledger.head.targets(&index)[0].settings.get("stopWords"), None);
+    bench.ledger.tasks.note_verified(TaskUid(0), &a());
+    bench.ledger.tasks.note_verified(TaskUid(0), &b());
     let outcome = bench.settle();
     assert_eq!(outcome.commit.settled[0].error.as_ref(), Some(&error));
     assert_eq!(outcome.commit.catalog, []);
@@ -415,7 +416,7 @@ fn a_node_that_comes_late_to_what_was_taken_back_is_read_back_and_not_damaged() 
     bench.away.borrow_mut().insert(b());
     bench.add(0, "x");
     bench.note(&a(), 0, failed(ErrorCode::InvalidSettingsEmbedders));
-    let error = bench.ledger.refusal(TaskUid(0)).unwrap();
+    let error = bench.ledger.tasks.refusal(TaskUid(0)).unwrap();
     assert_eq!(error.code, ErrorCode::InvalidSettingsEmbedders);
     bench.take_back(TaskUid(0), error.clone());
     let outcome = bench.settle();
@@ -424,18 +425,18 @@ fn a_node_that_comes_late_to_what_was_taken_back_is_read_back_and_not_damaged() 
     bench.away.borrow_mut().clear();
     bench.ledger.note(&b(), TaskUid(0), 0, done());
     assert_eq!(bench.settle().commit.nodes, [], "it has what was taken back");
-    bench.ledger.note_verified(TaskUid(0), &b());
+    bench.ledger.tasks.note_verified(TaskUid(0), &b());
     assert_eq!(bench.settle().commit.nodes, [(b(), SyncState::InSync)]);
 }
 
 #[test]
 fn a_node_whose_data_were_copied_anew_is_waited_for_again_though_it_took_no_writes_before() {
     let mut bench = Bench::new();
-    bench.ledger.note_taking(&b(), false);
+    bench.ledger.nodes.note_taking(&b(), false);
     bench.add(0, "x");
     bench.note(&a(), 0, done());
     assert_eq!(bench.ended(), [0], "nobody waits for a node that takes no writes");
-    bench.ledger.lose(&b());
+    bench.ledger.nodes.lose(&b());
     bench.ledger.begin_anew(&copied(["x"], 1));
     bench.settle();
     bench.add(1, "x");
@@ -451,7 +452,7 @@ fn a_node_that_is_taken_as_it_is_does_again_what_it_had_not_finished_and_nothing
     bench.add(0, "x");
     bench.add(1, "x");
     bench.add(2, "new");
-    bench.ledger.lose(&b());
+    bench.ledger.nodes.lose(&b());
     bench.apply_on(&b(), [0, 2]);
     let of =
         |task, node, result| NodeTask { node, task: TaskUid(task), op: 0, node_task: Some(task), result };
@@ -473,9 +474,9 @@ fn a_node_that_has_everything_again_owes_what_it_owed() {
     bench.add(0, "x");
     bench.note(&a(), 0, done());
     assert_eq!(bench.ended(), [0]);
-    bench.ledger.lose(&b());
+    bench.ledger.nodes.lose(&b());
     assert_eq!(bench.settle().commit.nodes, [(b(), SyncState::Damaged)]);
-    bench.ledger.take_back_in(&b());
+    bench.ledger.nodes.take_back_in(&b());
     assert_eq!(bench.settle().commit.nodes, [(b(), SyncState::Behind)]);
     bench.note(&b(), 0, done());
     assert_eq!(bench.settle().commit.nodes, [(b(), SyncState::InSync)]);

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use miroir_core::ids::{IndexUid, PhysicalUid};
 use miroir_core::view::IndexEntry;
 
-use super::Ledger;
+use super::Head;
 use crate::write::prepared::Decided;
 
 /// See the module.
@@ -28,12 +28,12 @@ impl Touched {
     }
 }
 
-impl Ledger {
+impl Head {
     /// Begins to watch what is touched, with what is open now. One at a time may watch. Answers what was touched since the
     /// watch before this one began, if there was one; nothing falls between the two.
     pub(in crate::write) fn watch_touched(&mut self) -> Option<Touched> {
         let mut touched = Touched::default();
-        for work in self.queues.values().flatten().filter_map(|task| self.work(*task)) {
+        for work in self.works() {
             touched.note(work);
         }
         self.touched.replace(touched)

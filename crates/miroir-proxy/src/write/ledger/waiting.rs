@@ -7,7 +7,7 @@ use miroir_core::task::SyncState;
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use super::{Ledger, Now, Open, Share, Stage};
+use super::{Ledger, Nodes, Now, Open, Share, Stage};
 
 /// How far a node is with a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -75,11 +75,13 @@ pub struct TaskOnNode {
 impl Ledger {
     /// The nodes that have a part in a task; none if it is not decided, or all of them have done it.
     pub(in crate::write) fn task_on_nodes(&self, task: TaskUid, now: &Now<'_>) -> Vec<TaskOnNode> {
-        let Some(open) = self.open.get(&task) else { return Vec::new() };
-        open.shares.iter().map(|(node, share)| self.task_on_node(open, node, share, now)).collect()
+        let Some(open) = self.tasks.open.get(&task) else { return Vec::new() };
+        open.shares.iter().map(|(node, share)| open.on_node(&self.nodes, node, share, now)).collect()
     }
+}
 
-    fn task_on_node(&self, open: &Open, node: &NodeId, share: &Share, now: &Now<'_>) -> TaskOnNode {
+impl Open {
+    fn on_node(&self, nodes: &Nodes, node: &NodeId, share: &Share, now: &Now<'_>) -> TaskOnNode {
         let state = match (share.is_applied(), share.is_done()) {
             (_, true) if share.has_failed() => ShareState::Failed,
             (_, true) => ShareState::Done,
@@ -87,7 +89,7 @@ impl Ledger {
             (false, false) => ShareState::Open,
         };
         let (reason, until) =
-            if share.is_done() { (WaitReason::Over, None) } else { self.why(open, node, now) };
+            if share.is_done() { (WaitReason::Over, None) } else { self.why(nodes, node, now) };
         let waited_for = match reason {
             WaitReason::NoCopyHasIt
             | WaitReason::Rollout
@@ -112,17 +114,17 @@ impl Ledger {
         }
     }
 
-    fn why(&self, open: &Open, node: &NodeId, now: &Now<'_>) -> (WaitReason, Option<Instant>) {
-        let Stage::Unsettled { covered_since, .. } = &open.stage else {
+    fn why(&self, nodes: &Nodes, node: &NodeId, now: &Now<'_>) -> (WaitReason, Option<Instant>) {
+        let Stage::Unsettled { covered_since, .. } = &self.stage else {
             return (WaitReason::TaskEnded, None);
         };
-        let Some(state) = self.nodes.get(node) else { return (WaitReason::Unreachable, None) };
+        let Some(state) = nodes.get(node) else { return (WaitReason::Unreachable, None) };
         let moment = state.moment_until().filter(|until| now.instant < *until);
         match (state.sync, covered_since) {
             (SyncState::Damaged, _) => (WaitReason::Damaged, None),
             _ if !(now.is_reachable)(node) => (WaitReason::Unreachable, None),
             _ if state.refuses => (WaitReason::TakesNoWrites, None),
-            _ if open.rollout.is_some() => (WaitReason::Rollout, None),
+            _ if self.rollout.is_some() => (WaitReason::Rollout, None),
             (_, None) => (WaitReason::NoCopyHasIt, None),
             (SyncState::InSync, Some(since)) => (WaitReason::InSync, Some(*since + now.max_lag)),
             (SyncState::Behind, Some(since)) => match moment {

@@ -112,7 +112,7 @@ impl<'a> Attempt<'a> {
 
     /// What there is to copy, together with the beginning of the watch on what changes meanwhile.
     async fn begin_pass(&self, before: Option<&Begun>) -> Result<Begun, RebuildError> {
-        let touched = self.rebuilder.ledger.order(Ledger::watch_touched).await;
+        let touched = self.rebuilder.ledger.order(|ledger| ledger.head.watch_touched()).await;
         self.plan_pass(before, touched.as_ref()).await
     }
 
@@ -132,7 +132,7 @@ impl<'a> Attempt<'a> {
 
     pub(super) async fn copy_rules(&self) -> Result<(), RebuildError> {
         let features = self.rebuilder.store.features().await?;
-        let look = |ledger: &Ledger| (ledger.rules().clone(), ledger.catalog().clone());
+        let look = |ledger: &Ledger| (ledger.head.rules().clone(), ledger.head.catalog().clone());
         let (book, catalog) = self.rebuilder.ledger.ask(look).await;
         let name = |uid: &str| name_on_nodes(&catalog, uid, catalog.get(&IndexUid::new(uid)));
         Ok(copy_rules(&self.target, &book, &features, name).await?)
@@ -140,7 +140,7 @@ impl<'a> Attempt<'a> {
 
     /// All that has to be copied, from whom, as things are now.
     pub(super) async fn transfers(&self) -> Result<Vec<Transfer>, RebuildError> {
-        let look = |ledger: &Ledger| ledger.catalog().values().cloned().collect();
+        let look = |ledger: &Ledger| ledger.head.catalog().values().cloned().collect();
         let catalog = self.rebuilder.ledger.ask(look).await;
         plan_transfers(self.target.node().id(), catalog, self.on_orphans, &self.rebuilder.membership)
     }
@@ -148,7 +148,8 @@ impl<'a> Attempt<'a> {
     /// The same of one index; none if the node has to have none of this name.
     pub(super) async fn transfer_of(&self, index: &PhysicalUid) -> Result<Option<Transfer>, RebuildError> {
         let index = index.clone();
-        let look = move |ledger: &Ledger| ledger.catalog().values().find(|it| it.physical == index).cloned();
+        let look =
+            move |ledger: &Ledger| ledger.head.catalog().values().find(|it| it.physical == index).cloned();
         let catalog = self.rebuilder.ledger.ask(look).await.into_iter().collect();
         let node = self.target.node().id();
         Ok(plan_transfers(node, catalog, self.on_orphans, &self.rebuilder.membership)?.pop())

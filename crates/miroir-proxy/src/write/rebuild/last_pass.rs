@@ -52,7 +52,8 @@ impl Attempt<'_> {
     async fn begin_last_pass(&self, last: &Begun) -> Result<(TaskUid, Begun), RebuildError> {
         let barrier = Arc::clone(&self.rebuilder.barrier);
         // At one moment.
-        let look = move |ledger: &mut Ledger| (ledger.end().max(barrier.begun()), ledger.watch_touched());
+        let look =
+            move |ledger: &mut Ledger| (ledger.head.end().max(barrier.begun()), ledger.head.watch_touched());
         let (line, touched) = self.rebuilder.ledger.order(look).await;
         Ok((line, self.plan_pass(Some(last), touched.as_ref()).await?))
     }
@@ -107,8 +108,8 @@ impl Attempt<'_> {
             let sources = sources_of(self.transfer_of(index).await?.as_slice());
             let (index, on_orphans) = (index.clone(), self.on_orphans);
             let is_still = move |ledger: &Ledger| {
-                (on_orphans == Orphans::Taken || ledger.is_over_before(line, &index))
-                    && sources.iter().all(|source| ledger.has_done_of(&index, source, line))
+                (on_orphans == Orphans::Taken || ledger.tasks.is_over_before(line, &index))
+                    && sources.iter().all(|source| ledger.tasks.has_done_of(&index, source, line))
             };
             if self.rebuilder.ledger.ask(is_still).await {
                 return Ok(());
@@ -120,7 +121,7 @@ impl Attempt<'_> {
     /// What is not over about an index.
     async fn moving(&self, index: &PhysicalUid) -> String {
         let (node, index) = (self.target.node().id().clone(), index.clone());
-        let first = move |ledger: &Ledger| ledger.first_before(TaskUid(u64::MAX), &index, &node);
+        let first = move |ledger: &Ledger| ledger.tasks.first_before(TaskUid(u64::MAX), &index, &node);
         let Some((task, index, nodes)) = self.rebuilder.ledger.ask(first).await else {
             return "nothing that is known".to_owned();
         };
@@ -146,7 +147,7 @@ impl Attempt<'_> {
         let end = lines.values().max().copied().unwrap_or(TaskUid(0));
         let node = id.clone();
         let look = move |ledger: &Ledger| {
-            (ledger.unrepeatable_before(&node, end), ledger.to_do_again(&node, &received))
+            (ledger.tasks.unrepeatable_before(&node, end), ledger.to_do_again(&node, &received))
         };
         let (unrepeatable, again) = self.rebuilder.ledger.ask(look).await;
         if let Some(task) = unrepeatable.filter(|_| has_sources) {

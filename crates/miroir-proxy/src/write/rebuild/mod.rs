@@ -48,7 +48,7 @@ use self::telling::Telling;
 use super::barrier::Barrier;
 use super::committer::Event;
 use super::fenced::FencedStore;
-use super::ledger::{Ledger, LedgerHandle};
+use super::ledger::LedgerHandle;
 use super::retry::Backoff;
 use crate::cluster::Membership;
 use crate::node_api::{Node, questions};
@@ -97,7 +97,7 @@ impl Rebuilder {
                     attempt = self.rebuild(node, sync, &mut past, (longest_hold, &progress)) => attempt,
                     never = telling.run(&progress) => match never {},
                 };
-                self.ledger.order(Ledger::stop_watching).await;
+                self.ledger.order(|ledger| ledger.head.stop_watching()).await;
                 telling.end(&progress, attempt.is_ok());
                 attempt
             };

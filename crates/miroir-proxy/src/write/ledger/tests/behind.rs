@@ -49,7 +49,7 @@ fn what_lacks_settings_is_another_index_until_it_has_them() {
     assert_eq!(bench.news_of_b(["x", "y"]), Some([Some(Lack::Form), None]));
     bench.ledger.note(&b(), TaskUid(1), 0, done());
     assert_eq!(bench.news_of_b(["x", "y"]), None, "nobody has read them back");
-    bench.ledger.note_verified(TaskUid(1), &b());
+    bench.ledger.tasks.note_verified(TaskUid(1), &b());
     assert_eq!(bench.news_of_b(["x", "y"]), Some([Some(Lack::Documents), None]));
 }
 
@@ -61,7 +61,7 @@ fn a_rebuilt_node_is_behind_only_in_what_came_after_its_cursor() {
     bench.apply_on(&a(), [1, 2]);
     let documents = Some(Lack::Documents);
     assert_eq!(bench.news_of_b(["x", "y"]), Some([documents, documents]));
-    bench.ledger.lose(&b());
+    bench.ledger.nodes.lose(&b());
     bench.settle();
     bench.ledger.begin_anew(&copied(["x", "y"], 2));
     assert_eq!(bench.news_of_b(["x", "y"]), Some([None, documents]));

@@ -25,7 +25,7 @@ impl Bench {
 #[test]
 fn a_node_holds_an_index_as_soon_as_that_is_decided_and_until_it_is_gone() {
     let mut bench = Bench::new();
-    let held = |bench: &Bench| bench.ledger.held_by(&b()).map(|index| index.to_string());
+    let held = |bench: &Bench| bench.ledger.head.held_by(&b()).map(|index| index.to_string());
     assert_eq!(held(&bench).as_deref(), Some("x"));
     bench.write(0, "x", Mutation::DeleteIndex);
     assert_eq!(held(&bench).as_deref(), Some("x"));
@@ -37,17 +37,17 @@ fn a_node_holds_an_index_as_soon_as_that_is_decided_and_until_it_is_gone() {
     assert_eq!(held(&bench), None, "every node has the rules");
     bench.write(2, "y", Mutation::CreateIndex { primary_key: None });
     assert_eq!(held(&bench).as_deref(), Some("y"));
-    assert_eq!(bench.ledger.held_by(&c()), None);
+    assert_eq!(bench.ledger.head.held_by(&c()), None);
 }
 
 #[test]
 fn a_node_that_comes_is_damaged_until_it_is_like_the_others_and_owes_nothing_once_it_has_left() {
     let mut bench = Bench::new();
-    bench.ledger.join(c());
-    assert!(bench.ledger.has_joined(&a()) && !bench.ledger.has_joined(&c()));
+    bench.ledger.nodes.join(c());
+    assert!(bench.ledger.nodes.has_joined(&a()) && !bench.ledger.nodes.has_joined(&c()));
     assert_eq!(bench.ledger.progress()[&c()].sync, SyncState::Damaged);
     bench.ledger.begin_anew(&copied_to(c(), [RULES_UID], 0));
-    assert!(bench.ledger.has_joined(&c()));
+    assert!(bench.ledger.nodes.has_joined(&c()));
     assert_eq!(bench.settle().commit.nodes, [(c(), SyncState::InSync)]);
     bench.rule(0, &[a(), b(), c()]);
     bench.apply_on(&a(), [0]);
@@ -63,7 +63,7 @@ fn a_node_that_comes_is_damaged_until_it_is_like_the_others_and_owes_nothing_onc
 #[test]
 fn entries_that_only_a_node_that_left_still_owes_are_forgotten() {
     let mut bench = Bench::new();
-    bench.ledger.join(c());
+    bench.ledger.nodes.join(c());
     bench.ledger.begin_anew(&copied_to(c(), [RULES_UID], 0));
     bench.settle();
     bench.away.borrow_mut().insert(c());
@@ -78,12 +78,12 @@ fn entries_that_only_a_node_that_left_still_owes_are_forgotten() {
 fn a_change_of_rules_is_over_before_a_node_that_came_after_it_is_like_the_others() {
     let mut bench = Bench::new();
     bench.rule(0, &[a(), b()]);
-    bench.ledger.join(c());
-    assert!(!bench.ledger.is_over_before(TaskUid(1), &PhysicalUid::new(RULES_UID)));
+    bench.ledger.nodes.join(c());
+    assert!(!bench.ledger.tasks.is_over_before(TaskUid(1), &PhysicalUid::new(RULES_UID)));
     bench.apply_on(&a(), [0]);
     bench.apply_on(&b(), [0]);
     assert_eq!(bench.ended(), [0]);
-    assert!(bench.ledger.is_over_before(TaskUid(1), &PhysicalUid::new(RULES_UID)));
+    assert!(bench.ledger.tasks.is_over_before(TaskUid(1), &PhysicalUid::new(RULES_UID)));
 }
 
 #[test]

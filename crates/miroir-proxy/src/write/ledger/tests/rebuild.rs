@@ -32,18 +32,18 @@ fn only_tasks_about_the_index_are_waited_for() {
     let (first, second) = (PhysicalUid::new(of_a.as_str()), PhysicalUid::new(of_b.as_str()));
     bench.add(0, &of_a);
     let end = TaskUid(1);
-    assert!(bench.ledger.is_over_before(end, &second));
-    assert!(!bench.ledger.is_over_before(end, &first));
-    assert!(bench.ledger.is_over_before(TaskUid(0), &first), "it stands after the end");
-    assert!(bench.ledger.has_done_of(&second, &a(), end));
-    assert!(!bench.ledger.has_done_of(&first, &a(), end));
-    assert!(bench.ledger.has_done_of(&first, &b(), end), "it has no share");
+    assert!(bench.ledger.tasks.is_over_before(end, &second));
+    assert!(!bench.ledger.tasks.is_over_before(end, &first));
+    assert!(bench.ledger.tasks.is_over_before(TaskUid(0), &first), "it stands after the end");
+    assert!(bench.ledger.tasks.has_done_of(&second, &a(), end));
+    assert!(!bench.ledger.tasks.has_done_of(&first, &a(), end));
+    assert!(bench.ledger.tasks.has_done_of(&first, &b(), end), "it has no share");
     let waiting = (TaskUid(0), IndexUid::new(of_a.as_str()), vec![a()]);
-    assert_eq!(bench.ledger.first_before(end, &first, &b()), Some(waiting));
+    assert_eq!(bench.ledger.tasks.first_before(end, &first, &b()), Some(waiting));
     bench.note(&a(), 0, done());
-    assert!(bench.ledger.has_done_of(&first, &a(), end));
+    assert!(bench.ledger.tasks.has_done_of(&first, &a(), end));
     assert_eq!(bench.ended(), [0]);
-    assert_eq!(bench.ledger.first_before(end, &first, &b()), None);
+    assert_eq!(bench.ledger.tasks.first_before(end, &first, &b()), None);
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn a_copied_node_owes_of_each_index_what_stands_from_its_line_on() {
     }
     bench.apply_on(&a(), [0, 1, 2, 3, 4]);
     bench.settle();
-    bench.ledger.lose(&b());
+    bench.ledger.nodes.lose(&b());
     // x was copied up to 1, y up to 4, and z was made while that went on.
     let lines = [("x", 1), ("y", 4)].map(|(index, line)| (PhysicalUid::new(index), TaskUid(line)));
     let copied = Copied { node: b(), lines: lines.into(), next_node_task: 5 };
@@ -84,7 +84,7 @@ fn a_task_that_nobody_may_end_is_in_the_way_of_the_nodes_that_it_is_about() {
     assert_eq!(obstacle(&bench, &a(), &[&of_a]), Some(Obstacle::Frozen { index }));
     assert_eq!(obstacle(&bench, &b(), &[&of_a]), None);
     bench.add(1, &of_b);
-    bench.ledger.lose(&b());
+    bench.ledger.nodes.lose(&b());
     assert!(obstacle(&bench, &b(), &[]).is_some(), "a damaged node ends nothing");
 }
 
@@ -92,9 +92,9 @@ fn a_task_that_nobody_may_end_is_in_the_way_of_the_nodes_that_it_is_about() {
 fn a_replica_that_takes_no_writes_is_none_until_it_has_done_its_share() {
     let mut bench = Bench::new();
     bench.add(0, "x");
-    bench.ledger.lose(&b());
+    bench.ledger.nodes.lose(&b());
     assert_eq!(obstacle(&bench, &b(), &[]), None);
-    bench.ledger.note_taking(&a(), false);
+    bench.ledger.nodes.note_taking(&a(), false);
     assert!(obstacle(&bench, &b(), &[]).is_some());
     bench.note(&a(), 0, done());
     assert_eq!(obstacle(&bench, &b(), &[]), None);
@@ -103,20 +103,20 @@ fn a_replica_that_takes_no_writes_is_none_until_it_has_done_its_share() {
 #[test]
 fn what_is_open_or_decided_during_a_watch_is_touched_and_nothing_else() {
     let (mut bench, of_a, of_b) = apart();
-    let entry = |bench: &Bench, name: &str| bench.ledger.catalog()[&IndexUid::new(name)].clone();
+    let entry = |bench: &Bench, name: &str| bench.ledger.head.catalog()[&IndexUid::new(name)].clone();
     let (first, second) = (entry(&bench, &of_a), entry(&bench, &of_b));
-    assert!(bench.ledger.watch_touched().is_none(), "nobody watched");
+    assert!(bench.ledger.head.watch_touched().is_none(), "nobody watched");
     bench.add(0, &of_a);
-    let touched = bench.ledger.watch_touched().unwrap();
+    let touched = bench.ledger.head.watch_touched().unwrap();
     assert!(touched.contains(&first) && !touched.contains(&second));
     let renamed = IndexEntry { uid: IndexUid::new("other"), ..first.clone() };
     assert!(touched.contains(&renamed), "nodes call it the same");
     bench.note(&a(), 0, done());
     assert_eq!(bench.ended(), [0]);
-    assert!(bench.ledger.watch_touched().unwrap().contains(&first), "it was open when this watch began");
-    assert!(!bench.ledger.watch_touched().unwrap().contains(&first), "it was over before this watch");
+    assert!(bench.ledger.head.watch_touched().unwrap().contains(&first), "it was open when this watch began");
+    assert!(!bench.ledger.head.watch_touched().unwrap().contains(&first), "it was over before this watch");
     bench.add(1, &of_a);
-    assert!(bench.ledger.stop_watching().unwrap().contains(&first), "it was decided meanwhile");
-    assert!(bench.ledger.watch_touched().is_none());
-    assert!(bench.ledger.stop_watching().unwrap().contains(&first), "it is open");
+    assert!(bench.ledger.head.stop_watching().unwrap().contains(&first), "it was decided meanwhile");
+    assert!(bench.ledger.head.watch_touched().is_none());
+    assert!(bench.ledger.head.stop_watching().unwrap().contains(&first), "it is open");
 }

@@ -14,7 +14,8 @@ impl Rolling {
     fn new(waves: Vec<BTreeSet<NodeId>>) -> Self {
         let mut bench = Bench::new();
         bench.add(0, "x");
-        let hash = Canonical::of_client(&bench.ledger.targets(&PhysicalUid::new("x"))[0].settings).hash();
+        let hash =
+            Canonical::of_client(&bench.ledger.head.targets(&PhysicalUid::new("x"))[0].settings).hash();
         let what = (TaskUid(0), PhysicalUid::new("x"));
         let now = OffsetDateTime::UNIX_EPOCH;
         Self { bench, broadcast: Broadcast::begin(what, Strategy::TwoPhase, hash, waves, now) }
@@ -51,7 +52,7 @@ impl Rolling {
     }
 
     fn verify(&mut self, node: &NodeId) {
-        self.bench.ledger.note_verified(TaskUid(0), node);
+        self.bench.ledger.tasks.note_verified(TaskUid(0), node);
         self.broadcast.note(node, NodeEvent::Verified);
     }
 }
@@ -86,7 +87,7 @@ fn a_later_wave_has_the_time_that_its_own_nodes_need() {
     assert!(rolling.waits().0);
     for _ in 0..10 {
         rolling.bench.instant += MAX_LAG * 4 / 5;
-        rolling.bench.ledger.note_sign(&b(), rolling.bench.instant);
+        rolling.bench.ledger.nodes.note_sign(&b(), rolling.bench.instant);
         assert!(rolling.waits().0, "it works on it, and nobody knows how long that takes");
         assert!(rolling.bench.ended().is_empty());
     }
@@ -143,10 +144,10 @@ fn a_change_is_refused_when_no_copy_of_some_shard_has_it_or_may_still_get_it() {
     assert!(!rolling.is_refused(), "a full disk says nothing of the change");
     rolling.refuse(&b(), client);
     assert!(rolling.is_refused());
-    assert_eq!(rolling.bench.ledger.refusal(TaskUid(0)).unwrap().code, client);
+    assert_eq!(rolling.bench.ledger.tasks.refusal(TaskUid(0)).unwrap().code, client);
     let mut rolling = Rolling::new(vec![[a(), b()].into()]);
     rolling.apply(&b());
-    rolling.bench.ledger.lose(&b());
+    rolling.bench.ledger.nodes.lose(&b());
     rolling.refuse(&a(), client);
     assert!(rolling.is_refused(), "what a damaged node has counts for nothing");
 }
@@ -159,10 +160,10 @@ fn nobody_knows_what_a_node_has_that_was_not_read_back_before_the_next_change() 
     rolling.bench.away.borrow_mut().insert(b());
     rolling.waits();
     assert_eq!(rolling.bench.ended(), [0]);
-    assert_eq!(rolling.bench.ledger.take_unread(), []);
+    assert_eq!(rolling.bench.ledger.tasks.take_unread(), []);
     rolling.bench.add(1, "x");
-    assert_eq!(rolling.bench.ledger.take_unread(), [(PhysicalUid::new("x"), b())]);
-    assert_eq!(rolling.bench.ledger.take_unread(), []);
+    assert_eq!(rolling.bench.ledger.tasks.take_unread(), [(PhysicalUid::new("x"), b())]);
+    assert_eq!(rolling.bench.ledger.tasks.take_unread(), []);
 }
 
 #[test]
@@ -174,11 +175,11 @@ fn a_node_that_comes_late_to_what_was_taken_back_and_rewrote_its_documents_is_da
         let (origin, missing_index) = (SettingsOrigin::Update, MissingIndex::Create);
         bench.write(0, "x", Mutation::Settings { patch, origin, missing_index });
         bench.note(&a(), 0, failed(ErrorCode::InvalidVectorDimensions));
-        let error = bench.ledger.refusal(TaskUid(0)).unwrap();
+        let error = bench.ledger.tasks.refusal(TaskUid(0)).unwrap();
         bench.take_back(TaskUid(0), error);
         assert_eq!(bench.settle().commit.nodes, [(b(), SyncState::Behind)]);
         bench.ledger.note(&b(), TaskUid(0), 0, result);
-        bench.ledger.note_verified(TaskUid(0), &b());
+        bench.ledger.tasks.note_verified(TaskUid(0), &b());
         assert_eq!(bench.settle().commit.nodes, [(b(), sync)]);
     }
 }

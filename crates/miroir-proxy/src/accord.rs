@@ -10,7 +10,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::cluster::{Membership, versions_agree};
 use crate::node_api::{Node, questions};
-use crate::write::Writer;
+use crate::write::Records;
 
 /// Between two looks at all nodes.
 const FEATURES_CHECK_INTERVAL: Duration = Duration::from_secs(5);
@@ -22,13 +22,13 @@ pub const OWN_FEATURE: &str = "network";
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Looks at the nodes until the future is dropped.
-pub async fn run_accord(membership: Arc<Membership>, writer: Writer) {
+pub async fn run_accord(membership: Arc<Membership>, records: Records) {
     let mut looks = interval(FEATURES_CHECK_INTERVAL);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut agreed = true;
     loop {
         looks.tick().await;
-        match writer.features().await {
+        match records.features().await {
             Ok(wanted) => {
                 for node in membership.members().nodes() {
                     if membership.standing(node.id()).is_some_and(|standing| standing.reachable) {

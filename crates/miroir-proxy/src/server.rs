@@ -163,7 +163,7 @@ pub async fn start(config: Config, logs: Logs) -> Result<RunningServer, StartErr
         write::start(store, Arc::clone(&membership), Arc::clone(&view), write_config(&config, &metrics)?)
             .await?;
     let admin_key = config.admin.api_key.as_ref().or(config.master_key.as_ref());
-    let accord = tokio::spawn(run_accord(Arc::clone(&membership), writer.clone()));
+    let accord = tokio::spawn(run_accord(Arc::clone(&membership), writer.records()));
     let app = App::new(Shared {
         cluster: Cluster {
             membership,
@@ -175,6 +175,7 @@ pub async fn start(config: Config, logs: Logs) -> Result<RunningServer, StartErr
             paths: Arc::default(),
             large_searches: Arc::new(Semaphore::new(LARGE_SEARCHES_AT_ONCE)),
         },
+        records: writer.records(),
         writer: writer.clone(),
         keys,
         admin_key: AdminKey::new(admin_key.map(Secret::expose)),

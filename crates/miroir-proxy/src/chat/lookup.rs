@@ -58,7 +58,7 @@ async fn search(
     let parameters = entry.settings.get("chat").map(|chat| &chat["searchParameters"]);
     let mut body = arguments.body(parameters);
     caller.authorize::<Search>(&parts.keys, &uid)?.confine(&uid, &mut body)?;
-    let relations = Relations { cluster: &parts.cluster, writer: &parts.writer, view: &view };
+    let relations = Relations { cluster: &parts.cluster, records: &parts.records, view: &view };
     relations.answer_conditions(entry, &mut body).await?;
     let original = Original::search(&body);
     let Ok(request) = SearchRequest::parse(body) else {

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use self::lookup::{ToolFindings, look_up};
 use crate::auth::{Bearer, Keyring};
 use crate::cluster::Cluster;
-use crate::write::Writer;
+use crate::write::Records;
 
 pub use self::metrics::ChatMetrics;
 pub use self::model::Models;
@@ -39,7 +39,7 @@ pub struct ChatParts {
     /// The nodes that are searched.
     pub cluster: Cluster,
     /// Who knows which features are on.
-    pub writer: Writer,
+    pub records: Records,
     /// What callers are known by.
     pub keys: Keyring,
     /// The way to the models.

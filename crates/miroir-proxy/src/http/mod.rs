@@ -35,7 +35,7 @@ use crate::cluster::{Cluster, Identities};
 use crate::error::RequestError;
 use crate::observe::{Layout, Logs, Metrics};
 use crate::search::Relations;
-use crate::write::Writer;
+use crate::write::{Records, Writer};
 
 pub use arrival::JsonBudget;
 pub use edge::{list_methods, refuse_methods};
@@ -55,6 +55,8 @@ pub struct Shared {
     pub identities: Arc<Identities>,
     /// The write path.
     pub writer: Writer,
+    /// What the store keeps besides writes.
+    pub records: Records,
     /// The master key and the API keys: what clients are known by.
     pub keys: Keyring,
     /// The key of the administration routes.
@@ -98,7 +100,7 @@ impl App {
 
     /// What relations between documents are followed with.
     fn relations<'a>(&'a self, view: &'a View) -> Relations<'a> {
-        Relations { cluster: &self.cluster, writer: &self.writer, view }
+        Relations { cluster: &self.cluster, records: &self.records, view }
     }
 }
 
@@ -118,7 +120,7 @@ impl FromRef<App> for ChatParts {
     fn from_ref(app: &App) -> Self {
         Self {
             cluster: app.cluster.clone(),
-            writer: app.writer.clone(),
+            records: app.records.clone(),
             keys: app.keys.clone(),
             models: app.models.clone(),
             metrics: app.metrics.chats.clone(),

@@ -28,10 +28,10 @@ where
 {
     let _turn = app.changing_records.lock().await;
     for _ in 0..MAX_TRIES {
-        let kept = app.writer.records(collection).await?;
+        let kept = app.records.collection(collection).await?;
         let (body, told) = change(kept.by_id).await?;
         let change = RecordChange { collection, version: kept.version, id: id.clone(), body };
-        if app.writer.put_record(change).await? {
+        if app.records.put(change).await? {
             return Ok(told);
         }
     }

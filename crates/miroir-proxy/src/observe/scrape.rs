@@ -78,7 +78,7 @@ async fn load_tasks(writer: &Writer) -> Result<Tasks, WriteError> {
     Ok(Tasks {
         by_status,
         oldest_open_seconds: oldest.map_or(0.0, |task| seconds_since(task.enqueued_at)),
-        log_bytes: writer.log_bytes().await?,
+        log_bytes: writer.records().log_bytes().await?,
     })
 }
 

@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 use crate::cluster::Cluster;
 use crate::error::RequestError;
 use crate::read::{documents_by_id, existing, ids_by_filter};
-use crate::write::Writer;
+use crate::write::Records;
 
 /// So many documents of other indexes one answer may be filled with.
 const MOST_FILLED: usize = 100_000;
@@ -27,7 +27,7 @@ pub struct Relations<'a> {
     /// The nodes that hold what is related.
     pub cluster: &'a Cluster,
     /// Who knows which features are on.
-    pub writer: &'a Writer,
+    pub records: &'a Records,
     /// The indexes by name.
     pub view: &'a View,
 }
@@ -35,7 +35,7 @@ pub struct Relations<'a> {
 impl Relations<'_> {
     /// Whether the feature is on, which is called like the setting. Without it the setting means nothing.
     async fn is_on(&self) -> Result<bool, RequestError> {
-        Ok(self.writer.features().await?.get(SETTING).copied().unwrap_or(false))
+        Ok(self.records.features().await?.get(SETTING).copied().unwrap_or(false))
     }
 
     /// Answers the conditions on other indexes' documents in a request's filter, and tells whether there were any. Without the

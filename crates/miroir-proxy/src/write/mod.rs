@@ -30,7 +30,6 @@ mod errand;
 mod error;
 mod existing;
 mod fenced;
-
 mod inspect;
 mod lane;
 mod ledger;
@@ -41,6 +40,7 @@ mod progress;
 mod rebuild;
 mod recall;
 mod receive;
+mod records;
 mod request;
 mod retry;
 mod rollout;
@@ -56,21 +56,17 @@ mod waiting;
 mod watched;
 mod wire;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use miroir_core::arrival::ArrivalBook;
 use miroir_core::document::Payload;
-use miroir_core::ids::{GroupId, IndexUid, NodeId, PhysicalUid, TaskUid};
+use miroir_core::ids::{GroupId, IndexUid, NodeId, TaskUid};
 use miroir_core::keys::UidPattern;
-use miroir_core::network::Network;
-use miroir_core::settings::Broadcast;
 use miroir_core::task::{
     Mutation, SyncState, Task, TaskFilter, TaskList, TaskPage, TaskStatus, TaskSummary, details_at_start,
 };
 pub use miroir_store::TaskAction;
-use miroir_store::{Administration, Collection, Kept, NewEntry, RecordChange, StepId, until_known};
+use miroir_store::{Administration, NewEntry, StepId};
 use time::OffsetDateTime;
 use tokio::sync::{Notify, mpsc};
 
@@ -90,6 +86,7 @@ pub use config::WriteConfig;
 pub use error::{MemberError, StartError, WriteError};
 pub use ledger::{ShareState, TaskOnNode, WaitReason};
 pub use progress::NodeProgress;
+pub use records::Records;
 pub use start::start;
 
 /// Between looks at what the committer is to store.
@@ -195,41 +192,6 @@ impl Writer {
         self.told.hand_in(over);
     }
 
-    /// Everything in a collection, and its version.
-    pub async fn records(&self, collection: Collection) -> Result<Kept, WriteError> {
-        Ok(self.store.records(collection).await?)
-    }
-
-    /// Changes one thing in a collection, durably; `false` if the collection has changed since it was read for that.
-    pub async fn put_record(&self, change: RecordChange) -> Result<bool, WriteError> {
-        Ok(until_known(|| self.store.put_record(change.clone())).await?)
-    }
-
-    /// The experimental features that were ever switched.
-    pub async fn features(&self) -> Result<BTreeMap<String, bool>, WriteError> {
-        Ok(self.store.features().await?)
-    }
-
-    /// Switches experimental features, durably. Nodes are told by whoever calls this.
-    pub async fn set_features(&self, changes: BTreeMap<String, bool>) -> Result<(), WriteError> {
-        Ok(until_known(|| self.store.set_features(changes.clone())).await?)
-    }
-
-    /// The network that clients described.
-    pub async fn network(&self) -> Result<Network, WriteError> {
-        Ok(self.store.network().await?)
-    }
-
-    /// Stores a network that was made from the one of this version; `false` if that is not the current one any more.
-    pub async fn replace_network(&self, version: String, next: Network) -> Result<bool, WriteError> {
-        Ok(until_known(|| self.store.replace_network(version.clone(), next.clone())).await?)
-    }
-
-    /// The documents of a write, part by part, as long as somebody may need them.
-    pub async fn payload(&self, uid: TaskUid) -> Result<Vec<bytes::Bytes>, WriteError> {
-        Ok(self.store.payload(uid).await?)
-    }
-
     /// A task by its number.
     pub async fn task(&self, uid: TaskUid) -> Result<Option<Task>, WriteError> {
         Ok(self.store.task(uid).await?)
@@ -253,24 +215,14 @@ impl Writer {
         Ok(self.store.tasks(filter, page).await?)
     }
 
-    /// The order in which an index's documents arrived, if there is a book of it.
-    pub async fn arrival_book(&self, index: PhysicalUid) -> Result<Option<ArrivalBook>, WriteError> {
-        Ok(self.store.arrival_book(index).await?)
-    }
-
-    /// Makes the store as small as it can be. Its bytes before and after.
-    pub async fn compact_store(&self) -> Result<(u64, u64), WriteError> {
-        Ok(self.store.compact().await?)
+    /// What the store keeps besides writes.
+    pub fn records(&self) -> Records {
+        Records(self.store.plain())
     }
 
     /// The changes of settings.
     pub fn broadcasts(&self) -> &Broadcasts {
         &self.broadcasts
-    }
-
-    /// The last changes of an index's settings, newest first.
-    pub async fn past_broadcasts(&self, index: PhysicalUid) -> Result<Vec<Broadcast>, WriteError> {
-        Ok(self.store.broadcasts(index).await?)
     }
 
     /// What a damaged node had and no other node has is given up, soon. False if the node is not damaged.

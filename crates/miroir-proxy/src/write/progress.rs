@@ -8,8 +8,8 @@ use miroir_core::ids::{NodeId, TaskUid};
 use miroir_core::task::SyncState;
 use time::OffsetDateTime;
 
+use super::Writer;
 use super::ledger::{Ledger, Now, TaskOnNode};
-use super::{WriteError, Writer};
 
 /// How far a node is with the writes that concern it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,19 +42,5 @@ impl Writer {
             ledger.task_on_nodes(task, &Now { is_reachable: &is_reachable, date, instant, max_lag })
         };
         self.ledger.try_order(look).await.unwrap_or_default()
-    }
-
-    /// The numbers that nodes gave to what they received of a task.
-    pub async fn node_tasks(&self, task: TaskUid) -> Result<BTreeMap<NodeId, Vec<u64>>, WriteError> {
-        let mut numbers: BTreeMap<NodeId, Vec<u64>> = BTreeMap::new();
-        for received in self.store.node_tasks().await?.into_iter().filter(|received| received.task == task) {
-            numbers.entry(received.node).or_default().extend(received.node_task);
-        }
-        Ok(numbers)
-    }
-
-    /// The bytes of documents that the log still keeps for nodes that lack them.
-    pub async fn log_bytes(&self) -> Result<u64, WriteError> {
-        Ok(self.store.log_bytes().await?)
     }
 }

@@ -104,7 +104,7 @@ async fn task(
     let is_reachable = move |node: &NodeId| asked.standing(node).is_some_and(|standing| standing.reachable);
     // Before the task is read, so that one that is over has nobody to wait for.
     let parts = app.writer.task_on_nodes(number, is_reachable).await;
-    let mut node_tasks = app.writer.node_tasks(number).await?;
+    let mut node_tasks = app.records.node_tasks(number).await?;
     let task = app.writer.task(number).await?.ok_or_else(missing)?;
     let part = |mut part: TaskOnNode| {
         if part.reason == WaitReason::Unreachable && membership.sighting(&part.node).foreign.is_some() {
@@ -150,7 +150,7 @@ async fn broadcasts(
 ) -> Result<Json<IndexBroadcasts>, RequestError> {
     let view = app.cluster.view.load();
     let physical = physical_of(&app, &view, &uid)?;
-    let mut kept = app.writer.past_broadcasts(physical.clone()).await?;
+    let mut kept = app.records.past_broadcasts(physical.clone()).await?;
     // The store has a change that is on its way as it was at its last turn.
     let current = app.writer.broadcasts().on_their_way().into_iter().map(|(_, it)| it);
     let current: Vec<_> = current.filter(|broadcast| broadcast.index == physical).collect();

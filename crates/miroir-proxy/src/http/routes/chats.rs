@@ -160,7 +160,7 @@ async fn require_chats(app: &App, request: NodeRequest) -> Result<(), RequestErr
 }
 
 async fn workspaces(app: &App) -> Result<BTreeMap<String, Value>, RequestError> {
-    Ok(app.writer.records(Collection::ChatWorkspaces).await?.by_id)
+    Ok(app.records.collection(Collection::ChatWorkspaces).await?.by_id)
 }
 
 /// What clients set of a workspace (`set`), and what they are shown of it (`shown`).

@@ -106,7 +106,7 @@ pub(super) async fn require_unasked(
 }
 
 async fn is_on(app: &App, feature: Feature) -> Result<bool, RequestError> {
-    Ok(app.writer.features().await?.get(feature.name()).copied().unwrap_or(false))
+    Ok(app.records.features().await?.get(feature.name()).copied().unwrap_or(false))
 }
 
 pub(super) fn routes() -> Router<App> {
@@ -117,7 +117,7 @@ async fn read(
     _: Authorized<FeaturesGet>,
     State(app): State<App>,
 ) -> Result<Json<Map<String, Value>>, RequestError> {
-    Ok(Json(shown(&app.writer.features().await?)))
+    Ok(Json(shown(&app.records.features().await?)))
 }
 
 fn shown(switched: &BTreeMap<String, bool>) -> Map<String, Value> {
@@ -131,8 +131,8 @@ async fn change(
     body: JsonBody,
 ) -> Result<Json<Map<String, Value>>, RequestError> {
     let Some(changes) = read_changes(&body.value) else { return Err(wrong_form(&app, body.value).await) };
-    app.writer.set_features(changes).await?;
-    let features = shown(&app.writer.features().await?);
+    app.records.set_features(changes).await?;
+    let features = shown(&app.records.features().await?);
     let mut for_nodes = features.clone();
     for_nodes.shift_remove(OWN_FEATURE);
     for node in app.cluster.membership.members().nodes() {

@@ -139,7 +139,7 @@ async fn list(
         let entry = existing(&view, uid)?;
         // Before nodes are asked: whatever they have by now the book knows already.
         let book = if entry.shards.get() > 1 {
-            app.writer.arrival_book(entry.physical.clone()).await?
+            app.records.arrival_book(entry.physical.clone()).await?
         } else {
             None
         };

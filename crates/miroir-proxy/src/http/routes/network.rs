@@ -27,7 +27,7 @@ pub(super) fn routes() -> Router<App> {
 
 async fn read(_: Authorized<NetworkGet>, State(app): State<App>) -> Result<Json<Network>, RequestError> {
     require_feature(&app, "Using the /network route").await?;
-    Ok(Json(app.writer.network().await?))
+    Ok(Json(app.records.network().await?))
 }
 
 async fn update(
@@ -40,13 +40,13 @@ async fn update(
     };
     require_feature(&app, "Using the /network route").await?;
     for _ in 0..MAX_TRIES {
-        let network = app.writer.network().await?;
+        let network = app.records.network().await?;
         let next =
             change(&network, patch, Uuid::now_v7().to_string(), check_url).map_err(|error| match error {
                 NetworkError::Refused(error) => RequestError::Refused(error),
                 NetworkError::NotUnderstood => RequestError::Unreadable("the network".to_owned()),
             })?;
-        if app.writer.replace_network(network.version, next.clone()).await? {
+        if app.records.replace_network(network.version, next.clone()).await? {
             return Ok(Json(next));
         }
     }

@@ -10,8 +10,8 @@ use crate::search::{RemoteServers, ServersAsked};
 
 /// What clients told of other servers.
 pub(super) async fn remote_servers(app: &App) -> Result<RemoteServers, RequestError> {
-    let enabled = app.writer.features().await?.get("network").copied().unwrap_or(false);
-    let network = if enabled { app.writer.network().await? } else { Network::default() };
+    let enabled = app.records.features().await?.get("network").copied().unwrap_or(false);
+    let network = if enabled { app.records.network().await? } else { Network::default() };
     Ok(RemoteServers { enabled, network })
 }
 

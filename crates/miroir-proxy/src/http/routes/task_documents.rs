@@ -37,7 +37,7 @@ async fn documents(
     if task.status.is_finished() || task.kind != TaskKind::DocumentAdditionOrUpdate {
         return Err(without_documents(uid));
     }
-    let kept = app.writer.payload(uid).await?;
+    let kept = app.records.payload(uid).await?;
     if kept.is_empty() {
         // It ended since its status was read.
         return Err(without_documents(uid));

@@ -44,7 +44,7 @@ async fn compact(_: Authorized<TasksCompact>, State(app): State<App>) -> Result<
     let feature = ("task queue compaction route", 883);
     require_unasked(&app, Feature::TaskQueueCompactionRoute, "Using the /tasks/compact route", feature)
         .await?;
-    let (before, after) = app.writer.compact_store().await?;
+    let (before, after) = app.records.compact().await?;
     Ok(Json(json!({ "preSize": size::whole(before), "postSize": size::whole(after), "status": "succeeded" })))
 }
 

@@ -29,7 +29,7 @@ pub(super) fn routes() -> Router<App> {
 }
 
 async fn list(_: Authorized<WebhooksGet>, State(app): State<App>) -> Result<Json<Value>, RequestError> {
-    let kept = app.writer.records(Collection::Webhooks).await?.by_id;
+    let kept = app.records.collection(Collection::Webhooks).await?.by_id;
     let shown = kept.into_iter().map(|(uuid, webhook)| Ok(read(webhook)?.shown(&uuid)));
     Ok(Json(json!({ "results": shown.collect::<Result<Vec<_>, RequestError>>()? })))
 }
@@ -40,7 +40,7 @@ async fn one(
     State(app): State<App>,
 ) -> Result<Json<Value>, RequestError> {
     let uuid = read_uuid(&uuid)?;
-    let kept = app.writer.records(Collection::Webhooks).await?.by_id;
+    let kept = app.records.collection(Collection::Webhooks).await?.by_id;
     Ok(Json(find(kept, uuid)?.shown(&uuid.to_string())))
 }
 

@@ -2,7 +2,6 @@
 //! here shows in the view at once.
 
 mod doubts;
-mod repairs;
 mod retries;
 #[cfg(test)]
 mod tests;
@@ -21,11 +20,11 @@ use miroir_core::task::TaskStatus;
 use miroir_core::view::IndexEntry;
 use miroir_store::SettingsChange;
 use time::OffsetDateTime;
-use tokio::sync::{OwnedMutexGuard, watch};
+use tokio::sync::watch;
 
-use self::repairs::Repairs;
 use super::SettingsMetrics;
 use super::put_off::PutOff;
+use super::rights::SendingRights;
 use crate::cluster::{ViewChange, ViewPublisher};
 use crate::config::SettingsConfig;
 
@@ -86,9 +85,8 @@ pub struct Broadcasts {
     state: Mutex<State>,
     /// Moves when a node may be sent something.
     opened: watch::Sender<u64>,
-    /// One settings request to a node at a time: a repair must not overtake what came after it in the log.
-    locks: Mutex<BTreeMap<NodeId, Arc<tokio::sync::Mutex<()>>>>,
-    repairs: Mutex<BTreeMap<NodeId, Repairs>>,
+    /// Who may send a node settings.
+    pub sending: SendingRights,
 }
 
 impl Broadcasts {
@@ -100,8 +98,7 @@ impl Broadcasts {
             view,
             state: Mutex::default(),
             opened: watch::Sender::new(0),
-            repairs: Mutex::default(),
-            locks: Mutex::default(),
+            sending: SendingRights::default(),
         }
     }
 
@@ -193,21 +190,10 @@ impl Broadcasts {
         }
     }
 
-    /// The right to send a node settings. Whoever holds it must not wait for the node's own work.
-    pub async fn lock(&self, node: &NodeId) -> OwnedMutexGuard<()> {
-        let lock = Arc::clone(self.locks().entry(node.clone()).or_default());
-        lock.lock_owned().await
-    }
-
     /// A node is not the cluster's any more: nothing that is known of it alone is kept.
     pub fn forget_node(&self, node: &NodeId) {
-        self.locks().remove(node);
-        self.repairs.lock().unwrap_or_else(PoisonError::into_inner).remove(node);
+        self.sending.forget(node);
         self.state().put_off.retain(|(_, other), _| other != node);
-    }
-
-    fn locks(&self) -> MutexGuard<'_, BTreeMap<NodeId, Arc<tokio::sync::Mutex<()>>>> {
-        self.locks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A change as it stands.

@@ -210,7 +210,7 @@ impl<T: Targets> Drift<T> {
         }
         let turn = self.broadcasts.turn(index, node.id());
         let task = {
-            let _right = self.broadcasts.lock(node.id()).await;
+            let _right = self.broadcasts.sending.lock(node.id()).await;
             if self.targets.catalog_targets(index, node.id()).await != targets {
                 return Ok(None);
             }

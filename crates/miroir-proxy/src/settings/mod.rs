@@ -21,6 +21,7 @@ mod node;
 mod put_off;
 mod repair;
 mod report;
+mod rights;
 mod verifier;
 
 pub use board::{Broadcasts, Job, Step};
@@ -28,4 +29,5 @@ pub use drift::{Drift, Seen};
 pub use frozen::taken_back_error;
 pub use metrics::SettingsMetrics;
 pub use report::{BroadcastReport, IndexBroadcasts};
+pub use rights::SendingRights;
 pub use verifier::{Originals, Targets, Verdict, Verifier};

@@ -26,7 +26,7 @@ pub(super) async fn send_repair(
     let change = repair_patch(keys, read_back, &entry.settings, entry.node_context());
     let sent = node.ask(questions::change_settings(&entry.physical, change), timeout).await;
     match &sent {
-        Ok(number) => broadcasts.note_repairs(node.id(), [*number]),
+        Ok(number) => broadcasts.sending.note_repairs(node.id(), [*number]),
         Err(Unanswered::Refused(reply)) if reply.status.is_client_error() => {}
         // The answer may be all that was lost.
         Err(_) => look_for_repair(broadcasts, node, &entry.physical, earlier).await,
@@ -39,9 +39,9 @@ async fn look_for_repair(broadcasts: &Broadcasts, node: &Node, index: &PhysicalU
     let now = changes_of(broadcasts, node, index).await.unwrap_or_default();
     let later: Vec<u64> = now.into_iter().filter(|number| Some(*number) > earlier).collect();
     if later.is_empty() {
-        broadcasts.note_lost_repair(node.id());
+        broadcasts.sending.note_lost_repair(node.id());
     }
-    broadcasts.note_repairs(node.id(), later);
+    broadcasts.sending.note_repairs(node.id(), later);
 }
 
 /// The numbers of the node's last changes of an index's settings.

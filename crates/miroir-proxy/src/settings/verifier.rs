@@ -183,7 +183,7 @@ impl<T: Targets, O: Originals> Verifier<T, O> {
     ) {
         let timeout = self.broadcasts.config.verify_timeout;
         let sent = {
-            let _turn = self.broadcasts.lock(node.id()).await;
+            let _turn = self.broadcasts.sending.lock(node.id()).await;
             // What came after it in the log goes first.
             let Some(target) = self.targets.targets(job).await.into_iter().next() else { return };
             self.broadcasts.note(job.task, node.id(), miroir_core::settings::NodeEvent::Repair);

@@ -254,8 +254,8 @@ impl Caretaker {
     async fn look_for_stragglers(&self, accounted: &AtomicU64, stragglers: &Stragglers) -> Order {
         let Some(from) = stragglers.look_from(Instant::now()) else { return Order::Kept };
         // While nobody sends settings all repairs are known.
-        let _right = self.broadcasts.lock(self.node.id()).await;
-        let repairs = self.broadcasts.repairs(self.node.id());
+        let _right = self.broadcasts.sending.lock(self.node.id()).await;
+        let repairs = self.broadcasts.sending.repairs(self.node.id());
         let is_repair = |task: &Value| task["uid"].as_u64().is_some_and(|number| repairs.contains(&number));
         let counted = accounted.load(Ordering::Acquire);
         let path = NodePath::from("/tasks?reverse=true").with("from", from).with("limit", PAGE);

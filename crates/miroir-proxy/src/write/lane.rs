@@ -71,7 +71,7 @@ impl LaneDriver {
             if !lane.needs_settings_right() {
                 right = None;
             } else if right.is_none() {
-                right = Some(broadcasts.lock(self.node.id()).await);
+                right = Some(broadcasts.sending.lock(self.node.id()).await);
             }
             let event = match self.act(action).await {
                 ControlFlow::Continue(event) => event,
@@ -101,7 +101,9 @@ impl LaneDriver {
                 self.open_wave(entry)
             }
             LaneAction::Prepare { op } => self.prepare(op).await,
-            LaneAction::ListRepairs => LaneEvent::RepairsListed(self.broadcasts.repairs(self.node.id())),
+            LaneAction::ListRepairs => {
+                LaneEvent::RepairsListed(self.broadcasts.sending.repairs(self.node.id()))
+            }
             LaneAction::ReadQueue { after, from, counts_lost } => {
                 sleep(after).await;
                 self.read_queue(from, counts_lost).await

@@ -22,7 +22,7 @@ impl Broadcasts {
     /// What a node has is a copy of what its peers have, or what it had long ago: nothing is known of the settings of any of
     /// its indexes before they were read, and what was read before says nothing. Answers what is to be stored of that.
     pub fn doubt_all(&self, node: &NodeId) -> Vec<SettingsChange> {
-        self.forget_repairs(node);
+        self.sending.forget_repairs(node);
         let mut state = self.state();
         let view = self.view.load();
         let held = view.indexes.values().filter(|entry| entry.placement.shard_count_of(node) > 0);

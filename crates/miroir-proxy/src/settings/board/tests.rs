@@ -42,13 +42,13 @@ fn board(indexes: &[&str]) -> Broadcasts {
 fn repairs_are_forgotten_when_the_numbers_of_a_node_begin_anew() {
     let (board, a, b) = (board(&[]), node("a"), node("b"));
     for node in [&a, &b] {
-        board.note_repairs(node, [3, 4]);
-        board.note_lost_repair(node);
+        board.sending.note_repairs(node, [3, 4]);
+        board.sending.note_lost_repair(node);
     }
     board.doubt_all(&a);
-    assert_eq!((board.repairs(&a), board.take_lost_repairs(&a)), (BTreeSet::new(), false));
-    assert_eq!((board.repairs(&b), board.take_lost_repairs(&b)), ([3, 4].into(), true));
-    assert!(!board.take_lost_repairs(&b));
+    assert_eq!((board.sending.repairs(&a), board.sending.take_lost_repairs(&a)), (BTreeSet::new(), false));
+    assert_eq!((board.sending.repairs(&b), board.sending.take_lost_repairs(&b)), ([3, 4].into(), true));
+    assert!(!board.sending.take_lost_repairs(&b));
 }
 
 #[test]

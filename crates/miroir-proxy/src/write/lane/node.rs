@@ -38,8 +38,8 @@ impl LaneDriver {
             Ok(Err(reason)) => return LaneEvent::QueueNotTold(reason),
             Err(error) => return waits(&error),
         };
-        let some_lost = counts_lost && self.broadcasts.take_lost_repairs(self.node.id());
-        LaneEvent::QueueRead { replay, repairs: self.broadcasts.repairs(self.node.id()), some_lost }
+        let some_lost = counts_lost && self.broadcasts.sending.take_lost_repairs(self.node.id());
+        LaneEvent::QueueRead { replay, repairs: self.broadcasts.sending.repairs(self.node.id()), some_lost }
     }
 
     pub(super) async fn send(&self) -> LaneEvent {

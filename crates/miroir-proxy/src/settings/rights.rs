@@ -1,28 +1,55 @@
-//! Which tasks of the nodes are repairs. Lanes look through a node's queue for what they have sent themselves, and routes
-//! of settings take no mark by which that could be told. This is known only as long as Miroir runs, and as nodes answer.
+//! The right to send a node settings, and which of the node's tasks are repairs, that came by this right besides those of its
+//! lane. Lanes look through a node's queue for what they have sent themselves, and routes of settings take no mark by which
+//! that could be told. This is known only as long as Miroir runs, and as nodes answer.
 
-use std::collections::BTreeSet;
-use std::sync::PoisonError;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use miroir_core::ids::NodeId;
-
-use super::Broadcasts;
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 /// Repairs that are remembered of each node; of more the oldest are forgotten.
 const REMEMBERED: usize = 1000;
 
 /// What is known of a node's repairs.
 #[derive(Debug, Default)]
-pub(super) struct Repairs {
+struct Repairs {
     numbers: BTreeSet<u64>,
     /// Whether there may be others, of which nobody knows the numbers.
     some_lost: bool,
 }
 
-impl Broadcasts {
+/// See the module.
+#[derive(Debug, Default)]
+pub struct SendingRights {
+    /// One settings request to a node at a time: a repair must not overtake what came after it in the log.
+    locks: Mutex<BTreeMap<NodeId, Arc<AsyncMutex<()>>>>,
+    repairs: Mutex<BTreeMap<NodeId, Repairs>>,
+}
+
+impl SendingRights {
+    /// The right to send a node settings. Whoever holds it must not wait for the node's own work.
+    pub async fn lock(&self, node: &NodeId) -> OwnedMutexGuard<()> {
+        let lock = Arc::clone(self.locks().entry(node.clone()).or_default());
+        lock.lock_owned().await
+    }
+
+    /// A node is not the cluster's any more.
+    pub fn forget(&self, node: &NodeId) {
+        self.locks().remove(node);
+        self.all_repairs().remove(node);
+    }
+
+    fn locks(&self) -> MutexGuard<'_, BTreeMap<NodeId, Arc<AsyncMutex<()>>>> {
+        self.locks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn all_repairs(&self) -> MutexGuard<'_, BTreeMap<NodeId, Repairs>> {
+        self.repairs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn change_repairs<T>(&self, node: &NodeId, change: impl FnOnce(&mut Repairs) -> T) -> T {
-        let mut repairs = self.repairs.lock().unwrap_or_else(PoisonError::into_inner);
-        change(repairs.entry(node.clone()).or_default())
+        change(self.all_repairs().entry(node.clone()).or_default())
     }
 
     /// Notes that these numbers of a node's queue are repairs. Whoever notes them has the [right](Self::lock) to send the

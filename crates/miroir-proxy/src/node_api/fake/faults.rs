@@ -25,15 +25,18 @@ pub enum Fault {
     ComeLate(Duration),
 }
 
-/// The faults of requests, one after the other. A request to which none applies goes well.
+/// The faults of requests, one after the other, and those that stay. A request to which none applies goes well.
 #[derive(Debug, Clone, Default)]
-pub struct FaultPlan(VecDeque<(Option<&'static str>, Fault)>);
+pub struct FaultPlan {
+    next: VecDeque<(Option<&'static str>, Fault)>,
+    standing: Vec<(&'static str, Fault)>,
+}
 
 impl FaultPlan {
     /// The next request of any kind gets this.
     #[must_use]
     pub fn then(mut self, fault: Fault) -> Self {
-        self.0.push_back((None, fault));
+        self.next.push_back((None, fault));
         self
     }
 
@@ -41,13 +44,30 @@ impl FaultPlan {
     /// before it go well.
     #[must_use]
     pub fn then_on(mut self, what: &'static str, fault: Fault) -> Self {
-        self.0.push_back((Some(what), fault));
+        self.next.push_back((Some(what), fault));
         self
     }
 
+    /// Every request whose method and path contain `what` gets this, if nothing else is planned for it.
+    #[must_use]
+    pub fn always_on(mut self, what: &'static str, fault: Fault) -> Self {
+        self.standing.push((what, fault));
+        self
+    }
+
+    /// Nobody listens any more.
+    #[must_use]
+    pub fn away() -> Self {
+        Self::default().always_on("", Fault::Unreachable)
+    }
+
     pub(super) fn next(&mut self, request: &NodeRequest) -> Option<Fault> {
-        let (what, _) = self.0.front()?;
-        let is_meant = what.is_none_or(|what| format!("{} {}", request.method, request.path).contains(what));
-        is_meant.then(|| self.0.pop_front()).flatten().map(|(_, fault)| fault)
+        let words = format!("{} {}", request.method, request.path);
+        let is_meant =
+            self.next.front().is_some_and(|(what, _)| what.is_none_or(|what| words.contains(what)));
+        if is_meant {
+            return self.next.pop_front().map(|(_, fault)| fault);
+        }
+        self.standing.iter().find(|(what, _)| words.contains(what)).map(|(_, fault)| fault.clone())
     }
 }

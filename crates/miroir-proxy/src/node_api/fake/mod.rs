@@ -2,7 +2,9 @@
 //! [`FaultPlan`] says. Time is tokio's, so that it can be paused.
 
 mod faults;
+mod filter;
 mod routes;
+mod settings;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -13,6 +15,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use miroir_core::ids::NodeId;
+use serde_json::{Map, Value, json};
 use tokio::time::{sleep, timeout};
 
 pub use self::faults::{Fault, FaultPlan};
@@ -50,6 +53,28 @@ impl FakeNode {
         self.shared().state.per_task = per_task;
     }
 
+    /// The next task of a type, such as `settingsUpdate`, fails.
+    pub fn fail_next(&self, kind: &'static str, code: &str, message: &str) {
+        self.shared().state.failing.push((kind, state::error(code, message)));
+    }
+
+    /// A setting stays as it is, though tasks that change it succeed; or not any more.
+    pub fn hold_setting(&self, key: &str, is_held: bool) {
+        let stuck = &mut self.shared().state.stuck;
+        stuck.retain(|held| held != key);
+        if is_held {
+            stuck.push(key.to_owned());
+        }
+    }
+
+    /// Somebody changes the settings of an index on the node itself.
+    pub fn change_settings(&self, index: &str, changes: Value) {
+        let Value::Object(changes) = changes else { panic!("settings are an object") };
+        let mut shared = self.shared();
+        shared.state.enqueue(index, None, state::Work::Settings(changes));
+        shared.state.work();
+    }
+
     /// What becomes of requests from now on.
     pub fn plan(&self, faults: FaultPlan) {
         self.shared().faults = faults;
@@ -82,6 +107,31 @@ impl FakeNode {
             .get(index)
             .map(|index| index.documents.keys().cloned().collect())
             .unwrap_or_default()
+    }
+
+    /// Everything in its indexes: primary keys, settings and documents.
+    pub fn contents(&self) -> Value {
+        let mut shared = self.shared();
+        shared.state.work();
+        let shown = |index: &state::Index| {
+            let (key, documents) = (&index.primary_key, &index.documents);
+            json!({ "primaryKey": key, "settings": settings::show(&index.settings), "documents": documents })
+        };
+        let indexes = shared.state.indexes.iter().map(|(uid, index)| (uid.clone(), shown(index)));
+        Value::Object(indexes.collect::<Map<_, _>>())
+    }
+
+    /// One of an index's settings; none without the index.
+    pub fn setting(&self, index: &str, key: &str) -> Option<Value> {
+        self.contents().get(index).map(|index| index["settings"][key].clone())
+    }
+
+    /// Its tasks in order: index, type, how they ended, and the text that came with them.
+    pub fn tasks(&self) -> Vec<(String, &'static str, &'static str, Option<String>)> {
+        let mut shared = self.shared();
+        shared.state.work();
+        let tasks = shared.state.tasks.iter();
+        tasks.map(|it| (it.index.clone(), it.work.kind(), it.status, it.metadata.clone())).collect()
     }
 
     /// The uids of its dynamic search rules.

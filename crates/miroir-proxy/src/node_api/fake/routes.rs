@@ -5,7 +5,9 @@ use miroir_core::path::NodePath;
 use reqwest::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
-use super::state::{State, Task, Work, error};
+use super::filter::selects;
+use super::settings;
+use super::state::{Index, State, Task, Work, error};
 use crate::node_api::{NodeReply, NodeRequest};
 
 /// Meilisearch's default page of tasks.
@@ -26,6 +28,8 @@ pub(super) fn answer(state: &mut State, request: &NodeRequest) -> NodeReply {
             ok(json!(state.features))
         }
         (_, ["tasks"]) => ok(list_tasks(state, &request.path)),
+        (_, ["snapshots"]) => accepted(state, "", request, Work::Snapshot),
+        (_, ["batches"]) => ok(json!({ "results": [], "total": 0, "limit": 20, "from": null, "next": null })),
         (_, ["tasks", number]) => {
             let task = state.tasks.iter().find(|task| task.uid.to_string() == *number);
             task.map_or_else(
@@ -80,6 +84,7 @@ fn of_index(state: &mut State, request: &NodeRequest, uid: &str, rest: &[&str], 
             };
             accepted(state, uid, request, Work::Settings(changes))
         }
+        (&Method::DELETE, ["settings"]) => accepted(state, uid, request, Work::ResetSettings),
         (&Method::POST | &Method::PUT, ["documents"]) => {
             let lines = request.body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
             let documents: Result<Vec<Map<String, Value>>, _> = lines.map(serde_json::from_slice).collect();
@@ -97,6 +102,9 @@ fn of_index(state: &mut State, request: &NodeRequest, uid: &str, rest: &[&str], 
             let ids = body.as_array().into_iter().flatten().map(as_id).collect();
             accepted(state, uid, request, Work::DeleteIds(ids))
         }
+        (&Method::POST, ["documents", "delete"]) => {
+            accepted(state, uid, request, Work::DeleteByFilter(body["filter"].clone()))
+        }
         (&Method::DELETE, ["documents"]) => accepted(state, uid, request, Work::Clear),
         _ => read_index(state, uid, rest, &body),
     }
@@ -111,17 +119,21 @@ fn read_index(state: &State, uid: &str, rest: &[&str], body: &Value) -> NodeRepl
     };
     match rest {
         [] => ok(json!({ "uid": uid, "primaryKey": index.primary_key })),
-        ["settings"] => ok(json!(index.settings)),
+        ["settings"] => ok(settings::show(&index.settings)),
         ["stats"] => ok(stats(state, uid)),
         ["documents" | "fetch", ..] if rest.len() == 1 || rest[1] == "fetch" => {
-            let ids: Option<Vec<String>> = body["ids"].as_array().map(|ids| ids.iter().map(as_id).collect());
-            let is_wanted = |id: &String| ids.as_ref().is_none_or(|ids| ids.contains(id));
-            let number = |name: &str| body[name].as_u64().and_then(|number| usize::try_from(number).ok());
-            let (offset, limit) = (number("offset").unwrap_or(0), number("limit").unwrap_or(20));
-            let found: Vec<_> = index.documents.iter().filter(|(id, _)| is_wanted(id)).collect();
-            let page: Vec<_> = found.iter().skip(offset).take(limit).map(|(_, document)| document).collect();
+            let found = match find(index, body) {
+                Ok(found) => found,
+                Err(error) => return refused(StatusCode::BAD_REQUEST, &error),
+            };
+            let (offset, limit) = window(body);
+            let page: Vec<_> = found.iter().skip(offset).take(limit).collect();
             ok(json!({ "total": found.len(), "results": page, "offset": offset, "limit": limit }))
         }
+        ["search"] => match find(index, body) {
+            Ok(found) => ok(search(&found, body)),
+            Err(error) => refused(StatusCode::BAD_REQUEST, &error),
+        },
         ["documents", id] => index.documents.get(*id).map_or_else(
             || {
                 refused(
@@ -133,6 +145,41 @@ fn read_index(state: &State, uid: &str, rest: &[&str], body: &Value) -> NodeRepl
         ),
         _ => NodeReply { status: StatusCode::NOT_FOUND, content_type: None, body: Bytes::new() },
     }
+}
+
+/// The documents with these ids that the filter selects.
+fn find<'a>(index: &'a Index, body: &Value) -> Result<Vec<&'a Map<String, Value>>, Value> {
+    let ids: Option<Vec<String>> = body["ids"].as_array().map(|ids| ids.iter().map(as_id).collect());
+    let mut found = Vec::new();
+    for (id, document) in &index.documents {
+        if ids.as_ref().is_none_or(|ids| ids.contains(id)) && selects(index, &body["filter"], document)? {
+            found.push(document);
+        }
+    }
+    Ok(found)
+}
+
+fn window(body: &Value) -> (usize, usize) {
+    let number = |name: &str| body[name].as_u64().and_then(|number| usize::try_from(number).ok());
+    (number("offset").unwrap_or(0), number("limit").unwrap_or(20))
+}
+
+/// A search without words, which finds all documents that its filter selects, in the order of their ids.
+fn search(found: &[&Map<String, Value>], body: &Value) -> Value {
+    let (offset, limit) = window(body);
+    let hits: Vec<Value> = found
+        .iter()
+        .skip(offset)
+        .take(limit)
+        .map(|document| {
+            let mut hit = (*document).clone();
+            if body["showRankingScoreDetails"] == true {
+                hit.insert("_rankingScoreDetails".to_owned(), json!({}));
+            }
+            Value::Object(hit)
+        })
+        .collect();
+    json!({ "hits": hits, "query": "", "estimatedTotalHits": found.len(), "offset": offset, "limit": limit, "processingTimeMs": 0 })
 }
 
 fn as_id(id: &Value) -> String {
@@ -193,7 +240,7 @@ fn shown(task: &Task) -> Value {
         "status": task.status,
         "type": task.work.kind(),
         "error": task.error,
-        "details": {},
+        "details": task.details,
         "customMetadata": task.metadata,
         "enqueuedAt": "2026-01-01T00:00:00Z",
     })

@@ -6,14 +6,21 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
+use super::filter::selects;
+use super::settings;
+
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct State {
     pub(super) indexes: BTreeMap<String, Index>,
     pub(super) features: Map<String, Value>,
     pub(super) rules: BTreeMap<String, Map<String, Value>>,
     pub(super) tasks: Vec<Task>,
     pub(super) per_task: Duration,
+    /// The next tasks of these types fail with these errors.
+    pub(super) failing: Vec<(&'static str, Value)>,
+    /// Settings that stay as they are, whatever tasks say.
+    pub(super) stuck: Vec<String>,
     /// The number of the next task.
     pub(super) next: u64,
 }
@@ -34,6 +41,7 @@ pub(super) struct Task {
     pub(super) status: &'static str,
     pub(super) metadata: Option<String>,
     pub(super) error: Value,
+    pub(super) details: Value,
     pub(super) work: Work,
     ends: Instant,
 }
@@ -44,12 +52,15 @@ pub(super) enum Work {
     CreateIndex { primary_key: Option<String> },
     DeleteIndex,
     Settings(Map<String, Value>),
+    ResetSettings,
     Add { primary_key: Option<String>, documents: Vec<Map<String, Value>>, replaces: bool },
     DeleteIds(Vec<String>),
+    DeleteByFilter(Value),
     Clear,
     PutRule(String, Map<String, Value>),
     ClearRules,
     DeleteTasks,
+    Snapshot,
 }
 
 impl Work {
@@ -57,12 +68,13 @@ impl Work {
         match self {
             Self::CreateIndex { .. } => "indexCreation",
             Self::DeleteIndex => "indexDeletion",
-            Self::Settings(_) => "settingsUpdate",
+            Self::Settings(_) | Self::ResetSettings => "settingsUpdate",
             Self::Add { .. } => "documentAdditionOrUpdate",
-            Self::DeleteIds(_) | Self::Clear => "documentDeletion",
+            Self::DeleteIds(_) | Self::DeleteByFilter(_) | Self::Clear => "documentDeletion",
             Self::PutRule(..) => "dsrUpdate",
             Self::ClearRules => "dsrClear",
             Self::DeleteTasks => "taskDeletion",
+            Self::Snapshot => "snapshotCreation",
         }
     }
 }
@@ -79,6 +91,7 @@ impl State {
             status: "enqueued",
             metadata,
             error: Value::Null,
+            details: json!({}),
             work,
             ends: before + self.per_task,
         });
@@ -95,10 +108,16 @@ impl State {
             if task.ends > Instant::now() {
                 break;
             }
-            let done = self.apply(&task);
+            let failing = self.failing.iter().position(|(kind, _)| *kind == task.work.kind());
+            let done = match failing {
+                Some(at) => Err(self.failing.remove(at).1),
+                None => self.apply(&task),
+            };
             let task = &mut self.tasks[at];
-            task.status = if done.is_ok() { "succeeded" } else { "failed" };
-            task.error = done.err().unwrap_or_default();
+            match done {
+                Ok(details) => (task.status, task.details) = ("succeeded", details),
+                Err(error) => (task.status, task.error) = ("failed", error),
+            }
         }
     }
 
@@ -110,7 +129,8 @@ impl State {
         self.work();
     }
 
-    fn apply(&mut self, task: &Task) -> Result<(), Value> {
+    /// The details of the task.
+    fn apply(&mut self, task: &Task) -> Result<Value, Value> {
         let is_there = self.indexes.contains_key(&task.index);
         match &task.work {
             Work::CreateIndex { .. } if is_there => {
@@ -123,38 +143,76 @@ impl State {
                 let index = Index { primary_key: primary_key.clone(), ..Index::default() };
                 self.indexes.insert(task.index.clone(), index);
             }
-            Work::DeleteIndex if !is_there => {
-                return Err(error("index_not_found", &format!("Index `{}` not found.", task.index)));
+            Work::DeleteIndex => {
+                let index = self.indexes.remove(&task.index).ok_or_else(|| not_found(&task.index))?;
+                return Ok(json!({ "deletedDocuments": index.documents.len() }));
             }
-            Work::DeleteIndex => drop(self.indexes.remove(&task.index)),
             Work::Settings(changes) => {
-                self.indexes.entry(task.index.clone()).or_default().settings.extend(changes.clone());
+                let mut changes = changes.clone();
+                changes.retain(|key, _| !self.stuck.contains(key));
+                let index = self.indexes.entry(task.index.clone()).or_default();
+                settings::change(&mut index.settings, &changes);
+            }
+            Work::ResetSettings => {
+                let stuck = self.stuck.clone();
+                self.existing(&task.index)?.settings.retain(|key, _| stuck.contains(key));
             }
             Work::Add { primary_key, documents, replaces } => {
                 let index = self.indexes.entry(task.index.clone()).or_default();
-                let key = index
-                    .primary_key
-                    .get_or_insert_with(|| primary_key.clone().unwrap_or_else(|| "id".to_owned()));
-                for document in documents {
-                    let id = id_of(document, key);
-                    let kept = index.documents.entry(id).or_default();
-                    if *replaces {
-                        kept.clear();
-                    }
-                    kept.extend(document.clone());
-                }
+                add(index, primary_key.as_deref(), documents, *replaces);
+                let count = documents.len();
+                return Ok(json!({ "receivedDocuments": count, "indexedDocuments": count }));
             }
             Work::DeleteIds(ids) => {
-                let index = self.indexes.entry(task.index.clone()).or_default();
-                index.documents.retain(|id, _| !ids.contains(id));
+                let index = self.existing(&task.index)?;
+                return Ok(index.keep_documents(|id, _| !ids.contains(id)));
             }
-            Work::Clear => self.indexes.entry(task.index.clone()).or_default().documents.clear(),
+            Work::DeleteByFilter(filter) => {
+                let index = self.existing(&task.index)?;
+                let kept = index.clone();
+                let mut gone = Vec::new();
+                for (id, document) in &kept.documents {
+                    if selects(&kept, filter, document)? {
+                        gone.push(id);
+                    }
+                }
+                return Ok(index.keep_documents(|id, _| !gone.contains(&id)));
+            }
+            Work::Clear => return Ok(self.existing(&task.index)?.keep_documents(|_, _| false)),
             Work::PutRule(uid, fields) => self.rules.entry(uid.clone()).or_default().extend(fields.clone()),
             Work::ClearRules => self.rules.clear(),
-            Work::DeleteTasks => {}
+            Work::DeleteTasks | Work::Snapshot => {}
         }
-        Ok(())
+        Ok(json!({}))
     }
+
+    fn existing(&mut self, index: &str) -> Result<&mut Index, Value> {
+        self.indexes.get_mut(index).ok_or_else(|| not_found(index))
+    }
+}
+
+impl Index {
+    /// Deletes all others; the details of the task.
+    fn keep_documents(&mut self, is_kept: impl Fn(&String, &Map<String, Value>) -> bool) -> Value {
+        let before = self.documents.len();
+        self.documents.retain(|id, document| is_kept(id, document));
+        json!({ "deletedDocuments": before - self.documents.len() })
+    }
+}
+
+fn add(index: &mut Index, primary_key: Option<&str>, documents: &[Map<String, Value>], replaces: bool) {
+    let key = index.primary_key.get_or_insert_with(|| primary_key.unwrap_or("id").to_owned());
+    for document in documents {
+        let kept = index.documents.entry(id_of(document, key)).or_default();
+        if replaces {
+            kept.clear();
+        }
+        kept.extend(document.clone());
+    }
+}
+
+fn not_found(index: &str) -> Value {
+    error("index_not_found", &format!("Index `{index}` not found."))
 }
 
 fn id_of(document: &Map<String, Value>, key: &str) -> String {

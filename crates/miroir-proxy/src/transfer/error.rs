@@ -31,6 +31,9 @@ pub enum TransferError {
         /// The node's words.
         reason: String,
     },
+    /// The node that gets the data does not know any more what it had put into its queue.
+    #[error("the node has lost tasks of the copy: it was emptied meanwhile, or somebody deleted them")]
+    TasksLost,
     /// A document can't be told from others.
     #[error("a document of index `{0}` has no id under the index's primary key")]
     NoId(PhysicalUid),
@@ -48,6 +51,7 @@ impl TransferError {
             Self::Refused { .. } | Self::TaskFailed { .. } => {
                 "look at that node's log and at the room on its disk"
             }
+            Self::TasksLost => "nothing has to be done if that was you; else look at its data directory",
             Self::NoId(_) => "delete that document on the node that it was read from",
             Self::Unreadable(_) => "look whether that address is a Meilisearch server",
         }

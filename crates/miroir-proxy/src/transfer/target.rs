@@ -6,12 +6,12 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use miroir_core::error::ErrorCode;
 use serde_json::{Map, Value};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::TransferError;
 use super::progress::{Doing, Progress, Ticket};
@@ -23,6 +23,9 @@ const TASK_POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Between questions for what the node is doing.
 const GLANCE: Duration = Duration::from_millis(500);
+
+/// How long nothing may end before it is looked whether the node still knows what it is to finish.
+const QUIET: Duration = Duration::from_secs(5);
 
 /// Tasks in one question: an address has its limits. The oldest end first.
 const ASKED: usize = 300;
@@ -141,9 +144,10 @@ impl Target {
         Ok(())
     }
 
-    /// Takes note of the tasks that end. Returns when one has failed.
+    /// Takes note of the tasks that end. Returns when one has failed, or is not known any more.
     pub(super) async fn watch(&self) -> TransferError {
         let mut glanced = Instant::now();
+        let mut moved = Instant::now();
         loop {
             sleep(TASK_POLL_INTERVAL).await;
             if glanced.elapsed() >= GLANCE {
@@ -152,8 +156,9 @@ impl Target {
                 }
                 glanced = Instant::now();
             }
-            let asked: Vec<u64> = self.open().keys().take(ASKED).copied().collect();
+            let asked = self.asked();
             if asked.is_empty() {
+                moved = Instant::now();
                 continue;
             }
             let ended = questions::tasks(TaskQuery::of_numbers(asked.iter()).ended());
@@ -165,6 +170,7 @@ impl Target {
                 if let Err(error) = check_end(&task) {
                     return error;
                 }
+                moved = Instant::now();
                 let ended = task["uid"].as_u64().and_then(|task| self.open().remove(&task));
                 if let Some(Open { work: Work { documents, ticket }, .. }) = ended {
                     self.progress.add_documents(documents);
@@ -172,7 +178,26 @@ impl Target {
                 }
             }
             self.ended.notify_waiters();
+            if moved.elapsed() >= QUIET {
+                moved = Instant::now();
+                if let Err(error) = self.look_for_lost().await {
+                    return error;
+                }
+            }
         }
+    }
+
+    /// What one question is about.
+    fn asked(&self) -> Vec<u64> {
+        self.open().keys().take(ASKED).copied().collect()
+    }
+
+    /// Of tasks that the node does not know any more nobody will ever hear how they ended.
+    async fn look_for_lost(&self) -> Result<(), TransferError> {
+        let asked = self.asked();
+        let known = self.ask(questions::tasks(TaskQuery::of_numbers(asked.iter()))).await?;
+        let is_known = |number: &u64| known.iter().any(|task| task["uid"] == *number);
+        if asked.iter().all(is_known) { Ok(()) } else { Err(TransferError::TasksLost) }
     }
 
     /// What the node is doing; none if that is nothing, or if it does not say. Only those who watch depend on it.

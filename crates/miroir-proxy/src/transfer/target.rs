@@ -229,6 +229,20 @@ impl Target {
         Ok(self.next_task().await?.wrapping_sub(self.enqueued.load(Ordering::Relaxed)))
     }
 
+    /// An error if its queue has lost tasks since [`Self::next_task_without_own`] answered `before`: then the node was emptied.
+    ///
+    /// # Errors
+    /// That, or when the node does not say.
+    pub async fn check_queue(&self, before: u64) -> Result<(), TransferError> {
+        // What is being put into it meanwhile makes it longer only.
+        let without_own = self.next_task_without_own().await?;
+        if without_own.wrapping_sub(before).cast_signed() < 0 {
+            Err(TransferError::TasksLost)
+        } else {
+            Ok(())
+        }
+    }
+
     /// The number that the node's next task gets.
     ///
     /// # Errors

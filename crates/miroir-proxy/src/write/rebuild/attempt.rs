@@ -121,6 +121,9 @@ impl<'a> Attempt<'a> {
         before: Option<&Begun>,
         touched: Option<&Touched>,
     ) -> Result<Begun, RebuildError> {
+        if let Some(before) = before {
+            self.target.check_queue(before.next_task).await?;
+        }
         let next_task = self.target.next_task_without_own().await?;
         // Later than the beginning of the watch: what changes in between is seen by the watch at least.
         let transfers = self.transfers().await?;

@@ -27,14 +27,14 @@ impl Attempt<'_> {
         let mut lines = self.caught_up.clone();
         let quiet = now.pass.left_out.iter().filter(|index| !self.caught_up.contains_key(*index));
         let quiet: Vec<(PhysicalUid, TaskUid)> = quiet.map(|index| (index.clone(), line)).collect();
-        self.store(&quiet).await?;
+        self.store(&quiet, now.next_task).await?;
         lines.extend(quiet);
         let of_before = last.transfers.iter().chain(&now.transfers).map(Transfer::key);
         let rules = PhysicalUid::new(RULES_UID);
         let held: BTreeSet<PhysicalUid> =
             of_before.filter(|index| !lines.contains_key(*index)).chain([&rules]).cloned().collect();
         self.target.progress().begin(0, held.len() as u64);
-        let held = stream::iter(held.into_iter().map(|index| self.catch_up(index)));
+        let held = stream::iter(held.into_iter().map(|index| self.catch_up(index, now.next_task)));
         lines.extend(held.buffer_unordered(SIDE_BY_SIDE).try_collect::<Vec<_>>().await?);
         if self.target.next_task_without_own().await? != now.next_task {
             return Err(RebuildError::Disturbed);
@@ -58,12 +58,14 @@ impl Attempt<'_> {
         Ok((line, self.plan_pass(Some(last), touched.as_ref()).await?))
     }
 
-    /// Indexes are at their lines, for an attempt that may come after this one.
-    async fn store(&self, lines: &[(PhysicalUid, TaskUid)]) -> Result<(), RebuildError> {
+    /// Indexes are at their lines, for an attempt that may come after this one; unless the node was emptied since its queue
+    /// was as it is said here.
+    async fn store(&self, lines: &[(PhysicalUid, TaskUid)], before: u64) -> Result<(), RebuildError> {
         if lines.is_empty() || self.on_orphans == Orphans::Taken {
             return Ok(());
         }
         let next_node_task = self.target.next_task().await?;
+        self.target.check_queue(before).await?;
         let caught_up = |(index, line): &(PhysicalUid, TaskUid)| CaughtUp {
             index: index.clone(),
             line: *line,
@@ -75,7 +77,11 @@ impl Attempt<'_> {
 
     /// Holds an index, copies what was written to it meanwhile, and lets it go on. Answers it with the entry from which on it
     /// was held.
-    async fn catch_up(&self, index: PhysicalUid) -> Result<(PhysicalUid, TaskUid), RebuildError> {
+    async fn catch_up(
+        &self,
+        index: PhysicalUid,
+        before: u64,
+    ) -> Result<(PhysicalUid, TaskUid), RebuildError> {
         let ticket = self.target.progress().ticket();
         let after = self.longest_hold;
         let hold = self.rebuilder.barrier.hold(index.clone());
@@ -88,7 +94,7 @@ impl Attempt<'_> {
         let too_long = |_| RebuildError::TooLong { index: index.clone(), after };
         timeout(after, self.copy_held(&index)).await.map_err(too_long)??;
         drop(hold);
-        self.store(&[(index.clone(), line)]).await?;
+        self.store(&[(index.clone(), line)], before).await?;
         drop(ticket);
         Ok((index, line))
     }

@@ -37,6 +37,10 @@ struct Shared {
     seen: Vec<String>,
 }
 
+/// The data directory of a node.
+#[derive(Debug, Clone)]
+pub struct Data(State);
+
 impl FakeNode {
     /// An empty node, whose tasks end at once.
     pub fn new(id: &str) -> Self {
@@ -56,6 +60,11 @@ impl FakeNode {
     /// The next task of a type, such as `settingsUpdate`, fails.
     pub fn fail_next(&self, kind: &'static str, code: &str, message: &str) {
         self.shared().state.failing.push((kind, state::error(code, message)));
+    }
+
+    /// Every change of a setting to this value fails.
+    pub fn refuse_setting(&self, key: &str, value: Value, code: &str, message: &str) {
+        self.shared().state.refused.push((key.to_owned(), value, state::error(code, message)));
     }
 
     /// A setting stays as it is, though tasks that change it succeed; or not any more.
@@ -85,6 +94,16 @@ impl FakeNode {
         let mut shared = self.shared();
         let per_task = shared.state.per_task;
         shared.state = State { per_task, ..State::default() };
+    }
+
+    /// What is in the data directory.
+    pub fn data(&self) -> Data {
+        Data(self.shared().state.clone())
+    }
+
+    /// The data directory is this one from now on.
+    pub fn put_back(&self, data: Data) {
+        self.shared().state = data.0;
     }
 
     /// Somebody deletes the records of all tasks that are over.

@@ -19,6 +19,8 @@ pub(super) struct State {
     pub(super) per_task: Duration,
     /// The next tasks of these types fail with these errors.
     pub(super) failing: Vec<(&'static str, Value)>,
+    /// Changes of settings to these values fail with these errors.
+    pub(super) refused: Vec<(String, Value, Value)>,
     /// Settings that stay as they are, whatever tasks say.
     pub(super) stuck: Vec<String>,
     /// The number of the next task.
@@ -148,6 +150,10 @@ impl State {
                 return Ok(json!({ "deletedDocuments": index.documents.len() }));
             }
             Work::Settings(changes) => {
+                let is_refused = |(key, value, _): &&(String, Value, Value)| changes.get(key) == Some(value);
+                if let Some((.., error)) = self.refused.iter().find(is_refused) {
+                    return Err(error.clone());
+                }
                 let mut changes = changes.clone();
                 changes.retain(|key, _| !self.stuck.contains(key));
                 let index = self.indexes.entry(task.index.clone()).or_default();

@@ -108,6 +108,13 @@ impl Bench {
         assert_eq!(ended.status, TaskStatus::Succeeded, "{ended:?}");
     }
 
+    /// The code and the message of the error that it fails with.
+    pub(super) async fn fails(&self, task: TaskUid) -> (String, String) {
+        let ended = self.ends(task).await;
+        let error = ended.error.clone().unwrap_or_else(|| panic!("it should have failed: {ended:?}"));
+        (error.code.as_str().to_owned(), error.message)
+    }
+
     /// Makes a node a member, and waits until it is like the others.
     pub(super) async fn join(&self, fake: &FakeNode) -> NodeId {
         let node = fake.node();

@@ -117,6 +117,10 @@ impl FencedStore {
         self.step(self.store.deliver(self.epoch, delivery)).await
     }
 
+    pub(super) async fn forget_caught_up(&self, node: NodeId) -> Result<(), StoreError> {
+        self.step(until_known(|| self.store.forget_caught_up(self.epoch, node.clone()))).await
+    }
+
     pub(super) async fn save_caught_up(
         &self,
         node: NodeId,

@@ -168,6 +168,10 @@ impl Nodes for SqliteStore {
         self.step(epoch, move |db| nodes::meet_node(db, &node, next_node_task)).await
     }
 
+    async fn forget_caught_up(&self, epoch: Epoch, node: NodeId) -> Result<(), StoreError> {
+        self.step(epoch, move |db| nodes::forget_caught_up(db, &node)).await
+    }
+
     async fn save_caught_up(
         &self,
         epoch: Epoch,

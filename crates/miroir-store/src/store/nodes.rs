@@ -24,6 +24,9 @@ pub trait Nodes: Part {
     /// Stores where a node's own queue ended before the first request to it. A node that was met before stays as it is.
     async fn meet_node(&self, epoch: Epoch, node: NodeId, next_node_task: u64) -> Result<(), StoreError>;
 
+    /// Forgets which indexes of a damaged node are up to a place of the log.
+    async fn forget_caught_up(&self, epoch: Epoch, node: NodeId) -> Result<(), StoreError>;
+
     /// Stores which indexes of a damaged node are up to a place of the log, instead of what was known of them. All of it is
     /// forgotten when the node begins anew, is taken as it is, or is found damaged.
     async fn save_caught_up(

@@ -482,7 +482,9 @@ pub async fn what_a_damaged_node_has_is_known_until_it_is_damaged_again_or_begin
         store.commit(epoch, end).await.unwrap();
         assert!(store.caught_up(node.clone()).await.unwrap().is_empty());
     }
-    assert_eq!(store.caught_up(other).await.unwrap(), [up_to("x", 1, 1)]);
+    assert_eq!(store.caught_up(other.clone()).await.unwrap(), [up_to("x", 1, 1)]);
+    store.forget_caught_up(epoch, other.clone()).await.unwrap();
+    assert!(store.caught_up(other).await.unwrap().is_empty());
 }
 
 pub async fn a_node_that_is_taken_as_it_is_gets_again_only_what_it_is_to_get_again(engine: &impl Engine) {

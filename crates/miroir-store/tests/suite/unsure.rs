@@ -184,6 +184,10 @@ impl Nodes for Unsure {
         self.engine.node(id).await
     }
 
+    async fn forget_caught_up(&self, epoch: Epoch, node: NodeId) -> Result<(), StoreError> {
+        self.step(self.engine.forget_caught_up(epoch, node)).await
+    }
+
     async fn save_caught_up(
         &self,
         epoch: Epoch,

@@ -115,6 +115,7 @@ pass_on!(Nodes {
     read node(id: NodeId) -> Option<NodeRecord>;
     step add_nodes(epoch: Epoch, nodes: Vec<NodeId>, sync: SyncState) -> ();
     step meet_node(epoch: Epoch, node: NodeId, next_node_task: u64) -> ();
+    step forget_caught_up(epoch: Epoch, node: NodeId) -> ();
     step save_caught_up(epoch: Epoch, node: NodeId, caught_up: Vec<CaughtUp>) -> ();
     read caught_up(node: NodeId) -> Vec<CaughtUp>;
     step deliver(epoch: Epoch, delivery: Delivery) -> ();

@@ -58,14 +58,26 @@ impl<'a> Attempt<'a> {
         attempt.check_way().await?;
         // A node that is taken as it is does again what it had not finished, from where its lane was.
         if attempt.on_orphans == Orphans::Missed {
-            let stored = rebuilder.store.caught_up(node).await?;
-            attempt.caught_up = still_caught_up(&attempt.target, stored).await?;
+            attempt.caught_up = attempt.take_up(node).await?;
         }
         if !attempt.caught_up.is_empty() {
             let (node, indexes) = (attempt.target.node().id(), attempt.caught_up.len());
             tracing::info!(%node, indexes, "the rebuild goes on; some indexes are copied already");
         }
         Ok(attempt)
+    }
+
+    /// The indexes that an attempt before this one has brought to their lines, with these. What is not true any more is
+    /// forgotten first: the node may come to look again as it did.
+    async fn take_up(&self, node: NodeId) -> Result<BTreeMap<PhysicalUid, TaskUid>, RebuildError> {
+        let store = &self.rebuilder.store;
+        let stored = store.caught_up(node.clone()).await?;
+        let right = still_caught_up(&self.target, &stored).await?;
+        if right.len() < stored.len() {
+            store.forget_caught_up(node.clone()).await?;
+            store.save_caught_up(node, right.clone()).await?;
+        }
+        Ok(right.into_iter().map(|it| (it.index, it.line)).collect())
     }
 
     /// What the committer has to be told when the node has everything.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use miroir_core::ids::{PhysicalUid, TaskUid};
+use miroir_core::ids::PhysicalUid;
 use miroir_store::CaughtUp;
 
 use super::error::RebuildError;
@@ -16,16 +16,15 @@ const PAGE: u64 = 1_000;
 /// from the line on the node's lane has still to bring.
 pub(super) async fn still_caught_up(
     target: &Target,
-    stored: Vec<CaughtUp>,
-) -> Result<BTreeMap<PhysicalUid, TaskUid>, RebuildError> {
-    let Some(first) = stored.iter().map(|it| it.next_node_task).min() else { return Ok(BTreeMap::new()) };
+    stored: &[CaughtUp],
+) -> Result<Vec<CaughtUp>, RebuildError> {
+    let Some(first) = stored.iter().map(|it| it.next_node_task).min() else { return Ok(Vec::new()) };
     let there = target.ask(questions::indexes()).await?;
-    let Some(last) = last_tasks(target, first).await? else { return Ok(BTreeMap::new()) };
-    let is_right = |it: &CaughtUp| {
+    let Some(last) = last_tasks(target, first).await? else { return Ok(Vec::new()) };
+    let is_right = |it: &&CaughtUp| {
         there.contains_key(&it.index) && last.get(&it.index).is_none_or(|task| *task < it.next_node_task)
     };
-    let lines = stored.into_iter().filter(is_right).map(|it| (it.index, it.line));
-    Ok(lines.collect())
+    Ok(stored.iter().filter(is_right).cloned().collect())
 }
 
 /// The node's last task about each index, of those from a number on; none if its queue ends before that: then it is another

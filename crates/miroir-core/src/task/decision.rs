@@ -255,7 +255,7 @@ impl ShardRules {
 
 /// What a new index is like.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewIndexRules {
+pub struct NewIndexPolicy {
     /// How many shards it has.
     pub shards: ShardRules,
     /// How many copies of each shard a group keeps.
@@ -264,7 +264,7 @@ pub struct NewIndexRules {
     pub members: Members,
 }
 
-impl NewIndexRules {
+impl NewIndexPolicy {
     /// A new index of this name.
     pub fn entry(
         &self,

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 
 use super::decision::Target;
 use super::{
-    Decision, Deletion, Effect, Grouping, LogEntry, MissingIndex, Mutation, NewIndexRules, SettingsOrigin,
+    Decision, Deletion, Effect, Grouping, LogEntry, MissingIndex, Mutation, NewIndexPolicy, SettingsOrigin,
     Step, Verdict,
 };
 use crate::arrival::{ArrivalChange, MOST_DOCUMENTS};
@@ -33,7 +33,7 @@ pub struct Circumstances<'a> {
     /// Nodes that may be trusted to answer: their counts are preferred.
     pub readable: &'a BTreeSet<NodeId>,
     /// What a new index is like.
-    pub rules: &'a NewIndexRules,
+    pub policy: &'a NewIndexPolicy,
     /// The time.
     pub now: OffsetDateTime,
 }
@@ -175,7 +175,7 @@ impl<'a> Draft<'a> {
                     Mutation::CreateIndex { primary_key } => primary_key.clone(),
                     _ => None,
                 };
-                (circumstances.rules.entry(&entry.index_uid, primary_key, circumstances.now)?, true)
+                (circumstances.policy.entry(&entry.index_uid, primary_key, circumstances.now)?, true)
             }
             None => {
                 let message = format!("Index `{}` not found.", entry.index_uid);

@@ -32,7 +32,7 @@ mod sync;
 
 pub use behind::{Behind, Lack};
 pub use decision::{
-    Decision, Effect, Grouping, NewIndexRules, ShardRules, Step, Target, Verdict, apply_effect,
+    Decision, Effect, Grouping, NewIndexPolicy, ShardRules, Step, Target, Verdict, apply_effect,
 };
 pub use delivery::{Counts, Op, ops_for, touched_shards};
 pub use details::{details_at_end, details_at_start};

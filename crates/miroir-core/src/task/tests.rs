@@ -26,22 +26,22 @@ fn shards(count: u32) -> ShardCount {
 
 /// A cluster of one group.
 struct Cluster {
-    rules: NewIndexRules,
+    policy: NewIndexPolicy,
     readable: BTreeSet<NodeId>,
 }
 
 impl Cluster {
     fn new(nodes: u32, copies: u32, shard_count: u32) -> Self {
-        let rules = NewIndexRules {
+        let policy = NewIndexPolicy {
             shards: ShardRules { default: shards(shard_count), patterns: Vec::new() },
             factor: ReplicationFactor::new(copies).unwrap(),
             members: (0..nodes).map(|number| (node(number), GroupId(0))).collect(),
         };
-        Self { rules, readable: (0..nodes).map(node).collect() }
+        Self { policy, readable: (0..nodes).map(node).collect() }
     }
 
     fn index(&self, primary_key: Option<&str>) -> IndexEntry {
-        self.rules.entry(&IndexUid::new("movies"), primary_key.map(str::to_owned), NOW).unwrap()
+        self.policy.entry(&IndexUid::new("movies"), primary_key.map(str::to_owned), NOW).unwrap()
     }
 
     fn judge(&self, index: Option<&IndexEntry>, mutation: Mutation, payload: Option<&Payload>) -> Decision {
@@ -61,7 +61,7 @@ impl Cluster {
             documents: 1,
             existing: Existing::Unknown,
             readable: &self.readable,
-            rules: &self.rules,
+            policy: &self.policy,
             now: NOW,
         };
         judge(&entry, payload, circumstances).unwrap()

@@ -10,7 +10,7 @@ use miroir_core::document::{Existing, Payload, PayloadError};
 use miroir_core::error::{ErrorCode, ResponseError};
 use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, ShardId, TaskUid};
 use miroir_core::settings::Broadcast;
-use miroir_core::task::{Circumstances, Errand, Judgement, LogEntry, Mutation, NewIndexRules, Step, judge};
+use miroir_core::task::{Circumstances, Errand, Judgement, LogEntry, Mutation, NewIndexPolicy, Step, judge};
 use miroir_core::view::IndexEntry;
 use miroir_store::Deciding;
 use time::OffsetDateTime;
@@ -64,7 +64,7 @@ pub(super) struct Sequencer {
     /// The members that are decided about now.
     pub(super) members: Arc<Roster>,
     /// What new indexes are placed on, and how.
-    pub(super) rules: Arc<NewIndexRules>,
+    pub(super) new_index_policy: Arc<NewIndexPolicy>,
     pub(super) node_timeout: Duration,
     /// Rung when entries were appended.
     pub(super) appended: Arc<Notify>,
@@ -137,11 +137,12 @@ impl Sequencer {
     fn look_at_members(&mut self) {
         self.members = self.membership.members();
         let ledger = self.ledger();
-        let places =
-            plan_places(self.members.groups(), self.rules.factor, |node| ledger.nodes.has_joined(node));
+        let places = plan_places(self.members.groups(), self.new_index_policy.factor, |node| {
+            ledger.nodes.has_joined(node)
+        });
         drop(ledger);
-        if places != self.rules.members {
-            Arc::make_mut(&mut self.rules).members = places;
+        if places != self.new_index_policy.members {
+            Arc::make_mut(&mut self.new_index_policy).members = places;
         }
     }
 
@@ -226,7 +227,7 @@ impl Sequencer {
         let source = self.load(&entry).await;
         let view = self.view.load();
         let readable = index.as_ref().map(|index| view.in_sync_for(&index.physical)).unwrap_or_default();
-        let rules = Arc::clone(&self.rules);
+        let policy = Arc::clone(&self.new_index_policy);
         let Loaded { payload, place } = match source.read().await {
             Ok(loaded) => loaded,
             Err(error) => {
@@ -234,7 +235,7 @@ impl Sequencer {
                 return Turn::Decided(Box::new(Prepared::new(entry, judgement, None)));
             }
         };
-        let case = Case { entry, payload, place, index, documents, readable, rules, physical, renamed, now };
+        let case = Case { entry, payload, place, index, documents, readable, policy, physical, renamed, now };
         let (case, asked) = match case.judge(None).await {
             Judged::Decided(prepared) => return Turn::Decided(prepared),
             Judged::DependsOn(case, asked) => (case, asked),
@@ -411,7 +412,7 @@ struct Case {
     index: Option<IndexEntry>,
     documents: u64,
     readable: BTreeSet<NodeId>,
-    rules: Arc<NewIndexRules>,
+    policy: Arc<NewIndexPolicy>,
     /// The name on the nodes of an index that the entry creates.
     physical: Option<PhysicalUid>,
     /// Dynamic search rules that nodes must get anew, if the entry changes names.
@@ -443,7 +444,7 @@ impl Case {
             documents: self.documents,
             existing: existing.map_or(Existing::Unknown, Existing::These),
             readable: &self.readable,
-            rules: &self.rules,
+            policy: &self.policy,
             now: self.now,
         };
         let judged = judge(&self.entry, self.payload.as_ref(), circumstances);

@@ -7,7 +7,7 @@ use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, TaskUid};
 use miroir_core::placement::Members;
 use miroir_core::rules::{Rule, RuleBook};
 use miroir_core::settings::{Broadcast, SettingsVersions};
-use miroir_core::task::{NewIndexRules, SyncState};
+use miroir_core::task::{NewIndexPolicy, SyncState};
 use miroir_core::view::IndexEntry;
 use miroir_store::{
     Collection, Commit, NodeRecord, NodeTask, SettingsChange, Store, StoreError, until_known,
@@ -35,17 +35,17 @@ pub async fn start(
     config: WriteConfig,
 ) -> Result<Writer, StartError> {
     let members = membership.members();
-    let rules = Arc::new(NewIndexRules {
+    let new_index_policy = Arc::new(NewIndexPolicy {
         shards: config.shards.clone(),
         factor: config.replication_factor,
         members: members.groups().clone(),
     });
-    rules.entry(&IndexUid::new("any"), None, OffsetDateTime::UNIX_EPOCH)?;
+    new_index_policy.entry(&IndexUid::new("any"), None, OffsetDateTime::UNIX_EPOCH)?;
     // Before anything is read: what another process still writes would be missed.
     let store = Arc::new(FencedStore::begin(store).await?);
     let catalog = store.catalog().await?;
     for index in &catalog {
-        check_placement(index, &rules)?;
+        check_placement(index, &new_index_policy)?;
     }
     let book = RuleBook::new(read_rules(store.records(Collection::Rules).await?.by_id)?);
     let nodes = admit_nodes(&store, members.groups(), catalog.is_empty() && book.is_empty()).await?;
@@ -64,7 +64,7 @@ pub async fn start(
         membership.note_sync(&node.id, node.sync);
     }
     let log_id: Arc<str> = store.log_id().await?.into();
-    let common = Common { store, membership, view, config, rules, log_id, broadcasts };
+    let common = Common { store, membership, view, config, new_index_policy, log_id, broadcasts };
     let wiring = Wiring::new(common, ledger, decided);
     for node in nodes.values() {
         wiring.admission.make_ready(node);
@@ -210,21 +210,21 @@ async fn admit_nodes(
 }
 
 /// What is placed has to be where the configuration says that nodes are.
-fn check_placement(index: &IndexEntry, rules: &NewIndexRules) -> Result<(), StartError> {
+fn check_placement(index: &IndexEntry, policy: &NewIndexPolicy) -> Result<(), StartError> {
     for (group, table) in index.placement.groups() {
         for (_, replicas) in table.iter() {
-            if let Some(node) = replicas.iter().find(|node| rules.members.get(*node) != Some(&group)) {
+            if let Some(node) = replicas.iter().find(|node| policy.members.get(*node) != Some(&group)) {
                 let (index, node) = (index.uid.clone(), node.clone());
                 return Err(StartError::MissingNode { index, node, group });
             }
-            let (found, configured) = (replicas.len(), rules.factor.get());
+            let (found, configured) = (replicas.len(), policy.factor.get());
             if found != configured as usize {
                 return Err(StartError::OtherFactor { index: index.uid.clone(), found, configured });
             }
         }
     }
     let placed: BTreeSet<_> = index.placement.groups().map(|(group, _)| group).collect();
-    match rules.members.values().find(|group| !placed.contains(*group)) {
+    match policy.members.values().find(|group| !placed.contains(*group)) {
         Some(group) => Err(StartError::NewGroup { index: index.uid.clone(), group: *group }),
         None => Ok(()),
     }

@@ -6,7 +6,7 @@
 use std::sync::{Arc, Mutex};
 
 use miroir_core::ids::TaskUid;
-use miroir_core::task::NewIndexRules;
+use miroir_core::task::NewIndexPolicy;
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::admission::Admission;
@@ -43,7 +43,7 @@ pub(super) struct Common {
     pub(super) membership: Arc<Membership>,
     pub(super) view: Arc<ViewPublisher>,
     pub(super) config: WriteConfig,
-    pub(super) rules: Arc<NewIndexRules>,
+    pub(super) new_index_policy: Arc<NewIndexPolicy>,
     pub(super) log_id: Arc<str>,
     pub(super) broadcasts: Arc<Broadcasts>,
 }
@@ -163,7 +163,7 @@ impl Wiring {
             view: self.common.view.view(),
             admission: self.admission,
             members,
-            rules: self.common.rules,
+            new_index_policy: self.common.new_index_policy,
             node_timeout: self.common.config.node_timeout,
             appended: self.appended,
             ended: self.ended,

@@ -23,7 +23,7 @@ use miroir_core::settings::{
     Broadcast, Canonical, ClientSettings, Doubt, NodeEvent, Phase, PhaseEvent, SettingsVersions, Strategy,
 };
 use miroir_core::task::{
-    Circumstances, Decision, LogEntry, MissingIndex, Mutation, NewIndexRules, OpResult, SettingsOrigin,
+    Circumstances, Decision, LogEntry, MissingIndex, Mutation, NewIndexPolicy, OpResult, SettingsOrigin,
     ShardRules, Swap, SyncState, TaskFilter, TaskKind, TaskPage, TaskStatus, details_at_start, judge,
 };
 use miroir_core::view::IndexEntry;
@@ -150,8 +150,8 @@ fn entry(index: &str, mutation: Mutation) -> NewEntry {
     }
 }
 
-fn rules() -> NewIndexRules {
-    NewIndexRules {
+fn policy() -> NewIndexPolicy {
+    NewIndexPolicy {
         shards: ShardRules { default: ShardCount::new(3).unwrap(), patterns: Vec::new() },
         factor: ReplicationFactor::new(1).unwrap(),
         members: [(NodeId::new("a"), GroupId(0)), (NodeId::new("b"), GroupId(0))].into(),
@@ -159,17 +159,17 @@ fn rules() -> NewIndexRules {
 }
 
 fn index(uid: &str) -> IndexEntry {
-    rules().entry(&IndexUid::new(uid), Some("id".to_owned()), NOW).unwrap()
+    policy().entry(&IndexUid::new(uid), Some("id".to_owned()), NOW).unwrap()
 }
 
 fn decision(entry: &LogEntry) -> Decision {
-    let (readable, rules) = (BTreeSet::new(), rules());
+    let (readable, rules) = (BTreeSet::new(), policy());
     let circumstances = Circumstances {
         index: None,
         documents: 0,
         existing: Existing::Unknown,
         readable: &readable,
-        rules: &rules,
+        policy: &rules,
         now: NOW,
     };
     judge(entry, None, circumstances).unwrap().decision

@@ -5,7 +5,7 @@ use miroir_core::error::{ErrorCode, ResponseError};
 use miroir_core::ids::{GroupId, PhysicalUid, ShardCount};
 use miroir_core::placement::ReplicationFactor;
 use miroir_core::task::{
-    Circumstances, Deletion, LogEntry, MissingIndex, Mutation, NewIndexRules, SettingsOrigin, ShardRules,
+    Circumstances, Deletion, LogEntry, MissingIndex, Mutation, NewIndexPolicy, SettingsOrigin, ShardRules,
     judge,
 };
 use miroir_store::{Accepted, CatalogChange, NodeTask, Rebuilt, Relabelling};
@@ -29,7 +29,7 @@ struct Bench {
     changes: Arc<Changes>,
     /// Changes of settings that were looked at, and whether they wait for nodes.
     awaits: BTreeMap<TaskUid, bool>,
-    rules: NewIndexRules,
+    policy: NewIndexPolicy,
     away: RefCell<BTreeSet<NodeId>>,
     instant: Instant,
 }
@@ -62,12 +62,12 @@ fn failed(code: ErrorCode) -> OpResult {
 
 impl Bench {
     fn new() -> Self {
-        let rules = NewIndexRules {
+        let policy = NewIndexPolicy {
             shards: ShardRules { default: ShardCount::new(2).unwrap(), patterns: Vec::new() },
             factor: ReplicationFactor::new(2).unwrap(),
             members: [(a(), GroupId(0)), (b(), GroupId(0))].into(),
         };
-        let index = rules.entry(&IndexUid::new("x"), None, OffsetDateTime::UNIX_EPOCH).unwrap();
+        let index = policy.entry(&IndexUid::new("x"), None, OffsetDateTime::UNIX_EPOCH).unwrap();
         let changes = Arc::new(Changes::default());
         let ledger = Ledger::new(
             vec![index],
@@ -79,7 +79,7 @@ impl Bench {
             ledger,
             changes,
             awaits: BTreeMap::new(),
-            rules,
+            policy,
             away: RefCell::default(),
             instant: Instant::now(),
         }
@@ -104,7 +104,7 @@ impl Bench {
             documents: 0,
             existing: Existing::Unknown,
             readable: &readable,
-            rules: &self.rules,
+            policy: &self.policy,
             now,
         };
         let decision = judge(&entry, None, circumstances).unwrap().decision;

@@ -5,10 +5,10 @@ use super::*;
 /// Two nodes with one copy and one shard, and an index on each: the first one's name, and the second one's.
 fn apart() -> (Bench, String, String) {
     let mut bench = Bench::new();
-    bench.rules.factor = ReplicationFactor::new(1).unwrap();
-    bench.rules.shards.default = ShardCount::new(1).unwrap();
+    bench.policy.factor = ReplicationFactor::new(1).unwrap();
+    bench.policy.shards.default = ShardCount::new(1).unwrap();
     let entry =
-        |name: &str| bench.rules.entry(&IndexUid::new(name), None, OffsetDateTime::UNIX_EPOCH).unwrap();
+        |name: &str| bench.policy.entry(&IndexUid::new(name), None, OffsetDateTime::UNIX_EPOCH).unwrap();
     let on = |node: &NodeId| {
         let names = (0..100).map(|number| format!("index{number}"));
         let mut there = names.filter(|name| entry(name).placement.shard_count_of(node) > 0);

@@ -21,7 +21,6 @@
 //! - [`fenced`] is the store to all of them: it ends them when another process has taken the store over.
 
 mod admission;
-mod arrivals;
 mod barrier;
 mod caretaker;
 mod committer;
@@ -40,6 +39,7 @@ mod progress;
 mod rebuild;
 mod recall;
 mod receive;
+mod recent_payloads;
 mod records;
 mod request;
 mod retry;
@@ -71,11 +71,11 @@ use time::OffsetDateTime;
 use tokio::sync::{Notify, mpsc};
 
 use self::admission::Admission;
-use self::arrivals::Arrivals;
 use self::committer::Event;
 use self::fenced::FencedStore;
 use self::ledger::LedgerHandle;
 use self::rebuild::Orders;
+use self::recent_payloads::RecentPayloads;
 use self::tasks::Tasks;
 use crate::memory::{MemoryBudget, MemoryPermit};
 use crate::node_api::Node;
@@ -115,7 +115,7 @@ pub struct Writer {
     appended: Arc<Notify>,
     ledger: LedgerHandle,
     payload_budget: MemoryBudget,
-    arrivals: Arc<Arrivals>,
+    recent_payloads: Arc<RecentPayloads>,
     /// Rung when a cancelation may have let waiting entries go.
     ended: Arc<Notify>,
     /// Tells webhooks.
@@ -139,7 +139,7 @@ impl Writer {
     pub async fn append(&self, write: NewWrite) -> Result<TaskSummary, WriteError> {
         self.store.check()?;
         self.broadcasts.check_writable(&write.index, &write.mutation).map_err(WriteError::Frozen)?;
-        let arrival = Some(&write.payload).filter(|payload| Arrivals::would_keep(payload)).cloned();
+        let arrival = Some(&write.payload).filter(|payload| RecentPayloads::would_keep(payload)).cloned();
         let entry = NewEntry {
             id: StepId::fresh(),
             details: details_at_start(&write.mutation),
@@ -151,7 +151,7 @@ impl Writer {
         };
         let task = self.store.append(entry).await?;
         if let Some(payload) = arrival {
-            self.arrivals.put(task.uid, payload);
+            self.recent_payloads.put(task.uid, payload);
         }
         self.appended.notify_one();
         Ok(task.summary())

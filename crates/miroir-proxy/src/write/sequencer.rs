@@ -17,7 +17,6 @@ use time::OffsetDateTime;
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::admission::{Admission, plan_places};
-use super::arrivals::Arrivals;
 use super::committer::Event;
 use super::errand::Errands;
 use super::existing::find_existing;
@@ -27,6 +26,7 @@ use super::ledger::{Ledger, is_rollout};
 use super::names::Names;
 use super::order::Sure;
 use super::prepared::Prepared;
+use super::recent_payloads::RecentPayloads;
 use super::retry::{Backoff, until_stored};
 use super::shelf::Shelf;
 use super::waiting::{changes_key, is_stopped, must_wait};
@@ -57,7 +57,7 @@ pub(super) struct Sequencer {
     pub(super) ledger: Arc<Mutex<Ledger>>,
     pub(super) shelf: Arc<Shelf>,
     pub(super) payload_budget: MemoryBudget,
-    pub(super) arrivals: Arc<Arrivals>,
+    pub(super) recent_payloads: Arc<RecentPayloads>,
     pub(super) membership: Arc<Membership>,
     pub(super) view: Arc<ViewCell>,
     pub(super) admission: Arc<Admission>,
@@ -288,7 +288,7 @@ impl Sequencer {
         if !entry.mutation.has_payload() {
             return Source::None;
         }
-        if let Some(payload) = self.arrivals.take(entry.uid) {
+        if let Some(payload) = self.recent_payloads.take(entry.uid) {
             return Source::Arrival(payload);
         }
         let bytes = until_stored("reading a payload", || self.store.payload_bytes(entry.uid)).await;

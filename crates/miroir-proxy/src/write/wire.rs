@@ -10,7 +10,6 @@ use miroir_core::task::NewIndexPolicy;
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::admission::Admission;
-use super::arrivals::Arrivals;
 use super::barrier::Barrier;
 use super::caretaker::CaretakerParts;
 use super::committer::{Committer, Event};
@@ -18,6 +17,7 @@ use super::fenced::{FencedStore, WritePathEnd};
 use super::ledger::{Ledger, LedgerHandle, Questions};
 use super::order::Sure;
 use super::rebuild::{Orders, Rebuilder};
+use super::recent_payloads::RecentPayloads;
 use super::rollout::{LedgerTargets, Rollouts};
 use super::sequencer::Sequencer;
 use super::shelf::Shelf;
@@ -58,7 +58,7 @@ pub(super) struct Wiring {
     questions: Questions,
     shelf: Arc<Shelf>,
     payload_budget: MemoryBudget,
-    arrivals: Arc<Arrivals>,
+    recent_payloads: Arc<RecentPayloads>,
     /// Something was appended.
     appended: Arc<Notify>,
     /// Tasks have ended.
@@ -108,7 +108,7 @@ impl Wiring {
             questions,
             shelf: Arc::new(Shelf::new(common.store.plain())),
             payload_budget: MemoryBudget::new(PAYLOAD_BYTES),
-            arrivals: Arc::new(Arrivals::default()),
+            recent_payloads: Arc::new(RecentPayloads::default()),
             appended: Arc::new(Notify::new()),
             ended: Arc::new(Notify::new()),
             told,
@@ -158,7 +158,7 @@ impl Wiring {
             ledger: self.ledger,
             shelf: self.shelf,
             payload_budget: self.payload_budget,
-            arrivals: self.arrivals,
+            recent_payloads: self.recent_payloads,
             membership: self.common.membership,
             view: self.common.view.view(),
             admission: self.admission,
@@ -266,7 +266,7 @@ impl Wiring {
             appended: Arc::clone(&self.appended),
             ledger: self.ask.clone(),
             payload_budget: self.payload_budget.clone(),
-            arrivals: Arc::clone(&self.arrivals),
+            recent_payloads: Arc::clone(&self.recent_payloads),
             ended: Arc::clone(&self.ended),
             told: self.told.clone(),
             broadcasts: Arc::clone(&self.common.broadcasts),

@@ -15,7 +15,7 @@ const MAX_BYTES: usize = 16 << 20;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Arrivals(Mutex<Kept>);
+pub(super) struct RecentPayloads(Mutex<Kept>);
 
 #[derive(Debug, Default)]
 struct Kept {
@@ -23,7 +23,7 @@ struct Kept {
     bytes: usize,
 }
 
-impl Arrivals {
+impl RecentPayloads {
     /// Whether a payload would be kept, if there is room.
     pub(super) fn would_keep(payload: &Payload) -> bool {
         !payload.is_empty() && payload.bytes() <= LARGEST
@@ -61,24 +61,27 @@ mod tests {
 
     #[test]
     fn a_payload_is_taken_once_and_those_before_it_are_dropped() {
-        let arrivals = Arrivals::default();
+        let recent = RecentPayloads::default();
         for task in 1..4 {
-            arrivals.put(TaskUid(task), payload(100));
+            recent.put(TaskUid(task), payload(100));
         }
-        assert_eq!(arrivals.take(TaskUid(2)), Some(payload(100)));
-        assert_eq!(arrivals.take(TaskUid(2)), None);
-        assert_eq!(arrivals.take(TaskUid(1)), None);
-        assert!(arrivals.take(TaskUid(3)).is_some());
-        assert_eq!(arrivals.0.lock().unwrap().bytes, 0);
+        assert_eq!(recent.take(TaskUid(2)), Some(payload(100)));
+        assert_eq!(recent.take(TaskUid(2)), None);
+        assert_eq!(recent.take(TaskUid(1)), None);
+        assert!(recent.take(TaskUid(3)).is_some());
+        assert_eq!(recent.0.lock().unwrap().bytes, 0);
     }
 
     #[test]
     fn what_has_no_room_is_not_kept() {
-        assert!(!Arrivals::would_keep(&payload(LARGEST + 1)) && Arrivals::would_keep(&payload(LARGEST)));
-        let arrivals = Arrivals::default();
+        assert!(
+            !RecentPayloads::would_keep(&payload(LARGEST + 1))
+                && RecentPayloads::would_keep(&payload(LARGEST))
+        );
+        let recent = RecentPayloads::default();
         for task in 0..17 {
-            arrivals.put(TaskUid(task), payload(LARGEST));
+            recent.put(TaskUid(task), payload(LARGEST));
         }
-        assert_eq!(arrivals.0.lock().unwrap().payloads.len(), 16);
+        assert_eq!(recent.0.lock().unwrap().payloads.len(), 16);
     }
 }

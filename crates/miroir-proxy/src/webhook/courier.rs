@@ -32,9 +32,9 @@ const PAUSES: [Duration; 4] =
 
 /// Where tasks that ended are handed in. Never waits.
 #[derive(Debug, Clone)]
-pub struct Ended(mpsc::Sender<Vec<TaskUid>>);
+pub struct WebhookQueue(mpsc::Sender<Vec<TaskUid>>);
 
-impl Ended {
+impl WebhookQueue {
     /// These tasks are over, and the store says so.
     pub fn hand_in(&self, tasks: Vec<TaskUid>) {
         if !tasks.is_empty() && self.0.try_send(tasks).is_err() {
@@ -53,9 +53,9 @@ pub struct Courier {
 
 impl Courier {
     /// A courier, and where to hand in what it is to tell.
-    pub fn new(store: Arc<dyn Store>) -> (Ended, Self) {
+    pub fn new(store: Arc<dyn Store>) -> (WebhookQueue, Self) {
         let (hand_in, ended) = mpsc::channel(WAITING);
-        (Ended(hand_in), Self { store, ended, client: client() })
+        (WebhookQueue(hand_in), Self { store, ended, client: client() })
     }
 
     /// Tells until the future is dropped; what is under way then is not told.

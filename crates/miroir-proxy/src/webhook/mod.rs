@@ -3,5 +3,5 @@
 mod courier;
 mod model;
 
-pub use courier::{Courier, Ended};
+pub use courier::{Courier, WebhookQueue};
 pub use model::{Webhook, WebhookFault, WebhookPatch};

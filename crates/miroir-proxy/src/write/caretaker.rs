@@ -113,7 +113,7 @@ impl CaretakerParts {
 }
 
 /// Why delivering has ended.
-enum Ended {
+enum DeliveryEnd {
     Closed,
     /// The node lost what it had, or has something in another order: this is what gave it away.
     Lost(String),
@@ -132,16 +132,16 @@ impl Caretaker {
                 rebuilder.run_rebuild(&self.node, &mut self.sync).await;
             }
             match self.deliver().await {
-                Ended::Closed => return,
-                Ended::Damaged => {}
-                Ended::OutOfStep => sleep(LOOK).await,
-                Ended::Lost(cause) => self.report_loss(&cause).await,
+                DeliveryEnd::Closed => return,
+                DeliveryEnd::Damaged => {}
+                DeliveryEnd::OutOfStep => sleep(LOOK).await,
+                DeliveryEnd::Lost(cause) => self.report_loss(&cause).await,
             }
         }
     }
 
-    async fn deliver(&mut self) -> Ended {
-        let Some(record) = self.record().await else { return Ended::Closed };
+    async fn deliver(&mut self) -> DeliveryEnd {
+        let Some(record) = self.record().await else { return DeliveryEnd::Closed };
         let node_tasks = until_stored("reading node tasks", || self.store.node_tasks()).await;
         let accounted = Arc::new(AtomicU64::new(record.next_node_task.unwrap_or(0)));
         let stragglers = Arc::new(Stragglers::default());
@@ -178,17 +178,17 @@ impl Caretaker {
         let mut sync = self.sync.clone();
         tokio::select! {
             end = lane.run() => match end {
-                LaneEnd::Closed => Ended::Closed,
-                LaneEnd::HistoryLost => Ended::Lost(SHORT_QUEUE.to_owned()),
+                LaneEnd::Closed => DeliveryEnd::Closed,
+                LaneEnd::HistoryLost => DeliveryEnd::Lost(SHORT_QUEUE.to_owned()),
                 LaneEnd::OutOfStep { state, event } => {
                     tracing::error!(node = %self.node.id(), state, event, "a fault of Miroir's: a lane was told what it had not asked; it begins again where the store says");
-                    Ended::OutOfStep
+                    DeliveryEnd::OutOfStep
                 }
             },
-            () = tracker.run(watched) => Ended::Closed,
+            () = tracker.run(watched) => DeliveryEnd::Closed,
             end = self.watch_history(&accounted, &stragglers) => end,
             damaged = sync.wait_for(|sync| *sync == SyncState::Damaged) => {
-                if damaged.is_ok() { Ended::Damaged } else { Ended::Closed }
+                if damaged.is_ok() { DeliveryEnd::Damaged } else { DeliveryEnd::Closed }
             }
         }
     }
@@ -212,7 +212,7 @@ impl Caretaker {
     }
 
     /// Returns when the node has lost what it had, or did something twice.
-    async fn watch_history(&self, accounted: &AtomicU64, stragglers: &Stragglers) -> Ended {
+    async fn watch_history(&self, accounted: &AtomicU64, stragglers: &Stragglers) -> DeliveryEnd {
         for look in 0_u32.. {
             if look > 0 {
                 tokio::select! {
@@ -223,7 +223,7 @@ impl Caretaker {
             let Some(standing) = self.membership.standing(self.node.id()) else { continue };
             if standing.sync == SyncState::Damaged {
                 // Whoever found out whose the node is has seen it already.
-                return Ended::Lost(SHORT_QUEUE.to_owned());
+                return DeliveryEnd::Lost(SHORT_QUEUE.to_owned());
             }
             if !standing.reachable {
                 continue;
@@ -231,24 +231,26 @@ impl Caretaker {
             let known = accounted.load(Ordering::Acquire);
             let Ok(Ok(next)) = ask_next_task(&self.node, self.timeout).await else { continue };
             if next < known {
-                return Ended::Lost(format!(
+                return DeliveryEnd::Lost(format!(
                     "{SHORT_QUEUE}: its next task is {next}, and it had {known} tasks"
                 ));
             }
             if look % LOOKS_PER_LIST == LOOKS_PER_LIST - 1
                 && let Some(index) = self.missing_index().await
             {
-                return Ended::Lost(format!("index `{index}` is not there: somebody deleted it on the node"));
+                return DeliveryEnd::Lost(format!(
+                    "index `{index}` is not there: somebody deleted it on the node"
+                ));
             }
             if self.look_for_stragglers(accounted, stragglers).await == Order::Broken {
                 let cause = "it did a request of before a lost answer too late, after others";
                 if self.has_peers().await {
-                    return Ended::Lost(cause.to_owned());
+                    return DeliveryEnd::Lost(cause.to_owned());
                 }
                 tracing::error!(node = %self.node.id(), cause, "node differs from what it should be, and has no peer");
             }
         }
-        Ended::Closed
+        DeliveryEnd::Closed
     }
 
     async fn look_for_stragglers(&self, accounted: &AtomicU64, stragglers: &Stragglers) -> Order {

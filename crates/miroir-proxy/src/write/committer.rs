@@ -23,7 +23,7 @@ use super::shelf::Shelf;
 use super::syncs::Syncs;
 use crate::cluster::{Membership, ViewChange, ViewPublisher};
 use crate::settings::{Job, Seen, Verdict};
-use crate::webhook::Ended;
+use crate::webhook::WebhookQueue;
 
 /// Ends that are taken together at most.
 const GROUP: usize = 1024;
@@ -91,9 +91,9 @@ pub(super) struct Committer {
     pub(super) rollouts: Rollouts,
     pub(super) max_lag: Duration,
     /// Rung when tasks have ended, or a change of settings was frozen.
-    pub(super) ended: Arc<Notify>,
+    pub(super) tasks_ended: Arc<Notify>,
     /// Tells webhooks.
-    pub(super) told: Ended,
+    pub(super) webhooks: WebhookQueue,
     /// Where each node's caretaker reads what its data are worth.
     pub(super) syncs: Arc<Syncs>,
 }
@@ -147,7 +147,7 @@ impl Committer {
         self.rollouts.act(&self.ledger, step).await;
         if moved {
             // A frozen change refuses what waited for it.
-            self.ended.notify_one();
+            self.tasks_ended.notify_one();
         }
         let mut outcome = self.with_ledger(|ledger, now| ledger.settle(now, &awaits));
         outcome.commit.results = news.results;
@@ -284,8 +284,8 @@ impl Committer {
         for (task, status) in &ended {
             tracing::debug!(%task, %status, "task ended");
         }
-        self.told.hand_in(ended.into_iter().map(|(task, _)| task).collect());
-        self.ended.notify_one();
+        self.webhooks.hand_in(ended.into_iter().map(|(task, _)| task).collect());
+        self.tasks_ended.notify_one();
     }
 
     /// Versions of settings are promises: they are stored before anybody sees them. What is left of the commit waits until

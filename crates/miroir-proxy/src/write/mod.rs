@@ -80,7 +80,7 @@ use self::tasks::Tasks;
 use crate::memory::{MemoryBudget, MemoryPermit};
 use crate::node_api::Node;
 use crate::settings::Broadcasts;
-use crate::webhook::Ended;
+use crate::webhook::WebhookQueue;
 
 pub use config::WriteConfig;
 pub use error::{MemberError, StartError, WriteError};
@@ -117,9 +117,9 @@ pub struct Writer {
     payload_budget: MemoryBudget,
     recent_payloads: Arc<RecentPayloads>,
     /// Rung when a cancelation may have let waiting entries go.
-    ended: Arc<Notify>,
+    tasks_ended: Arc<Notify>,
     /// Tells webhooks.
-    told: Ended,
+    webhooks: WebhookQueue,
     broadcasts: Arc<Broadcasts>,
     /// How much longer than its peers a node may take for a task.
     max_lag: Duration,
@@ -173,7 +173,7 @@ impl Writer {
         let order =
             Administration { id: StepId::fresh(), action, filter, query, at: OffsetDateTime::now_utc() };
         let task = self.store.administer(order).await?;
-        self.ended.notify_one();
+        self.tasks_ended.notify_one();
         self.tell(task.uid).await;
         Ok(TaskSummary { status: TaskStatus::Enqueued, ..task.summary() })
     }
@@ -189,7 +189,7 @@ impl Writer {
                 tracing::error!(%error, "canceled tasks can't be read; webhooks are not told of them");
             }
         }
-        self.told.hand_in(over);
+        self.webhooks.hand_in(over);
     }
 
     /// A task by its number.

@@ -69,7 +69,7 @@ pub(super) struct Sequencer {
     /// Rung when entries were appended.
     pub(super) appended: Arc<Notify>,
     /// Rung when tasks have ended.
-    pub(super) ended: Arc<Notify>,
+    pub(super) tasks_ended: Arc<Notify>,
     /// The first entry that is not decided: lanes go up to here.
     pub(super) decided: watch::Sender<TaskUid>,
     pub(super) events: mpsc::Sender<Event>,
@@ -112,7 +112,7 @@ impl Sequencer {
             }
             if self.must_wait(&entry, &[]) {
                 // It may be canceled while it waits, so the log is read again.
-                self.ended.notified().await;
+                self.tasks_ended.notified().await;
                 return;
             }
             let uid = entry.uid;

@@ -29,7 +29,7 @@ use super::{WriteConfig, Writer};
 use crate::cluster::{Membership, ViewPublisher, for_each_member};
 use crate::memory::MemoryBudget;
 use crate::settings::{Broadcasts, Drift, Job, Seen, Verifier};
-use crate::webhook::{Courier, Ended};
+use crate::webhook::{Courier, WebhookQueue};
 
 /// Messages between two parts of the write path before the faster one waits.
 const CHANNEL: usize = 1024;
@@ -62,8 +62,8 @@ pub(super) struct Wiring {
     /// Something was appended.
     appended: Arc<Notify>,
     /// Tasks have ended.
-    ended: Arc<Notify>,
-    told: Ended,
+    tasks_ended: Arc<Notify>,
+    webhooks: WebhookQueue,
     barrier: Arc<Barrier>,
     syncs: Arc<Syncs>,
     orders: Arc<Orders>,
@@ -84,7 +84,7 @@ impl Wiring {
     pub(super) fn new(common: Common, ledger: Ledger, first_undecided: TaskUid) -> Self {
         let background = Tasks::default();
         let end = common.store.watch_end();
-        let (told, courier) = Courier::new(common.store.plain());
+        let (webhooks, courier) = Courier::new(common.store.plain());
         background.spawn(run_watched("courier", end.clone(), courier.run()));
         let (events, to_commit) = mpsc::channel(CHANNEL);
         let (ask, questions) = LedgerHandle::new();
@@ -110,8 +110,8 @@ impl Wiring {
             payload_budget: MemoryBudget::new(PAYLOAD_BYTES),
             recent_payloads: Arc::new(RecentPayloads::default()),
             appended: Arc::new(Notify::new()),
-            ended: Arc::new(Notify::new()),
-            told,
+            tasks_ended: Arc::new(Notify::new()),
+            webhooks,
             barrier,
             syncs,
             orders,
@@ -143,8 +143,8 @@ impl Wiring {
             membership: Arc::clone(&self.common.membership),
             view: Arc::clone(&self.common.view),
             max_lag: self.common.config.max_lag,
-            ended: Arc::clone(&self.ended),
-            told: self.told,
+            tasks_ended: Arc::clone(&self.tasks_ended),
+            webhooks: self.webhooks,
             syncs: self.syncs,
         };
         self.background.spawn(run_watched(
@@ -166,7 +166,7 @@ impl Wiring {
             new_index_policy: self.common.new_index_policy,
             node_timeout: self.common.config.node_timeout,
             appended: self.appended,
-            ended: self.ended,
+            tasks_ended: self.tasks_ended,
             decided: self.decided,
             events: self.events,
             broadcasts: self.common.broadcasts,
@@ -267,8 +267,8 @@ impl Wiring {
             ledger: self.ask.clone(),
             payload_budget: self.payload_budget.clone(),
             recent_payloads: Arc::clone(&self.recent_payloads),
-            ended: Arc::clone(&self.ended),
-            told: self.told.clone(),
+            tasks_ended: Arc::clone(&self.tasks_ended),
+            webhooks: self.webhooks.clone(),
             broadcasts: Arc::clone(&self.common.broadcasts),
             max_lag: self.common.config.max_lag,
             orders: Arc::clone(&self.orders),

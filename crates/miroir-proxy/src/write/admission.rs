@@ -22,7 +22,7 @@ use super::barrier::Barrier;
 use super::committer::Event;
 use super::fenced::FencedStore;
 use super::ledger::{Ledger, LedgerHandle};
-use super::rebuild::Orders;
+use super::rebuild::OperatorRequests;
 use super::syncs::Syncs;
 use crate::cluster::{AlreadyMember, Membership, Roster};
 use crate::node_api::Node;
@@ -37,7 +37,7 @@ pub(super) struct Admission {
     pub(super) barrier: Arc<Barrier>,
     pub(super) syncs: Arc<Syncs>,
     pub(super) broadcasts: Arc<Broadcasts>,
-    pub(super) orders: Arc<Orders>,
+    pub(super) operator_requests: Arc<OperatorRequests>,
     pub(super) events: mpsc::Sender<Event>,
     pub(super) factor: ReplicationFactor,
     /// As long as somebody else holds it the members stay the same.
@@ -129,7 +129,7 @@ impl Admission {
         let forgotten = ledger.leave(node);
         self.syncs.remove(node);
         self.broadcasts.forget_node(node);
-        self.orders.forget(node);
+        self.operator_requests.forget(node);
         told.send(Event::Left { forgotten });
         tracing::info!(%node, "a node has left the cluster");
         Ok(())

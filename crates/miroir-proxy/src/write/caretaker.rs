@@ -34,7 +34,7 @@ use super::rebuild::Rebuilder;
 use super::recall::{PAGE, ask_next_task, ask_tasks};
 use super::retry::until_stored;
 use super::shelf::Shelf;
-use super::stragglers::{Order, Stragglers};
+use super::stragglers::{Sequence, Stragglers};
 use super::syncs::Syncs;
 use super::tracker::{Tracker, Watched, open_on};
 use crate::cluster::{Member, Membership};
@@ -242,7 +242,7 @@ impl Caretaker {
                     "index `{index}` is not there: somebody deleted it on the node"
                 ));
             }
-            if self.look_for_stragglers(accounted, stragglers).await == Order::Broken {
+            if self.look_for_stragglers(accounted, stragglers).await == Sequence::Broken {
                 let cause = "it did a request of before a lost answer too late, after others";
                 if self.has_peers().await {
                     return DeliveryEnd::Lost(cause.to_owned());
@@ -253,8 +253,8 @@ impl Caretaker {
         DeliveryEnd::Closed
     }
 
-    async fn look_for_stragglers(&self, accounted: &AtomicU64, stragglers: &Stragglers) -> Order {
-        let Some(from) = stragglers.look_from(Instant::now()) else { return Order::Kept };
+    async fn look_for_stragglers(&self, accounted: &AtomicU64, stragglers: &Stragglers) -> Sequence {
+        let Some(from) = stragglers.look_from(Instant::now()) else { return Sequence::Kept };
         // While nobody sends settings all repairs are known.
         let _right = self.broadcasts.sending.lock(self.node.id()).await;
         let repairs = self.broadcasts.sending.repairs(self.node.id());
@@ -266,7 +266,7 @@ impl Caretaker {
                 tasks.retain(|task| !is_repair(task));
                 stragglers.look_at(&tasks, counted)
             }
-            Ok(Err(_)) | Err(_) => Order::Kept,
+            Ok(Err(_)) | Err(_) => Sequence::Kept,
         }
     }
 

@@ -32,8 +32,8 @@ mod fenced;
 mod inspect;
 mod lane;
 mod ledger;
+mod listing_order;
 mod names;
-mod order;
 mod prepared;
 mod progress;
 mod rebuild;
@@ -74,7 +74,7 @@ use self::admission::Admission;
 use self::committer::Event;
 use self::fenced::FencedStore;
 use self::ledger::LedgerHandle;
-use self::rebuild::Orders;
+use self::rebuild::OperatorRequests;
 use self::recent_payloads::RecentPayloads;
 use self::tasks::Tasks;
 use crate::memory::{MemoryBudget, MemoryPermit};
@@ -124,7 +124,7 @@ pub struct Writer {
     /// How much longer than its peers a node may take for a task.
     max_lag: Duration,
     /// What operators want of damaged nodes.
-    orders: Arc<Orders>,
+    operator_requests: Arc<OperatorRequests>,
     /// The way to the committer.
     events: mpsc::Sender<Event>,
     admission: Arc<Admission>,
@@ -229,7 +229,7 @@ impl Writer {
     pub async fn accept_loss(&self, node: &NodeId) -> bool {
         let is_damaged = self.is_damaged(node).await;
         if is_damaged {
-            self.orders.accept_loss(node.clone());
+            self.operator_requests.accept_loss(node.clone());
         }
         is_damaged
     }

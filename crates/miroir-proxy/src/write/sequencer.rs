@@ -23,8 +23,8 @@ use super::existing::find_existing;
 use super::fenced::FencedStore;
 use super::inspect::Inspected;
 use super::ledger::{Ledger, is_rollout};
+use super::listing_order::SureBooks;
 use super::names::Names;
-use super::order::Sure;
 use super::prepared::Prepared;
 use super::recent_payloads::RecentPayloads;
 use super::retry::{Backoff, until_stored};
@@ -76,7 +76,7 @@ pub(super) struct Sequencer {
     pub(super) broadcasts: Arc<Broadcasts>,
     /// The entry that waits until everything before it is over, to ask nodes for documents then.
     pub(super) asking: Option<TaskUid>,
-    pub(super) sure: Sure,
+    pub(super) sure_books: SureBooks,
 }
 
 /// What became of an entry whose turn has come.
@@ -309,7 +309,7 @@ impl Sequencer {
         if until_stored("decisions", decide).await == Deciding::Overtaken {
             return Deciding::Overtaken;
         }
-        self.sure.note(&arrivals);
+        self.sure_books.note(&arrivals);
         for begun in self.add(&group) {
             until_stored("a change of settings", || self.store.save_broadcast(begun.clone())).await;
         }

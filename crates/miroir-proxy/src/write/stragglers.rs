@@ -35,7 +35,7 @@ pub(super) struct Resent {
 
 /// What the queue says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Order {
+pub(super) enum Sequence {
     /// As the log.
     Kept,
     /// Some request came once more, too late.
@@ -90,22 +90,22 @@ impl Stragglers {
     }
 
     /// Takes in the next tasks of the node's queue. All numbers below `counted` that are the lane's are known.
-    pub(super) fn look_at(&self, tasks: &[Value], counted: u64) -> Order {
+    pub(super) fn look_at(&self, tasks: &[Value], counted: u64) -> Sequence {
         let mut watched = self.watched();
         for task in tasks {
             let Some(number) = task["uid"].as_u64() else { continue };
-            if watched.take(number, task, number < counted) == Order::Broken {
-                return Order::Broken;
+            if watched.take(number, task, number < counted) == Sequence::Broken {
+                return Sequence::Broken;
             }
         }
-        Order::Kept
+        Sequence::Kept
     }
 }
 
 impl Watched {
-    fn take(&mut self, number: u64, task: &Value, is_counted: bool) -> Order {
+    fn take(&mut self, number: u64, task: &Value, is_counted: bool) -> Sequence {
         let is_own = self.own.contains(&number);
-        let mut order = Order::Kept;
+        let mut sequence = Sequence::Kept;
         self.resent.retain_mut(|(resent, followed)| {
             if number <= resent.number || task["indexUid"] != resent.request.index.as_str() {
                 return true;
@@ -120,7 +120,7 @@ impl Watched {
                 Identity::Kind(kind) => is_counted && task["type"] == *kind,
             };
             if is_first && (*followed || !resent.request.is_repeatable) {
-                order = Order::Broken;
+                sequence = Sequence::Broken;
             }
             !is_first
         });
@@ -128,7 +128,7 @@ impl Watched {
             self.next = self.next.max(number + 1);
             self.own.remove(&number);
         }
-        order
+        sequence
     }
 }
 
@@ -159,7 +159,7 @@ mod tests {
         let stragglers = expecting(Identity::Mark("a".to_owned()));
         assert_eq!(stragglers.look_from(Instant::now()), Some(8));
         stragglers.count(9);
-        assert_eq!(stragglers.look_at(&[marked(8, "a"), marked(9, "b")], 10), Order::Kept);
+        assert_eq!(stragglers.look_at(&[marked(8, "a"), marked(9, "b")], 10), Sequence::Kept);
         assert_eq!(stragglers.look_from(Instant::now()), None);
     }
 
@@ -167,11 +167,11 @@ mod tests {
     fn one_behind_something_about_the_same_index_breaks_the_order_whenever_that_is_seen() {
         let stragglers = expecting(Identity::Mark("a".to_owned()));
         stragglers.count(8);
-        assert_eq!(stragglers.look_at(&[marked(8, "b")], 9), Order::Kept);
+        assert_eq!(stragglers.look_at(&[marked(8, "b")], 9), Sequence::Kept);
         assert_eq!(stragglers.look_from(Instant::now()), Some(9));
         let other_index = json!({"uid": 9, "indexUid": "books", "customMetadata": "a"});
-        assert_eq!(stragglers.look_at(&[other_index], 9), Order::Kept);
-        assert_eq!(stragglers.look_at(&[marked(10, "a")], 9), Order::Broken);
+        assert_eq!(stragglers.look_at(&[other_index], 9), Sequence::Kept);
+        assert_eq!(stragglers.look_at(&[marked(10, "a")], 9), Sequence::Broken);
     }
 
     #[test]
@@ -180,7 +180,7 @@ mod tests {
         let mut edit = resent(7, Identity::Mark("a".to_owned()));
         edit.request.is_repeatable = false;
         stragglers.expect(edit);
-        assert_eq!(stragglers.look_at(&[marked(8, "a")], 8), Order::Broken);
+        assert_eq!(stragglers.look_at(&[marked(8, "a")], 8), Sequence::Broken);
     }
 
     #[test]
@@ -188,10 +188,10 @@ mod tests {
         let settings = |number| json!({"uid": number, "indexUid": "films", "type": "settingsUpdate"});
         let stragglers = expecting(Identity::Kind("settingsUpdate"));
         // The lane's own next change of settings, before and after its number is known.
-        assert_eq!(stragglers.look_at(&[settings(8)], 8), Order::Kept);
+        assert_eq!(stragglers.look_at(&[settings(8)], 8), Sequence::Kept);
         stragglers.count(8);
-        assert_eq!(stragglers.look_at(&[settings(8)], 9), Order::Kept);
-        assert_eq!(stragglers.look_at(&[settings(9)], 10), Order::Broken);
+        assert_eq!(stragglers.look_at(&[settings(8)], 9), Sequence::Kept);
+        assert_eq!(stragglers.look_at(&[settings(9)], 10), Sequence::Broken);
     }
 
     #[test]

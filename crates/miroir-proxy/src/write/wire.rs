@@ -15,8 +15,8 @@ use super::caretaker::CaretakerParts;
 use super::committer::{Committer, Event};
 use super::fenced::{FencedStore, WritePathEnd};
 use super::ledger::{Ledger, LedgerHandle, Questions};
-use super::order::Sure;
-use super::rebuild::{Orders, Rebuilder};
+use super::listing_order::SureBooks;
+use super::rebuild::{OperatorRequests, Rebuilder};
 use super::recent_payloads::RecentPayloads;
 use super::rollout::{LedgerTargets, Rollouts};
 use super::sequencer::Sequencer;
@@ -66,7 +66,7 @@ pub(super) struct Wiring {
     webhooks: WebhookQueue,
     barrier: Arc<Barrier>,
     syncs: Arc<Syncs>,
-    orders: Arc<Orders>,
+    operator_requests: Arc<OperatorRequests>,
     pub(super) admission: Arc<Admission>,
     /// To the committer.
     events: mpsc::Sender<Event>,
@@ -89,7 +89,7 @@ impl Wiring {
         let (events, to_commit) = mpsc::channel(CHANNEL);
         let (ask, questions) = LedgerHandle::new();
         let (barrier, syncs) = (Arc::new(Barrier::default()), Arc::new(Syncs::default()));
-        let orders = Arc::new(Orders::default());
+        let operator_requests = Arc::new(OperatorRequests::default());
         let admission = Arc::new(Admission {
             store: Arc::clone(&common.store),
             ledger: ask.clone(),
@@ -97,7 +97,7 @@ impl Wiring {
             barrier: Arc::clone(&barrier),
             syncs: Arc::clone(&syncs),
             broadcasts: Arc::clone(&common.broadcasts),
-            orders: Arc::clone(&orders),
+            operator_requests: Arc::clone(&operator_requests),
             events: events.clone(),
             factor: common.config.replication_factor,
             changing: Arc::default(),
@@ -114,7 +114,7 @@ impl Wiring {
             webhooks,
             barrier,
             syncs,
-            orders,
+            operator_requests,
             admission,
             events,
             to_commit,
@@ -171,7 +171,7 @@ impl Wiring {
             events: self.events,
             broadcasts: self.common.broadcasts,
             asking: None,
-            sure: Sure::default(),
+            sure_books: SureBooks::default(),
         };
         self.background.spawn(run_watched("sequencer", self.end.clone(), sequencer.run()));
         Writer { background: Arc::new(self.background), ..writer }
@@ -186,7 +186,7 @@ impl Wiring {
             barrier: Arc::clone(&self.barrier),
             timeout: self.common.config.node_timeout,
             events: self.events.clone(),
-            orders: Arc::clone(&self.orders),
+            operator_requests: Arc::clone(&self.operator_requests),
             broadcasts: Arc::clone(&self.common.broadcasts),
             turn: tokio::sync::Mutex::default(),
         });
@@ -271,7 +271,7 @@ impl Wiring {
             webhooks: self.webhooks.clone(),
             broadcasts: Arc::clone(&self.common.broadcasts),
             max_lag: self.common.config.max_lag,
-            orders: Arc::clone(&self.orders),
+            operator_requests: Arc::clone(&self.operator_requests),
             events: self.events.clone(),
             admission: Arc::clone(&self.admission),
             background: Arc::default(),

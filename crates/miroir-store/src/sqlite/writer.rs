@@ -15,7 +15,7 @@ const QUEUE: usize = 1024;
 const GROUP: usize = 256;
 
 /// A step and the way back to its caller.
-trait Step: Send {
+trait WriteStep: Send {
     /// Does the step inside the shared transaction. False if it failed and has to be undone.
     fn run(&mut self, connection: &Connection) -> bool;
 
@@ -35,7 +35,7 @@ struct Call<F, T> {
     caller: oneshot::Sender<Result<T, StoreError>>,
 }
 
-impl<F, T> Step for Call<F, T>
+impl<F, T> WriteStep for Call<F, T>
 where
     F: FnOnce(&Connection) -> Result<T, StoreError> + Send,
     T: Send,
@@ -62,9 +62,9 @@ where
 }
 
 /// What the thread is asked for.
-enum Order {
+enum Command {
     /// Together with others.
-    Step(Box<dyn Step>),
+    Step(Box<dyn WriteStep>),
     /// By itself, outside of any transaction.
     Alone(Box<dyn FnOnce(&Connection) + Send>),
 }
@@ -72,16 +72,16 @@ enum Order {
 /// The handle of the thread. Dropping it lets the thread finish what it has and waits for it.
 #[derive(Debug)]
 pub(super) struct Writer {
-    queue: Option<mpsc::Sender<Order>>,
+    queue: Option<mpsc::Sender<Command>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Writer {
     pub(super) fn start(connection: Connection) -> Result<Self, StoreError> {
-        let (queue, orders) = mpsc::channel(QUEUE);
+        let (queue, commands) = mpsc::channel(QUEUE);
         let thread = thread::Builder::new()
             .name("miroir-store".to_owned())
-            .spawn(move || run(connection, orders))
+            .spawn(move || run(connection, commands))
             .map_err(StoreError::broken_off)?;
         Ok(Self { queue: Some(queue), thread: Some(thread) })
     }
@@ -94,7 +94,7 @@ impl Writer {
     {
         let (caller, answer) = oneshot::channel();
         let step = Call { todo: Some(call), result: Err(StoreError::Closed), caller };
-        self.order(Order::Step(Box::new(step))).await?;
+        self.command(Command::Step(Box::new(step))).await?;
         answer.await.map_err(|_| StoreError::Closed)?
     }
 
@@ -109,13 +109,13 @@ impl Writer {
             // A caller that has gone away does not want to know.
             let _ = caller.send(call(connection));
         };
-        self.order(Order::Alone(Box::new(job))).await?;
+        self.command(Command::Alone(Box::new(job))).await?;
         answer.await.map_err(|_| StoreError::Closed)?
     }
 
-    async fn order(&self, order: Order) -> Result<(), StoreError> {
+    async fn command(&self, command: Command) -> Result<(), StoreError> {
         let queue = self.queue.as_ref().ok_or(StoreError::Closed)?;
-        queue.send(order).await.map_err(|_| StoreError::Closed)
+        queue.send(command).await.map_err(|_| StoreError::Closed)
     }
 }
 
@@ -130,14 +130,14 @@ impl Drop for Writer {
     }
 }
 
-fn run(mut connection: Connection, mut orders: mpsc::Receiver<Order>) {
+fn run(mut connection: Connection, mut commands: mpsc::Receiver<Command>) {
     let mut received = Vec::with_capacity(GROUP);
-    let mut group: Vec<Box<dyn Step>> = Vec::with_capacity(GROUP);
-    while orders.blocking_recv_many(&mut received, GROUP) > 0 {
-        for order in received.drain(..) {
-            match order {
-                Order::Step(step) => group.push(step),
-                Order::Alone(job) => job(&connection),
+    let mut group: Vec<Box<dyn WriteStep>> = Vec::with_capacity(GROUP);
+    while commands.blocking_recv_many(&mut received, GROUP) > 0 {
+        for command in received.drain(..) {
+            match command {
+                Command::Step(step) => group.push(step),
+                Command::Alone(job) => job(&connection),
             }
         }
         let committed = run_group(&mut connection, &mut group);
@@ -150,7 +150,7 @@ fn run(mut connection: Connection, mut orders: mpsc::Receiver<Order>) {
     }
 }
 
-fn run_group(connection: &mut Connection, group: &mut [Box<dyn Step>]) -> Result<(), StoreError> {
+fn run_group(connection: &mut Connection, group: &mut [Box<dyn WriteStep>]) -> Result<(), StoreError> {
     if group.is_empty() {
         return Ok(());
     }
@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     /// A step that stores so many bytes, and what its caller hears.
-    fn store(bytes: i64) -> (Box<dyn Step>, oneshot::Receiver<Result<(), StoreError>>) {
+    fn store(bytes: i64) -> (Box<dyn WriteStep>, oneshot::Receiver<Result<(), StoreError>>) {
         let (caller, answer) = oneshot::channel();
         let todo = move |db: &Connection| -> Result<(), StoreError> {
             db.execute("INSERT INTO bodies (body) VALUES (zeroblob(?1))", [bytes])?;

@@ -50,7 +50,7 @@ impl<'a> Attempt<'a> {
         longest_hold: Duration,
     ) -> Result<Self, RebuildError> {
         let node = target.node().id().clone();
-        let wanted = rebuilder.orders.on_orphans_of(&node);
+        let wanted = rebuilder.operator_requests.on_orphans_of(&node);
         let mut attempt =
             Self { rebuilder, target, on_orphans: wanted, longest_hold, caught_up: BTreeMap::new() };
         let has_orphans = attempt.transfers().await?.iter().any(|transfer| !transfer.kept.is_empty());

@@ -27,7 +27,7 @@ mod attempt;
 mod caught_up;
 mod error;
 mod last_pass;
-mod orders;
+mod operator_requests;
 mod past;
 mod plan;
 mod rules;
@@ -42,7 +42,7 @@ use tokio::sync::{mpsc, watch};
 
 use self::attempt::Attempt;
 use self::error::RebuildError;
-pub(super) use self::orders::Orders;
+pub(super) use self::operator_requests::OperatorRequests;
 use self::past::{Past, Sight};
 use self::telling::Telling;
 use super::barrier::Barrier;
@@ -71,7 +71,7 @@ pub(super) struct Rebuilder {
     pub(super) barrier: Arc<Barrier>,
     pub(super) timeout: Duration,
     pub(super) events: mpsc::Sender<Event>,
-    pub(super) orders: Arc<Orders>,
+    pub(super) operator_requests: Arc<OperatorRequests>,
     /// Says which indexes are frozen.
     pub(super) broadcasts: Arc<Broadcasts>,
     /// One node at a time.
@@ -82,13 +82,13 @@ impl Rebuilder {
     /// Returns when the node's data are those of the log, or are taken for that, and its lane may go on; tries again for
     /// ever. Nothing is held or lost if the future is dropped.
     pub(super) async fn run_rebuild(&self, node: &Node, sync: &mut watch::Receiver<SyncState>) {
-        self.orders.forget(node.id());
+        self.operator_requests.forget(node.id());
         let mut past = Past::default();
         let mut backoff = Backoff::new();
         let mut longest_hold = FIRST_HOLD;
         let mut telling = Telling::new(node.id().clone(), Arc::clone(&self.membership));
         loop {
-            let given = self.orders.given();
+            let given = self.operator_requests.given();
             let attempt = {
                 telling.tell_turn();
                 let _turn = self.turn.lock().await;
@@ -127,7 +127,7 @@ impl Rebuilder {
                 () = given => {}
             }
         }
-        self.orders.forget(node.id());
+        self.operator_requests.forget(node.id());
         self.membership.note_damage(node.id(), None, None);
     }
 

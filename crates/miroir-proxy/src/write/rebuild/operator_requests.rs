@@ -1,4 +1,4 @@
-//! Orders of those who run the cluster: to take damaged nodes as they are.
+//! Requests of those who run the cluster: to take damaged nodes as they are.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -11,12 +11,12 @@ use super::plan::Orphans;
 
 /// Nodes whose loss is accepted. In memory only: an order is worth something while its giver looks on.
 #[derive(Debug, Default)]
-pub(in crate::write) struct Orders {
+pub(in crate::write) struct OperatorRequests {
     accepted: Mutex<BTreeSet<NodeId>>,
     given: Notify,
 }
 
-impl Orders {
+impl OperatorRequests {
     /// What only this node had may be taken as it is there now.
     pub(in crate::write) fn accept_loss(&self, node: NodeId) {
         self.accepted().insert(node);

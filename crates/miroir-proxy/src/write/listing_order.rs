@@ -20,9 +20,9 @@ use super::sequencer::{QUESTION, Sequencer, same_index};
 
 /// Indexes of which it is known that their book is not in doubt, or that they have none.
 #[derive(Debug, Default)]
-pub(super) struct Sure(Mutex<BTreeSet<PhysicalUid>>);
+pub(super) struct SureBooks(Mutex<BTreeSet<PhysicalUid>>);
 
-impl Sure {
+impl SureBooks {
     fn set(&self) -> std::sync::MutexGuard<'_, BTreeSet<PhysicalUid>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -51,13 +51,13 @@ impl Sequencer {
             let index = ledger.head.index(&entry.index_uid, std::iter::empty(), OffsetDateTime::now_utc());
             index.filter(|index| is_quiet && index.shards.get() > 1 && index.primary_key.is_some())?
         };
-        if self.sure.set().contains(&index.physical) {
+        if self.sure_books.set().contains(&index.physical) {
             return None;
         }
         let book =
             until_stored("an order of arrival", || self.store.arrival_book(index.physical.clone())).await;
         let Some(book) = book.filter(ArrivalBook::is_in_doubt) else {
-            self.sure.set().insert(index.physical);
+            self.sure_books.set().insert(index.physical);
             return None;
         };
         let ids: BTreeSet<String> = book.ids().map(str::to_owned).collect();

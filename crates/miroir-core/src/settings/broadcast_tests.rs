@@ -238,7 +238,7 @@ fn a_node_that_shows_the_old_settings_after_its_answer_has_answered_with_them() 
     let reading = choose(&view, &seen);
     assert!(reading.is_uniform(&nodes(0..2)));
     assert_eq!(reading.entry, next);
-    // What was seen in an earlier turn says nothing.
+    // What was seen in an earlier generation says nothing.
     view.settings.change(&entry.physical, |versions| versions.begin_turns(&nodes(0..1)));
     assert!(!choose(&view, &seen).is_uniform(&nodes(0..2)));
 }

@@ -35,7 +35,7 @@ pub enum Stale {
     NotThereYet,
 }
 
-/// Changing nodes of an index that were seen to have the new settings, each with the turn in which that was.
+/// Changing nodes of an index that were seen to have the new settings, each with the generation in which that was.
 pub type SeenNew = BTreeMap<NodeId, u64>;
 
 /// Chooses for an index of this view. During a change of its settings the nodes that have the new ones are preferred, as
@@ -103,7 +103,7 @@ fn fresh_nodes(view: &View, entry: &IndexEntry, floor: Option<SettingsVersion>) 
 
 fn sides_of(versions: &IndexVersions, pool: &Pool, seen: &SeenNew) -> BTreeMap<NodeId, Side> {
     let side = |node: &NodeId| match versions.side(node) {
-        Side::OldSoFar if seen.get(node) == Some(&versions.turn(node)) => Side::New,
+        Side::OldSoFar if seen.get(node) == Some(&versions.generation(node)) => Side::New,
         side => side,
     };
     pool.nodes().map(|node| (node.clone(), side(node))).collect()
@@ -121,15 +121,15 @@ impl Reading {
     }
 
     /// Takes in what the presumed nodes, looked at after the answer, have: settings as they read. Answers those that have
-    /// the new settings, each with its turn.
+    /// the new settings, each with its generation.
     pub fn take_looks(&mut self, looks: &BTreeMap<NodeId, Map<String, Value>>) -> SeenNew {
         let presumed: Vec<NodeId> = self.presumed().cloned().collect();
         let mut seen = SeenNew::new();
         for node in presumed {
             let side = looks.get(&node).map_or(Side::Unknown, |found| self.side_by(found));
             if side == Side::New {
-                let turn = self.versions.as_ref().map_or(0, |versions| versions.turn(&node));
-                seen.insert(node.clone(), turn);
+                let generation = self.versions.as_ref().map_or(0, |versions| versions.generation(&node));
+                seen.insert(node.clone(), generation);
             }
             // Whoever has the new settings now may have answered with either.
             self.sides.insert(node, if side == Side::Old { Side::Old } else { Side::Unknown });
@@ -165,10 +165,10 @@ impl Reading {
     /// Whether one of these nodes has begun to change since: what it answered may be of either settings.
     pub fn has_moved<'a>(&self, now: &View, asked: impl IntoIterator<Item = &'a NodeId>) -> bool {
         let now = now.settings.indexes.get(&self.entry.physical);
-        let turn = |versions: Option<&Arc<IndexVersions>>, node: &NodeId| {
-            versions.map_or(0, |versions| versions.turn(node))
+        let generation = |versions: Option<&Arc<IndexVersions>>, node: &NodeId| {
+            versions.map_or(0, |versions| versions.generation(node))
         };
-        asked.into_iter().any(|node| turn(now, node) != turn(self.versions.as_ref(), node))
+        asked.into_iter().any(|node| generation(now, node) != generation(self.versions.as_ref(), node))
     }
 
     /// The last commit of the index.

@@ -32,7 +32,7 @@ pub struct IndexVersions {
     /// Nodes of which nobody knows which settings they have, and why; they are being brought back.
     pub doubtful: BTreeMap<NodeId, Doubt>,
     /// How often each node has begun to change. An answer during which a node's number moved may be of either settings.
-    pub turns: BTreeMap<NodeId, u64>,
+    pub generations: BTreeMap<NodeId, u64>,
 }
 
 /// Why nobody knows which settings a node has.
@@ -147,13 +147,13 @@ impl IndexVersions {
     /// Notes that these nodes begin to change.
     pub fn begin_turns<'a>(&mut self, nodes: impl IntoIterator<Item = &'a NodeId>) {
         for node in nodes {
-            *self.turns.entry(node.clone()).or_default() += 1;
+            *self.generations.entry(node.clone()).or_default() += 1;
         }
     }
 
     /// How often a node has begun to change.
-    pub fn turn(&self, node: &NodeId) -> u64 {
-        self.turns.get(node).copied().unwrap_or(0)
+    pub fn generation(&self, node: &NodeId) -> u64 {
+        self.generations.get(node).copied().unwrap_or(0)
     }
 
     pub(super) fn side(&self, node: &NodeId) -> Side {

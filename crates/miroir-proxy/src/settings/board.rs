@@ -37,9 +37,9 @@ pub struct Job {
     pub node: NodeId,
     /// The index.
     pub index: PhysicalUid,
-    /// How often it had [begun to change](Broadcasts::turn) when this was wanted: what was read before it began again tells
+    /// How often it had [begun to change](Broadcasts::generation) when this was wanted: what was read before it began again tells
     /// nothing of what it has then.
-    pub turn: u64,
+    pub generation: u64,
 }
 
 /// What has to be done after news from the nodes.
@@ -146,7 +146,7 @@ impl Broadcasts {
         let mut state = self.state();
         let live = Live { broadcast: broadcast.clone(), uid: next.uid.clone(), next: Some(Arc::new(next)) };
         state.live.insert(task, live);
-        state.turn(&broadcast.index, &broadcast.changing());
+        state.generation(&broadcast.index, &broadcast.changing());
         state.roll(task);
         self.show(&state);
         broadcast
@@ -167,7 +167,7 @@ impl Broadcasts {
             let wave = broadcast.changing().difference(&before).cloned().collect();
             let index = broadcast.index.clone();
             live.broadcast = broadcast;
-            state.turn(&index, &wave);
+            state.generation(&index, &wave);
             state.roll(task);
         }
         self.show(&state);
@@ -271,7 +271,7 @@ impl Broadcasts {
             let index = broadcast.index.clone();
             let nodes: BTreeSet<NodeId> = broadcast.nodes.keys().cloned().collect();
             live.broadcast = broadcast;
-            state.turn(&index, &nodes);
+            state.generation(&index, &nodes);
             state.roll(task);
         }
         self.show(&state);
@@ -369,7 +369,7 @@ impl Broadcasts {
 
 impl State {
     /// Notes that answers of these nodes may change from now on.
-    fn turn(&mut self, index: &PhysicalUid, nodes: &BTreeSet<NodeId>) {
+    fn generation(&mut self, index: &PhysicalUid, nodes: &BTreeSet<NodeId>) {
         self.versions.change(index, |versions| versions.begin_turns(nodes));
     }
 

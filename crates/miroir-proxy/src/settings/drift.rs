@@ -40,7 +40,7 @@ pub enum Seen {
         /// The node.
         node: NodeId,
         /// In this turn of the node.
-        turn: u64,
+        generation: u64,
     },
     /// Somebody else has changed it.
     Changed {
@@ -162,8 +162,8 @@ impl<T: Targets> Drift<T> {
         }
         let Some(connection) = self.membership.node(node) else { return false };
         match self.settle(&connection, index, seen).await {
-            Ok(Some(turn)) => {
-                let as_it_should = Seen::AsItShould { index: index.clone(), node: node.clone(), turn };
+            Ok(Some(generation)) => {
+                let as_it_should = Seen::AsItShould { index: index.clone(), node: node.clone(), generation };
                 // Whoever listens ends only together with this.
                 let _ = seen.send(as_it_should).await;
                 true
@@ -188,13 +188,13 @@ impl<T: Targets> Drift<T> {
         if targets.is_empty() {
             return Ok(None);
         }
-        let turn = self.broadcasts.turn(index, node.id());
+        let generation = self.broadcasts.generation(index, node.id());
         let found = read_back(node, &targets, timeout).await?;
         // What was decided meanwhile may have reached the node: then nothing is known about it.
         if self.targets.catalog_targets(index, node.id()).await != targets {
             return Ok(None);
         }
-        let ReadBack::Other { read_back: settings, keys, .. } = found else { return Ok(Some(turn)) };
+        let ReadBack::Other { read_back: settings, keys, .. } = found else { return Ok(Some(generation)) };
         self.broadcasts.metrics.note_mismatch();
         let is_ours = self.broadcasts.doubt_of(index, node.id()) == Some(Doubt::Astray);
         if !is_ours {
@@ -208,7 +208,7 @@ impl<T: Targets> Drift<T> {
         if !is_ours && !self.broadcasts.config.drift.auto_repair {
             return Ok(None);
         }
-        let turn = self.broadcasts.turn(index, node.id());
+        let generation = self.broadcasts.generation(index, node.id());
         let task = {
             let _right = self.broadcasts.sending.lock(node.id()).await;
             if self.targets.catalog_targets(index, node.id()).await != targets {
@@ -225,6 +225,6 @@ impl<T: Targets> Drift<T> {
             self.broadcasts.metrics.note_drift_repair();
         }
         tracing::info!(node = %node.id(), %index, "node has its settings back");
-        Ok(Some(turn))
+        Ok(Some(generation))
     }
 }

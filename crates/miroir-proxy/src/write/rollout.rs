@@ -66,10 +66,10 @@ pub(super) struct Rollouts {
 impl Rollouts {
     /// Takes in what became of reading a node back. What it adds to a change that is over is to be stored.
     pub(super) fn note(&self, ledger: &mut Ledger, job: &Job, verdict: Verdict) -> Read {
-        let Job { task, ref node, ref index, turn } = *job;
+        let Job { task, ref node, ref index, generation } = *job;
         self.broadcasts.note_read(task, node);
         let mut read = Read::default();
-        if verdict != Verdict::Obsolete && self.broadcasts.turn(index, node) != turn {
+        if verdict != Verdict::Obsolete && self.broadcasts.generation(index, node) != generation {
             // It is read once more.
             return read;
         }
@@ -106,8 +106,8 @@ impl Rollouts {
             }
             let Some(index) = ledger.tasks.physical_of(task) else { continue };
             let job = |node| {
-                let turn = self.broadcasts.turn(&index, &node);
-                Job { task, node, index: index.clone(), turn }
+                let generation = self.broadcasts.generation(&index, &node);
+                Job { task, node, index: index.clone(), generation }
             };
             let jobs = applied.into_iter().map(job);
             step.verify.extend(jobs.filter(|job| self.broadcasts.note_applied(job, now.instant)));
@@ -210,7 +210,9 @@ impl Rollouts {
     pub(super) fn note_seen(&self, commit: &mut Commit, seen: Vec<Seen>) {
         for seen in seen {
             commit.settings.extend(match seen {
-                Seen::AsItShould { index, node, turn } => self.broadcasts.plan_trust(&index, &node, turn),
+                Seen::AsItShould { index, node, generation } => {
+                    self.broadcasts.plan_trust(&index, &node, generation)
+                }
                 // The index may have been deleted since.
                 Seen::Changed { index, node } => {
                     let why = Doubt::Changed;

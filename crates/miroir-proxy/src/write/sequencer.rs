@@ -80,7 +80,7 @@ pub(super) struct Sequencer {
 }
 
 /// What became of an entry whose turn has come.
-enum Turn {
+enum Sequenced {
     Decided(Box<Prepared>),
     /// It depends on documents that entries before it may add or delete.
     MustWait,
@@ -118,12 +118,12 @@ impl Sequencer {
             let uid = entry.uid;
             let left = self.survey(&entry, &group).await;
             match self.judge(entry, &group).await {
-                Turn::Decided(mut prepared) => {
+                Sequenced::Decided(mut prepared) => {
                     prepared.arrivals.splice(0..0, left);
                     bytes += prepared.bytes();
                     group.push(*prepared);
                 }
-                Turn::MustWait => {
+                Sequenced::MustWait => {
                     self.asking = Some(uid);
                     break;
                 }
@@ -184,20 +184,20 @@ impl Sequencer {
         })
     }
 
-    async fn judge(&self, entry: LogEntry, group: &[Prepared]) -> Turn {
+    async fn judge(&self, entry: LogEntry, group: &[Prepared]) -> Sequenced {
         if let Some(error) = self.stopped(&entry) {
-            return Turn::Decided(Box::new(Prepared::new(entry, Judgement::refused(error), None)));
+            return Sequenced::Decided(Box::new(Prepared::new(entry, Judgement::refused(error), None)));
         }
         let now = OffsetDateTime::now_utc();
         if let Mutation::Errand { errand } = &entry.mutation {
-            return Turn::Decided(Box::new(self.run_errand(&entry, errand, now).await));
+            return Sequenced::Decided(Box::new(self.run_errand(&entry, errand, now).await));
         }
         let earlier = group.iter().map(|work| &*work.decided);
         let (index, physical, renamed) = {
             let ledger = self.ledger();
             let names = Names { head: &ledger.head, members: self.members.groups(), now };
             if let Some(judgement) = names.judge(&entry, group) {
-                return Turn::Decided(Box::new(Prepared::new(entry, judgement, None)));
+                return Sequenced::Decided(Box::new(Prepared::new(entry, judgement, None)));
             }
             let index = ledger.head.index(&entry.index_uid, earlier, now);
             let physical = index.is_none().then(|| ledger.head.free_physical(&entry, group));
@@ -210,9 +210,13 @@ impl Sequencer {
         if let Some(index) = &index {
             match self.inspect(&entry, index, group).await {
                 Inspected::Free => {}
-                Inspected::MustWait => return Turn::MustWait,
+                Inspected::MustWait => return Sequenced::MustWait,
                 Inspected::Refused(error) => {
-                    return Turn::Decided(Box::new(Prepared::new(entry, Judgement::refused(error), None)));
+                    return Sequenced::Decided(Box::new(Prepared::new(
+                        entry,
+                        Judgement::refused(error),
+                        None,
+                    )));
                 }
             }
         }
@@ -220,7 +224,7 @@ impl Sequencer {
         if let Some(index) = index.as_ref().filter(|index| changes_key(&entry.mutation, index)) {
             let Some(count) = self.count_documents(index).await else {
                 let judgement = Judgement::refused(nobody_counts(index));
-                return Turn::Decided(Box::new(Prepared::new(entry, judgement, None)));
+                return Sequenced::Decided(Box::new(Prepared::new(entry, judgement, None)));
             };
             documents = count;
         }
@@ -232,18 +236,18 @@ impl Sequencer {
             Ok(loaded) => loaded,
             Err(error) => {
                 let judgement = internal_error(error.to_string());
-                return Turn::Decided(Box::new(Prepared::new(entry, judgement, None)));
+                return Sequenced::Decided(Box::new(Prepared::new(entry, judgement, None)));
             }
         };
         let case = Case { entry, payload, place, index, documents, readable, policy, physical, renamed, now };
         let (case, asked) = match case.judge(None).await {
-            Judged::Decided(prepared) => return Turn::Decided(prepared),
+            Judged::Decided(prepared) => return Sequenced::Decided(prepared),
             Judged::DependsOn(case, asked) => (case, asked),
         };
-        let Some(existing) = self.existing(&case, asked, group).await else { return Turn::MustWait };
+        let Some(existing) = self.existing(&case, asked, group).await else { return Sequenced::MustWait };
         match case.judge(Some(existing)).await {
-            Judged::Decided(prepared) => Turn::Decided(prepared),
-            Judged::DependsOn(..) => Turn::MustWait,
+            Judged::Decided(prepared) => Sequenced::Decided(prepared),
+            Judged::DependsOn(..) => Sequenced::MustWait,
         }
     }
 

@@ -28,7 +28,7 @@ impl Broadcasts {
         let held = view.indexes.values().filter(|entry| entry.placement.shard_count_of(node) > 0);
         let indexes: Vec<PhysicalUid> = held.map(|entry| entry.physical.clone()).collect();
         for index in &indexes {
-            state.turn(index, &[node.clone()].into());
+            state.generation(index, &[node.clone()].into());
             state.doubt(index, node, Doubt::Astray);
         }
         self.show(&state);
@@ -51,8 +51,8 @@ impl Broadcasts {
     }
 
     /// How often a node has begun to change its settings of an index.
-    pub fn turn(&self, index: &PhysicalUid, node: &NodeId) -> u64 {
-        self.state().versions.indexes.get(index).map_or(0, |versions| versions.turn(node))
+    pub fn generation(&self, index: &PhysicalUid, node: &NodeId) -> u64 {
+        self.state().versions.indexes.get(index).map_or(0, |versions| versions.generation(node))
     }
 
     /// Why nobody knows what a node has, if nobody does.
@@ -60,12 +60,12 @@ impl Broadcasts {
         self.state().versions.indexes.get(index)?.doubtful.get(node).copied()
     }
 
-    /// What it means that a node was seen, in this turn, to have what the catalog says. It is not true, and does not show,
+    /// What it means that a node was seen, in this generation, to have what the catalog says. It is not true, and does not show,
     /// before [`Self::end`]. Nothing if that is known, or if the node has begun to change since.
-    pub fn plan_trust(&self, index: &PhysicalUid, node: &NodeId, turn: u64) -> Option<SettingsChange> {
+    pub fn plan_trust(&self, index: &PhysicalUid, node: &NodeId, generation: u64) -> Option<SettingsChange> {
         let state = self.state();
         let versions = state.versions.indexes.get(index).filter(|versions| versions.rolling.is_none())?;
-        if versions.turn(node) != turn {
+        if versions.generation(node) != generation {
             return None;
         }
         let (index, node) = (index.clone(), node.clone());

@@ -55,18 +55,18 @@ fn repairs_are_forgotten_when_the_numbers_of_a_node_begin_anew() {
 fn a_node_whose_data_are_others_is_astray_in_all_its_indexes_and_what_was_read_before_says_nothing() {
     let (board, a) = (board(&["books", "films"]), node("a"));
     board.doubt(&films(), &a, Doubt::Changed);
-    let turns = ["books", "films"].map(|index| board.turn(&PhysicalUid::new(index), &a));
+    let generations = ["books", "films"].map(|index| board.generation(&PhysicalUid::new(index), &a));
     let doubted = |index| {
         let index = PhysicalUid::new(index);
         SettingsChange::Doubted { index, node: a.clone(), why: Doubt::Astray }
     };
     assert_eq!(board.doubt_all(&a), ["books", "films"].map(doubted));
-    for (index, turn) in ["books", "films"].map(PhysicalUid::new).into_iter().zip(turns) {
+    for (index, generation) in ["books", "films"].map(PhysicalUid::new).into_iter().zip(generations) {
         assert_eq!(board.doubt_of(&index, &a), Some(Doubt::Astray));
         assert_eq!(board.doubt_of(&index, &node("b")), None);
-        assert_eq!(board.plan_trust(&index, &a, turn), None);
+        assert_eq!(board.plan_trust(&index, &a, generation), None);
         let trusted = SettingsChange::Trusted { index: index.clone(), node: a.clone() };
-        assert_eq!(board.plan_trust(&index, &a, board.turn(&index, &a)), Some(trusted));
+        assert_eq!(board.plan_trust(&index, &a, board.generation(&index, &a)), Some(trusted));
     }
 }
 

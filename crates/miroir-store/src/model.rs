@@ -6,7 +6,7 @@ use bytes::Bytes;
 use miroir_core::error::ResponseError;
 use miroir_core::ids::{ClusterId, IndexUid, NodeId, PhysicalUid, SettingsVersion, TaskUid};
 use miroir_core::rules::Rule;
-use miroir_core::settings::{Broadcast, Doubt};
+use miroir_core::settings::{Broadcast, SettingsUnknown};
 use miroir_core::task::{Decision, LogEntry, Mutation, OpResult, SyncState, TaskFilter, TaskStatus};
 use miroir_core::view::IndexEntry;
 use serde_json::{Map, Value};
@@ -310,7 +310,7 @@ pub enum SettingsChange {
         /// The node.
         node: NodeId,
         /// The reason; that it was left astray stays, whatever else is said.
-        why: Doubt,
+        why: SettingsUnknown,
     },
     /// A node was verified to have what the catalog says.
     Trusted {

@@ -169,7 +169,7 @@ fn a_copy_that_is_behind_is_in_the_choice_only_with_the_settings_of_the_others_a
     assert_eq!(pool(&late), Pool { in_sync: nodes([0]), stale: nodes([1]) });
     view.settings.change(&entry.physical, |versions| {
         versions.rolling = None;
-        versions.doubt(&node(1), Doubt::Astray);
+        versions.doubt(&node(1), SettingsUnknown::Astray);
     });
     assert_eq!(pool(&with_late(&view, &entry, &nodes([1]))), nodes([0]).into());
 }

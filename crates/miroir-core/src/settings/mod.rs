@@ -31,7 +31,7 @@ pub(crate) use filterable::{lies_in, matches_pattern};
 pub use reading::{Reading, SeenNew, Stale, choose_reading};
 pub(crate) use translate::ranking_rules_of;
 pub use translate::{NodeContext, node_settings, tie_rule, values_per_facet};
-pub use versions::{Doubt, IndexVersions, REMEMBERED_COMMITS, Rolling, SettingsVersions};
+pub use versions::{IndexVersions, REMEMBERED_COMMITS, Rolling, SettingsUnknown, SettingsVersions};
 pub use view::client_view;
 pub use waves::plan_waves;
 

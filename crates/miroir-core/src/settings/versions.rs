@@ -30,7 +30,7 @@ pub struct IndexVersions {
     /// The change that is on its way.
     pub rolling: Option<Rolling>,
     /// Nodes of which nobody knows which settings they have, and why; they are being brought back.
-    pub doubtful: BTreeMap<NodeId, Doubt>,
+    pub doubtful: BTreeMap<NodeId, SettingsUnknown>,
     /// How often each node has begun to change. An answer during which a node's number moved may be of either settings.
     pub generations: BTreeMap<NodeId, u64>,
 }
@@ -38,7 +38,7 @@ pub struct IndexVersions {
 /// Why nobody knows which settings a node has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Doubt {
+pub enum SettingsUnknown {
     /// A change of ours did not come to its end on it, or its data were copied.
     Astray,
     /// Somebody else changed them.
@@ -133,12 +133,12 @@ impl IndexVersions {
     }
 
     /// Nobody knows any more which settings a node has. Whatever else is known, what we have left astray is ours to mend.
-    pub fn doubt(&mut self, node: &NodeId, why: Doubt) {
+    pub fn doubt(&mut self, node: &NodeId, why: SettingsUnknown) {
         match why {
-            Doubt::Astray => {
+            SettingsUnknown::Astray => {
                 self.doubtful.insert(node.clone(), why);
             }
-            Doubt::Changed => {
+            SettingsUnknown::Changed => {
                 self.doubtful.entry(node.clone()).or_insert(why);
             }
         }
@@ -180,9 +180,9 @@ mod tests {
     fn what_was_left_astray_stays_ours_to_mend_whoever_changed_it_before_or_after() {
         let (mut versions, node) = (IndexVersions::default(), NodeId::new("a"));
         for (why, known) in [
-            (Doubt::Changed, Doubt::Changed),
-            (Doubt::Astray, Doubt::Astray),
-            (Doubt::Changed, Doubt::Astray),
+            (SettingsUnknown::Changed, SettingsUnknown::Changed),
+            (SettingsUnknown::Astray, SettingsUnknown::Astray),
+            (SettingsUnknown::Changed, SettingsUnknown::Astray),
         ] {
             versions.doubt(&node, why);
             assert_eq!(versions.doubtful, [(node.clone(), known)].into());
@@ -197,15 +197,15 @@ mod tests {
         versions.commit(&committed, SettingsVersion(1), &[here.clone(), left.clone()].into());
         for index in [&committed, &listed, &orphan] {
             versions.change(index, |of_index| {
-                of_index.doubt(&here, Doubt::Changed);
-                of_index.doubt(&left, Doubt::Astray);
+                of_index.doubt(&here, SettingsUnknown::Changed);
+                of_index.doubt(&left, SettingsUnknown::Astray);
             });
         }
         let orphans = versions.confine(|node| *node == here, |index| *index == listed);
         assert_eq!(orphans, [(orphan.clone(), here.clone()), (orphan, left)]);
         assert_eq!(versions.indexes.keys().collect::<Vec<_>>(), [&committed, &listed]);
         for index in [&committed, &listed] {
-            assert_eq!(versions.indexes[index].doubtful, [(here.clone(), Doubt::Changed)].into());
+            assert_eq!(versions.indexes[index].doubtful, [(here.clone(), SettingsUnknown::Changed)].into());
         }
         assert_eq!(versions.indexes[&committed].nodes, [(here, SettingsVersion(1))].into());
     }

@@ -13,8 +13,8 @@ use std::time::Instant;
 use miroir_core::error::ResponseError;
 use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, SettingsVersion, TaskUid};
 use miroir_core::settings::{
-    Broadcast, Canonical, Doubt, NodeEvent, NodeStage, PhaseEvent, Rolling, SettingsVersions, Strategy,
-    plan_waves,
+    Broadcast, Canonical, NodeEvent, NodeStage, PhaseEvent, Rolling, SettingsUnknown, SettingsVersions,
+    Strategy, plan_waves,
 };
 use miroir_core::task::TaskStatus;
 use miroir_core::view::IndexEntry;
@@ -44,7 +44,7 @@ pub struct Job {
 
 /// What has to be done after news from the nodes.
 #[derive(Debug, Default)]
-pub struct Step {
+pub struct BroadcastStep {
     /// Changes to be stored as they are now.
     pub save: Vec<Broadcast>,
     /// Of every change that is not over, whether it waits for nodes.
@@ -58,7 +58,7 @@ pub struct Step {
 }
 
 #[derive(Debug)]
-struct Live {
+struct LiveBroadcast {
     broadcast: Broadcast,
     /// The index as clients call it.
     uid: IndexUid,
@@ -69,7 +69,7 @@ struct Live {
 #[derive(Debug, Default)]
 struct State {
     versions: SettingsVersions,
-    live: BTreeMap<TaskUid, Live>,
+    live: BTreeMap<TaskUid, LiveBroadcast>,
     verifying: BTreeSet<(TaskUid, NodeId)>,
     /// Frozen changes that the operator wants to be tried again.
     retries: BTreeSet<TaskUid>,
@@ -124,7 +124,7 @@ impl Broadcasts {
         let mut state = self.state();
         let next = next.map(Arc::new);
         let task = broadcast.task;
-        state.live.insert(task, Live { broadcast, uid, next });
+        state.live.insert(task, LiveBroadcast { broadcast, uid, next });
         state.roll(task);
         self.show(&state);
     }
@@ -144,7 +144,8 @@ impl Broadcasts {
         let now = OffsetDateTime::now_utc();
         let broadcast = Broadcast::begin(what, self.config.strategy, hash, waves, now);
         let mut state = self.state();
-        let live = Live { broadcast: broadcast.clone(), uid: next.uid.clone(), next: Some(Arc::new(next)) };
+        let live =
+            LiveBroadcast { broadcast: broadcast.clone(), uid: next.uid.clone(), next: Some(Arc::new(next)) };
         state.live.insert(task, live);
         state.generation(&broadcast.index, &broadcast.changing());
         state.roll(task);
@@ -407,7 +408,7 @@ impl State {
             versions.rolling = None;
             versions.begin_turns(&astray);
             for node in &astray {
-                versions.doubt(node, Doubt::Astray);
+                versions.doubt(node, SettingsUnknown::Astray);
             }
         });
         if let Some(live) = self.live.get_mut(&broadcast.task) {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, stream};
 use miroir_core::ids::{NodeId, PhysicalUid};
-use miroir_core::settings::Doubt;
+use miroir_core::settings::SettingsUnknown;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
@@ -196,9 +196,9 @@ impl<T: Targets> Drift<T> {
         }
         let ReadBack::Other { read_back: settings, keys, .. } = found else { return Ok(Some(generation)) };
         self.broadcasts.metrics.note_mismatch();
-        let is_ours = self.broadcasts.doubt_of(index, node.id()) == Some(Doubt::Astray);
+        let is_ours = self.broadcasts.doubt_of(index, node.id()) == Some(SettingsUnknown::Astray);
         if !is_ours {
-            self.broadcasts.doubt(index, node.id(), Doubt::Changed);
+            self.broadcasts.doubt(index, node.id(), SettingsUnknown::Changed);
             let changed = Seen::Changed { index: index.clone(), node: node.id().clone() };
             // Whoever listens ends only together with this.
             let _ = seen.send(changed).await;

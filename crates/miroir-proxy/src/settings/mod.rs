@@ -24,7 +24,7 @@ mod report;
 mod rights;
 mod verifier;
 
-pub use board::{Broadcasts, Job, Step};
+pub use board::{BroadcastStep, Broadcasts, Job};
 pub use drift::{Drift, Seen};
 pub use frozen::taken_back_error;
 pub use metrics::SettingsMetrics;

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use miroir_core::error::ResponseError;
 use miroir_core::ids::{NodeId, PhysicalUid, TaskUid};
-use miroir_core::settings::{Broadcast, Doubt, NodeEvent, PhaseEvent, Strategy};
+use miroir_core::settings::{Broadcast, NodeEvent, PhaseEvent, SettingsUnknown, Strategy};
 use miroir_core::view::IndexEntry;
 use miroir_store::{Commit, SettingsChange};
 use time::OffsetDateTime;
@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use super::fenced::FencedStore;
 use super::ledger::{ChangesOfSettings, Ledger, LedgerHandle, Now, Outcome, RolloutNews};
 use super::retry::until_stored;
-use crate::settings::{Broadcasts, Job, Seen, Step, Targets, Verdict, taken_back_error};
+use crate::settings::{BroadcastStep, Broadcasts, Job, Seen, Targets, Verdict, taken_back_error};
 
 /// What a node should have, as the ledger knows it.
 #[derive(Debug)]
@@ -94,8 +94,8 @@ impl Rollouts {
     }
 
     /// Looks at every change, and decides what has to be done.
-    pub(super) fn plan(&self, ledger: &mut Ledger, now: &Now<'_>) -> Step {
-        let mut step = Step::default();
+    pub(super) fn plan(&self, ledger: &mut Ledger, now: &Now<'_>) -> BroadcastStep {
+        let mut step = BroadcastStep::default();
         for retried in self.broadcasts.take_retries() {
             step.save.push(retried);
         }
@@ -120,7 +120,13 @@ impl Rollouts {
     }
 
     /// Answers whether the change waits for nodes.
-    fn plan_one(&self, ledger: &mut Ledger, broadcast: &Broadcast, now: &Now<'_>, step: &mut Step) -> bool {
+    fn plan_one(
+        &self,
+        ledger: &mut Ledger,
+        broadcast: &Broadcast,
+        now: &Now<'_>,
+        step: &mut BroadcastStep,
+    ) -> bool {
         let task = broadcast.task;
         if ledger.is_waiting_for_work(broadcast, now) {
             return true;
@@ -156,7 +162,7 @@ impl Rollouts {
     }
 
     /// Does what was decided. What is stored is stored before anybody can see it.
-    pub(super) async fn act(&self, ledger: &Mutex<Ledger>, step: Step) {
+    pub(super) async fn act(&self, ledger: &Mutex<Ledger>, step: BroadcastStep) {
         for broadcast in step.save {
             self.save(broadcast).await;
         }
@@ -215,7 +221,7 @@ impl Rollouts {
                 }
                 // The index may have been deleted since.
                 Seen::Changed { index, node } => {
-                    let why = Doubt::Changed;
+                    let why = SettingsUnknown::Changed;
                     let is_there = self.broadcasts.has(&index, &node);
                     is_there.then_some(SettingsChange::Doubted { index, node, why })
                 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use miroir_core::ids::{NodeId, PhysicalUid, SettingsVersion};
-use miroir_core::settings::{Broadcast, Doubt, REMEMBERED_COMMITS, SettingsVersions};
+use miroir_core::settings::{Broadcast, REMEMBERED_COMMITS, SettingsUnknown, SettingsVersions};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use time::OffsetDateTime;
 
@@ -23,7 +23,7 @@ pub(super) fn change(db: &Connection, change: &SettingsChange) -> Result<(), Sto
                 commit(db, broadcast, version)?;
             }
             let index = &broadcast.index;
-            broadcast.astray().iter().try_for_each(|node| doubt(db, index, node, Doubt::Astray))?;
+            broadcast.astray().iter().try_for_each(|node| doubt(db, index, node, SettingsUnknown::Astray))?;
             save(db, broadcast)
         }
         SettingsChange::Advanced { index, node, version, at } => {
@@ -99,13 +99,18 @@ fn advance(
     Ok(())
 }
 
-fn doubt(db: &Connection, index: &PhysicalUid, node: &NodeId, why: Doubt) -> Result<(), StoreError> {
+fn doubt(
+    db: &Connection,
+    index: &PhysicalUid,
+    node: &NodeId,
+    why: SettingsUnknown,
+) -> Result<(), StoreError> {
     let sql = match why {
-        Doubt::Astray => {
+        SettingsUnknown::Astray => {
             "INSERT INTO settings_doubts (index_uid, node_id, why) VALUES (?1, ?2, ?3)
              ON CONFLICT (index_uid, node_id) DO UPDATE SET why = excluded.why"
         }
-        Doubt::Changed => {
+        SettingsUnknown::Changed => {
             "INSERT INTO settings_doubts (index_uid, node_id, why) VALUES (?1, ?2, ?3)
              ON CONFLICT (index_uid, node_id) DO NOTHING"
         }
@@ -187,7 +192,7 @@ pub(super) fn versions(db: &Connection) -> Result<SettingsVersions, StoreError> 
     Ok(versions)
 }
 
-fn doubt_of(row: &Row<'_>) -> Result<(PhysicalUid, NodeId, Doubt), StoreError> {
+fn doubt_of(row: &Row<'_>) -> Result<(PhysicalUid, NodeId, SettingsUnknown), StoreError> {
     let text = |name| row.get::<_, String>(name);
     Ok((PhysicalUid::new(text("index_uid")?), NodeId::new(text("node_id")?), parsed(row, "why")?))
 }

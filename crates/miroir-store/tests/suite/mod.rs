@@ -20,7 +20,8 @@ use miroir_core::keys::UidPattern;
 use miroir_core::network::Network;
 use miroir_core::placement::ReplicationFactor;
 use miroir_core::settings::{
-    Broadcast, Canonical, ClientSettings, Doubt, NodeEvent, Phase, PhaseEvent, SettingsVersions, Strategy,
+    Broadcast, Canonical, ClientSettings, NodeEvent, Phase, PhaseEvent, SettingsUnknown, SettingsVersions,
+    Strategy,
 };
 use miroir_core::task::{
     Circumstances, Decision, LogEntry, MissingIndex, Mutation, NewIndexPolicy, OpResult, SettingsOrigin,
@@ -850,9 +851,9 @@ pub async fn a_node_is_doubted_until_it_is_trusted_and_an_end_is_told_once(engin
         .commit(
             epoch,
             with(vec![
-                doubted(&b, Doubt::Changed),
+                doubted(&b, SettingsUnknown::Changed),
                 SettingsChange::Ended(Box::new(failed)),
-                doubted(&a, Doubt::Changed),
+                doubted(&a, SettingsUnknown::Changed),
             ]),
         )
         .await
@@ -862,7 +863,7 @@ pub async fn a_node_is_doubted_until_it_is_trusted_and_an_end_is_told_once(engin
     let epoch = lead(&*store).await;
     let known = store.settings_versions().await.unwrap().indexes[&films].clone();
     // Whoever else changed them before or after.
-    assert_eq!(known.doubtful, [&a, &b].map(|node| (node.clone(), Doubt::Astray)).into());
+    assert_eq!(known.doubtful, [&a, &b].map(|node| (node.clone(), SettingsUnknown::Astray)).into());
     assert_eq!((known.committed(), known.nodes.len()), (Some(SettingsVersion(1)), 0));
     let advanced =
         SettingsChange::Advanced { index: films.clone(), node: a, version: SettingsVersion(1), at: NOW };
@@ -871,9 +872,9 @@ pub async fn a_node_is_doubted_until_it_is_trusted_and_an_end_is_told_once(engin
     let known = store.settings_versions().await.unwrap().indexes[&films].clone();
     assert_eq!((known.doubtful.len(), known.nodes.len()), (0, 1));
     let c = NodeId::new("c");
-    store.commit(epoch, with(vec![doubted(&c, Doubt::Changed)])).await.unwrap();
+    store.commit(epoch, with(vec![doubted(&c, SettingsUnknown::Changed)])).await.unwrap();
     let known = store.settings_versions().await.unwrap().indexes[&films].clone();
-    assert_eq!(known.doubtful, [(c, Doubt::Changed)].into());
+    assert_eq!(known.doubtful, [(c, SettingsUnknown::Changed)].into());
 }
 
 pub async fn of_the_changes_that_are_over_the_last_ones_of_each_index_are_kept(engine: &impl Engine) {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use miroir_core::ids::{NodeId, PhysicalUid};
-use miroir_core::settings::Doubt;
+use miroir_core::settings::SettingsUnknown;
 use miroir_store::SettingsChange;
 use time::OffsetDateTime;
 
@@ -11,7 +11,7 @@ use super::{Broadcasts, State};
 
 impl Broadcasts {
     /// Keeps a node out of uniform covers of an index until its settings are known again. Nothing if the index is gone.
-    pub fn doubt(&self, index: &PhysicalUid, node: &NodeId, why: Doubt) {
+    pub fn doubt(&self, index: &PhysicalUid, node: &NodeId, why: SettingsUnknown) {
         let mut state = self.state();
         if self.has(index, node) {
             state.doubt(index, node, why);
@@ -29,10 +29,11 @@ impl Broadcasts {
         let indexes: Vec<PhysicalUid> = held.map(|entry| entry.physical.clone()).collect();
         for index in &indexes {
             state.generation(index, &[node.clone()].into());
-            state.doubt(index, node, Doubt::Astray);
+            state.doubt(index, node, SettingsUnknown::Astray);
         }
         self.show(&state);
-        let doubted = |index| SettingsChange::Doubted { index, node: node.clone(), why: Doubt::Astray };
+        let doubted =
+            |index| SettingsChange::Doubted { index, node: node.clone(), why: SettingsUnknown::Astray };
         indexes.into_iter().map(doubted).collect()
     }
 
@@ -45,7 +46,7 @@ impl Broadcasts {
 
     /// A node that was to be read back will not be: nobody knows its settings. Answers what is to be stored of that.
     pub fn lose_sight(&self, index: PhysicalUid, node: NodeId) -> SettingsChange {
-        let why = Doubt::Astray;
+        let why = SettingsUnknown::Astray;
         self.doubt(&index, &node, why);
         SettingsChange::Doubted { index, node, why }
     }
@@ -56,7 +57,7 @@ impl Broadcasts {
     }
 
     /// Why nobody knows what a node has, if nobody does.
-    pub fn doubt_of(&self, index: &PhysicalUid, node: &NodeId) -> Option<Doubt> {
+    pub fn doubt_of(&self, index: &PhysicalUid, node: &NodeId) -> Option<SettingsUnknown> {
         self.state().versions.indexes.get(index)?.doubtful.get(node).copied()
     }
 
@@ -98,7 +99,7 @@ impl Broadcasts {
 }
 
 impl State {
-    pub(super) fn doubt(&mut self, index: &PhysicalUid, node: &NodeId, why: Doubt) {
+    pub(super) fn doubt(&mut self, index: &PhysicalUid, node: &NodeId, why: SettingsUnknown) {
         self.versions.change(index, |versions| {
             if !versions.doubtful.contains_key(node) {
                 versions.begin_turns([node]);

@@ -54,15 +54,15 @@ fn repairs_are_forgotten_when_the_numbers_of_a_node_begin_anew() {
 #[test]
 fn a_node_whose_data_are_others_is_astray_in_all_its_indexes_and_what_was_read_before_says_nothing() {
     let (board, a) = (board(&["books", "films"]), node("a"));
-    board.doubt(&films(), &a, Doubt::Changed);
+    board.doubt(&films(), &a, SettingsUnknown::Changed);
     let generations = ["books", "films"].map(|index| board.generation(&PhysicalUid::new(index), &a));
     let doubted = |index| {
         let index = PhysicalUid::new(index);
-        SettingsChange::Doubted { index, node: a.clone(), why: Doubt::Astray }
+        SettingsChange::Doubted { index, node: a.clone(), why: SettingsUnknown::Astray }
     };
     assert_eq!(board.doubt_all(&a), ["books", "films"].map(doubted));
     for (index, generation) in ["books", "films"].map(PhysicalUid::new).into_iter().zip(generations) {
-        assert_eq!(board.doubt_of(&index, &a), Some(Doubt::Astray));
+        assert_eq!(board.doubt_of(&index, &a), Some(SettingsUnknown::Astray));
         assert_eq!(board.doubt_of(&index, &node("b")), None);
         assert_eq!(board.plan_trust(&index, &a, generation), None);
         let trusted = SettingsChange::Trusted { index: index.clone(), node: a.clone() };
@@ -73,10 +73,10 @@ fn a_node_whose_data_are_others_is_astray_in_all_its_indexes_and_what_was_read_b
 #[test]
 fn nobody_doubts_a_node_in_an_index_that_is_gone() {
     let (board, a) = (board(&["films"]), node("a"));
-    board.doubt(&films(), &a, Doubt::Changed);
+    board.doubt(&films(), &a, SettingsUnknown::Changed);
     assert_eq!(board.divergence(), [(films(), 1)].into());
     board.end(&[SettingsChange::Forgotten(films())], vec![ViewChange::NoIndex(IndexUid::new("films"))]);
-    board.doubt(&films(), &a, Doubt::Changed);
+    board.doubt(&films(), &a, SettingsUnknown::Changed);
     assert!(!board.has(&films(), &a));
     assert_eq!((board.doubt_all(&a), board.divergence()), (vec![], BTreeMap::new()));
 }

@@ -57,25 +57,14 @@ const LOOKS_PER_LIST: u32 = 10;
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Caretaker {
-    pub(super) node: Node,
-    pub(super) store: Arc<FencedStore>,
-    pub(super) shelf: Arc<Shelf>,
-    pub(super) ledger: LedgerHandle,
-    pub(super) membership: Arc<Membership>,
-    pub(super) barrier: Arc<Barrier>,
-    pub(super) rebuilder: Arc<Rebuilder>,
-    pub(super) log_id: Arc<str>,
-    pub(super) timeout: Duration,
-    pub(super) decided: watch::Receiver<TaskUid>,
-    pub(super) events: mpsc::Sender<Event>,
+    node: Node,
     /// What the node's data are worth, as stored.
-    pub(super) sync: watch::Receiver<SyncState>,
-    /// Says when a change of settings may be sent.
-    pub(super) broadcasts: Arc<Broadcasts>,
+    sync: watch::Receiver<SyncState>,
+    parts: CaretakerParts,
 }
 
-/// What the caretakers of all nodes are made of.
-#[derive(Debug)]
+/// What the caretakers of all nodes have in common.
+#[derive(Debug, Clone)]
 pub(super) struct CaretakerParts {
     pub(super) store: Arc<FencedStore>,
     pub(super) shelf: Arc<Shelf>,
@@ -88,27 +77,15 @@ pub(super) struct CaretakerParts {
     pub(super) timeout: Duration,
     pub(super) decided: watch::Receiver<TaskUid>,
     pub(super) events: mpsc::Sender<Event>,
+    /// Says when a change of settings may be sent.
     pub(super) broadcasts: Arc<Broadcasts>,
 }
 
 impl CaretakerParts {
     /// The member's caretaker; none if it is no member any more.
     pub(super) fn caretaker(&self, member: &Member) -> Option<Caretaker> {
-        Some(Caretaker {
-            node: member.node.clone(),
-            store: Arc::clone(&self.store),
-            shelf: Arc::clone(&self.shelf),
-            ledger: self.ledger.clone(),
-            membership: Arc::clone(&self.membership),
-            barrier: Arc::clone(&self.barrier),
-            rebuilder: Arc::clone(&self.rebuilder),
-            log_id: Arc::clone(&self.log_id),
-            timeout: self.timeout,
-            decided: self.decided.clone(),
-            events: self.events.clone(),
-            sync: self.syncs.watch(member.node.id())?,
-            broadcasts: Arc::clone(&self.broadcasts),
-        })
+        let sync = self.syncs.watch(member.node.id())?;
+        Some(Caretaker { node: member.node.clone(), sync, parts: self.clone() })
     }
 }
 
@@ -128,7 +105,7 @@ impl Caretaker {
     pub(super) async fn run(mut self) {
         loop {
             if *self.sync.borrow_and_update() == SyncState::Damaged {
-                let rebuilder = Arc::clone(&self.rebuilder);
+                let rebuilder = Arc::clone(&self.parts.rebuilder);
                 rebuilder.run_rebuild(&self.node, &mut self.sync).await;
             }
             match self.deliver().await {
@@ -142,16 +119,16 @@ impl Caretaker {
 
     async fn deliver(&mut self) -> DeliveryEnd {
         let Some(record) = self.record().await else { return DeliveryEnd::Closed };
-        let node_tasks = until_stored("reading node tasks", || self.store.node_tasks()).await;
+        let node_tasks = until_stored("reading node tasks", || self.parts.store.node_tasks()).await;
         let accounted = Arc::new(AtomicU64::new(record.next_node_task.unwrap_or(0)));
         let stragglers = Arc::new(Stragglers::default());
         let (to_tracker, watched) = mpsc::channel::<Watched>(CHANNEL);
         let lane = LaneDriver {
             node: self.node.clone(),
-            store: Arc::clone(&self.store),
-            shelf: Arc::clone(&self.shelf),
-            log_id: Arc::clone(&self.log_id),
-            timeout: self.timeout,
+            store: Arc::clone(&self.parts.store),
+            shelf: Arc::clone(&self.parts.shelf),
+            log_id: Arc::clone(&self.parts.log_id),
+            timeout: self.parts.timeout,
             start: LaneStart {
                 cursor: record.cursor,
                 received: received_from(&record, &node_tasks),
@@ -160,20 +137,20 @@ impl Caretaker {
             },
             accounted: Arc::clone(&accounted),
             stragglers: Arc::clone(&stragglers),
-            decided: self.decided.clone(),
-            barrier: self.barrier.for_lane(),
+            decided: self.parts.decided.clone(),
+            barrier: self.parts.barrier.for_lane(),
             tracker: to_tracker,
-            events: self.events.clone(),
-            broadcasts: Arc::clone(&self.broadcasts),
+            events: self.parts.events.clone(),
+            broadcasts: Arc::clone(&self.parts.broadcasts),
             hands: Hands::default(),
         };
         let tracker = Tracker {
             node: self.node.clone(),
-            timeout: self.timeout,
-            events: self.events.clone(),
+            timeout: self.parts.timeout,
+            events: self.parts.events.clone(),
             open: open_on(self.node.id(), &node_tasks),
             has_peers: self.has_peers().await,
-            membership: Arc::clone(&self.membership),
+            membership: Arc::clone(&self.parts.membership),
         };
         let mut sync = self.sync.clone();
         tokio::select! {
@@ -194,7 +171,8 @@ impl Caretaker {
     }
 
     async fn record(&self) -> Option<NodeRecord> {
-        until_stored("reading what is known of a node", || self.store.node(self.node.id().clone())).await
+        until_stored("reading what is known of a node", || self.parts.store.node(self.node.id().clone()))
+            .await
     }
 
     /// No search goes to the node from now on; the rest follows when that is stored.
@@ -205,9 +183,9 @@ impl Caretaker {
             cause,
             "node lost data; they are copied anew from its peers, and `/_miroir/topology` says how far that is"
         );
-        self.membership.note_sync(&node, SyncState::Damaged);
+        self.parts.membership.note_sync(&node, SyncState::Damaged);
         // The committer, which sends the state, ends only together with this.
-        let _ = self.events.send(Event::Lost { node }).await;
+        let _ = self.parts.events.send(Event::Lost { node }).await;
         let _ = self.sync.wait_for(|sync| *sync == SyncState::Damaged).await;
     }
 
@@ -220,7 +198,7 @@ impl Caretaker {
                     () = self.node.returned() => {}
                 }
             }
-            let Some(standing) = self.membership.standing(self.node.id()) else { continue };
+            let Some(standing) = self.parts.membership.standing(self.node.id()) else { continue };
             if standing.sync == SyncState::Damaged {
                 // Whoever found out whose the node is has seen it already.
                 return DeliveryEnd::Lost(SHORT_QUEUE.to_owned());
@@ -229,7 +207,7 @@ impl Caretaker {
                 continue;
             }
             let known = accounted.load(Ordering::Acquire);
-            let Ok(Ok(next)) = ask_next_task(&self.node, self.timeout).await else { continue };
+            let Ok(Ok(next)) = ask_next_task(&self.node, self.parts.timeout).await else { continue };
             if next < known {
                 return DeliveryEnd::Lost(format!(
                     "{SHORT_QUEUE}: its next task is {next}, and it had {known} tasks"
@@ -256,12 +234,12 @@ impl Caretaker {
     async fn look_for_stragglers(&self, accounted: &AtomicU64, stragglers: &Stragglers) -> Sequence {
         let Some(from) = stragglers.look_from(Instant::now()) else { return Sequence::Kept };
         // While nobody sends settings all repairs are known.
-        let _right = self.broadcasts.sending.lock(self.node.id()).await;
-        let repairs = self.broadcasts.sending.repairs(self.node.id());
+        let _right = self.parts.broadcasts.sending.lock(self.node.id()).await;
+        let repairs = self.parts.broadcasts.sending.repairs(self.node.id());
         let is_repair = |task: &Value| task["uid"].as_u64().is_some_and(|number| repairs.contains(&number));
         let counted = accounted.load(Ordering::Acquire);
         let path = NodePath::from("/tasks?reverse=true").with("from", from).with("limit", PAGE);
-        match ask_tasks(&self.node, path, self.timeout).await {
+        match ask_tasks(&self.node, path, self.parts.timeout).await {
             Ok(Ok(mut tasks)) => {
                 tasks.retain(|task| !is_repair(task));
                 stragglers.look_at(&tasks, counted)
@@ -277,7 +255,7 @@ impl Caretaker {
             let shards = index.placement.shards_of(&node);
             shards.into_iter().all(|shard| index.placement.all_replicas(shard).any(|it| *it != node))
         };
-        self.ledger.ask(move |ledger| ledger.head.catalog().values().all(has_peers)).await
+        self.parts.ledger.ask(move |ledger| ledger.head.catalog().values().all(has_peers)).await
     }
 
     /// An index that is not there and must be. It must be if it was before and after the look, and is the same: others of
@@ -299,11 +277,11 @@ impl Caretaker {
     /// something. An index that is deleted stays in the catalog until every node has done it.
     async fn settled_indexes(&self) -> BTreeMap<PhysicalUid, OffsetDateTime> {
         let node = self.node.id().clone();
-        self.ledger.ask(move |ledger| settled_indexes(ledger, &node)).await
+        self.parts.ledger.ask(move |ledger| settled_indexes(ledger, &node)).await
     }
 
     async fn list_indexes(&self) -> Option<BTreeSet<PhysicalUid>> {
-        let there = self.node.ask(questions::indexes(), self.timeout).await.ok()?;
+        let there = self.node.ask(questions::indexes(), self.parts.timeout).await.ok()?;
         Some(there.into_keys().collect())
     }
 }

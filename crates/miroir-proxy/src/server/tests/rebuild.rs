@@ -100,8 +100,8 @@ async fn writes_to_other_indexes_end_while_an_index_is_held_and_those_to_it_wait
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn what_is_written_to_a_node_behind_miroirs_back_during_its_rebuild_does_not_stay() {
+/// Three nodes, the last of which was emptied and has one of its two indexes again. What it had.
+async fn half_copied() -> ([FakeNode; 3], Bench, Value) {
     let nodes = fakes(["a", "b", "c"]);
     let bench = filled(&nodes, 2).await;
     let before = nodes[2].contents();
@@ -110,6 +110,12 @@ async fn what_is_written_to_a_node_behind_miroirs_back_during_its_rebuild_does_n
     }
     nodes[2].forget_everything();
     bench.until("one index is copied", || before["films"] == nodes[2].contents()["films"]).await;
+    (nodes, bench, before)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_written_to_a_node_behind_miroirs_back_during_its_rebuild_does_not_stay() {
+    let (nodes, bench, before) = half_copied().await;
     let stray = json!({ "id": 999, "_miroir_shard_000": null }).to_string();
     let late = NodeRequest::post("/indexes/films/documents").body("application/x-ndjson", Bytes::from(stray));
     nodes[2].node().send(late, LONG).await.unwrap();
@@ -120,15 +126,8 @@ async fn what_is_written_to_a_node_behind_miroirs_back_during_its_rebuild_does_n
 
 #[tokio::test(start_paused = true)]
 async fn a_node_that_is_emptied_again_during_its_rebuild_is_rebuilt_all_the_same() {
-    let nodes = fakes(["a", "b", "c"]);
-    let bench = filled(&nodes, 2).await;
-    let before = nodes[2].contents();
-    for peer in &nodes[..2] {
-        peer.plan(slow("POST /indexes/books/documents/fetch"));
-    }
-    nodes[2].forget_everything();
-    // Before anybody has looked how the tasks of the copy ended.
-    bench.until("one index is copied", || before["films"] == nodes[2].contents()["films"]).await;
+    let (nodes, bench, before) = half_copied().await;
+    // Nobody has looked how the tasks of the copy ended.
     nodes[2].forget_everything();
     bench.until("everything is copied", || nodes[2].contents() == before).await;
     bench.until_all_is_done().await;
@@ -137,14 +136,7 @@ async fn a_node_that_is_emptied_again_during_its_rebuild_is_rebuilt_all_the_same
 
 #[tokio::test(start_paused = true)]
 async fn a_node_that_is_emptied_while_its_last_changes_are_copied_does_not_count_as_rebuilt() {
-    let nodes = fakes(["a", "b", "c"]);
-    let bench = filled(&nodes, 2).await;
-    let before = nodes[2].contents();
-    for peer in &nodes[..2] {
-        peer.plan(slow("POST /indexes/books/documents/fetch"));
-    }
-    nodes[2].forget_everything();
-    bench.until("one index is copied", || before["films"] == nodes[2].contents()["films"]).await;
+    let (nodes, bench, _) = half_copied().await;
     bench.succeeds(bench.add("films", 40..60).await).await;
     for peer in &nodes[..2] {
         peer.plan(slow(FILMS));

@@ -23,7 +23,7 @@ const MOST: u64 = 200;
 const LONG: Duration = Duration::from_secs(2);
 
 /// Three nodes with an index, two of which keep each shard: each is a wave of its own.
-async fn filled(nodes: &[FakeNode], strategy: Strategy) -> Bench {
+pub(super) async fn filled(nodes: &[FakeNode], strategy: Strategy) -> Bench {
     let mut ground = Ground::new(nodes, 2);
     ground.settings.strategy = strategy;
     let bench = Bench::on(ground).await;
@@ -32,7 +32,7 @@ async fn filled(nodes: &[FakeNode], strategy: Strategy) -> Bench {
     bench
 }
 
-fn words(nodes: &[FakeNode]) -> Vec<Value> {
+pub(super) fn words(nodes: &[FakeNode]) -> Vec<Value> {
     nodes.iter().map(|node| node.setting("films", "stopWords").unwrap()).collect()
 }
 

@@ -5,28 +5,15 @@ use std::time::Duration;
 use miroir_core::ids::{IndexUid, NodeId, PhysicalUid, SettingsVersion};
 use miroir_core::settings::{Phase, Strategy};
 use miroir_core::task::TaskStatus;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::sleep;
 
 use super::bench::{Bench, fakes};
-use super::process::Ground;
-use crate::node_api::fake::{FakeNode, Fault, FaultPlan};
+use super::rollout::{filled, words};
+use crate::node_api::fake::{Fault, FaultPlan};
 use crate::write::{NewWrite, WriteError};
 
 const READ_BACK: &str = "GET /indexes/films/settings";
-
-async fn filled(nodes: &[FakeNode], strategy: Strategy) -> Bench {
-    let mut ground = Ground::new(nodes, 2);
-    ground.settings.strategy = strategy;
-    let bench = Bench::on(ground).await;
-    bench.succeeds(bench.add("films", 0..10).await).await;
-    bench.until_all_is_done().await;
-    bench
-}
-
-fn words(nodes: &[FakeNode]) -> Vec<Value> {
-    nodes.iter().map(|node| node.setting("films", "stopWords").unwrap()).collect()
-}
 
 /// The version that each node was verified to have.
 fn versions(bench: &Bench) -> Vec<Option<u64>> {

@@ -17,7 +17,7 @@ use miroir_proxy::config::SettingsConfig;
 use miroir_proxy::node_api::Node as Connection;
 use miroir_proxy::settings::SettingsMetrics;
 use miroir_proxy::write::{self, NewWrite, WriteConfig, WriteError, Writer};
-use miroir_store::SqliteStore;
+use miroir_store::{SqliteStore, StoreError};
 use miroir_testkit::sandbox::{NODE_KEY, Node};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -135,7 +135,17 @@ impl Bench {
     }
 
     async fn start_writer(&mut self) {
-        let store = SqliteStore::open(&self.data.path().join("miroir.db")).unwrap();
+        let path = self.data.path().join("miroir.db");
+        let began = Instant::now();
+        let store = loop {
+            match SqliteStore::open(&path) {
+                // What the one before had begun to read from the disk ends a moment after it.
+                Err(StoreError::InUse { .. }) if began.elapsed() < PATIENCE => {
+                    sleep(Duration::from_millis(10)).await
+                }
+                opened => break opened.unwrap(),
+            }
+        };
         let (membership, view) = (Arc::clone(&self.membership), Arc::clone(&self.view));
         let writer = write::start(Arc::new(store), membership, view, self.config.clone()).await.unwrap();
         self.writer = Some(writer);

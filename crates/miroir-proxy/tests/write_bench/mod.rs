@@ -141,7 +141,7 @@ impl Bench {
             match SqliteStore::open(&path) {
                 // What the one before had begun to read from the disk ends a moment after it.
                 Err(StoreError::InUse { .. }) if began.elapsed() < PATIENCE => {
-                    sleep(Duration::from_millis(10)).await
+                    sleep(Duration::from_millis(10)).await;
                 }
                 opened => break opened.unwrap(),
             }

@@ -57,6 +57,30 @@ pub struct Target {
     ended: Notify,
 }
 
+/// Where a node's queue ends.
+#[derive(Debug, Clone, Copy)]
+pub struct QueueEnd {
+    /// The number that the next task gets.
+    pub next: u64,
+    /// The number that it would get if only the copy had put tasks into the queue since it began. As long as it stays the
+    /// same nobody else has.
+    pub without_own: u64,
+}
+
+impl QueueEnd {
+    /// Whether the queue has kept its tasks since it ended, without those of the copy, at `before`.
+    ///
+    /// # Errors
+    /// That it has not: then the node was emptied.
+    pub const fn check_kept(self, before: u64) -> Result<(), TransferError> {
+        if self.without_own.wrapping_sub(before).cast_signed() < 0 {
+            Err(TransferError::TasksLost)
+        } else {
+            Ok(())
+        }
+    }
+}
+
 /// What the end of a task means.
 #[derive(Debug)]
 pub(super) struct Work {
@@ -220,27 +244,15 @@ impl Target {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The number that the node's next task would have if only this had put tasks into its queue since it began. As long
-    /// as it stays the same nobody else has.
+    /// Where the node's queue ends.
     ///
     /// # Errors
     /// When the node does not say.
-    pub async fn next_task_without_own(&self) -> Result<u64, TransferError> {
-        Ok(self.next_task().await?.wrapping_sub(self.enqueued.load(Ordering::Relaxed)))
-    }
-
-    /// An error if its queue has lost tasks since [`Self::next_task_without_own`] answered `before`: then the node was emptied.
-    ///
-    /// # Errors
-    /// That, or when the node does not say.
-    pub async fn check_queue(&self, before: u64) -> Result<(), TransferError> {
-        // What is being put into it meanwhile makes it longer only.
-        let without_own = self.next_task_without_own().await?;
-        if without_own.wrapping_sub(before).cast_signed() < 0 {
-            Err(TransferError::TasksLost)
-        } else {
-            Ok(())
-        }
+    pub async fn queue_end(&self) -> Result<QueueEnd, TransferError> {
+        // Before the question: what is being put into the queue meanwhile makes it longer only.
+        let own = self.enqueued.load(Ordering::Relaxed);
+        let next = self.next_task().await?;
+        Ok(QueueEnd { next, without_own: next.wrapping_sub(own) })
     }
 
     /// The number that the node's next task gets.

@@ -133,10 +133,11 @@ impl<'a> Attempt<'a> {
         before: Option<&Begun>,
         touched: Option<&Touched>,
     ) -> Result<Begun, RebuildError> {
+        let end = self.target.queue_end().await?;
         if let Some(before) = before {
-            self.target.check_queue(before.next_task).await?;
+            end.check_kept(before.next_task)?;
         }
-        let next_task = self.target.next_task_without_own().await?;
+        let next_task = end.without_own;
         // Later than the beginning of the watch: what changes in between is seen by the watch at least.
         let transfers = self.transfers().await?;
         let untouched = before.map(|before| untouched(before, touched, next_task, &transfers));

@@ -36,10 +36,11 @@ impl Attempt<'_> {
         self.target.progress().begin(0, held.len() as u64);
         let held = stream::iter(held.into_iter().map(|index| self.catch_up(index, now.next_task)));
         lines.extend(held.buffer_unordered(SIDE_BY_SIDE).try_collect::<Vec<_>>().await?);
-        if self.target.next_task_without_own().await? != now.next_task {
+        let end = self.target.queue_end().await?;
+        if end.without_own != now.next_task {
             return Err(RebuildError::Disturbed);
         }
-        let next_node_task = self.target.next_task().await?;
+        let next_node_task = end.next;
         if self.on_orphans == Orphans::Missed {
             let node = self.target.node().id().clone();
             return Ok(Event::Rebuilt(Copied { node, lines, next_node_task }));
@@ -64,12 +65,12 @@ impl Attempt<'_> {
         if lines.is_empty() || self.on_orphans == Orphans::Taken {
             return Ok(());
         }
-        let next_node_task = self.target.next_task().await?;
-        self.target.check_queue(before).await?;
+        let end = self.target.queue_end().await?;
+        end.check_kept(before)?;
         let caught_up = |(index, line): &(PhysicalUid, TaskUid)| CaughtUp {
             index: index.clone(),
             line: *line,
-            next_node_task,
+            next_node_task: end.next,
         };
         let caught_up = lines.iter().map(caught_up).collect();
         Ok(self.rebuilder.store.save_caught_up(self.target.node().id().clone(), caught_up).await?)

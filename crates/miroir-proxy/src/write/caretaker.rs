@@ -15,7 +15,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use miroir_core::ids::{NodeId, PhysicalUid, TaskUid};
-use miroir_core::path::NodePath;
 use miroir_core::task::SyncState;
 use miroir_core::task::lane::{LaneEnd, LaneStart};
 use miroir_core::view::IndexEntry;
@@ -31,14 +30,13 @@ use super::fenced::FencedStore;
 use super::lane::{Hands, LaneDriver};
 use super::ledger::{Ledger, LedgerHandle};
 use super::rebuild::Rebuilder;
-use super::recall::{PAGE, ask_next_task, ask_tasks};
 use super::retry::until_stored;
 use super::shelf::Shelf;
 use super::stragglers::{Sequence, Stragglers};
 use super::syncs::Syncs;
 use super::tracker::{Tracker, Watched, open_on};
 use crate::cluster::{Member, Membership};
-use crate::node_api::{Node, questions};
+use crate::node_api::{Node, TaskQuery, questions};
 use crate::settings::Broadcasts;
 
 /// Messages between a lane and its tracker before the lane waits.
@@ -207,7 +205,8 @@ impl Caretaker {
                 continue;
             }
             let known = accounted.load(Ordering::Acquire);
-            let Ok(Ok(next)) = ask_next_task(&self.node, self.parts.timeout).await else { continue };
+            let next = self.node.ask(questions::next_task(), self.parts.timeout).await;
+            let Ok(next) = next else { continue };
             if next < known {
                 return DeliveryEnd::Lost(format!(
                     "{SHORT_QUEUE}: its next task is {next}, and it had {known} tasks"
@@ -238,13 +237,13 @@ impl Caretaker {
         let repairs = self.parts.broadcasts.sending.repairs(self.node.id());
         let is_repair = |task: &Value| task["uid"].as_u64().is_some_and(|number| repairs.contains(&number));
         let counted = accounted.load(Ordering::Acquire);
-        let path = NodePath::from("/tasks?reverse=true").with("from", from).with("limit", PAGE);
-        match ask_tasks(&self.node, path, self.parts.timeout).await {
-            Ok(Ok(mut tasks)) => {
+        let page = questions::tasks(TaskQuery::starting_at(from, questions::TASKS_OF_A_PAGE));
+        match self.node.ask(page, self.parts.timeout).await {
+            Ok(mut tasks) => {
                 tasks.retain(|task| !is_repair(task));
                 stragglers.look_at(&tasks, counted)
             }
-            Ok(Err(_)) | Err(_) => Sequence::Kept,
+            Err(_) => Sequence::Kept,
         }
     }
 

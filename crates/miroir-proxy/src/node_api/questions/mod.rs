@@ -27,7 +27,9 @@ pub use self::server::{
     change_features, change_search_rule, delete_search_rules, features, health, is_miroir, make_dump,
     make_snapshot, search_rules, version,
 };
-pub use self::tasks::{NodeTaskState, TaskQuery, leave_task, next_task, open_batch, task, tasks};
+pub use self::tasks::{
+    NodeTaskState, TASKS_OF_A_PAGE, TaskQuery, leave_task, next_task, open_batch, task, tasks, walk_tasks,
+};
 
 /// Why a question has no answer.
 #[derive(Debug, Error)]

@@ -76,6 +76,28 @@ pub fn tasks(query: TaskQuery) -> Question<Vec<Value>> {
     Question::new(NodeRequest::get(query.0), results)
 }
 
+/// Tasks in one question about a part of a queue.
+pub const TASKS_OF_A_PAGE: u64 = 1_000;
+
+/// Goes through a queue from one number up to another, page by page, the oldest task first. `ask` puts a question to the node
+/// and `take` gets each page. Answers the number behind the last task that was there: `to` at least.
+///
+/// # Errors
+/// Those of `ask`.
+pub async fn walk_tasks<E, F: Future<Output = Result<Vec<Value>, E>>>(
+    (mut from, to): (u64, u64),
+    ask: impl Fn(Question<Vec<Value>>) -> F,
+    mut take: impl FnMut(Vec<Value>),
+) -> Result<u64, E> {
+    while from < to {
+        let page = ask(tasks(TaskQuery::starting_at(from, TASKS_OF_A_PAGE))).await?;
+        let Some(last) = page.last().and_then(|task| task["uid"].as_u64()) else { break };
+        take(page);
+        from = last + 1;
+    }
+    Ok(to.max(from))
+}
+
 /// Asks for the number that the next task gets.
 pub fn next_task() -> Question<u64> {
     Question::new(NodeRequest::get(TaskQuery::newest(1).0), |reply| match results(reply)?.first() {

@@ -4,13 +4,11 @@ use std::collections::BTreeMap;
 
 use miroir_core::ids::PhysicalUid;
 use miroir_store::CaughtUp;
+use serde_json::Value;
 
 use super::error::RebuildError;
-use crate::node_api::{TaskQuery, questions};
+use crate::node_api::questions;
 use crate::transfer::{Target, TransferError};
-
-/// Tasks in one question.
-const PAGE: u64 = 1_000;
 
 /// Of what is stored, what is still true: the node has the index, and nobody did anything to it since. What the log says
 /// from the line on the node's lane has still to bring.
@@ -34,13 +32,12 @@ async fn last_tasks(target: &Target, from: u64) -> Result<Option<BTreeMap<Physic
     if next < from {
         return Ok(None);
     }
-    let (mut last, mut from) = (BTreeMap::new(), from);
-    while from < next {
-        let page = target.ask(questions::tasks(TaskQuery::starting_at(from, PAGE))).await?;
-        let numbers = page.iter().filter_map(|task| Some((task["uid"].as_u64()?, task["indexUid"].as_str())));
-        let Some(end) = numbers.clone().map(|(number, _)| number).max() else { break };
-        last.extend(numbers.filter_map(|(number, index)| Some((PhysicalUid::new(index?), number))));
-        from = end + 1;
-    }
+    let mut last = BTreeMap::new();
+    let take = |page: Vec<Value>| {
+        let number =
+            |task: &Value| Some((PhysicalUid::new(task["indexUid"].as_str()?), task["uid"].as_u64()?));
+        last.extend(page.iter().filter_map(number));
+    };
+    questions::walk_tasks((from, next), |question| target.ask(question), take).await?;
     Ok(Some(last))
 }

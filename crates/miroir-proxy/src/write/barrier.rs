@@ -54,12 +54,12 @@ impl LaneBarrier {
         }
     }
 
-    /// The lane begins this entry, about this index. Answers how often it has changed what is held, and whether the entry
+    /// The lane begins this entry, about this index if there is one. Answers how often it has changed what is held, and whether the entry
     /// is held. Whoever holds the index from now on counts it as begun.
-    pub(super) fn begin(&self, entry: TaskUid, index: &PhysicalUid) -> (u64, bool) {
+    pub(super) fn begin(&self, entry: TaskUid, index: Option<&PhysicalUid>) -> (u64, bool) {
         self.begun.fetch_max(entry.0 + 1, Ordering::SeqCst);
         let held = self.held.borrow();
-        (held.changes, held.holds(index, entry))
+        (held.changes, index.is_some_and(|index| held.holds(index, entry)))
     }
 }
 
@@ -91,10 +91,13 @@ impl Barrier {
     /// this returns is dropped.
     pub(super) fn hold(self: &Arc<Self>, index: PhysicalUid) -> Hold {
         let holder = self.holders.fetch_add(1, Ordering::Relaxed);
-        self.held.send_modify(|held| held.set(&index, holder, TaskUid(0)));
-        // A lane says what it begins before it looks at what is held, so whatever is sent in spite of it counts here.
-        let line = self.begun();
-        self.held.send_modify(|held| held.set(&index, holder, line));
+        let mut line = TaskUid(0);
+        self.held.send_modify(|held| {
+            // A lane says what it begins before it looks at what is held: one that looked before this counts here, and one
+            // that looks after it sees the line.
+            line = self.begun();
+            held.set(&index, holder, line);
+        });
         Hold { barrier: Arc::clone(self), index, holder, line }
     }
 }
@@ -136,16 +139,20 @@ mod tests {
         let mut lane = barrier.for_lane();
         let (x, y) = (index("x"), index("y"));
         // This one is in the middle of entry 7.
-        assert_eq!(lane.begin(TaskUid(7), &x), (0, false));
+        assert_eq!(lane.begin(TaskUid(7), Some(&x)), (0, false));
         let hold = barrier.hold(x.clone());
         assert_eq!(hold.line(), TaskUid(8));
         let holds = lane.holds();
-        assert_eq!(lane.begin(TaskUid(3), &x), (holds, false), "another lane has begun what comes later");
-        assert_eq!(lane.begin(TaskUid(8), &x), (holds, true));
-        assert_eq!(lane.begin(TaskUid(9), &y), (holds, false));
+        assert_eq!(
+            lane.begin(TaskUid(3), Some(&x)),
+            (holds, false),
+            "another lane has begun what comes later"
+        );
+        assert_eq!(lane.begin(TaskUid(8), Some(&x)), (holds, true));
+        assert_eq!(lane.begin(TaskUid(9), Some(&y)), (holds, false));
         drop(hold);
         assert_ne!(lane.holds(), holds);
-        assert!(!lane.begin(TaskUid(8), &x).1);
+        assert!(!lane.begin(TaskUid(8), Some(&x)).1);
     }
 
     #[test]
@@ -154,9 +161,9 @@ mod tests {
         let lane = barrier.for_lane();
         let (first, second) = (barrier.hold(index("x")), barrier.hold(index("x")));
         drop(first);
-        assert!(lane.begin(TaskUid(0), &index("x")).1);
+        assert!(lane.begin(TaskUid(0), Some(&index("x"))).1);
         drop(second);
-        assert!(!lane.begin(TaskUid(0), &index("x")).1);
+        assert!(!lane.begin(TaskUid(0), Some(&index("x"))).1);
     }
 
     #[tokio::test]

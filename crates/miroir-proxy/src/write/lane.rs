@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
-use miroir_core::ids::{PhysicalUid, TaskUid};
+use miroir_core::ids::TaskUid;
 use miroir_core::task::lane::{
     Lane, LaneAction, LaneEnd, LaneEntry, LaneEvent, LaneRequest, LaneStart, PauseEnd, mark,
 };
@@ -146,12 +146,8 @@ impl LaneDriver {
 
     fn begin(&self, entry: TaskUid) -> LaneEvent {
         let work = self.hands.work.as_ref().expect("a lane fetches an entry before it begins it");
-        let target = work.decision.target.as_ref();
-        let (holds, is_held) = match target {
-            Some(target) => self.barrier.begin(entry, &target.physical),
-            // It has nothing to do.
-            None => self.barrier.begin(entry, &PhysicalUid::new("")),
-        };
+        let index = work.decision.target.as_ref().map(|target| &target.physical);
+        let (holds, is_held) = self.barrier.begin(entry, index);
         LaneEvent::Begun { holds, is_held }
     }
 

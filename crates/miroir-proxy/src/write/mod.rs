@@ -237,8 +237,8 @@ impl Writer {
     /// All that the node has will be deleted. A node that had something of the log is made anew from its peers; one that
     /// was never met gets the log from its beginning. False if that is not stored in time.
     pub async fn give_up_data(&self, node: &NodeId) -> Result<bool, WriteError> {
-        let records = self.store.nodes().await?;
-        if records.iter().any(|record| record.id == *node && record.next_node_task.is_none()) {
+        let record = self.store.node(node.clone()).await?;
+        if record.is_some_and(|record| record.next_node_task.is_none()) {
             return Ok(true);
         }
         let _ = self.events.send(Event::Lost { node: node.clone() }).await;

@@ -196,12 +196,8 @@ impl Identities {
 
     /// The number that the node's next task had at least when the store was last told; 0 for a node that is new.
     async fn known_next_task(&self, node: &NodeId) -> Result<u64, StoreError> {
-        let records = self.store.nodes().await?;
-        Ok(records
-            .iter()
-            .find(|record| record.id == *node)
-            .and_then(|record| record.next_node_task)
-            .unwrap_or(0))
+        let record = self.store.node(node.clone()).await?;
+        Ok(record.and_then(|record| record.next_node_task).unwrap_or(0))
     }
 
     async fn judge(&self, node: &Node, own: &Mark, keys: &Keys) -> Result<Belonging, Unusable> {

@@ -12,7 +12,7 @@ use miroir_core::view::{IndexEntry, View};
 use time::OffsetDateTime;
 use tokio::sync::Semaphore;
 
-use super::{Cluster, Membership, ScatterMetrics, ViewPublisher};
+use super::{Cluster, Membership, ScatterMetrics, ViewCell, ViewPublisher};
 use crate::node_api::Node;
 
 /// An index with the primary key `id`; for each shard the nodes that hold it.
@@ -54,15 +54,20 @@ pub(crate) fn cluster(nodes: Vec<Node>) -> Cluster {
 pub(crate) fn cluster_with(nodes: Vec<Node>) -> (Cluster, Arc<ViewPublisher>) {
     let usable = nodes.iter().map(|node| node.id().clone()).collect();
     let publisher = Arc::new(ViewPublisher::new(View { usable, ..View::default() }));
-    let cluster = Cluster {
-        membership: Arc::new(Membership::of(nodes, SyncState::InSync, Arc::clone(&publisher))),
-        view: publisher.view(),
+    let membership = Arc::new(Membership::of(nodes, SyncState::InSync, Arc::clone(&publisher)));
+    (over(membership, publisher.view()), publisher)
+}
+
+/// A cluster of these members.
+pub(crate) fn over(membership: Arc<Membership>, view: Arc<ViewCell>) -> Cluster {
+    Cluster {
+        membership,
+        view,
         node_timeout: Duration::from_secs(5),
         unavailable_shards: UnavailableShardPolicy::Error,
         metrics: ScatterMetrics::default(),
         complaints: Arc::default(),
         paths: Arc::default(),
         large_searches: Arc::new(Semaphore::new(1)),
-    };
-    (cluster, publisher)
+    }
 }

@@ -8,10 +8,9 @@ use miroir_core::cover::UnavailableShardPolicy;
 use miroir_core::ids::{IndexUid, ShardId};
 use miroir_core::search::SearchRequest;
 use serde_json::{Map, Value, json};
-use tokio::sync::Semaphore;
 
 use super::bench::{Bench, fakes};
-use crate::cluster::{Cluster, ScatterMetrics};
+use crate::cluster::{Cluster, fixture};
 use crate::error::RequestError;
 use crate::node_api::fake::{FakeNode, Fault, FaultPlan};
 use crate::probe::Original;
@@ -40,16 +39,7 @@ const SEARCH: &str = "POST /indexes/films/search";
 
 impl Searcher {
     pub(super) fn new(bench: &Bench) -> Self {
-        let cluster = Cluster {
-            membership: Arc::clone(&bench.membership),
-            view: Arc::clone(&bench.view),
-            node_timeout: Duration::from_secs(5),
-            unavailable_shards: UnavailableShardPolicy::Error,
-            metrics: ScatterMetrics::default(),
-            complaints: Arc::default(),
-            paths: Arc::default(),
-            large_searches: Arc::new(Semaphore::new(1)),
-        };
+        let cluster = fixture::over(Arc::clone(&bench.membership), Arc::clone(&bench.view));
         Self { cluster, nodes: bench.ground.fakes.clone() }
     }
 
